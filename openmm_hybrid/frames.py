@@ -1,0 +1,159 @@
+"""Frames: geometries of one molecule with their energies, forces and level of theory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmm_hybrid.errors import InputError, MismatchError
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Labelled geometries of one molecule, in one atom order.
+
+    Parameters
+    ----------
+    atomic_numbers : (n_atoms,)
+    positions : (n_frames, n_atoms, 3), Å
+    energies : (n_frames,), kcal/mol, or None
+    forces : (n_frames, n_atoms, 3), kcal/mol/Å, or None
+    name : str
+        Of the molecule or data set.
+    theory : str
+        Level of theory of the labels, such as "CCSD(T)/cc-pVTZ" or "GFN2-xTB"; "unknown" if nothing is known.
+
+    Raises
+    ------
+    MismatchError
+        The arrays' shapes do not belong together.
+    InputError
+        A number is not finite (the message names the frame) or an atomic number does not exist.
+    """
+
+    atomic_numbers: NDArray[np.int64]
+    positions: NDArray[np.float64]
+    energies: NDArray[np.float64] | None = None
+    forces: NDArray[np.float64] | None = None
+    name: str = "molecule"
+    theory: str = "unknown"
+
+    def __post_init__(self) -> None:
+        numbers = np.array(self.atomic_numbers, dtype=np.int64)
+        arrays: dict[str, NDArray[Any]] = {"atomic_numbers": numbers}
+        for field in ("positions", "energies", "forces"):
+            value = getattr(self, field)
+            if value is not None:
+                arrays[field] = np.array(value, dtype=np.float64)
+        n_frames = len(arrays["positions"])
+        expected = {
+            "positions": (n_frames, len(numbers), 3),
+            "energies": (n_frames,),
+            "forces": (n_frames, len(numbers), 3),
+        }
+        if numbers.ndim != 1 or numbers.size == 0 or numbers.min() < 1 or numbers.max() > 118:
+            raise InputError(
+                "atomic numbers are not a list of elements", expected="integers from 1 to 118, one an atom"
+            )
+        for field, shape in expected.items():
+            if field not in arrays:
+                continue
+            if arrays[field].shape != shape:
+                raise MismatchError(
+                    f"{field} of {self.name!r} have shape {arrays[field].shape}",
+                    expected=f"{shape} for {n_frames} frames of {len(numbers)} atoms",
+                )
+            finite = np.isfinite(arrays[field]).reshape(n_frames, -1).all(axis=1)
+            if not finite.all():
+                raise InputError(
+                    f"frame {int(np.argmin(finite))} of {self.name!r} has a number in its {field} that is not finite",
+                    mend="remove the frame or label it again",
+                )
+        for field, array in arrays.items():
+            array.flags.writeable = False
+            object.__setattr__(self, field, array)
+
+    @property
+    def n_frames(self) -> int:
+        """Number of geometries."""
+        return len(self.positions)
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return len(self.atomic_numbers)
+
+    def __len__(self) -> int:
+        return self.n_frames
+
+    def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> Frames:
+        """Some of the frames, by integer, slice, indices or mask."""
+        chosen = np.atleast_1d(np.arange(self.n_frames)[index])
+        return replace(
+            self,
+            positions=self.positions[chosen],
+            energies=None if self.energies is None else self.energies[chosen],
+            forces=None if self.forces is None else self.forces[chosen],
+        )
+
+    def labels(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Energies (n_frames,) and forces (n_frames, n_atoms, 3).
+
+        Raises
+        ------
+        InputError
+            One of them is missing.
+        """
+        if self.energies is None or self.forces is None:
+            missing = "energies" if self.energies is None else "forces"
+            raise InputError(
+                f"the frames of {self.name!r} have no {missing}", mend="label them with a reference engine"
+            )
+        return self.energies, self.forces
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Frames]) -> Frames:
+        """The frames of all parts, one after another; name and theory of the first.
+
+        Raises
+        ------
+        MismatchError
+            Other atoms, another level of theory, or labels in some parts only.
+        """
+        first = parts[0]
+        for number, part in enumerate(parts):
+            if not np.array_equal(part.atomic_numbers, first.atomic_numbers):
+                raise MismatchError(f"part {number} has other atoms than part 0", mend="concatenate one molecule only")
+            if part.theory != first.theory:
+                raise MismatchError(f"part {number} is {part.theory!r}, part 0 {first.theory!r}")
+            if (part.energies is None, part.forces is None) != (first.energies is None, first.forces is None):
+                raise MismatchError(f"part {number} has other labels than part 0", mend="label all parts or none")
+        return replace(
+            first,
+            positions=np.concatenate([part.positions for part in parts]),
+            energies=_joined([part.energies for part in parts]),
+            forces=_joined([part.forces for part in parts]),
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Frames:
+        """Read sGDML npz (``.npz``), extended XYZ (``.xyz``, ``.extxyz``) or HDF5 (``.h5``, ``.hdf5``)."""
+        from openmm_hybrid.frames_io import load_frames
+
+        return load_frames(Path(path))
+
+    def save(self, path: str | Path) -> Path:
+        """Write in the format that the name's ending says; complete or not at all. Returns the path."""
+        from openmm_hybrid.frames_io import save_frames
+
+        return save_frames(self, Path(path))
+
+
+def _joined(arrays: list[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:
+    present = [array for array in arrays if array is not None]
+    return np.concatenate(present) if present else None
