@@ -68,7 +68,7 @@ class Frames:
                     f"{field} of {self.name!r} have shape {arrays[field].shape}",
                     expected=f"{shape} for {n_frames} frames of {len(numbers)} atoms",
                 )
-            finite = np.isfinite(arrays[field]).reshape(n_frames, -1).all(axis=1)
+            finite = np.isfinite(arrays[field]).all(axis=tuple(range(1, len(shape))))
             if not finite.all():
                 raise InputError(
                     f"frame {int(np.argmin(finite))} of {self.name!r} has a number in its {field} that is not finite",
@@ -140,18 +140,54 @@ class Frames:
             forces=_joined([part.forces for part in parts]),
         )
 
+    def duplicates(self, tolerance: float = 1e-6) -> list[tuple[int, ...]]:
+        """Groups of frames with the same geometry, each group ascending, in the order of their first frames.
+
+        Two geometries are the same when all interatomic distances agree within `tolerance` (Å): moved, turned and
+        mirrored copies are found, copies with permuted atoms are not. A group holds the frames within `tolerance` of
+        its first one.
+        """
+        first, second = np.triu_indices(self.n_atoms, k=1)
+        distances = np.linalg.norm(self.positions[:, first] - self.positions[:, second], axis=-1)
+        # Frames whose distances agree within the tolerance have sums that differ by n_pairs times as much at most.
+        total = distances.sum(axis=1)
+        order = np.argsort(total, kind="stable")
+        window = tolerance * len(first)
+        starts = np.searchsorted(total[order], total - window, side="left")
+        ends = np.searchsorted(total[order], total + window, side="right")
+        taken = np.zeros(self.n_frames, dtype=bool)
+        groups = []
+        for frame in range(self.n_frames):
+            near = order[starts[frame] : ends[frame]]
+            near = near[(near > frame) & ~taken[near]]
+            if taken[frame] or not near.size:
+                continue
+            same = near[(np.abs(distances[near] - distances[frame]) <= tolerance).all(axis=1)]
+            if same.size:
+                taken[same] = True
+                groups.append((frame, *sorted(same.tolist())))
+        return groups
+
+    def unique(self, tolerance: float = 1e-6) -> Frames:
+        """The frames without the later copies of each geometry (see `duplicates`)."""
+        later = [frame for group in self.duplicates(tolerance) for frame in group[1:]]
+        return self[np.setdiff1d(np.arange(self.n_frames), later)]
+
     @classmethod
-    def load(cls, path: str | Path) -> Frames:
-        """Read sGDML npz (``.npz``), extended XYZ (``.xyz``, ``.extxyz``) or HDF5 (``.h5``, ``.hdf5``)."""
+    def load(cls, path: str | Path, *, r_unit: str = "", e_unit: str = "") -> Frames:
+        """Read sGDML npz (``.npz``), extended XYZ (``.xyz``, ``.extxyz``) or HDF5 (``.h5``, ``.hdf5``).
+
+        `r_unit` ("Ang", "bohr", …) and `e_unit` ("kcal/mol", "eV", …) are those of a file that does not name them.
+        """
         from openmm_hybrid.frames_io import load_frames
 
-        return load_frames(Path(path))
+        return load_frames(path, r_unit=r_unit, e_unit=e_unit)
 
     def save(self, path: str | Path) -> Path:
         """Write in the format that the name's ending says; complete or not at all. Returns the path."""
         from openmm_hybrid.frames_io import save_frames
 
-        return save_frames(self, Path(path))
+        return save_frames(self, path)
 
 
 def _joined(arrays: list[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:

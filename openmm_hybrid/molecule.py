@@ -76,8 +76,11 @@ class Molecule:
             raise InputError(f"{path} is not a molecule file", expected=f"an ending among {', '.join(readers)}")
         if not path.is_file():
             raise InputError(f"{path} does not exist")
-        with rdBase.BlockLogs():
-            parsed = readers[path.suffix.lower()](str(path))
+        try:
+            with rdBase.BlockLogs():
+                parsed = readers[path.suffix.lower()](str(path))
+        except OSError:  # an empty SDF
+            parsed = None
         if parsed is None:
             raise InputError(f"{path} holds no molecule that RDKit can read", mend="open and export it again as SDF")
         title = parsed.GetProp("_Name").strip() if parsed.HasProp("_Name") else ""
@@ -162,10 +165,22 @@ class Molecule:
 
     @cached_property
     def symmetry_classes(self) -> NDArray[np.int64]:
-        """Class of topologically equivalent atoms of each atom (n_atoms,); equal numbers, equivalent atoms."""
+        """Class of topologically equivalent atoms of each atom (n_atoms,); equal numbers, equivalent atoms.
+
+        By elements and bonds only: bond orders, formal charges and stereo marks are left out, so that the atoms of
+        another resonance structure (both oxygens of a carboxylate or a nitro group) are equivalent too.
+        """
         from rdkit import Chem
 
-        return _frozen(np.array(list(Chem.CanonicalRankAtoms(self.rdkit, breakTies=False)), dtype=np.int64))
+        graph = Chem.RWMol()
+        for atom in self.rdkit.GetAtoms():
+            plain = Chem.Atom(atom.GetAtomicNum())
+            plain.SetNoImplicit(True)
+            graph.AddAtom(plain)
+        for i, j in self.bonds.tolist():
+            graph.AddBond(i, j, Chem.BondType.SINGLE)
+        graph.UpdatePropertyCache(strict=False)
+        return _frozen(np.array(list(Chem.CanonicalRankAtoms(graph, breakTies=False)), dtype=np.int64))
 
     @property
     def n_atoms(self) -> int:

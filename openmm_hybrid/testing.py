@@ -1,4 +1,4 @@
-"""Conformance suites: inherit one in a test module, give its fixtures, and a new implementation is tested like the rest.
+"""Conformance suites: inherit one in a test module, give its fixtures, and a new implementation is tested as well.
 
 class TestMyModel(EnergyModelSuite):
     @pytest.fixture
@@ -94,7 +94,7 @@ class TorchModelSuite(EnergyModelSuite):
     ) -> None:
         import torch
 
-        energies, forces = model.predict(positions)
+        _, forces = model.predict(positions)
         tracked = torch.tensor(positions, dtype=torch.float32, requires_grad=True)
         assert model.module()(tracked)[1].dtype == torch.float64
         assert not model.module()(tracked)[1].requires_grad

@@ -1,0 +1,66 @@
+# Everything here works from a fresh clone: each target installs what it needs first, once.
+
+.PHONY: help run test lint docs clean system system-test lint-only docs-only examples pytest pytest-modern
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+SHELL := /bin/bash -o pipefail
+export PYTHON ?= python3
+
+PLUGIN := .venv/bin
+MODERN := .venv-modern/bin
+# Scripts that `make test` runs in their quick form.
+EXAMPLES := examples/aspirin.py
+
+# Two test processes of one thread each.
+PYTEST = OMP_NUM_THREADS=1 $(1)/python -m pytest -q -n 2
+
+help:
+	@echo 'make run     aspirin, end to end: GAFF, labels, sGDML correction, hybrid sampling → runs/aspirin/report.html'
+	@echo 'make test    lint, docs, examples and tests on both stacks'
+	@echo 'make lint    ruff and mypy'
+	@echo 'make docs    the documentation → docs/_build/html/index.html'
+	@echo 'make clean   remove the environments, caches and built docs (runs/ stays)'
+	@echo 'First use installs into .venv (8 GB) and, for the tests, .venv-modern (2 GB).'
+	@echo 'PYTHON=python3.12 picks an interpreter, SYSTEM_PACKAGES=skip leaves the system as it is.'
+
+run: .venv/.ready
+	$(PLUGIN)/python examples/aspirin.py
+
+test: system-test .venv/.ready .venv-modern/.ready lint-only docs-only examples pytest pytest-modern
+	@tail -qn 1 .venv/pytest.log .venv-modern/pytest.log
+
+lint: .venv/.ready lint-only
+docs: .venv/.ready docs-only
+
+lint-only:
+	$(PLUGIN)/ruff format --check .
+	$(PLUGIN)/ruff check .
+	$(PLUGIN)/mypy
+
+docs-only:
+	$(PLUGIN)/sphinx-build -W --keep-going -q docs docs/_build/html
+
+examples:
+	set -e; for script in $(EXAMPLES); do OPENMM_HYBRID_QUICK=1 $(PLUGIN)/python $$script; done
+
+pytest:
+	$(call PYTEST,$(PLUGIN)) | tee .venv/pytest.log
+
+pytest-modern:
+	$(call PYTEST,$(MODERN)) | tee .venv-modern/pytest.log
+
+system:
+	@tools/bootstrap.sh system run
+
+system-test:
+	@tools/bootstrap.sh system test
+
+# The versions are named first, or pip fetches the newest torch before it finds that an extra wants another.
+.venv/.ready: pyproject.toml | system
+	tools/bootstrap.sh venv .venv 'openmm==8.4.*' 'torch==2.9.*' -e '.[torchforce,gaff,labels,test,docs]'
+
+.venv-modern/.ready: pyproject.toml | system
+	tools/bootstrap.sh venv .venv-modern 'openmm>=8.6.1' 'torch==2.13.0' -e '.[gaff,labels,test]'
+
+clean:
+	rm -rf .venv .venv-modern docs/_build .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,24 @@
+"""Settings of the documentation."""
+
+from __future__ import annotations
+
+from openmm_hybrid import __version__
+
+project = "openmm-hybrid"
+copyright = "the openmm-hybrid developers"
+release = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+myst_enable_extensions = ["dollarmath", "deflist"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"openmm-hybrid {release}"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # types stand in the docstrings, with shapes and units
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+# Shapes such as (n_frames, n_atoms, 3) stand where Sphinx looks for types, and several classes have an n_atoms.
+suppress_warnings = ["ref.python"]
+# Text in single backquotes is a name of this package where there is one, else plain code.
+default_role = "code"

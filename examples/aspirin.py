@@ -1,0 +1,278 @@
+"""Aspirin, end to end: GAFF from a SMILES string, corrected towards GFN2-xTB, sampled in OpenMM.
+
+    make run                        # or: python examples/aspirin.py
+
+A classical force field gives each bond, angle and dihedral a function of its own. What couples them, and what holds
+aspirin's ester against its acid, it has no term for. The paper that this package follows (Sauceda et al., J. Chem.
+Phys. 153, 124109) learns the difference between ab initio and GAFF forces with an sGDML kernel model, and adds it to
+GAFF as one more force. Here are all the steps of that, with GFN2-xTB as the reference, because it labels a geometry in
+a fraction of a second.
+
+Everything is written to runs/aspirin/. What is there is not made again: a run that was stopped, at any moment and by
+any means, goes on when it is started again. OPENMM_HYBRID_QUICK=1 makes a small version in runs/aspirin-quick/.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import openmm
+import torch
+
+import openmm_hybrid as oh
+from openmm_hybrid import analysis, figures, geometry
+from openmm_hybrid.errors import MismatchError
+from openmm_hybrid.files import replacing
+from openmm_hybrid.studies.report import Section, write_report
+from openmm_hybrid.studies.result import document, write_json
+
+SMILES = "CC(=O)Oc1ccccc1C(=O)O"
+TEMPERATURE = 500.0  # K
+LEVEL = "GFN2-xTB"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything: numbers of frames, and lengths of trajectories in ps, one for each start."""
+
+    starts: int = 4
+    gaff_ps: float = 50.0
+    train: int = 300
+    unseen: int = 100
+    hybrid_ps: float = 50.0
+    relabelled: int = 600
+    nve_ps: float = 100.0
+
+
+FULL = Size()
+QUICK = Size(starts=2, gaff_ps=10.0, train=100, unseen=20, hybrid_ps=1.0, relabelled=20, nve_ps=1.0)
+
+
+def main() -> None:
+    """The whole job, from top to bottom."""
+    began = time.monotonic()
+    size = QUICK if os.environ.get("OPENMM_HYBRID_QUICK") else FULL
+    folder = Path("runs/aspirin-quick" if size is QUICK else "runs/aspirin")
+    check_settings(folder / "settings.json", asdict(size))
+    # The matrices of one small molecule are too small to be shared between threads.
+    torch.set_num_threads(1)
+
+    heading("1/7 GAFF from SMILES, with RESP charges")
+    molecule = oh.Molecule.from_smiles(SMILES, name="aspirin", n_conformers=size.starts)
+    gaff = oh.gaff.build(molecule, version="1.81", charges=resp_charges(molecule, folder / "charges.npy"))
+    force_field = gaff.model()
+
+    heading(f"2/7 sampling GAFF at {TEMPERATURE:g} K")
+    gaff_run = oh.sample(
+        gaff.system,
+        gaff.topology,
+        molecule.conformers,
+        temperature=TEMPERATURE,
+        duration=size.gaff_ps,
+        output=folder / "gaff",
+    )
+
+    heading(f"3/7 labelling frames of GAFF with {LEVEL}")
+    engine = oh.reference.engine("gfn2")
+    frames = gaff_run.positions
+    chosen = frames[np.random.default_rng(0).permutation(len(frames))[: size.train + size.unseen]]
+    labelled = oh.reference.label(engine, molecule, chosen, path=folder / "gaff_frames.npz").frames
+    training, unseen = labelled[: size.train], labelled[size.train :]
+
+    heading(f"4/7 training the correction: sGDML of {LEVEL} minus GAFF")
+    if not (folder / "model.npz").exists():
+        torch.set_num_threads(os.cpu_count() or 1)
+        oh.correction.train(force_field, training, sigma=20, molecule=molecule).save(folder / "model.npz")
+        torch.set_num_threads(1)
+    correction = oh.sgdml.load(folder / "model.npz")
+    hybrid = oh.Sum((force_field, correction))
+    oh.export_torchscript(correction, folder / "correction.pt", name="aspirin correction")
+
+    heading(f"5/7 sampling GAFF + correction at {TEMPERATURE:g} K")
+    system = copy.deepcopy(gaff.system)
+    oh.attach(system, gaff.topology, correction)
+    with replacing(folder / "system.xml") as temporary:
+        temporary.write_text(openmm.XmlSerializer.serialize(system))
+    # From where GAFF ended: a minimiser would leave the 500 K frames that the correction knows.
+    thermal = np.array([start.positions[-1] for start in gaff_run.starts])
+    hybrid_run = oh.sample(
+        system,
+        gaff.topology,
+        thermal,
+        temperature=TEMPERATURE,
+        duration=size.hybrid_ps,
+        minimize=False,
+        output=folder / "hybrid",
+    )
+
+    heading("6/7 checking: conservation of energy, parity, the hybrid's own frames relabelled")
+    nve_run = oh.sample(
+        system,
+        gaff.topology,
+        thermal[0],
+        temperature=TEMPERATURE,
+        duration=size.nve_ps,
+        timestep=0.25,
+        minimize=False,
+        ensemble="nve",
+        output=folder / "nve",
+    )
+    every = max(1, len(hybrid_run.positions) // size.relabelled)
+    relabelled = oh.reference.label(
+        engine, molecule, hybrid_run.positions[::every], path=folder / "hybrid_frames.npz"
+    ).frames
+
+    heading("7/7 comparing")
+    errors = {
+        f"{model_name}, {where}": analysis.error_table(reference, model.predict(reference.positions))
+        for where, reference in (("unseen frames of GAFF", unseen), ("frames of the hybrid", relabelled))
+        for model_name, model in (("GAFF", force_field), ("hybrid", hybrid))
+    }
+    attached = oh.gaff.SystemModel(system, gaff.topology)
+    parity = [
+        np.abs(a - b).max() for a, b in zip(attached.predict(frames[:50]), hybrid.predict(frames[:50]), strict=True)
+    ]
+    drift = analysis.energy_drift(nve_run.log["time"], nve_run.log["total"], molecule.n_atoms)
+    # The reference's own ensemble: the hybrid's frames, weighted by how much likelier the reference finds them.
+    weights = analysis.boltzmann_weights(hybrid.predict(relabelled.positions)[0], relabelled.labels()[0], TEMPERATURE)
+    twists = {
+        "GAFF": dihedrals(molecule, gaff_run.positions),
+        "hybrid": dihedrals(molecule, hybrid_run.positions),
+        LEVEL: dihedrals(molecule, relabelled.positions),
+    }
+    densities = {
+        name: analysis.dihedral_density(values, weights=weights.values if name == LEVEL else None)
+        for name, values in twists.items()
+    }
+    divergence = {name: analysis.jensen_shannon(densities[name], densities[LEVEL]) for name in ("GAFF", "hybrid")}
+    shares = {name: populations(values, weights.values if name == LEVEL else None) for name, values in twists.items()}
+
+    notes = {name: f"{value:.3f} bit from {LEVEL}" for name, value in divergence.items()}
+    notes[LEVEL] = f"by reweighting, {weights.effective_samples:.0f} effective frames"
+    picture = figures.density_figure(densities, ("ester twist C–C–O–C", "acid C–C–C=O"), notes=notes)
+    figures.save_figure(picture, folder / "densities.png")
+    scatter = figures.force_error_figure(
+        unseen.labels()[1],
+        {name: model.predict(unseen.positions)[1] for name, model in (("GAFF", force_field), ("hybrid", hybrid))},
+        {name: errors[f"{name}, unseen frames of GAFF"] for name in ("GAFF", "hybrid")},
+    )
+    figures.save_figure(scatter, folder / "forces.png")
+    gaff_error, hybrid_error = (errors[f"{name}, unseen frames of GAFF"] for name in ("GAFF", "hybrid"))
+    numbers = {
+        "force_rmse_gaff": (gaff_error.force_rmse, "kcal/mol/Å"),
+        "force_rmse_hybrid": (hybrid_error.force_rmse, "kcal/mol/Å"),
+        "force_rmse_ratio": (hybrid_error.force_rmse / gaff_error.force_rmse, "1"),
+        "energy_rmse_gaff": (gaff_error.energy_rmse, "kcal/mol"),
+        "energy_rmse_hybrid": (hybrid_error.energy_rmse, "kcal/mol"),
+        "parity_energy": (float(parity[0]), "kcal/mol"),
+        "parity_force": (float(parity[1]), "kcal/mol/Å"),
+        "nve_drift": (abs(drift.value), "kcal/mol/ps/atom"),
+        "nve_drift_error": (drift.error, "kcal/mol/ps/atom"),
+        "divergence_gaff": (divergence["GAFF"], "bit"),
+        "divergence_hybrid": (divergence["hybrid"], "bit"),
+        "effective_frames": (weights.effective_samples, "frames"),
+        "speed_gaff": (gaff_run.speed, "ns/day"),
+        "speed_hybrid": (hybrid_run.speed, "ns/day"),
+    }
+    details = {
+        "settings": asdict(size),
+        "errors": {name: table.as_dict() for name, table in errors.items()},
+        "populations": {name: {basin: asdict(share) for basin, share in each.items()} for name, each in shares.items()},
+    }
+    write_json(folder / "result.json", document("aspirin", numbers, **details))
+    report(folder, numbers, errors, shares)
+    print(f"\n{folder}/report.html is ready after {time.monotonic() - began:.0f} s")
+
+
+def heading(text: str) -> None:
+    """Say which step begins."""
+    print(f"\n{text}", flush=True)
+
+
+def check_settings(path: Path, settings: dict[str, float]) -> None:
+    """Note the settings; refuse to go on with results that other settings made."""
+    if path.exists() and json.loads(path.read_text()) != settings:
+        raise MismatchError(f"{path.parent} holds a run with other settings", mend=f"remove the folder {path.parent}")
+    write_json(path, settings)
+
+
+def resp_charges(molecule: oh.Molecule, path: Path) -> np.ndarray:
+    """RESP charges (n_atoms,), computed once: the Hartree-Fock densities take half a minute."""
+    if not path.exists():
+        charges = oh.gaff.assign_charges(molecule, "resp")
+        with replacing(path) as temporary:
+            np.save(temporary, charges)
+    return np.load(path)
+
+
+def dihedrals(molecule: oh.Molecule, positions: np.ndarray) -> np.ndarray:
+    """Ester twist (ring C, ring C, O, C) and acid dihedral (ring C, ring C, C, =O) of frames: (n_frames, 2), rad."""
+    ring_acid, acid_c, acid_o, _, ring_ester, ester_o, ester_c = molecule.find("c(C(=O)[OH])c-O-C")[0]
+    return geometry.dihedral(
+        positions, [[ring_acid, ring_ester, ester_o, ester_c], [ring_ester, ring_acid, acid_c, acid_o]]
+    )
+
+
+def populations(twists: np.ndarray, weights: np.ndarray | None) -> dict[str, analysis.Estimate]:
+    """Populations of the basins of both dihedrals, with block errors."""
+    bounds = np.radians([0.0, 60.0, 120.0, 180.0])
+    ester = {f"ester twist {low} to {low + 60}°": (bounds[k], bounds[k + 1]) for k, low in enumerate((0, 60, 120))}
+    acid = {"acid C=O towards the ester": (0.0, np.pi / 2), "acid C=O away from it": (np.pi / 2, np.pi)}
+    found = {}
+    # Both are mirrored at 0°: the molecule has no handedness.
+    for column, basins in enumerate((ester, acid)):
+        labels = analysis.label_basins(np.abs(twists[:, column]), basins)
+        found |= analysis.populations(labels, weights, names=tuple(basins))
+    return found
+
+
+def report(
+    folder: Path,
+    numbers: dict[str, tuple[float, str]],
+    errors: dict[str, analysis.ErrorTable],
+    shares: dict[str, dict[str, analysis.Estimate]],
+) -> None:
+    """The page with everything a reader wants to see first."""
+    error_rows = [
+        (name, *(f"{value:.2f}" for value in (t.force_rmse, t.force_mae, t.energy_rmse, t.energy_mae)), str(t.n_frames))
+        for name, t in errors.items()
+    ]
+    share_rows = [
+        (basin, *(f"{each[basin].value:.3f} ± {each[basin].error:.3f}" for each in shares.values()))
+        for basin in shares["GAFF"]
+    ]
+    sections = [
+        Section(
+            f"Where the dihedrals go at {TEMPERATURE:g} K",
+            f"{LEVEL}'s own density comes from the hybrid's frames, weighted by exp(−(E_reference − E_hybrid)/kT).",
+            picture=folder / "densities.png",
+            caption="Densities of the ester twist and the acid dihedral in the three ensembles.",
+        ),
+        Section("Populations, with block errors", columns=("basin", *shares), rows=share_rows),
+        Section(
+            f"Errors against {LEVEL}",
+            "On frames that the correction was not trained on; in kcal/mol and kcal/mol/Å. Energies less their mean "
+            "difference.",
+            ("", "force RMSE", "force MAE", "energy RMSE", "energy MAE", "frames"),
+            error_rows,
+            folder / "forces.png",
+            "Force components against the reference, on unseen frames.",
+        ),
+        Section(
+            "All figures",
+            columns=("figure", "value", "unit"),
+            rows=[(name, f"{value:.4g}", unit) for name, (value, unit) in numbers.items()],
+        ),
+    ]
+    lead = f"GAFF 1.81 with RESP charges, corrected by sGDML towards {LEVEL}, sampled by OpenMM at {TEMPERATURE:g} K."
+    write_report(folder / "report.html", "Aspirin: GAFF and its correction", lead, sections)
+
+
+if __name__ == "__main__":
+    main()

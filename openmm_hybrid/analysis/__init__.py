@@ -1,0 +1,34 @@
+"""Numbers from simulations and data sets: error tables, densities, populations, energy drift.
+
+Everything here takes arrays and `Frames`, and knows neither openmm nor torch.
+"""
+
+from openmm_hybrid.analysis.blocks import Estimate, mean_with_error, statistical_inefficiency
+from openmm_hybrid.analysis.distributions import (
+    Density,
+    Weights,
+    boltzmann_weights,
+    dihedral_density,
+    jensen_shannon,
+)
+from openmm_hybrid.analysis.errors import ErrorTable, error_table
+from openmm_hybrid.analysis.populations import Basins, label_basins, populations
+from openmm_hybrid.analysis.stability import Drift, energy_drift
+
+__all__ = [
+    "Basins",
+    "Density",
+    "Drift",
+    "ErrorTable",
+    "Estimate",
+    "Weights",
+    "boltzmann_weights",
+    "dihedral_density",
+    "energy_drift",
+    "error_table",
+    "jensen_shannon",
+    "label_basins",
+    "mean_with_error",
+    "populations",
+    "statistical_inefficiency",
+]

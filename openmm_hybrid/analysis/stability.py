@@ -1,0 +1,61 @@
+"""How well a simulation conserves its energy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import linregress
+
+from openmm_hybrid.analysis.blocks import statistical_inefficiency
+from openmm_hybrid.errors import InputError
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Slope of the total energy.
+
+    Parameters
+    ----------
+    value : float
+        kcal/mol/ps/atom.
+    error : float
+        One standard deviation of `value`, kcal/mol/ps/atom.
+    fluctuation : float
+        Root mean square deviation from the line, kcal/mol (of the whole system).
+    """
+
+    value: float
+    error: float
+    fluctuation: float
+
+
+def energy_drift(time: ArrayLike, total_energy: ArrayLike, n_atoms: int) -> Drift:
+    """Drift of the total energy by linear regression, per atom.
+
+    The error is the regression's, times √g, where g is the statistical inefficiency of the residuals.
+
+    Parameters
+    ----------
+    time : (n_frames,), ps
+    total_energy : (n_frames,), kcal/mol, as logged by an "nve" run
+    n_atoms : int
+
+    Raises
+    ------
+    InputError
+        Fewer than 8 frames, shapes that differ, or numbers that are not finite.
+    """
+    t, energy = np.asarray(time, dtype=np.float64), np.asarray(total_energy, dtype=np.float64)
+    if t.ndim != 1 or t.shape != energy.shape or len(t) < 8 or n_atoms < 1:
+        raise InputError(
+            f"time has shape {t.shape}, the energy {energy.shape}", expected="two series of the same 8 frames or more"
+        )
+    if not (np.isfinite(t).all() and np.isfinite(energy).all()):
+        raise InputError("the energy or time series holds a number that is not finite")
+    shifted = energy - energy[0]  # large totals would cost digits
+    fit = linregress(t, shifted)
+    residuals = shifted - (fit.intercept + fit.slope * t)
+    error = fit.stderr * np.sqrt(statistical_inefficiency(residuals))
+    return Drift(float(fit.slope / n_atoms), float(error / n_atoms), float(np.sqrt(np.mean(residuals**2))))

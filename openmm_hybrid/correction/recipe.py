@@ -1,0 +1,60 @@
+"""Recipes: from a force field and labelled geometries to a correction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from numpy.typing import ArrayLike
+
+from openmm_hybrid.correction.residual import residual
+from openmm_hybrid.frames import Frames
+from openmm_hybrid.models.base import EnergyModel
+from openmm_hybrid.molecule import Molecule
+
+if TYPE_CHECKING:
+    from openmm_hybrid.sgdml import SGDMLModel
+
+
+def train(
+    force_field: EnergyModel,
+    frames: Frames,
+    *,
+    sigma: float,
+    lam: float = 1e-10,
+    perms: ArrayLike | str | None = "graph",
+    molecule: Molecule | None = None,
+    n_train: int | None = None,
+    seed: int = 0,
+) -> SGDMLModel:
+    """An sGDML model of the residual over all atoms: force field + correction ≈ reference (arXiv:2008.04198, Sec. V).
+
+    The sum of the two is ``Sum((force_field, correction))``; in a simulation, `attach` the correction to the System
+    that the force field came from.
+
+    Parameters
+    ----------
+    force_field : EnergyModel
+        Such as ``GaffSystem.model()``.
+    frames : Frames
+        With energies and forces of the reference.
+    sigma, lam, perms, molecule, n_train, seed
+        As in `openmm_hybrid.sgdml.train`.
+
+    Raises
+    ------
+    MismatchError
+        The force field and the frames have other atoms.
+    InputError
+        The frames lack labels, or `sgdml.train` refuses a setting.
+    """
+    from openmm_hybrid import sgdml
+
+    return sgdml.train(
+        residual(force_field, frames),
+        sigma=sigma,
+        lam=lam,
+        perms=perms,
+        molecule=molecule,
+        n_train=n_train,
+        seed=seed,
+    )

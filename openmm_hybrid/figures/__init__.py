@@ -1,0 +1,7 @@
+"""Pictures of analysis results; nothing is computed here."""
+
+from openmm_hybrid.figures.density import density_figure
+from openmm_hybrid.figures.errors import force_error_figure
+from openmm_hybrid.figures.style import save_figure
+
+__all__ = ["density_figure", "force_error_figure", "save_figure"]

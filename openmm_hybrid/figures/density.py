@@ -1,0 +1,98 @@
+"""Densities of two dihedrals in several ensembles, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure, SubFigure
+
+from openmm_hybrid.analysis.distributions import Density
+from openmm_hybrid.errors import InputError
+from openmm_hybrid.figures.style import COLOURS, DASHES, SEQUENTIAL, SIZE, degree_axis, new_figure
+
+_PER_DEGREE = np.pi / 180.0
+
+
+def density_figure(
+    densities: Mapping[str, Density],
+    labels: tuple[str, str],
+    *,
+    notes: Mapping[str, str] | None = None,
+) -> Figure:
+    """Joint densities on one colour scale, and below them each dihedral's own density with one line an ensemble.
+
+    The colour scale is that of the densities' square root, so that rare conformations can be seen too.
+
+    Parameters
+    ----------
+    densities : mapping of str to Density
+        Name of the ensemble ("GAFF", "hybrid", "GFN2-xTB") → 2-D density; at most 7.
+    labels : (str, str)
+        Of the first and the second dihedral, such as "C–C–O–H".
+    notes : mapping of str to str, optional
+        A line under an ensemble's name, such as its divergence from the reference.
+
+    Raises
+    ------
+    InputError
+        No densities, more than 7, a 1-D one, or notes on an ensemble that is not there.
+    """
+    if not 0 < len(densities) <= len(COLOURS) or any(density.values.ndim != 2 for density in densities.values()):
+        raise InputError("the densities cannot be shown", expected=f"1 to {len(COLOURS)} densities of two dihedrals")
+    unknown = set(notes or {}) - set(densities)
+    if unknown:
+        raise InputError(f"there are notes on {', '.join(sorted(unknown))}, but no such density")
+    figure = new_figure(max(3.0 * len(densities) + 1.0, 6.5), 6.4)
+    grid = figure.add_gridspec(2, 1, height_ratios=[3.4, 2.6])
+    top, bottom = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
+    _joint(top, densities, labels, notes or {})
+    _marginals(bottom, densities, labels)
+    return figure
+
+
+def _joint(
+    figure: SubFigure, densities: Mapping[str, Density], labels: tuple[str, str], notes: Mapping[str, str]
+) -> None:
+    highest = max(float(density.values.max()) for density in densities.values()) * _PER_DEGREE**2
+    norm = PowerNorm(0.5, vmin=0.0, vmax=highest)
+    all_axes = figure.subplots(1, len(densities), sharex=True, sharey=True, squeeze=False)[0]
+    for number, (axes, (name, density)) in enumerate(zip(all_axes, densities.items(), strict=True)):
+        image = axes.imshow(
+            density.values.T * _PER_DEGREE**2,
+            origin="lower",
+            extent=(-180, 180, -180, 180),
+            cmap=SEQUENTIAL,
+            norm=norm,
+            interpolation="nearest",
+        )
+        degree_axis(axes, "x", labels[0])
+        degree_axis(axes, "y", labels[1])
+        axes.label_outer()
+        axes.set_title(f"{name}\n{notes[name]}" if name in notes else name, fontsize=SIZE + 1)
+        if number == len(densities) - 1:
+            bar = figure.colorbar(image, ax=all_axes, shrink=0.9, pad=0.02)
+            bar.set_label("density / degree⁻²", fontsize=SIZE)
+            bar.ax.ticklabel_format(style="sci", scilimits=(0, 0))
+            bar.ax.tick_params(labelsize=SIZE - 1)
+
+
+def _marginals(figure: SubFigure, densities: Mapping[str, Density], labels: tuple[str, str]) -> None:
+    for axis, axes in enumerate(figure.subplots(1, 2, sharey=True)):
+        for number, (name, density) in enumerate(densities.items()):
+            single = density.marginal(axis)
+            grid = np.concatenate([single.grid[-1:] - 2 * np.pi, single.grid, single.grid[:1] + 2 * np.pi])
+            axes.plot(
+                np.degrees(grid),
+                np.pad(single.values, 1, mode="wrap") * _PER_DEGREE,
+                label=name,
+                color=COLOURS[number],
+                linestyle=DASHES[number % len(DASHES)],
+                linewidth=1.8,
+            )
+        degree_axis(axes, "x", labels[axis])
+        axes.set_ylim(bottom=0.0)
+        axes.grid(alpha=0.3)
+    figure.axes[0].set_ylabel("density / degree⁻¹", fontsize=SIZE)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=SIZE, frameon=False)

@@ -1,0 +1,83 @@
+"""AM1-BCC charges: antechamber and sqm on a geometry that a force field has relaxed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmm_hybrid.errors import HybridError, MissingDependencyError, NumericalError
+from openmm_hybrid.gaff.amber import run_program
+from openmm_hybrid.gaff.assign import check_elements
+from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.progress import progress as show_progress
+
+if TYPE_CHECKING:
+    from rdkit import Chem
+
+
+def am1bcc_charges(molecule: Molecule, *, progress: bool = False) -> NDArray[np.float64]:
+    """AM1-BCC charges (n_atoms,) in e, equal on equivalent atoms, summing to the net charge.
+
+    Jakalian, Jack, Bayly, J. Comput. Chem. 23, 1623 (2002). The first conformer is relaxed with MMFF94 (UFF where
+    that lacks types), then by sqm with AM1; the others are not used.
+
+    Raises
+    ------
+    MissingDependencyError
+        AmberTools, or a library that sqm needs, is not installed.
+    InputError
+        An element that GAFF does not know.
+    NumericalError
+        sqm or antechamber failed.
+    """
+    check_elements(molecule)
+    with (
+        show_progress(1, f"AM1-BCC of {molecule.name}", "molecules", show=progress) as advance,
+        tempfile.TemporaryDirectory(prefix="am1-bcc-") as name,
+    ):
+        raw = _antechamber(molecule, Path(name))
+        advance(1)
+    means = np.array([raw[molecule.symmetry_classes == kind].mean() for kind in molecule.symmetry_classes])
+    return np.asarray(means + (molecule.charge - means.sum()) / molecule.n_atoms)
+
+
+def _antechamber(molecule: Molecule, folder: Path) -> NDArray[np.float64]:
+    from rdkit import Chem
+
+    Chem.MolToMolFile(_relaxed(molecule), str(folder / "in.sdf"))
+    arguments = ["-i", "in.sdf", "-fi", "mdl", "-o", "out.mol2", "-fo", "mol2", "-c", "bcc"]
+    arguments += ["-nc", str(molecule.charge), "-at", "sybyl", "-j", "5", "-dr", "no", "-seq", "no"]
+    try:
+        run_program("antechamber", arguments, folder)
+        charges = _mol2_charges(folder / "out.mol2")
+    except MissingDependencyError:
+        raise
+    except (HybridError, OSError, ValueError, IndexError) as error:
+        raise NumericalError(
+            f"AM1-BCC charges of {molecule.name} failed: {error}",
+            mend='check its geometry and formal charges, or take charges="resp"',
+        ) from error
+    if charges.shape != (molecule.n_atoms,):
+        raise NumericalError(f"antechamber gave {len(charges)} charges for the {molecule.n_atoms} atoms")
+    return charges
+
+
+def _relaxed(molecule: Molecule) -> Chem.Mol:
+    from rdkit.Chem import rdForceFieldHelpers
+
+    mol = molecule.with_conformers(molecule.positions).to_rdkit()
+    if rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
+        rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=2000)
+    elif rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
+        rdForceFieldHelpers.UFFOptimizeMolecule(mol, maxIters=2000)
+    return mol
+
+
+def _mol2_charges(path: Path) -> NDArray[np.float64]:
+    """The last column of the atoms of a mol2 file."""
+    block = path.read_text(encoding="utf-8").split("@<TRIPOS>ATOM")[1].split("@<TRIPOS>")[0]
+    return np.array([float(line.split()[8]) for line in block.splitlines() if line.strip()])

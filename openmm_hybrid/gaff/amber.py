@@ -1,0 +1,101 @@
+"""The AmberTools programs: where antechamber, parmchk2 and sqm are found, and how they are run.
+
+They are called as programs, never linked: those of a conda AmberTools on PATH first, else those that the pip package
+acpype carries.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from openmm_hybrid.errors import HybridError, MissingDependencyError
+
+INSTALL = 'pip install "openmm-hybrid[gaff]" (Linux, macOS on ARM) or conda install -c conda-forge ambertools'
+
+#: Folder of acpype's AmberTools by operating system; there is none for Windows.
+_BUNDLES = {"Linux": "amber_linux", "Darwin": "amber_macos"}
+#: sqm's libraries that a bare Debian lacks; Debian's libarpack2 brings them all.
+_SQM_LIBRARIES = ("libarpack", "libblas", "liblapack", "libgfortran", "libquadmath")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def find_program(name: str) -> Path:
+    """Path of the AmberTools program `name` ("antechamber", "parmchk2", "sqm").
+
+    Raises
+    ------
+    MissingDependencyError
+        Neither a conda AmberTools is on PATH nor acpype installed.
+    """
+    on_path = shutil.which(name)
+    if on_path:
+        return Path(on_path)
+    bundle = _bundle()
+    program = bundle / "bin" / name if bundle else None
+    if program is None or not os.access(program, os.X_OK):
+        raise MissingDependencyError(f"the AmberTools program {name} was not found", mend=INSTALL)
+    return program
+
+
+def run_program(name: str, arguments: Sequence[str], folder: Path) -> str:
+    """Run an AmberTools program in `folder` and return what it printed (standard output and error together).
+
+    Raises
+    ------
+    MissingDependencyError
+        The program or a shared library that it needs is not installed.
+    HybridError
+        The program failed; the message holds the last meaningful line of its output.
+    """
+    program = find_program(name)
+    run = subprocess.run(
+        [str(program), *arguments],
+        cwd=folder,
+        env=_environment(program),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    output = _COLOUR.sub("", run.stdout)
+    missing = re.search(r"error while loading shared libraries: ([^:\s]+)", output)
+    if missing:
+        library = missing.group(1)
+        of_sqm = library.startswith(_SQM_LIBRARIES)
+        package = "apt install libarpack2" if of_sqm else f"install the system package that holds {library}"
+        raise MissingDependencyError(
+            f"the AmberTools of {name} lack the shared library {library}",
+            mend=f"{package}, or take AmberTools from conda-forge",
+        )
+    if run.returncode != 0:
+        raise HybridError(f"{name} failed (exit status {run.returncode}): {last_line(output)}")
+    return output
+
+
+def last_line(output: str) -> str:
+    """The last line of a program's output that says something: it holds words, and is no pointer to its help."""
+    lines = [line.strip() for line in output.splitlines()]
+    telling = [line for line in lines if re.search(r"[A-Za-z]{3}", line) and not re.match(r"(Use|Exit|Usage)", line)]
+    return telling[-1] if telling else "it printed nothing"
+
+
+def _bundle() -> Path | None:
+    spec = find_spec("acpype")
+    folder = _BUNDLES.get(platform.system())
+    if spec is None or spec.origin is None or folder is None:
+        return None
+    return Path(spec.origin).parent / folder
+
+
+def _environment(program: Path) -> dict[str, str]:
+    """The caller's environment with AMBERHOME set to the installation that `program` belongs to."""
+    return {**os.environ, "AMBERHOME": str(program.resolve().parent.parent)}

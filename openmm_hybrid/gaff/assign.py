@@ -1,0 +1,229 @@
+"""Which GAFF type each atom has, and the parameters that GAFF's own tables lack: antechamber and parmchk2."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmm_hybrid.errors import HybridError, InputError, MissingDependencyError
+from openmm_hybrid.gaff.amber import run_program
+from openmm_hybrid.gaff.conjugation import consistent_types, kekule
+from openmm_hybrid.gaff.parameters import Parameters, gaff_dat, load_gaff, read_frcmod
+from openmm_hybrid.molecule import Molecule
+
+ELEMENTS = (1, 6, 7, 8, 9, 15, 16, 17, 35, 53)
+"""Atomic numbers for which GAFF has parameters: H C N O F P S Cl Br I."""
+
+PARENTS = {"c5": "c3", "c6": "c3", "ni": "n", "nj": "n", "nk": "n4", "nl": "n4", "nm": "nh", "nn": "nh", "np": "n3"}
+PARENTS |= {"nq": "n3", "n5": "n7", "n6": "n7", "op": "os", "oq": "os", "sp": "ss", "sq": "ss"}
+"""Ring types that later versions of GAFF split off → the types that earlier ones use for the same atoms."""
+
+CONDA = "it is on conda-forge only: conda env create -f environment.yml"
+
+
+def check_elements(molecule: Molecule) -> None:
+    """Refuse what GAFF was not made for.
+
+    Raises
+    ------
+    InputError
+        A metal or another element without GAFF parameters (the message names the atoms), or a single atom.
+    """
+    strange = [index for index, number in enumerate(molecule.atomic_numbers) if number not in ELEMENTS]
+    if strange:
+        named = ", ".join(f"{index} ({molecule.elements[index]})" for index in strange)
+        raise InputError(
+            f"{molecule.name}: GAFF has no parameters for atom {named}",
+            expected="the elements H C N O F P S Cl Br I",
+            mend="leave the atom out, or give a prmtop made with parameters for it (gaff.from_prmtop)",
+        )
+    if molecule.n_atoms < 2:
+        raise InputError(
+            f"{molecule.name} is a single atom, which GAFF does not describe",
+            mend="take an ion from OpenMM's own force-field files",
+        )
+
+
+def atom_names(molecule: Molecule) -> tuple[str, ...]:
+    """Names (n_atoms,) unique in the molecule: the element and its count, as C1, C2, CL1.
+
+    Raises
+    ------
+    InputError
+        A name would have more than four letters, which PDB files and AMBER's programs cannot hold.
+    """
+    counts: dict[str, int] = {}
+    names = []
+    for element in molecule.elements:
+        counts[element] = counts.get(element, 0) + 1
+        names.append(f"{element.upper()}{counts[element]}")
+    if max(map(len, names)) > 4:
+        raise InputError(
+            f"{molecule.name} has {max(counts.values())} atoms of one element", expected="names of up to four letters"
+        )
+    return tuple(names)
+
+
+def antechamber_types(molecule: Molecule, version: str) -> tuple[str, ...]:
+    """GAFF types (n_atoms,) by antechamber, which gets the bond orders and the geometry as an SDF.
+
+    J. Wang et al., J. Mol. Graph. Model. 25, 247 (2006). Types of GAFF 1 for versions 1.x, of GAFF 2 for 2.x. Where
+    antechamber contradicts the bond orders in conjugated parts, `consistent_types` sets it right.
+
+    Raises
+    ------
+    MissingDependencyError
+        AmberTools are not installed.
+    HybridError
+        antechamber failed, or did not keep the order of the atoms.
+    """
+    from rdkit import Chem
+
+    check_elements(molecule)
+    known = load_gaff(version).masses
+    structure = kekule(molecule)
+    conformer = Chem.Conformer(molecule.n_atoms)
+    conformer.SetPositions(np.array(molecule.positions))
+    structure.AddConformer(conformer)
+    with tempfile.TemporaryDirectory(prefix="gaff-") as name:
+        folder = Path(name)
+        Chem.MolToMolFile(structure, str(folder / "in.sdf"), kekulize=False)
+        arguments = ["-i", "in.sdf", "-fi", "mdl", "-o", "out.mol2", "-fo", "mol2", "-at", _family(version)]
+        arguments += ["-nc", str(molecule.charge), "-j", "5", "-dr", "no", "-seq", "no"]
+        try:
+            run_program("antechamber", arguments, folder)
+            types, positions = _read_mol2(folder / "out.mol2")
+        except MissingDependencyError:
+            raise
+        except (HybridError, OSError, ValueError) as error:
+            raise HybridError(
+                f"antechamber could not type {molecule.name}: {error}",
+                mend="check its bond orders and formal charges",
+            ) from error
+    if positions.shape != (molecule.n_atoms, 3) or np.abs(positions - molecule.positions).max() > 2e-3:
+        raise HybridError(f"antechamber changed the order of the atoms of {molecule.name}")
+    types = tuple(kind if kind in known else PARENTS.get(kind, kind) for kind in types)
+    unknown = sorted(set(types) - set(known))
+    if unknown:
+        raise InputError(
+            f"{molecule.name}: GAFF {version} does not know the type {', '.join(unknown)} of atom "
+            + ", ".join(str(i) for i, kind in enumerate(types) if kind in unknown),
+            mend="take a later version of GAFF",
+        )
+    return consistent_types(types, structure)
+
+
+def openff_types(molecule: Molecule, version: str) -> tuple[str, ...]:
+    """GAFF types (n_atoms,) as openmmforcefields' GAFFTemplateGenerator assigns them to an OpenFF molecule.
+
+    Raises
+    ------
+    MissingDependencyError
+        openff-toolkit, or what openmmforcefields needs beside it (ParmEd, antechamber on PATH), is not installed.
+    InputError
+        This version of GAFF is not among those of GAFFTemplateGenerator.
+    """
+    check_elements(molecule)
+    if shutil.which("antechamber") is None and find_spec("openff") is not None:
+        raise MissingDependencyError(
+            "typing='openff' needs antechamber on PATH", mend="conda install -c conda-forge ambertools"
+        )
+    try:
+        from openff.toolkit import Molecule as OpenFFMolecule
+        from openff.units import unit
+        from openmmforcefields.generators import GAFFTemplateGenerator
+
+        name = f"gaff-{version}"
+        if name not in GAFFTemplateGenerator.INSTALLED_FORCEFIELDS:
+            raise InputError(
+                f"GAFFTemplateGenerator has no {name}", expected=", ".join(GAFFTemplateGenerator.INSTALLED_FORCEFIELDS)
+            )
+        openff = OpenFFMolecule.from_rdkit(
+            molecule.to_rdkit(), allow_undefined_stereo=True, hydrogens_are_explicit=True
+        )
+        charges = np.full(molecule.n_atoms, molecule.charge / molecule.n_atoms)
+        charges[[0, -1]] += [0.1, -0.1]  # any that are not zero spare it a charge calculation of its own
+        openff.partial_charges = charges * unit.elementary_charge
+        xml = GAFFTemplateGenerator(forcefield=name).generate_residue_template(openff)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"typing='openff' needs openff-toolkit ({error})", mend=f"{CONDA}; or take typing='antechamber'"
+        ) from error
+    types = tuple(atom.attrib["type"] for atom in ElementTree.fromstring(xml).findall("./Residues/Residue/Atom"))
+    if len(types) != molecule.n_atoms:
+        raise HybridError(
+            f"GAFFTemplateGenerator typed {len(types)} of the {molecule.n_atoms} atoms of {molecule.name}"
+        )
+    return types
+
+
+def molecule_parameters(molecule: Molecule, types: Sequence[str], version: str) -> Parameters:
+    """GAFF's tables with what parmchk2 adds for this molecule on top.
+
+    Raises
+    ------
+    InputError
+        GAFF has nothing like one of the molecule's terms; the message names the types and the atoms.
+    MissingDependencyError
+        AmberTools are not installed.
+    """
+    with tempfile.TemporaryDirectory(prefix="gaff-") as name:
+        folder = Path(name)
+        (folder / "gaff.dat").write_text(gaff_dat(version), encoding="utf-8")
+        _write_mol2(folder / "in.mol2", molecule, types)
+        run_program("parmchk2", ["-i", "in.mol2", "-f", "mol2", "-o", "out.frcmod", "-p", "gaff.dat"], folder)
+        try:
+            frcmod = (folder / "out.frcmod").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise HybridError(f"parmchk2 wrote no parameters for {molecule.name}") from None
+    _refuse_attn(frcmod, molecule, types)
+    return load_gaff(version).with_extra(read_frcmod(frcmod))
+
+
+def _refuse_attn(frcmod: str, molecule: Molecule, types: Sequence[str]) -> None:
+    """parmchk2 writes zeros and ATTN where GAFF has no term that resembles the one needed."""
+    for line in frcmod.splitlines():
+        if "ATTN" in line:
+            term = [word.strip() for word in line[:11].split("  ")[0].split("-")]
+            atoms = [f"{i} ({kind})" for i, kind in enumerate(types) if kind in term]
+            raise InputError(
+                f"{molecule.name}: GAFF has no parameters for {'-'.join(term)}, nor similar ones; "
+                f"atoms {', '.join(atoms)}",
+                mend="check the bond orders and charges, or give a prmtop with parameters of your own",
+            )
+
+
+def _family(version: str) -> str:
+    return "gaff2" if version.startswith("2") else "gaff"
+
+
+def _read_mol2(path: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Types and positions of the atoms of a mol2 file."""
+    block = path.read_text(encoding="utf-8").split("@<TRIPOS>ATOM")[1].split("@<TRIPOS>")[0]
+    rows = [line.split() for line in block.splitlines() if line.strip()]
+    return tuple(row[5] for row in rows), np.array([[float(x) for x in row[2:5]] for row in rows])
+
+
+def _write_mol2(path: Path, molecule: Molecule, types: Sequence[str]) -> None:
+    """The mol2 file that parmchk2 reads: it looks at types and connections only."""
+    lines = [
+        "@<TRIPOS>MOLECULE",
+        "MOL",
+        f"{molecule.n_atoms} {len(molecule.bonds)} 1 0 0",
+        "SMALL",
+        "No Charge or Current Charge",
+        "",
+    ]
+    lines += ["", "@<TRIPOS>ATOM"]
+    for i, (name, (x, y, z), kind) in enumerate(zip(atom_names(molecule), molecule.positions, types, strict=True), 1):
+        lines.append(f"{i:7d} {name:<8s} {x:10.4f} {y:10.4f} {z:10.4f} {kind:<6s} 1 MOL 0.000000")
+    lines.append("@<TRIPOS>BOND")
+    lines += [f"{n:6d} {i + 1:5d} {j + 1:5d} 1" for n, (i, j) in enumerate(molecule.bonds, 1)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

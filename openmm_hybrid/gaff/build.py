@@ -1,0 +1,206 @@
+"""From molecules to a GaffSystem, or to a template generator for the user's own ForceField."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from openmm import app
+from scipy.spatial import cKDTree
+
+from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.gaff.assign import antechamber_types, check_elements, molecule_parameters, openff_types
+from openmm_hybrid.gaff.charges import assign_charges
+from openmm_hybrid.gaff.parameters import load_gaff
+from openmm_hybrid.gaff.system import CONSTRAINTS, GaffSystem, assemble
+from openmm_hybrid.gaff.template import Template, make_template, to_xml
+from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.units import positions_to_angstrom, strip
+
+TYPINGS = ("antechamber", "openff")
+Charges = str | ArrayLike
+
+
+def build(
+    molecules: Molecule | Sequence[Molecule],
+    *,
+    version: str = "1.81",
+    charges: str | ArrayLike | Sequence[str | ArrayLike] = "resp",
+    typing: str = "antechamber",
+    constraints: str | None = None,
+    positions: Any = None,
+    progress: bool = False,
+) -> GaffSystem:
+    """GAFF for one or several molecules, in vacuum and without a cutoff.
+
+    Types come from antechamber, parameters from GAFF's tables, missing ones from parmchk2 by analogy; 1-4 interactions
+    are divided by 1.2 (Coulomb) and 2 (Lennard-Jones). J. Wang et al., J. Comput. Chem. 25, 1157 (2004).
+
+    Parameters
+    ----------
+    molecules : Molecule, or a sequence of them
+        Equal ones (the same atoms in the same order) are typed and charged once.
+    version : {"1.81", "2.11", "2.2.20"}, also "1.4", "1.7", "1.8", "2.1"
+    charges : {"resp", "am1-bcc"} or array (n_atoms,) in e
+        For a sequence of molecules one word for all, or one entry a molecule.
+    typing : {"antechamber", "openff"}
+        "openff" takes the types from openmmforcefields' GAFFTemplateGenerator and needs openff-toolkit.
+    constraints : {None, "HBonds", "AllBonds"} or OpenMM's objects of these names
+    positions : array (n_atoms, 3) in Å or Quantity, optional
+        Of all atoms. Without it each molecule has its first conformer, moved along x where molecules would overlap.
+    progress : bool
+        Show how far a calculation of charges has come.
+
+    Raises
+    ------
+    InputError
+        Elements or terms that GAFF has no parameters for, charges of the wrong number or sum, an unknown option.
+    MissingDependencyError
+        AmberTools, PySCF (for RESP) or openff-toolkit (for its typing) is not installed.
+    HybridError
+        A program that was called failed.
+    """
+    members, entries = _members(molecules, charges)
+    _check_options(members, version, typing)
+    constraints = None if constraints is None else str(constraints)
+    if constraints not in CONSTRAINTS:
+        raise InputError(f"unknown constraints {constraints!r}", expected="None, 'HBonds' or 'AllBonds'")
+    coordinates = _row(members) if positions is None else _given_positions(members, positions)
+    templates = make_templates(members, entries, version, typing, progress=progress)
+    return assemble(templates, coordinates, constraints)
+
+
+def template_generator(
+    molecules: Molecule | Sequence[Molecule],
+    version: str = "1.81",
+    charges: Charges | Sequence[Charges] = "resp",
+    typing: str = "antechamber",
+) -> Callable[[app.ForceField, Any], bool]:
+    """A function for `openmm.app.ForceField.registerTemplateGenerator`, which gives GAFF to the residues it knows.
+
+    A molecule is typed and charged when a residue with its elements and bonds first turns up. Parameters and errors as
+    in `build`.
+    """
+    members, entries = _members(molecules, charges)
+    _check_options(members, version, typing)
+    made: dict[int, str] = {}
+
+    def generate(forcefield: app.ForceField, residue: Any) -> bool:
+        skeleton = _skeleton([atom.element for atom in residue.atoms()], _residue_bonds(residue))
+        for index, (molecule, entry) in enumerate(zip(members, entries, strict=True)):
+            elements = [app.Element.getBySymbol(symbol) for symbol in molecule.elements]
+            if skeleton != _skeleton(elements, molecule.bonds.tolist()):
+                continue
+            if index not in made:
+                made[index] = to_xml(make_templates([molecule], [entry], version, typing))
+            forcefield.loadFile(io.StringIO(made[index]))
+            return True
+        return False
+
+    return generate
+
+
+def make_templates(
+    molecules: Sequence[Molecule], charges: Sequence[Charges], version: str, typing: str, *, progress: bool = False
+) -> tuple[Template, ...]:
+    """A template for each molecule; equal molecules with equal charges share one. Errors as in `build`."""
+    known: dict[tuple[Any, ...], Template] = {}
+    templates = []
+    for molecule, entry in zip(molecules, charges, strict=True):
+        key = _identity(molecule, entry)
+        if key not in known:
+            # Charges last: they may take minutes, and what can fail should fail before.
+            types = (openff_types if typing == "openff" else antechamber_types)(molecule, version)
+            parameters = molecule_parameters(molecule, types, version)
+            values = assign_charges(molecule, entry, progress=progress)
+            known[key] = make_template(molecule, types, values, parameters, version)
+        templates.append(known[key])
+    return tuple(templates)
+
+
+def _members(
+    molecules: Molecule | Sequence[Molecule], charges: Any
+) -> tuple[tuple[Molecule, ...], tuple[Charges, ...]]:
+    """The molecules and an entry of charges for each."""
+    if isinstance(molecules, Molecule):
+        return (molecules,), (charges,)
+    members = tuple(molecules)
+    if not members:
+        raise InputError("no molecules were given", expected="one Molecule at least")
+    for member in members:
+        if not isinstance(member, Molecule):
+            raise InputError(f"a {type(member).__name__} was given", expected="openmm_hybrid.Molecule")
+    if isinstance(charges, str):
+        return members, (charges,) * len(members)
+    entries = tuple(charges)
+    if len(entries) != len(members):
+        raise MismatchError(
+            f"{len(entries)} entries of charges for {len(members)} molecules",
+            expected="a method for all, or a method or an array for each molecule",
+        )
+    return members, entries
+
+
+def _check_options(members: Sequence[Molecule], version: str, typing: str) -> None:
+    load_gaff(version)
+    if typing not in TYPINGS:
+        raise InputError(f"unknown typing {typing!r}", expected=" or ".join(map(repr, TYPINGS)))
+    for member in members:
+        check_elements(member)
+
+
+def _identity(molecule: Molecule, charges: Charges) -> tuple[Any, ...]:
+    """Equal for molecules with the same atoms in the same order, the same stereochemistry and the same charges."""
+    chosen = charges if isinstance(charges, str) else tuple(np.ravel(strip(charges, "charge")).tolist())
+    bonds = tuple((b.GetBeginAtomIdx(), b.GetEndAtomIdx(), b.GetBondTypeAsDouble()) for b in molecule.rdkit.GetBonds())
+    return molecule.smiles, molecule.elements, tuple(molecule.formal_charges.tolist()), bonds, chosen
+
+
+_GAP = 3.0
+"""Å between the extents of molecules that are moved apart."""
+_OVERLAP = 1.5
+"""Å; molecules with atoms nearer than this are moved apart."""
+
+
+def _row(members: Sequence[Molecule]) -> NDArray[np.float64]:
+    """First conformers (n_atoms, 3), Å; one that overlaps with those before it goes to the end of the row along x."""
+    placed = members[0].positions
+    for member in members[1:]:
+        positions = member.positions
+        if cKDTree(placed).query(positions)[0].min() < _OVERLAP:
+            shift = placed[:, 0].max() + _GAP - positions[:, 0].min()
+            positions = positions + np.array([shift, 0.0, 0.0])
+        placed = np.concatenate([placed, positions])
+    return placed
+
+
+def _given_positions(members: Sequence[Molecule], positions: Any) -> NDArray[np.float64]:
+    coordinates = positions_to_angstrom(positions)
+    n_atoms = sum(member.n_atoms for member in members)
+    if coordinates.shape != (n_atoms, 3) or not np.isfinite(coordinates).all():
+        raise MismatchError(f"positions have shape {coordinates.shape}", expected=f"({n_atoms}, 3), finite, Å")
+    return coordinates
+
+
+def _skeleton(elements: Sequence[app.Element | None], bonds: Sequence[Sequence[int]]) -> str | None:
+    """A canonical text of the graph of elements and bonds; None where an atom has no element."""
+    from rdkit import Chem
+
+    graph = Chem.RWMol()
+    for element in elements:
+        if element is None:
+            return None
+        atom = Chem.Atom(element.atomic_number)
+        atom.SetNoImplicit(True)
+        graph.AddAtom(atom)
+    for i, j in bonds:
+        graph.AddBond(int(i), int(j), Chem.BondType.SINGLE)
+    return str(Chem.MolToSmiles(graph, allBondsExplicit=True, allHsExplicit=True))
+
+
+def _residue_bonds(residue: Any) -> list[tuple[int, int]]:
+    local = {atom: index for index, atom in enumerate(residue.atoms())}
+    return [(local[first], local[second]) for first, second in residue.internal_bonds()]

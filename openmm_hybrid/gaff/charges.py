@@ -1,0 +1,66 @@
+"""Partial charges of a molecule: RESP, AM1-BCC, or those that the user gives."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from openmm_hybrid import units
+from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.registry import Registry
+
+METHODS = Registry(
+    "charge method",
+    {"resp": "openmm_hybrid.gaff.resp:resp_charges", "am1-bcc": "openmm_hybrid.gaff.am1bcc:am1bcc_charges"},
+    "openmm_hybrid.charges",
+)
+"""Name → function(molecule, *, progress) → charges (n_atoms,), e."""
+
+#: e; what charges rounded for a file may miss the net charge by.
+_ROUNDING = 0.01
+
+
+def assign_charges(molecule: Molecule, charges: str | ArrayLike, *, progress: bool = False) -> NDArray[np.float64]:
+    """Partial charges (n_atoms,) in e, in the molecule's atom order.
+
+    Parameters
+    ----------
+    molecule : Molecule
+    charges : "resp", "am1-bcc" or array_like (n_atoms,), e
+        A method, whose charges sum to the net charge exactly and are equal on equivalent atoms; or the charges
+        themselves, used as they are (an `openmm.unit` quantity too).
+    progress : bool
+        Show how far a long calculation has come.
+
+    Raises
+    ------
+    InputError
+        Unknown method, or a charge that is not finite.
+    MismatchError
+        Given charges of another number of atoms, or with another sum than the net charge (by more than 0.01 e).
+    MissingDependencyError
+        The method's program is not installed.
+    NumericalError
+        The method failed for this molecule.
+    """
+    if isinstance(charges, str):
+        computed: NDArray[np.float64] = METHODS.load(charges)(molecule, progress=progress)
+        return computed
+    return _given(molecule, np.array(units.strip(charges, "charge"), dtype=np.float64))
+
+
+def _given(molecule: Molecule, charges: NDArray[np.float64]) -> NDArray[np.float64]:
+    if charges.shape != (molecule.n_atoms,):
+        raise MismatchError(
+            f"charges have shape {charges.shape}", expected=f"({molecule.n_atoms},) for {molecule.name}"
+        )
+    if not np.isfinite(charges).all():
+        raise InputError(f"the charge of atom {int(np.argmin(np.isfinite(charges)))} is not finite")
+    if abs(charges.sum() - molecule.charge) > _ROUNDING:
+        raise MismatchError(
+            f"the charges sum to {charges.sum():.4f} e",
+            expected=f"the net charge of {molecule.name}, {molecule.charge:+d} e, within {_ROUNDING} e",
+            mend="check their order and the formal charges of the molecule",
+        )
+    return charges

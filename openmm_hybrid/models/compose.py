@@ -1,0 +1,204 @@
+"""Models made of models: a sum, a difference, a model on some of the atoms of a bigger molecule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.models.base import EnergyModel
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Sum(EnergyModel):
+    """E = Σ E_k and F = Σ F_k of models of the same atoms in the same order.
+
+    Parameters
+    ----------
+    parts : sequence of EnergyModel
+        At least one.
+
+    Raises
+    ------
+    MismatchError
+        The parts have other atoms or another order.
+    InputError
+        No parts.
+    """
+
+    parts: Sequence[EnergyModel]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple(self.parts))
+        if not self.parts:
+            raise InputError("a Sum needs at least one part")
+        for number, part in enumerate(self.parts[1:], start=1):
+            _same_atoms(self.parts[0], part, f"part {number} of the Sum")
+
+    @property
+    def atomic_numbers(self) -> NDArray[np.int64]:
+        """See `EnergyModel.atomic_numbers`."""
+        return self.parts[0].atomic_numbers
+
+    def evaluate(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """See `EnergyModel.evaluate`."""
+        energies, forces = np.zeros(len(positions)), np.zeros(positions.shape)
+        for part in self.parts:
+            part_energies, part_forces = part.evaluate(positions)
+            energies += part_energies
+            forces += part_forces
+        return energies, forces
+
+    def module(self) -> torch.nn.Module:
+        """See `EnergyModel.module`: one module that holds those of the parts."""
+        return _Combination(self.parts[0].module(), [part.module() for part in self.parts[1:]], 1.0)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Difference(EnergyModel):
+    """E = E_minuend − E_subtrahend, such as reference − force field: what a correction has to learn.
+
+    Parameters
+    ----------
+    minuend, subtrahend : EnergyModel
+
+    Raises
+    ------
+    MismatchError
+        The two have other atoms or another order.
+    """
+
+    minuend: EnergyModel
+    subtrahend: EnergyModel
+
+    def __post_init__(self) -> None:
+        _same_atoms(self.minuend, self.subtrahend, "the subtrahend")
+
+    @property
+    def atomic_numbers(self) -> NDArray[np.int64]:
+        """See `EnergyModel.atomic_numbers`."""
+        return self.minuend.atomic_numbers
+
+    def evaluate(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """See `EnergyModel.evaluate`."""
+        energies, forces = self.minuend.evaluate(positions)
+        other_energies, other_forces = self.subtrahend.evaluate(positions)
+        return energies - other_energies, forces - other_forces
+
+    def module(self) -> torch.nn.Module:
+        """See `EnergyModel.module`: one module that holds those of the two."""
+        return _Combination(self.minuend.module(), [self.subtrahend.module()], -1.0)
+
+
+@final
+@dataclass(frozen=True, eq=False, init=False)
+class OnAtoms(EnergyModel):
+    """A model evaluated on chosen atoms of a bigger molecule; the other atoms feel nothing of it.
+
+    Parameters
+    ----------
+    model : EnergyModel
+    atoms : (model.n_atoms,)
+        ``atoms[k]`` is the place, in the bigger molecule, of the model's atom k. Any order, no repeats.
+    atomic_numbers : (n_atoms,)
+        Of the bigger molecule.
+
+    Raises
+    ------
+    InputError
+        An index is out of range or given twice.
+    MismatchError
+        Their number is not the model's, or a chosen atom is another element than the model's.
+    """
+
+    model: EnergyModel
+    atoms: NDArray[np.int64]
+    _numbers: NDArray[np.int64] = field(repr=False)
+
+    def __init__(self, model: EnergyModel, atoms: ArrayLike, atomic_numbers: ArrayLike) -> None:
+        chosen, numbers = np.array(atoms), np.array(atomic_numbers, dtype=np.int64)
+        if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
+            raise InputError(f"atoms are {chosen.dtype} of shape {chosen.shape}", expected="integers (model.n_atoms,)")
+        if len(chosen) != model.n_atoms:
+            raise MismatchError(f"{len(chosen)} atoms were chosen", expected=f"the model's {model.n_atoms}")
+        if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(numbers)):
+            raise InputError(
+                f"atoms reach from {chosen.min()} to {chosen.max()}", expected=f"0 to {len(numbers) - 1} (0-based)"
+            )
+        if len(np.unique(chosen)) != len(chosen):
+            raise InputError("an atom was chosen twice", expected="each model atom on an atom of its own")
+        wrong = np.flatnonzero(numbers[chosen] != model.atomic_numbers)
+        if len(wrong):
+            k = int(wrong[0])
+            raise MismatchError(
+                f"atom {chosen[k]} has atomic number {numbers[chosen[k]]}",
+                expected=f"{model.atomic_numbers[k]}, that of the model's atom {k}",
+                mend="list the atoms in the model's order",
+            )
+        object.__setattr__(self, "model", model)
+        object.__setattr__(self, "atoms", chosen.astype(np.int64))
+        object.__setattr__(self, "_numbers", numbers)
+
+    @property
+    def atomic_numbers(self) -> NDArray[np.int64]:
+        """See `EnergyModel.atomic_numbers`; of the bigger molecule."""
+        return self._numbers
+
+    def evaluate(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """See `EnergyModel.evaluate`."""
+        energies, chosen_forces = self.model.evaluate(positions[:, self.atoms])
+        forces = np.zeros(positions.shape)
+        forces[:, self.atoms] = chosen_forces
+        return energies, forces
+
+    def module(self) -> torch.nn.Module:
+        """See `EnergyModel.module`."""
+        return _OnAtomsModule(self.model.module(), self.atoms)
+
+
+def _same_atoms(first: EnergyModel, other: EnergyModel, name: str) -> None:
+    if not np.array_equal(first.atomic_numbers, other.atomic_numbers):
+        raise MismatchError(
+            f"{name} is of the atomic numbers {other.atomic_numbers.tolist()}",
+            expected=f"{first.atomic_numbers.tolist()}, those of the first model",
+            mend="bring them to one atom order, or wrap the smaller one in OnAtoms",
+        )
+
+
+class _Combination(torch.nn.Module):
+    """E = E_first + w Σ E_other and F = F_first + w Σ F_other."""
+
+    def __init__(self, first: torch.nn.Module, others: Sequence[torch.nn.Module], weight: float) -> None:
+        super().__init__()
+        self.first = first
+        self.others = torch.nn.ModuleList(others)
+        self.weight = weight
+
+    def forward(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        energies, forces = self.first(positions)
+        for other in self.others:
+            other_energies, other_forces = other(positions)
+            energies = torch.add(energies, other_energies, alpha=self.weight)
+            forces = torch.add(forces, other_forces, alpha=self.weight)
+        return energies, forces
+
+
+class _OnAtomsModule(torch.nn.Module):
+    """Gathers the chosen atoms, scatters their forces."""
+
+    def __init__(self, inner: torch.nn.Module, atoms: NDArray[np.int64]) -> None:
+        super().__init__()
+        self.inner = inner
+        self.atoms = torch.nn.Buffer(torch.tensor(atoms))
+
+    def forward(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        energies, chosen_forces = self.inner(positions.index_select(1, self.atoms))
+        forces = torch.zeros_like(positions, dtype=chosen_forces.dtype)
+        return energies, forces.index_copy(1, self.atoms, chosen_forces)

@@ -1,0 +1,63 @@
+"""Any calculator of ASE as reference engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import CalculatorError, CalculatorSetupError
+from numpy.typing import NDArray
+
+from openmm_hybrid.errors import HybridError, InputError, NumericalError
+from openmm_hybrid.reference.base import ReferenceEngine
+from openmm_hybrid.units import KCAL_PER_EV
+
+if TYPE_CHECKING:
+    from ase.calculators.abc import GetPropertiesMixin
+
+
+@dataclass(frozen=True)
+class AseEngine(ReferenceEngine):
+    """Energies and forces by an ASE calculator, which brings its own settings (charge, spin, basis, …).
+
+    Parameters
+    ----------
+    calculator : ase.calculators.calculator.Calculator
+    level : str
+        Level of theory, for the record; the calculator's class name when empty.
+
+    Raises
+    ------
+    InputError
+        It is no ASE calculator.
+    """
+
+    calculator: GetPropertiesMixin
+    level: str = ""
+
+    def __post_init__(self) -> None:
+        if not hasattr(self.calculator, "get_potential_energy"):
+            raise InputError(f"a {type(self.calculator).__name__} was given", expected="an ASE calculator")
+
+    @property
+    def theory(self) -> str:
+        """The level that was given, or the calculator's name."""
+        return self.level or f"ASE {type(self.calculator).__name__}"
+
+    def evaluate(
+        self, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64]
+    ) -> tuple[float, NDArray[np.float64]]:
+        """See `ReferenceEngine.evaluate`. A calculator that cannot run at all stops the job: HybridError."""
+        atoms = Atoms(numbers=atomic_numbers, positions=positions)
+        atoms.calc = self.calculator
+        try:
+            energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+        except NotImplementedError as error:
+            raise InputError(f"{self.theory} gives no energies and forces ({error})") from error
+        except (OSError, CalculatorSetupError) as error:
+            raise HybridError(f"{self.theory} cannot be run: {error}", mend="check its program and settings") from error
+        except (CalculatorError, RuntimeError, ValueError, ArithmeticError) as error:
+            raise NumericalError(f"{self.theory}: {type(error).__name__}: {error}") from error
+        return float(energy) * KCAL_PER_EV, np.asarray(forces, dtype=np.float64) * KCAL_PER_EV

@@ -1,0 +1,150 @@
+"""Labelling geometries: resumable, and failed frames kept with their reason."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from openmm_hybrid import units
+from openmm_hybrid.errors import InputError, MismatchError, NumericalError
+from openmm_hybrid.frames import Frames
+from openmm_hybrid.frames_io import check_ending
+from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.progress import progress as show_progress
+from openmm_hybrid.reference.base import ReferenceEngine
+from openmm_hybrid.reference.journal import Journal, Label
+
+
+@dataclass(frozen=True, eq=False)
+class LabelResult:
+    """What came of labelling.
+
+    Parameters
+    ----------
+    frames : Frames
+        The geometries that succeeded, with their energies and forces.
+    indices : (n_succeeded,)
+        Which of the given geometries they are.
+    failed : mapping of int to str
+        Index of a given geometry → why it has no label.
+    """
+
+    frames: Frames
+    indices: NDArray[np.int64]
+    failed: Mapping[int, str]
+
+
+def label(
+    engine: ReferenceEngine,
+    molecule: Molecule | ArrayLike,
+    positions: ArrayLike,
+    *,
+    path: str | Path,
+    progress: bool = True,
+    name: str = "",
+) -> LabelResult:
+    """Compute energies and forces of many geometries and write those that succeed to `path`.
+
+    Every finished frame goes at once to a journal beside the file (``path`` + ``.journal``), so that a run that was
+    stopped, by Ctrl-C or in any other way, goes on where it was when it is started again; a finished one only reads.
+    A frame whose calculation fails (overlapping atoms, no self-consistency) is kept with its reason and not tried
+    again. The journal stays; remove it to label anew.
+
+    Parameters
+    ----------
+    engine : ReferenceEngine
+    molecule : Molecule or atomic numbers (n_atoms,)
+    positions : (n_frames, n_atoms, 3), Å, or an `openmm.unit` quantity
+    path : path
+        Of the labelled frames: ``.npz``, ``.xyz``, ``.extxyz``, ``.h5`` or ``.hdf5``.
+    progress : bool
+        Show it.
+    name : str
+        Of the data set; the molecule's when empty.
+
+    Raises
+    ------
+    InputError
+        Wrong shapes, numbers that are not finite, an unknown ending, no frames, or a damaged journal.
+    MismatchError
+        The engine has another net charge than the molecule, or the journal belongs to other geometries, atoms or
+        another level of theory.
+    NumericalError
+        Every frame failed.
+    HybridError
+        A file cannot be written.
+    """
+    path = Path(path)
+    check_ending(path)
+    if isinstance(molecule, Molecule) and engine.net_charge not in (None, molecule.charge):
+        raise MismatchError(
+            f"{engine.theory} is set to the net charge {engine.net_charge:+d} e",
+            expected=f"{molecule.charge:+d} e for {molecule.name}",
+            mend="make the engine with charge=molecule.charge",
+        )
+    numbers = molecule.atomic_numbers if isinstance(molecule, Molecule) else np.asarray(molecule)
+    title = name or (molecule.name if isinstance(molecule, Molecule) else path.stem)
+    given = Frames(numbers, units.positions_to_angstrom(positions), name=title, theory=engine.theory)
+    if not len(given):
+        raise InputError("there are no frames to label")
+    engine.check(given.atomic_numbers)
+    with Journal(path.with_name(path.name + ".journal"), _job(given)) as journal:
+        _compute(engine, given, journal, progress)
+        labels = dict(journal.labels)
+    result = _collect(given, labels, journal.path)
+    result.frames.save(path)
+    return result
+
+
+def _compute(engine: ReferenceEngine, given: Frames, journal: Journal, progress: bool) -> None:
+    done = len(journal.labels)
+    if done == len(given):
+        return
+    with show_progress(len(given), f"labelling with {engine.theory}", "frames", done=done, show=progress) as advance:
+        for index in range(len(given)):
+            if index in journal.labels:
+                continue
+            journal.add(index, _one(engine, given.atomic_numbers, given.positions[index]))
+            advance(1)
+
+
+def _one(engine: ReferenceEngine, numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> Label:
+    try:
+        energy, forces = engine.compute(numbers, positions)
+    except NumericalError as error:
+        return Label(reason=str(error))
+    return Label(energy=energy, forces=forces)
+
+
+def _collect(given: Frames, labels: Mapping[int, Label], journal: Path) -> LabelResult:
+    failed = {index: labels[index].reason for index in sorted(labels) if labels[index].reason}
+    indices = np.array([index for index in sorted(labels) if index not in failed], dtype=np.int64)
+    if not indices.size:
+        raise NumericalError(
+            f"{given.theory} failed for all {len(given)} frames; the first: {failed[0]}",
+            mend=f"check units (Å), atom order and net charge, and remove {journal} to try again",
+        )
+    frames = Frames(
+        given.atomic_numbers,
+        given.positions[indices],
+        energies=np.array([labels[index].energy for index in indices.tolist()]),
+        forces=np.array([labels[index].forces for index in indices.tolist()]),
+        name=given.name,
+        theory=given.theory,
+    )
+    return LabelResult(frames=frames, indices=indices, failed=failed)
+
+
+def _job(given: Frames) -> dict[str, str | int | list[int]]:
+    """What must be the same for a journal to be continued."""
+    return {
+        "theory": given.theory,
+        "atomic_numbers": given.atomic_numbers.tolist(),
+        "n_frames": len(given),
+        "positions_sha256": hashlib.sha256(given.positions.tobytes()).hexdigest(),
+    }

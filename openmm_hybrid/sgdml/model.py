@@ -1,0 +1,131 @@
+"""SGDMLModel: a trained sGDML force field, in memory."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.models.base import TorchModel
+from openmm_hybrid.sgdml.module import KernelModule
+from openmm_hybrid.sgdml.symmetry import check_permutations
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class SGDMLModel(TorchModel):
+    """A kernel model of forces whose energy is their exact integral (Chmiela et al., Nat. Commun. 9, 3887 (2018)).
+
+    Made by `train` or `load`. The equation is in `openmm_hybrid.sgdml.module`.
+
+    Parameters
+    ----------
+    z : (n_atoms,)
+        Atomic numbers.
+    descriptors : (n_train, n_pairs), 1/Å
+        x of the training geometries, n_pairs = n_atoms (n_atoms − 1)/2.
+    descriptor_alphas : (n_train, n_pairs)
+        J α: the coefficients in descriptor space, for forces in units of `std`.
+    perms : (n_perms, n_atoms)
+        The group of atom permutations, counted from 0.
+    sigma : float, 1/Å
+    c : float, kcal/mol
+        Constant of integration; 0 where there were no energies to train on.
+    std : float, kcal/mol/Å
+        Standard deviation of the training forces' components.
+    lam : float
+        Regularisation that it was trained with; NaN if not known.
+    name, theory : str
+        Of the training data.
+    alphas : (n_train, n_atoms, 3), optional
+        Coefficients α in Cartesian space.
+    idxs_train : (n_train,)
+        Indices of the training geometries in their data set; empty if not known.
+    md5_train : str
+        sGDML's fingerprint of the data set; empty if not known.
+    use_E : bool
+        Whether c was fitted to energies.
+
+    Raises
+    ------
+    InputError, MismatchError
+        Shapes that do not belong together, numbers that are not finite, permutations that are no group.
+    """
+
+    z: NDArray[np.int64]
+    descriptors: NDArray[np.float64] = field(repr=False)
+    descriptor_alphas: NDArray[np.float64] = field(repr=False)
+    perms: NDArray[np.int64] = field(repr=False)
+    sigma: float
+    c: float
+    std: float = 1.0
+    lam: float = float("nan")
+    name: str = "molecule"
+    theory: str = "unknown"
+    alphas: NDArray[np.float64] | None = field(default=None, repr=False)
+    idxs_train: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
+    md5_train: str = ""
+    use_E: bool = True
+
+    def __post_init__(self) -> None:
+        z = np.array(self.z, dtype=np.int64)
+        n_atoms, n_train = len(z), len(self.descriptors)
+        if z.ndim != 1 or n_atoms < 2 or z.min() < 1 or z.max() > 118:
+            raise InputError("an sGDML model's z is not a list of elements", expected="two atomic numbers or more")
+        shapes = {
+            "descriptors": (n_train, n_atoms * (n_atoms - 1) // 2),
+            "descriptor_alphas": (n_train, n_atoms * (n_atoms - 1) // 2),
+            "alphas": (n_train, n_atoms, 3),
+        }
+        arrays: dict[str, NDArray[Any]] = {
+            key: np.array(getattr(self, key), dtype=np.float64) for key in shapes if getattr(self, key) is not None
+        }
+        for key, array in arrays.items():
+            if array.shape != shapes[key] or n_train < 1:
+                raise MismatchError(
+                    f"{key} of an sGDML model of {n_atoms} atoms have shape {array.shape}", expected=f"{shapes[key]}"
+                )
+        scalars = np.array([self.sigma, self.c, self.std], dtype=np.float64)
+        if not all(np.isfinite(array).all() for array in (scalars, *arrays.values())) or self.sigma <= 0.0:
+            raise InputError("an sGDML model holds a number that is not finite, or a sigma that is not positive")
+        arrays["z"], arrays["perms"] = z, check_permutations(self.perms, z)
+        arrays["idxs_train"] = np.array(self.idxs_train, dtype=np.int64)
+        for key, array in arrays.items():
+            array.flags.writeable = False
+            object.__setattr__(self, key, array)
+
+    @property
+    def atomic_numbers(self) -> NDArray[np.int64]:
+        """See `EnergyModel.atomic_numbers`."""
+        return self.z
+
+    @property
+    def n_train(self) -> int:
+        """Number of training geometries."""
+        return len(self.descriptors)
+
+    def module(self) -> KernelModule:
+        """See `EnergyModel.module`. Its matrices are shared with the model, its dtype and device are its own."""
+        return deepcopy(self._module, memo={id(buffer): buffer for buffer in self._module.buffers()})
+
+    @cached_property
+    def _module(self) -> KernelModule:
+        return KernelModule(
+            descriptors=self.descriptors,
+            weights=self.std * self.descriptor_alphas,
+            perms=self.perms,
+            sigma=self.sigma,
+            constant=self.c,
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model as sGDML npz, which the sgdml program reads too; complete or not at all. Returns the path."""
+        from openmm_hybrid.sgdml.archive import save
+
+        return save(self, Path(path))

@@ -1,0 +1,198 @@
+"""Permutations of equivalent atoms: the molecular graph's own, or given ones that are checked.
+
+A permutation p takes a geometry r to r[p]. A graph has more symmetries than a molecule can reach without breaking
+bonds, so only those are kept that leave the handedness of every tetrahedral centre, or invert all of them (a mirror
+image has the same distances, hence the same energy), and that keep cis and trans at bonds given as rigid. Ethanol's
+12 become 6, tert-butyl's 1296 become 162. What is kept is our choice; the sGDML authors find permutations from data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from openmm_hybrid.errors import InputError, MismatchError
+
+MAX_PERMUTATIONS = 200
+_MAX_MATCHES = 20_000
+_BOND_FACTOR = 1.25  # of the sum of covalent radii
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def graph_permutations(
+    atomic_numbers: ArrayLike,
+    bonds: ArrayLike,
+    positions: ArrayLike,
+    *,
+    rigid_bonds: ArrayLike = (),
+    max_permutations: int = MAX_PERMUTATIONS,
+) -> Ints:
+    """The feasible automorphisms of a molecular graph, as a group with the identity first.
+
+    Parameters
+    ----------
+    atomic_numbers : (n_atoms,)
+    bonds : (n_bonds, 2)
+    positions : (n_frames, n_atoms, 3) or (n_atoms, 3), Å
+        They say which hydrogen is on which side. A centre that inverts between the frames restricts nothing.
+    rigid_bonds : (n_rigid, 2)
+        Bonds about which nothing turns: double bonds. Their cis and trans neighbours stay so.
+    max_permutations : int
+
+    Returns
+    -------
+    (n_perms, n_atoms)
+
+    Raises
+    ------
+    InputError
+        More than `max_permutations`.
+    """
+    numbers = np.asarray(atomic_numbers, dtype=np.int64)
+    frames = np.asarray(positions, dtype=np.float64).reshape(-1, len(numbers), 3)
+    neighbours = _neighbours(len(numbers), np.asarray(bonds, dtype=np.int64).reshape(-1, 2))
+    perms = _automorphisms(numbers, neighbours)
+    rigid = np.asarray(rigid_bonds, dtype=np.int64).reshape(-1, 2)
+    hands, sides = _handedness(frames, neighbours), _cis_trans(frames, neighbours, rigid)
+    perms = np.array([p for p in perms if _keeps_hands(p, hands) and _keeps_sides(p, sides)])
+    if len(perms) > max_permutations:
+        raise _exploded(f"{len(perms)} permutations", max_permutations)
+    return perms
+
+
+def check_permutations(perms: ArrayLike, atomic_numbers: ArrayLike) -> Ints:
+    """Given permutations (n_perms, n_atoms), counted from 0, as integers.
+
+    Raises
+    ------
+    InputError
+        They are not permutations of the atoms, repeat, exchange different elements, lack the identity, or are no group.
+    """
+    numbers = np.asarray(atomic_numbers, dtype=np.int64)
+    array = np.atleast_2d(np.asarray(perms))
+    n_atoms = len(numbers)
+    if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != n_atoms:
+        raise InputError(
+            f"permutations have shape {array.shape} and type {array.dtype}", expected=f"integers (n_perms, {n_atoms})"
+        )
+    array = array.astype(np.int64)
+    wrong = (np.sort(array, axis=1) != np.arange(n_atoms)).any(axis=1)
+    if wrong.any():
+        raise InputError(
+            f"row {int(np.argmax(wrong))} of the permutations is none",
+            expected=f"every number from 0 to {n_atoms - 1} once",
+        )
+    wrong = (numbers[array] != numbers).any(axis=1)
+    if wrong.any():
+        raise InputError(f"permutation {int(np.argmax(wrong))} exchanges atoms of different elements")
+    known = {tuple(row) for row in array.tolist()}
+    if len(known) < len(array):
+        raise InputError("a permutation is given twice", mend="remove the copies")
+    if tuple(range(n_atoms)) not in known:
+        raise InputError("the permutations lack the identity", mend="add it")
+    for first, second in product(array, array):
+        if tuple(first[second].tolist()) not in known:
+            raise InputError(
+                "the permutations are no group: one after another gives a permutation that is not among them",
+                mend="add all products of them",
+            )
+    return array
+
+
+def bonds_from_geometry(atomic_numbers: ArrayLike, positions: ArrayLike) -> Ints:
+    """Bonds (n_bonds, 2) between atoms whose mean distance is below 1.25 times the sum of covalent radii (ASE's)."""
+    from ase.data import covalent_radii
+
+    numbers = np.asarray(atomic_numbers, dtype=np.int64)
+    frames = np.asarray(positions, dtype=np.float64).reshape(-1, len(numbers), 3)
+    i, j = np.triu_indices(len(numbers), 1)
+    mean = np.linalg.norm(frames[:, i] - frames[:, j], axis=2).mean(axis=0)
+    bonded = mean < _BOND_FACTOR * (covalent_radii[numbers[i]] + covalent_radii[numbers[j]])
+    return np.stack([i[bonded], j[bonded]], axis=1).astype(np.int64)
+
+
+def _neighbours(n_atoms: int, bonds: Ints) -> list[list[int]]:
+    if bonds.size and (bonds.min() < 0 or bonds.max() >= n_atoms):
+        raise MismatchError(f"a bond names atom {int(bonds.max())}", expected=f"atoms 0 to {n_atoms - 1}")
+    neighbours: list[list[int]] = [[] for _ in range(n_atoms)]
+    for i, j in bonds.tolist():
+        neighbours[i].append(j)
+        neighbours[j].append(i)
+    return [sorted(set(atoms)) for atoms in neighbours]
+
+
+def _automorphisms(numbers: Ints, neighbours: list[list[int]]) -> Iterable[Ints]:
+    """All permutations that keep elements and bonds, by RDKit's substructure search of the graph in itself."""
+    from rdkit import Chem
+
+    graph = Chem.RWMol()
+    for number in numbers.tolist():
+        graph.AddAtom(Chem.Atom(number))
+    for i, others in enumerate(neighbours):
+        for j in others:
+            if i < j:
+                graph.AddBond(i, j, Chem.BondType.SINGLE)
+    matches = graph.GetSubstructMatches(graph, uniquify=False, maxMatches=_MAX_MATCHES)
+    if len(matches) >= _MAX_MATCHES:
+        raise _exploded(f"{_MAX_MATCHES} symmetries of the graph or more", _MAX_MATCHES)
+    return [np.array(match, dtype=np.int64) for match in sorted(matches)]
+
+
+def _handedness(frames: Floats, neighbours: list[list[int]]) -> dict[int, tuple[list[int], float]]:
+    """Centre → its four neighbours and the sign of their handedness in the first frame.
+
+    Only the largest set of centres whose handedness never changes relative to each other.
+    """
+    centres = [atom for atom, others in enumerate(neighbours) if len(others) == 4]
+    if not centres:
+        return {}
+    corners = frames[:, np.array([neighbours[atom] for atom in centres])]
+    signs = np.sign(np.linalg.det(corners[:, :, 1:] - corners[:, :, :1]))
+    tied = np.abs(signs.T @ signs) == len(frames)
+    kept = tied[np.argmax(tied.sum(axis=1))]
+    return {atom: (neighbours[atom], signs[0, k]) for k, atom in enumerate(centres) if kept[k]}
+
+
+def _keeps_hands(perm: Ints, hands: dict[int, tuple[list[int], float]]) -> bool:
+    """Whether the permuted geometry has the handedness of the first at all centres, or the opposite at all of them."""
+    changes = set()
+    for centre, (atoms, sign) in hands.items():
+        image = int(perm[centre])
+        if image not in hands:
+            return False
+        changes.add(sign * hands[image][1] * _parity(perm[atoms]))
+    return len(changes) <= 1
+
+
+def _parity(values: Ints) -> float:
+    """+1 or −1: of the permutation that sorts the values."""
+    inversions = sum(int(a > b) for k, a in enumerate(values) for b in values[k + 1 :])
+    return -1.0 if inversions % 2 else 1.0
+
+
+def _cis_trans(frames: Floats, neighbours: list[list[int]], rigid: Ints) -> dict[tuple[int, ...], bool]:
+    """(a, i, j, b) → whether a and b are on one side of the rigid bond i–j, in the first frame; both directions."""
+    sides: dict[tuple[int, ...], bool] = {}
+    r = frames[0]
+    for i, j in [*rigid.tolist(), *rigid[:, ::-1].tolist()]:
+        axis = r[j] - r[i]
+        for a, b in product([a for a in neighbours[i] if a != j], [b for b in neighbours[j] if b != i]):
+            sides[a, i, j, b] = bool(np.cross(r[a] - r[i], axis) @ np.cross(r[b] - r[j], axis) > 0.0)
+    return sides
+
+
+def _keeps_sides(perm: Ints, sides: dict[tuple[int, ...], bool]) -> bool:
+    return all(sides.get(tuple(int(perm[k]) for k in atoms)) == side for atoms, side in sides.items())
+
+
+def _exploded(found: str, limit: int) -> InputError:
+    return InputError(
+        f"the molecular graph has {found}",
+        expected=f"at most {limit}",
+        mend="give the permutations that matter as perms=, an array (n_perms, n_atoms), or perms=None for none",
+    )

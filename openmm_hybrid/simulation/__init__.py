@@ -1,0 +1,1 @@
+"""Simulations with OpenMM: models attached to a System, and sampling."""

@@ -1,0 +1,77 @@
+"""What a sampling run is: its settings, and how to tell that another call means the same run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import openmm
+from numpy.typing import NDArray
+from openmm import app, unit
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all starts of a run share; times in fs, friction in 1/ps, temperature in K, the rest in steps."""
+
+    system: openmm.System
+    topology: app.Topology
+    platform: tuple[openmm.Platform, dict[str, str]]
+    temperature: float
+    timestep: float
+    friction: float
+    n_steps: int
+    interval: int
+    equilibration: int
+    ensemble: str
+    minimize: bool
+    seed: int
+    checkpoint_interval: int | None
+
+
+def settings_of(job: Job, starts: NDArray[np.float64], energies: list[float]) -> dict[str, Any]:
+    """What must be the same for a run to go on."""
+    names = (
+        "temperature",
+        "timestep",
+        "friction",
+        "n_steps",
+        "interval",
+        "equilibration",
+        "ensemble",
+        "minimize",
+        "seed",
+    )
+    return {
+        **{name: getattr(job, name) for name in names},
+        "n_starts": len(starts),
+        "system": fingerprint(job.system),
+        "positions": hashlib.sha256(np.ascontiguousarray(starts).tobytes()).hexdigest(),
+        "energies": energies,
+    }
+
+
+def fingerprint(system: openmm.System) -> str:
+    """SHA-256 of the system, of forces with code in them their kind only.
+
+    TorchForce writes a different file name into its XML every time, and PythonForce a pickle; a change of theirs shows
+    in the energies of the starts.
+    """
+    box = [list(edge.value_in_unit(unit.nanometer)) for edge in system.getDefaultPeriodicBoxVectors()]
+    masses = [system.getParticleMass(i).value_in_unit(unit.dalton) for i in range(system.getNumParticles())]
+    constraints = [system.getConstraintParameters(i) for i in range(system.getNumConstraints())]
+    parts = [
+        json.dumps([box, masses]),
+        json.dumps([(i, j, length.value_in_unit(unit.nanometer)) for i, j, length in constraints]),
+    ]
+    for force in system.getForces():
+        # A force of a plugin comes out of a System as a bare Force.
+        coded = type(force).__name__ in ("Force", "PythonForce") or not type(force).__module__.startswith("openmm.")
+        parts.append(
+            force.getName() if coded else re.sub('openmmVersion="[^"]*"', "", openmm.XmlSerializer.serialize(force))
+        )
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

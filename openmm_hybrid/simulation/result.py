@@ -1,0 +1,141 @@
+"""What a sampling run left in its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmm_hybrid.errors import InputError
+from openmm_hybrid.simulation.reporters import LOG_FIELDS, StartFiles
+from openmm_hybrid.simulation.restart import SETTINGS, read_progress
+from openmm_hybrid.units import ANGSTROM_PER_NM
+
+
+@dataclass(frozen=True)
+class StartResult:
+    """The run from one start. Arrays are read from the files when they are asked for.
+
+    Parameters
+    ----------
+    files : StartFiles
+    timestep : float, fs
+    """
+
+    files: StartFiles
+    timestep: float
+
+    @property
+    def positions(self) -> NDArray[np.float64]:
+        """Frames (n_frames, n_atoms, 3), Å, as precise as the format: float32 in DCD, 0.01 Å in XTC."""
+        return read_trajectory(self.files.trajectory)
+
+    @property
+    def log(self) -> NDArray[np.void]:
+        """One row a frame (n_frames,): time (ps), potential, kinetic, total (kcal/mol), temperature (K)."""
+        return read_log(self.files.log)
+
+    @property
+    def speed(self) -> float:
+        """ns of simulation per day of wall-clock, over all steps up to the last checkpoint."""
+        return _speed([self])
+
+    @property
+    def nanoseconds_and_seconds(self) -> tuple[float, float]:
+        """Simulated time in ns (equilibration too) and the wall-clock time in s that it took."""
+        progress = read_progress(self.files.checkpoint)
+        return (0.0, 0.0) if progress is None else (1e-6 * self.timestep * progress.steps_run, progress.seconds)
+
+
+@dataclass(frozen=True)
+class SampleResult:
+    """A sampling run; also made from a folder by `SampleResult.open`.
+
+    Parameters
+    ----------
+    path : Path
+        The output folder; ``topology.pdb`` in it opens the trajectories in any viewer.
+    starts : tuple of StartResult
+    """
+
+    path: Path
+    starts: tuple[StartResult, ...]
+
+    @classmethod
+    def open(cls, path: str | Path) -> SampleResult:
+        """The run in a folder, finished or not.
+
+        Raises
+        ------
+        InputError
+            There is no run.
+        """
+        folder = Path(path)
+        if not (folder / SETTINGS).is_file():
+            raise InputError(f"there is no sampling run in {folder}", expected=f"a folder with a {SETTINGS}")
+        settings = json.loads((folder / SETTINGS).read_text())
+        files = [StartFiles(folder, index, settings["format"]) for index in range(settings["n_starts"])]
+        made = [file for file in files if file.trajectory.is_file()]
+        return cls(folder, tuple(StartResult(file, settings["timestep"]) for file in made))
+
+    @property
+    def positions(self) -> NDArray[np.float64]:
+        """Frames of all starts, one start after another (n_frames, n_atoms, 3), Å."""
+        return np.concatenate([start.positions for start in self.starts])
+
+    @property
+    def log(self) -> NDArray[np.void]:
+        """Logs of all starts, rows as in `positions`; the field ``start`` is the start's number."""
+        parts = [start.log for start in self.starts]
+        table = np.empty(
+            sum(map(len, parts)), dtype=[("start", np.int64), *((name, np.float64) for name in LOG_FIELDS)]
+        )
+        table["start"] = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        for name in LOG_FIELDS:
+            table[name] = np.concatenate([part[name] for part in parts])
+        return table
+
+    @property
+    def speed(self) -> float:
+        """ns of simulation per day of wall-clock, over all starts."""
+        return _speed(self.starts)
+
+
+def _speed(starts: Sequence[StartResult]) -> float:
+    nanoseconds, seconds = np.sum([start.nanoseconds_and_seconds for start in starts], axis=0)
+    return float(86400.0 * nanoseconds / seconds) if seconds > 0 else 0.0
+
+
+def read_log(path: Path) -> NDArray[np.void]:
+    """A log as a structured array with the fields of `LOG_FIELDS`, one row a frame."""
+    rows = [tuple(map(float, line.split(","))) for line in path.read_text().splitlines()[1:]]
+    return np.array(rows, dtype=[(name, np.float64) for name in LOG_FIELDS])
+
+
+def read_trajectory(path: Path) -> NDArray[np.float64]:
+    """Positions (n_frames, n_atoms, 3) of a DCD or XTC file of a run, Å (float32, or 0.01 Å, on disk)."""
+    if path.suffix == ".dcd":
+        return _read_dcd(path)
+    from mdtraj.formats import XTCTrajectoryFile
+
+    with XTCTrajectoryFile(str(path)) as file:
+        return np.asarray(file.read()[0], dtype=np.float64) * ANGSTROM_PER_NM
+
+
+def _read_dcd(path: Path) -> NDArray[np.float64]:
+    """Positions of a DCD file as OpenMM writes it (CHARMM's layout, little-endian, a header of 276 bytes).
+
+    mdtraj reads it too, but prints to standard output, where commands print their results.
+    """
+    header = np.fromfile(path, dtype="<i4", count=69)
+    if len(header) < 69 or header[0] != 84 or header[23] != 164:
+        raise InputError(f"{path} is not a DCD file written by OpenMM")
+    n_frames, has_box, n_atoms = int(header[2]), bool(header[12]), int(header[67])
+    axes = [(axis, [("before", "<i4"), ("values", "<f4", (n_atoms,)), ("after", "<i4")]) for axis in "xyz"]
+    frame = np.dtype([("box", "V56"), *axes] if has_box else axes)
+    frames = np.fromfile(path, dtype=frame, count=n_frames, offset=276)
+    return np.stack([frames[axis]["values"] for axis in "xyz"], axis=-1).astype(np.float64)

@@ -1,0 +1,1 @@
+"""Studies: whole pieces of work, from settings to a result."""

@@ -1,0 +1,192 @@
+"""Labelling: failed frames kept, killed runs continued, other jobs refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from openmm import unit
+
+import openmm_hybrid as oh
+from openmm_hybrid.errors import InputError, MismatchError, NumericalError
+from openmm_hybrid.reference import ReferenceEngine, label
+from openmm_hybrid.reference.tblite import TbliteEngine
+
+POSITIONS = np.arange(2 * 3 * 5.0).reshape(5, 2, 3)
+
+
+class Spring(ReferenceEngine):
+    """E = d², so that every label is known; counts its calls, fails or stops where it is told to."""
+
+    def __init__(self, failing=(), stop_at=None, theory="spring", delay=0.0):
+        self.calls, self.failing, self.stop_at, self._theory, self.delay = 0, failing, stop_at, theory, delay
+
+    @property
+    def theory(self):
+        return self._theory
+
+    def evaluate(self, atomic_numbers, positions):
+        if self.calls == self.stop_at:
+            raise KeyboardInterrupt
+        self.calls += 1
+        time.sleep(self.delay)
+        if round(positions[0, 0]) in self.failing:
+            raise NumericalError("no convergence")
+        bond = positions[1] - positions[0]
+        return float(bond @ bond), np.array([2 * bond, -2 * bond])
+
+
+def test_labels_and_failures(tmp_path):
+    path = tmp_path / "new" / "labels.npz"
+    positions = POSITIONS.copy()
+    positions[4, 1] = positions[4, 0]
+    result = label(Spring(failing=(6,)), [1, 1], positions, path=path, progress=False, name="H2")
+    assert result.indices.tolist() == [0, 2, 3]
+    assert result.failed[1] == "no convergence."
+    assert "overlap" in result.failed[4]
+    np.testing.assert_array_equal(result.frames.positions, positions[[0, 2, 3]])
+    np.testing.assert_array_equal(result.frames.energies, [27.0] * 3)
+    stored = oh.Frames.load(path)
+    np.testing.assert_array_equal(stored.forces, result.frames.forces)
+    assert (stored.theory, stored.name) == ("spring", "H2")
+
+
+def test_an_interrupted_run_goes_on(tmp_path):
+    path = tmp_path / "labels.h5"
+    with pytest.raises(KeyboardInterrupt):
+        label(Spring(stop_at=3), [1, 1], POSITIONS, path=path, progress=False)
+    assert not path.exists()
+    rest = Spring()
+    result = label(rest, [1, 1], POSITIONS * unit.angstrom, path=path, progress=False)
+    assert rest.calls == 2
+    again = Spring()
+    np.testing.assert_array_equal(label(again, [1, 1], POSITIONS, path=path).frames.forces, result.frames.forces)
+    assert again.calls == 0
+    assert len(oh.Frames.load(path)) == 5
+
+
+def test_a_killed_run_goes_on_exactly(tmp_path):
+    """SIGKILL at some moment; what is continued equals what runs through, to the last bit."""
+    code = f"""
+import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})
+from test_label import *
+positions = np.random.default_rng(0).normal(size=(40, 2, 3)) * 3
+label(Spring(delay=0.02), [1, 1], positions, path={str(tmp_path / "a.npz")!r}, progress=False)
+"""
+    journal = tmp_path / "a.npz.journal"
+    run = subprocess.Popen([sys.executable, "-c", code])
+    while not (journal.exists() and journal.read_bytes().count(b"\n") > 3):
+        time.sleep(0.01)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    done = journal.read_bytes().count(b"\n") - 1
+    assert 3 <= done < 40
+    positions = np.random.default_rng(0).normal(size=(40, 2, 3)) * 3
+    rest = Spring()
+    continued = label(rest, [1, 1], positions, path=tmp_path / "a.npz", progress=False).frames
+    whole = label(Spring(), [1, 1], positions, path=tmp_path / "b.npz", progress=False).frames
+    assert rest.calls <= 40 - done
+    np.testing.assert_array_equal(continued.energies, whole.energies)
+    np.testing.assert_array_equal(continued.forces, whole.forces)
+
+
+@pytest.mark.parametrize("keep", [5, 60, 200, 205, 300])
+def test_a_line_cut_at_any_place_is_done_again(tmp_path, keep):
+    path = tmp_path / "a.npz"
+    whole = label(Spring(), [1, 1], POSITIONS, path=path, progress=False).frames
+    journal = tmp_path / "a.npz.journal"
+    journal.write_bytes(journal.read_bytes()[:keep])
+    continued = label(Spring(), [1, 1], POSITIONS, path=path, progress=False).frames
+    np.testing.assert_array_equal(continued.forces, whole.forces)
+    assert journal.read_bytes().count(b"\n") == 6
+
+
+def test_another_job_is_refused_and_nothing_is_changed(tmp_path):
+    path = tmp_path / "a.npz"
+    label(Spring(), [1, 1], POSITIONS, path=path, progress=False)
+    before = (tmp_path / "a.npz.journal").read_bytes()
+    for engine, numbers, positions, what in (
+        (Spring(), [1, 1], POSITIONS + 1e-9, "positions"),
+        (Spring(), [1, 1], POSITIONS[:4], "n frames"),
+        (Spring(), [1, 2], POSITIONS, "atomic numbers"),
+        (Spring(theory="other"), [1, 1], POSITIONS, "theory"),
+    ):
+        with pytest.raises(MismatchError, match=f"another job: .*{what}"):
+            label(engine, numbers, positions, path=path, progress=False)
+    assert (tmp_path / "a.npz.journal").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{", "3", '{"frame": 9, "failed": "x"}', '{"frame": 1, "energy": 1}', '{"frame": 1, "energy": 1, "forces": [1]}'],
+)
+def test_a_damaged_journal_is_refused(tmp_path, line):
+    path = tmp_path / "a.npz"
+    label(Spring(), [1, 1], POSITIONS, path=path, progress=False)
+    journal = tmp_path / "a.npz.journal"
+    lines = journal.read_text().splitlines()
+    journal.write_text("\n".join([*lines[:2], line, *lines[3:]]) + "\n")
+    with pytest.raises(InputError, match=r"line 3 of .* is damaged"):
+        label(Spring(), [1, 1], POSITIONS, path=path, progress=False)
+
+
+def test_bad_input_is_refused_before_anything_is_written(tmp_path):
+    folder = tmp_path / "new"
+    for numbers, positions, name in (
+        ([1, 1], POSITIONS, "a.csv"),
+        ([1], POSITIONS, "a.npz"),
+        ([1, 1], POSITIONS * np.nan, "a.npz"),
+        ([1, 1], POSITIONS[:0], "a.npz"),
+    ):
+        with pytest.raises(InputError):
+            label(Spring(), numbers, positions, path=folder / name)
+    water = oh.Molecule.from_smiles("[OH-]")
+    with pytest.raises(MismatchError, match=r"charge=molecule\.charge"):
+        label(TbliteEngine(), water, water.conformers, path=folder / "a.npz")
+    assert not folder.exists()
+
+
+def test_all_failed_is_an_error(tmp_path):
+    with pytest.raises(NumericalError, match=r"all 5 frames; the first: no convergence.*remove .*journal"):
+        label(Spring(failing=range(99)), [1, 1], POSITIONS, path=tmp_path / "a.npz", progress=False)
+    assert not (tmp_path / "a.npz").exists()
+
+
+def test_a_full_disk_is_named_and_the_run_goes_on_later(tmp_path):
+    code = f"""
+import sys, resource; sys.path.insert(0, {os.path.dirname(__file__)!r})
+from test_label import *
+resource.setrlimit(resource.RLIMIT_FSIZE, (480, 480))
+try:
+    label(Spring(), [1, 1], POSITIONS, path={str(tmp_path / "a.npz")!r}, progress=False)
+except oh.HybridError as error:
+    print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "cannot write" in run.stdout
+    assert "start again to go on" in run.stdout
+    done = (tmp_path / "a.npz.journal").read_bytes().count(b"\n") - 1
+    rest = Spring()
+    assert len(label(rest, [1, 1], POSITIONS, path=tmp_path / "a.npz", progress=False).frames) == 5
+    assert rest.calls == 5 - done < 5
+
+
+def test_progress_lines_name_speed_and_count(tmp_path, capfd):
+    label(Spring(), [1, 1], POSITIONS, path=tmp_path / "a.npz")
+    assert "labelling with spring: 5/5 frames (100 %)" in capfd.readouterr().err
+
+
+def test_gfn2_labels_of_a_molecule(tmp_path):
+    molecule = oh.Molecule.from_smiles("O", name="water")
+    stretched = molecule.positions * np.array([1.0, 1.1, 0.001])[:, None, None]
+    result = label(TbliteEngine(), molecule, stretched, path=tmp_path / "a.npz", progress=False)
+    assert list(result.failed) == [2]
+    assert result.frames.energies[0] < result.frames.energies[1]
+    assert result.frames.name == "water"
+    assert json.loads((tmp_path / "a.npz.journal").read_text().splitlines()[0])["theory"] == "GFN2-xTB"

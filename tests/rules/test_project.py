@@ -1,0 +1,35 @@
+"""What is written down in more than one place says the same: versions, extras, system packages."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+#: PyPI's name → conda-forge's, where they differ.
+CONDA_NAMES = {"matplotlib": "matplotlib-base", "torch": "pytorch"}
+
+
+def test_makefile_names_the_plugin_stack_of_the_extra() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    versions = [each for each in PROJECT["optional-dependencies"]["torchforce"] if not each.startswith("openmmtorch")]
+    assert versions
+    assert all(f"'{each}'" in makefile for each in versions)
+
+
+def test_conda_environment_has_every_dependency() -> None:
+    lines = re.findall(r"^  - ([\w-]+)(?: >=(\S+))?$", (ROOT / "environment.yml").read_text(), flags=re.MULTILINE)
+    listed = dict(lines)
+    for requirement in PROJECT["dependencies"]:
+        name, least = requirement.split(">=")
+        assert listed[CONDA_NAMES.get(name, name)] == least, requirement
+
+
+def test_installation_page_names_extras_and_system_packages() -> None:
+    page = (ROOT / "docs" / "install.md").read_text()
+    packages = re.findall(r"\|\| echo ([\w-]+)", (ROOT / "tools" / "bootstrap.sh").read_text())
+    assert "libarpack2" in packages
+    assert all(package in page for package in packages)
+    assert all(f"`{extra}`" in page for extra in PROJECT["optional-dependencies"])

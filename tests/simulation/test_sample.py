@@ -1,0 +1,183 @@
+"""`sample`: the physics it must reproduce, and the input it must refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openmm
+import pytest
+from openmm import unit
+from toy_systems import oscillators, topology_of, water
+
+from openmm_hybrid.analysis.populations import mean_with_error
+from openmm_hybrid.analysis.stability import energy_drift
+from openmm_hybrid.errors import InputError, MismatchError, NumericalError
+from openmm_hybrid.simulation.minimize import minimize
+from openmm_hybrid.simulation.platform import choose_platform
+from openmm_hybrid.simulation.result import SampleResult
+from openmm_hybrid.simulation.sample import sample
+from openmm_hybrid.units import BOLTZMANN
+
+STEPS: dict[str, Any] = {"n_steps": 40, "interval": 10, "equilibration": 20, "progress": False}
+
+
+def test_canonical_averages_of_harmonic_oscillators(tmp_path: Path) -> None:
+    """⟨x²⟩ = kT/k (equipartition; exact for LFMiddle and a harmonic force), ⟨T⟩ the thermostat's."""
+    stiffness = 1e5  # kJ/mol/nm²
+    system, topology, start = oscillators(40, stiffness)
+    run = sample(
+        system, topology, start, output=tmp_path, temperature=350.0, friction=20.0, duration=10.0,
+        interval=25, equilibration=2000, seed=3, progress=False,
+    )  # fmt: skip
+    squares = ((run.positions - start) ** 2).mean(axis=(1, 2))
+    expected = BOLTZMANN * 350.0 / (stiffness / 4.184 / 100.0)
+    mean = mean_with_error(squares)
+    assert abs(mean.value - expected) < 4 * mean.error
+    assert mean.error < 0.03 * expected
+    temperature = mean_with_error(run.log["temperature"])
+    assert abs(temperature.value - 350.0) < 4 * temperature.error
+    assert temperature.error < 10.0
+
+
+def test_frames_log_and_times_belong_together(tmp_path: Path) -> None:
+    system, topology, start = water()
+    starts = np.stack([start, start + 5.0, start - 5.0])
+    run = sample(system, topology, starts, output=tmp_path, timestep=0.25, minimize=False, **STEPS)
+    assert run.positions.shape == (12, 3, 3)
+    assert [len(part.log) for part in run.starts] == [4, 4, 4]
+    np.testing.assert_allclose(run.starts[1].log["time"], [0.0025, 0.005, 0.0075, 0.01])
+    np.testing.assert_array_equal(run.log["start"], np.repeat([0, 1, 2], 4))
+    np.testing.assert_allclose(run.log["total"], run.log["potential"] + run.log["kinetic"], rtol=1e-15)
+    np.testing.assert_allclose(run.log["temperature"], 2 * run.log["kinetic"] / (9 * BOLTZMANN), rtol=1e-12)
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
+    for frame, logged in zip(run.positions, run.log["potential"], strict=True):
+        context.setPositions(frame * 0.1)
+        energy = context.getState(energy=True).getPotentialEnergy().value_in_unit(unit.kilocalorie_per_mole)
+        assert energy == pytest.approx(logged, abs=1e-4)
+    assert not np.allclose(run.starts[0].positions, run.starts[1].positions - 5.0)  # the noise differs
+    assert run.speed > 0
+    assert SampleResult.open(tmp_path) == run
+
+
+@pytest.mark.parametrize("format", ["dcd", "xtc"])
+def test_trajectories_are_what_mdtraj_reads(tmp_path: Path, format: str) -> None:
+    import mdtraj
+
+    system, topology, start = water()
+    topology.setPeriodicBoxVectors(np.eye(3) * 2.0 * unit.nanometer)
+    run = sample(system, topology, start, output=tmp_path, format=format, **STEPS)
+    peer = mdtraj.load(str(run.starts[0].files.trajectory), top=str(tmp_path / "topology.pdb"))
+    np.testing.assert_allclose(run.positions, 10.0 * peer.xyz, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(peer.unitcell_lengths, 2.0, rtol=1e-6)
+    reference = sample(system, topology, start, output=tmp_path / "dcd", **STEPS).positions
+    np.testing.assert_allclose(run.positions, reference, rtol=0, atol=1e-5 if format == "dcd" else 5.1e-3)
+
+
+def test_nve_conserves_the_energy_and_takes_quantities(tmp_path: Path) -> None:
+    system, topology, start = water()
+    run = sample(
+        system, topology, start * unit.angstrom, output=tmp_path, ensemble="nve", duration=5 * unit.picosecond,
+        timestep=0.00025 * unit.picosecond, temperature=300 * unit.kelvin, friction=10 / unit.picosecond,
+        interval=20, progress=False,
+    )  # fmt: skip
+    log = run.starts[0].log
+    assert log["time"][-1] == pytest.approx(5.0)
+    drift = energy_drift(log["time"], log["total"], n_atoms=3)
+    assert abs(drift.value) < 1e-3
+    assert np.ptp(log["total"]) < 0.05
+    assert np.ptp(log["kinetic"]) > 0.2
+
+
+def test_platforms_give_the_same_start(tmp_path: Path) -> None:
+    """Without friction to speak of and noise, CPU and Reference follow each other for a few steps."""
+    system, topology, start = water()
+    few: dict[str, Any] = {**STEPS, "ensemble": "nve", "minimize": False, "equilibration": 0, "temperature": 1.0}
+    ours = sample(system, topology, start, output=tmp_path / "a", platform="Reference", **few)
+    cpu = sample(system, topology, start, output=tmp_path / "b", platform="CPU", **few)
+    np.testing.assert_allclose(ours.positions, cpu.positions, atol=0.02)
+
+
+def test_auto_platform_is_reference_for_a_small_molecule_only() -> None:
+    assert choose_platform(water()[0])[0].getName() == "Reference"
+    big, _, _ = oscillators(80, 1.0)
+    assert choose_platform(big)[0].getName() != "Reference"
+    with pytest.raises(InputError, match="no OpenMM platform 'Quantum'"):
+        choose_platform(big, "Quantum")
+
+
+def test_minimum_of_a_water_like_molecule() -> None:
+    system, _, start = water()
+    positions, energy = minimize(system, start * 1.05, tolerance=1e-4)
+    assert energy == pytest.approx(0.0, abs=1e-6)
+    bonds = np.linalg.norm(positions[1:] - positions[0], axis=1)
+    np.testing.assert_allclose(bonds, 0.96, atol=1e-4)
+    with pytest.raises(MismatchError, match="shape"):
+        minimize(system, start[:2])
+
+
+def test_blow_up_keeps_the_last_good_frame(tmp_path: Path) -> None:
+    """−x⁴ reaches infinity in a finite time."""
+    system = openmm.System()
+    system.addParticle(12.0)
+    runaway = openmm.CustomExternalForce("-20*x^4")
+    runaway.addParticle(0, [])
+    system.addForce(runaway)
+    topology = topology_of(["C"])
+    settings: dict[str, Any] = {
+        "output": tmp_path, "n_steps": 40000, "interval": 20, "equilibration": 0, "minimize": False, "progress": False,
+        "checkpoint_interval": 50,
+    }  # fmt: skip
+    with pytest.raises(NumericalError, match=r"blew up between step \d+.* and step \d+.*last_good_0.pdb") as caught:
+        sample(system, topology, [[10.0, 0.0, 0.0]], **settings)
+    left = SampleResult.open(tmp_path)
+    assert len(left.positions) == len(left.log) > 2
+    assert np.isfinite(left.positions).all()
+    assert np.isfinite(left.log["total"]).all()
+    assert f"between step {20 * len(left.positions)} and" in str(caught.value)
+    line = (tmp_path / "last_good_0.pdb").read_text().splitlines()[1]
+    assert float(line[30:38]) == pytest.approx(left.positions[-1, 0, 0], abs=1e-3)
+    with pytest.raises(NumericalError):  # the checkpoint is from before
+        sample(system, topology, [[10.0, 0.0, 0.0]], **settings)
+    np.testing.assert_array_equal(SampleResult.open(tmp_path).positions, left.positions)
+
+
+def _refused(change: dict[str, Any], positions: Any = None) -> dict[str, Any]:
+    system, topology, start = water()
+    return {
+        "system": system, "topology": topology, "positions": start if positions is None else positions,
+        **STEPS, **change,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "positions", "message"),
+    [
+        ({"n_steps": None}, None, "either n_steps or duration"),
+        ({"duration": 1.0}, None, "either n_steps or duration"),
+        ({"n_steps": 5}, None, "fewer than the interval"),
+        ({"interval": 0}, None, "interval is 0"),
+        ({"timestep": float("nan")}, None, "timestep is nan"),
+        ({"temperature": -1}, None, "temperature is -1"),
+        ({"temperature": 300 * unit.nanometer}, None, "temperature is needed"),
+        ({"friction": "high"}, None, "friction is 'high'"),
+        ({"ensemble": "npt"}, None, "nvt, nve"),
+        ({"format": "xyz"}, None, "dcd, xtc"),
+        ({"seed": 0.5}, None, "seed is 0.5"),
+        ({}, np.zeros((3, 2)), "shape"),
+        ({}, np.zeros((0, 3, 3)), "shape"),
+        ({}, [[0, 0, 0], [0.96, 0, 0], [0.96, 0.1, 0]], "atoms 1 and 2 of start 0 overlap"),
+        ({}, [[0, 0, 0], [0.96, 0, 0], [np.nan, 0.1, 0]], "not finite"),
+        ({"minimize": False}, [[0, 0, 0], [60.0, 0, 0], [-60.0, 0.1, 0]], "energy of start 0"),
+        ({"topology": topology_of(["C"])}, None, "topology has 1 atoms"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(
+    tmp_path: Path, change: dict[str, Any], positions: Any, message: str
+) -> None:
+    output = tmp_path / "run"
+    with pytest.raises(InputError, match=message) as caught:
+        sample(**_refused(change, positions), output=output)
+    assert "\n" not in str(caught.value)
+    assert not output.exists()

@@ -1,0 +1,285 @@
+"""Bad input, as a user would give it: one line that says what to do, exit status 2, nothing half-written."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from openmm_hybrid import Frames, Molecule, gaff
+from openmm_hybrid.cli import app
+from openmm_hybrid.gaff import amber
+from openmm_hybrid.simulation.system_files import save_system
+
+CHARGES = (0.117, -0.599, 0.028, 0.028, 0.028, 0.398)
+"""Of methanol's atoms C O H H H H(O), e; rounded AM1-BCC charges."""
+SAMPLE = ("sample", "methanol", "-o", "out", "--duration", "0.1")
+EXPORT = ("export", "spoilt.npz", "-o", "out.pt")
+TRAIN = ("train", "spoilt.npz", "-o", "out.npz")
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, arguments)
+
+
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Good files to spoil: methanol's system, labelled frames, a trained and an exported model."""
+    folder = tmp_path_factory.mktemp("stock")
+    methanol = Molecule.from_smiles("CO", name="methanol")
+    built = gaff.build(methanol, charges=CHARGES)
+    save_system(folder / "methanol", built.system, built.topology, built.positions)
+    shaken = methanol.positions + np.random.default_rng(0).normal(0.0, 0.05, (12, 6, 3))
+    energies, forces = built.model().predict(shaken)
+    Frames(methanol.atomic_numbers, shaken, energies, forces, name="methanol", theory="GAFF").save(folder / "good.npz")
+    assert run("train", str(folder / "good.npz"), "-o", str(folder / "model.npz")).exit_code == 0
+    assert run("export", str(folder / "model.npz"), "-o", str(folder / "model.pt")).exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def files(stock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with copies of the good files."""
+    shutil.copytree(stock, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def entries(folder: Path) -> dict[str, bytes]:
+    """Content of every file in a folder, hidden ones included; the lock of a run that was refused may stay."""
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def assert_refused(folder: Path, before: dict[str, bytes], status: int, stderr: str, expected: str) -> None:
+    assert status == 2, stderr
+    lines = stderr.strip().splitlines()
+    assert len([line for line in lines if line.startswith("error: ")]) == 1, stderr
+    assert lines[-1].startswith("error: "), stderr
+    assert expected in lines[-1]
+    assert "Traceback" not in stderr
+    assert entries(folder) == before
+
+
+def respoil(**changes: np.ndarray | str) -> None:
+    """good.npz as spoilt.npz, with entries changed, or removed where they are empty texts."""
+    with np.load("good.npz", allow_pickle=False) as archive:
+        content = dict(archive) | changes
+    np.savez("spoilt.npz", **{key: value for key, value in content.items() if not isinstance(value, str) or value})
+
+
+class Hostile:
+    """Makes a file when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return Path.touch, (Path("owned"),)
+
+
+def hostile(entry: str) -> None:
+    """model.npz or good.npz with one entry that is a hostile pickle."""
+    source = "good.npz" if entry == "R" else "model.npz"
+    with np.load(source, allow_pickle=True) as archive:
+        content = {key: archive[key] for key in archive.files if key not in ("f_err", "e_err")}
+    np.savez("spoilt.npz", **{**content, entry: np.array(Hostile(), dtype=object)})
+
+
+def npy() -> bytes:
+    """A file with one array."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(3))
+    return buffer.getvalue()
+
+
+def twice(entry: str) -> None:
+    shutil.copy("good.npz", "spoilt.npz")
+    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile("spoilt.npz", "a") as archive:
+        archive.writestr(f"{entry}.npy", npy())
+
+
+def cut(name: str, spoilt: str, share: float) -> None:
+    content = Path(name).read_bytes()
+    Path(spoilt).write_bytes(content[: int(share * len(content))])
+
+
+def array(name: str) -> np.ndarray:
+    """A copy of an entry of good.npz."""
+    with np.load("good.npz", allow_pickle=False) as archive:
+        return np.array(archive[name])
+
+
+def poisoned(name: str) -> np.ndarray:
+    values = array(name)
+    values[3] = np.nan
+    return values
+
+
+def collapsed() -> np.ndarray:
+    positions = array("R")
+    positions[:, 1] = positions[:, 0]
+    return positions
+
+
+def ethanol_frames() -> None:
+    ethanol = Molecule.from_smiles("CCO")
+    shaken = ethanol.positions + np.random.default_rng(0).normal(0.0, 0.05, (5, 9, 3))
+    Frames(ethanol.atomic_numbers, shaken, np.arange(5.0), shaken).save("spoilt.npz")
+
+
+def reordered() -> None:
+    order = [1, 0, 2, 3, 4, 5]
+    respoil(z=array("z")[order], R=array("R")[:, order], F=array("F")[:, order])
+
+
+def text(name: str, content: str) -> None:
+    Path(name).write_text(content)
+
+
+def overlapping() -> None:
+    lines = Path("methanol/topology.pdb").read_text().splitlines(keepends=True)
+    first, second, *_ = (number for number, line in enumerate(lines) if line.startswith("HETATM"))
+    lines[second] = lines[second][:30] + lines[first][30:54] + lines[second][54:]
+    Path("methanol/topology.pdb").write_text("".join(lines))
+
+
+CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
+    "broken SMILES": (None, ("build", "C1CC", "-o", "out"), "check brackets"),
+    "radical": (None, ("build", "C[CH2]", "-o", "out"), "radical"),
+    "metal": (None, ("build", "C[Mg]C", "-o", "out"), "Mg"),
+    "two molecules": (None, ("build", "CO.O", "-o", "out"), "one by one"),
+    "unknown version": (None, ("build", "CO", "-o", "out", "--version", "3.0"), "1.81"),
+    "unknown charges": (None, ("build", "CO", "-o", "out", "--charges", "rsep"), "did you mean resp"),
+    "missing molecule file": (None, ("build", "none.sdf", "-o", "out"), "does not exist"),
+    "empty molecule file": (lambda: text("empty.sdf", ""), ("build", "empty.sdf", "-o", "out"), "no molecule"),
+    "unknown water": (
+        None,
+        ("build", "CO", "-o", "out", "--charges", "am1-bcc", "--padding", "10", "--water", "tip9p"),
+        "tip3p",
+    ),
+    "unknown engine": (None, ("label", "good.npz", "-o", "out.npz", "--engine", "gfn3"), "gfn2"),
+    "wrong charge": (None, ("label", "good.npz", "-o", "out.npz", "--charge", "1"), "unpaired"),
+    "unknown ending of frames": (None, ("label", "good.npz", "-o", "out.txt"), ".npz"),
+    "too many frames": (None, ("label", "good.npz", "-o", "out.npz", "--count", "99"), "1 to 12"),
+    "missing frames": (None, TRAIN, "does not exist"),
+    "empty frames": (lambda: text("spoilt.npz", ""), TRAIN, "spoilt.npz"),
+    "corrupt frames": (lambda: cut("good.npz", "spoilt.npz", 0.7), TRAIN, "spoilt.npz"),
+    "hostile frames": (lambda: hostile("R"), TRAIN, "spoilt.npz"),
+    "key twice": (lambda: twice("R"), TRAIN, "twice"),
+    "NaN": (lambda: respoil(F=poisoned("F")), TRAIN, "frame 3"),
+    "unknown unit": (lambda: respoil(e_unit="furlong"), TRAIN, "furlong"),
+    "atom counts differ": (lambda: respoil(z=array("z")[:5]), TRAIN, "shape"),
+    "no forces": (lambda: respoil(F=""), TRAIN, "forces"),
+    "sigma below zero": (None, ("train", "good.npz", "-o", "out.npz", "--sigma", "-1"), "sigma > 0"),
+    "more training than frames": (None, ("train", "good.npz", "-o", "out.npz", "--n-train", "99"), "1 to 12"),
+    "unknown ending of a model": (None, ("train", "good.npz", "-o", "out.txt"), ".npz"),
+    "frames of another molecule": (ethanol_frames, ("correct", "methanol", "spoilt.npz", "-o", "out.npz"), "expected"),
+    "wrong atom order": (reordered, ("correct", "methanol", "spoilt.npz", "-o", "out.npz"), "order"),
+    "data set as model": (None, ("export", "good.npz", "-o", "out.pt"), "data set"),
+    "array as model": (lambda: Path("spoilt.npz").write_bytes(npy()), EXPORT, "no npz file"),
+    "array as frames": (lambda: Path("spoilt.npz").write_bytes(npy()), TRAIN, "npz"),
+    "hostile model": (lambda: hostile("R_desc"), EXPORT, "do not trust"),
+    "corrupt model": (lambda: cut("model.npz", "spoilt.npz", 0.7), EXPORT, "spoilt.npz"),
+    "unknown dtype": (None, ("export", "model.npz", "-o", "out.pt", "--dtype", "float16"), "float32"),
+    "damaged system": (lambda: cut("methanol/system.xml", "methanol/system.xml", 0.5), SAMPLE, "build it again"),
+    "missing system": (lambda: Path("methanol/system.xml").unlink(), SAMPLE, "build it first"),
+    "overlapping start": (overlapping, SAMPLE, "overlap"),
+    "temperature of zero": (None, (*SAMPLE, "--temperature", "0"), "greater than 0"),
+    "temperature NaN": (None, (*SAMPLE, "--temperature", "nan"), "greater than 0"),
+    "unknown platform": (None, (*SAMPLE, "--platform", "Abacus"), "Reference"),
+    "unknown format": (None, (*SAMPLE, "--format", "trr"), "dcd"),
+    "unknown backend": (None, (*SAMPLE, "--model", "model.npz", "--backend", "torchfarce"), "torchforce"),
+    "atoms out of range": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "1-6"), "out of range"),
+    "an atom twice": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "0-4,4"), "twice"),
+    "atoms in words": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "all"), "0-8,12"),
+    "damaged TorchScript": (lambda: cut("model.pt", "spoilt.pt", 0.7), (*SAMPLE, "--model", "spoilt.pt"), "spoilt.pt"),
+    "model in another order": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "1,0,2-5"), "atom 1"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_refused(files: Path, case: str) -> None:
+    spoil, arguments, expected = CASES[case]
+    if spoil is not None:
+        spoil()
+    before = entries(files)
+    result = run(*arguments)
+    assert_refused(files, before, result.exit_code, result.stderr, expected)
+    assert not result.stdout
+
+
+def test_labels_of_overlapping_atoms(files: Path) -> None:
+    """Every frame fails; the journal keeps the reasons."""
+    respoil(R=collapsed())
+    before = entries(files)
+    result = run("label", "spoilt.npz", "-o", "out.npz")
+    Path("out.npz.journal").unlink()
+    assert_refused(files, before, result.exit_code, result.stderr, "overlap")
+
+
+def test_model_of_another_molecule(files: Path) -> None:
+    ethanol_frames()
+    assert run("train", "spoilt.npz", "-o", "ethanol.npz").exit_code == 0
+    before = entries(files)
+    result = run(*SAMPLE, "--model", "ethanol.npz")
+    assert_refused(files, before, result.exit_code, result.stderr, "expected")
+
+
+def test_missing_antechamber(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(amber, "_bundle", lambda: None)
+    before = entries(files)
+    result = run("build", "CO", "-o", "out")
+    assert_refused(files, before, result.exit_code, result.stderr, "openmm-hybrid[gaff]")
+
+
+@pytest.mark.parametrize(("package", "extra"), [("pyscf", "gaff"), ("tblite", "labels")])
+def test_missing_package(files: Path, monkeypatch: pytest.MonkeyPatch, package: str, extra: str) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    before = entries(files)
+    verb = ("build", "CO", "-o", "out") if package == "pyscf" else ("label", "good.npz", "-o", "out.npz")
+    result = run(*verb)
+    assert_refused(files, before, result.exit_code, result.stderr, extra)
+
+
+def test_another_run_in_the_folder(files: Path) -> None:
+    assert run(*SAMPLE).exit_code == 0
+    before = entries(files)
+    result = run(*SAMPLE, "--temperature", "300")
+    assert_refused(files, before, result.exit_code, result.stderr, "temperature")
+
+
+def test_output_below_a_file(files: Path) -> None:
+    before = entries(files)
+    result = run("train", "good.npz", "-o", "model.npz/out.npz")
+    assert_refused(files, before, result.exit_code, result.stderr, "model.npz")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept"),
+    [
+        (("train", "good.npz", "-o", "out.npz"), ""),
+        (("export", "model.npz", "-o", "out.pt"), ""),
+        (("label", "good.npz", "-o", "out.h5"), "out.h5.journal"),
+        ((*SAMPLE, "--interval", "1", "--duration", "0.2"), "out"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_full_disk(files: Path, arguments: tuple[str, ...], kept: str) -> None:
+    """No file may grow beyond 4 kB: the operating system's answer is that of a full disk, another number apart."""
+    before = entries(files)
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))"
+    program = f"{limit}; from openmm_hybrid.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    for name in set(entries(files)) - set(before):
+        if kept and Path(name).relative_to(files).parts[0] == kept:
+            Path(name).unlink()
+    assert_refused(files, before, done.returncode, done.stderr, "cannot write")

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Installs what the Makefile's targets need.
+#
+#   tools/bootstrap.sh system run|test            system packages (Debian and its children)
+#   tools/bootstrap.sh venv FOLDER REQUIREMENT…   a virtual environment, whole or not at all
+set -euo pipefail
+PYTHON=${PYTHON:-python3}
+
+say() { printf '\n== %s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 2; }
+
+check_python() {
+  command -v "$PYTHON" >/dev/null || die "$PYTHON not found; install Python 3.11, 3.12 or 3.13, or name one: make PYTHON=…"
+  "$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' ||
+    die "$("$PYTHON" --version) does not fit; Python 3.11, 3.12 or 3.13 is needed: make PYTHON=…"
+}
+
+library() { # is the shared library there?
+  { ldconfig -p 2>/dev/null || /sbin/ldconfig -p 2>/dev/null; } | grep -F "$1" >/dev/null
+}
+
+missing_packages() {
+  "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+  library libarpack.so.2 || echo libarpack2   # sqm
+  library libgomp.so.1 || echo libgomp1       # tblite
+  library libXrender.so.1 || echo libxrender1 # RDKit's drawing, with the next
+  library libXext.so.6 || echo libxext6
+  if [ "$1" = test ]; then # OpenCL on the processor, the tests' stand-in for a GPU
+    library libOpenCL.so.1 || echo ocl-icd-libopencl1
+    compgen -G '/etc/OpenCL/vendors/*.icd' >/dev/null || echo pocl-opencl-icd
+  fi
+}
+
+system() {
+  check_python
+  local packages
+  packages=$(missing_packages "$1" | xargs)
+  if [ -z "$packages" ] || [ "${SYSTEM_PACKAGES:-install}" = skip ]; then return; fi
+  if ! command -v apt-get >/dev/null; then
+    say "Not a Debian system: where something is missing, install what Debian calls $packages"
+  elif [ "$(id -u)" -ne 0 ]; then
+    die "system packages are missing; run: sudo apt install --no-install-recommends $packages
+       then start again (or go on without them: make SYSTEM_PACKAGES=skip …)"
+  else
+    say "Installing system packages: $packages"
+    apt-get update -q
+    # shellcheck disable=SC2086  # a list of words
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $packages
+  fi
+}
+
+# FOLDER-installing marks an unfinished install: pip may leave a package half-written, so that one starts afresh.
+# FOLDER/.ready, the Makefile's stamp, is made last.
+venv() {
+  local folder=$1
+  local unfinished=$folder-installing
+  shift
+  check_python
+  if [ -e "$unfinished" ] && [ -e "$folder" ]; then
+    say "The last install into $folder was stopped; starting afresh"
+    rm -rf -- "$folder"
+  fi
+  say "Installing into $folder (several minutes the first time): $*"
+  touch "$unfinished"
+  [ -x "$folder/bin/pip" ] || "$PYTHON" -m venv "$folder"
+  "$folder/bin/pip" install --quiet --upgrade pip # Debian 12's takes twice as long to find the versions
+  "$folder/bin/pip" install --no-compile --progress-bar off "$@"
+  touch "$folder/.ready"
+  rm "$unfinished"
+}
+
+cd "$(dirname "$0")/.."
+case "${1:-}" in
+  system | venv) "$@" ;;
+  *) die "usage: tools/bootstrap.sh system run|test, or tools/bootstrap.sh venv FOLDER REQUIREMENT…" ;;
+esac
