@@ -20,11 +20,11 @@ import numpy as np
 from rdkit import Chem, rdBase
 from rdkit.Chem import AllChem
 
-from benchmarks.report import report
 from openmm_hybrid import Molecule, gaff
 from openmm_hybrid.gaff.parameters import load_gaff, read_frcmod
 from openmm_hybrid.gaff.system import assemble
 from openmm_hybrid.gaff.template import make_template
+from openmm_hybrid.studies.result import document, to_json
 from openmm_hybrid.units import KJ_PER_KCAL, positions_to_angstrom
 
 TOLERANCES = {"bonds": 1e-5, "angles": 5e-4, "propers": 1e-4, "impropers": 0.05, "nonbonded": 1e-5}
@@ -80,8 +80,8 @@ def _differences(built: gaff.GaffSystem, expected: dict[str, float]) -> dict[str
     return {term: (found.get(term, 0.0) - expected.get(term, 0.0)) * KJ_PER_KCAL for term in TOLERANCES}
 
 
-def summarise(results: list[dict[str, Any]], version: str) -> tuple[dict[str, tuple[float, str]], dict[str, Any]]:
-    """Figures and details of the report."""
+def summarise(results: list[dict[str, Any]], version: str) -> dict[str, Any]:
+    """The document that is printed."""
     figures: dict[str, tuple[float, str]] = {
         "molecules": (len(results), "1"),
         "molecules_typed_alike": (sum(not result["other_types"] for result in results), "1"),
@@ -94,11 +94,11 @@ def summarise(results: list[dict[str, Any]], version: str) -> tuple[dict[str, tu
     outliers = [result for result in results if "differences_with_their_types_and_frcmod" in result]
     left = [agrees(result["differences_with_their_types_and_frcmod"]) for result in outliers]
     figures["outliers_explained_by_their_types_and_frcmod"] = (sum(left), "1")
-    return figures, {"gaff": version, "tolerances_kJ_per_mol": TOLERANCES, "outliers": outliers}
+    return document("gaff_freesolv", figures, gaff=version, tolerances_kJ_per_mol=TOLERANCES, outliers=outliers)
 
 
 def main() -> None:
-    """Print the report."""
+    """Compare and print the document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--freesolv", type=Path, required=True, help="folder with FreeSolv's tar files")
     parser.add_argument("--version", default="1.7", help="version of GAFF")
@@ -110,7 +110,7 @@ def main() -> None:
         with tarfile.open(options.freesolv / "amber.tar.gz") as tar:
             tar.extractall(name, filter="data")
         results = [compare(Path(name), row[0].strip(), row[1].strip(), options.version) for row in rows]
-    print(report("gaff_freesolv", *summarise(results, options.version)))
+    print(to_json(summarise(results, options.version)))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ import torch
 
 import openmm_hybrid as oh
 from openmm_hybrid import analysis, figures, geometry
-from openmm_hybrid.errors import MismatchError
+from openmm_hybrid.errors import MismatchError, NumericalError
 from openmm_hybrid.files import replacing
 from openmm_hybrid.studies.report import Section, write_report
 from openmm_hybrid.studies.result import document, write_json
@@ -43,15 +43,20 @@ class Size:
 
     starts: int = 4
     gaff_ps: float = 50.0
-    train: int = 300
+    from_gaff: int = 150
     unseen: int = 100
-    hybrid_ps: float = 50.0
-    relabelled: int = 600
+    rounds: int = 3
+    round_ps: float = 4.0
+    from_round: int = 50
+    hybrid_ps: float = 30.0
+    relabelled: int = 1200
     nve_ps: float = 100.0
 
 
 FULL = Size()
-QUICK = Size(starts=2, gaff_ps=10.0, train=100, unseen=20, hybrid_ps=1.0, relabelled=20, nve_ps=1.0)
+QUICK = Size(
+    2, 5.0, from_gaff=40, unseen=20, rounds=1, round_ps=0.5, from_round=10, hybrid_ps=1, relabelled=20, nve_ps=1
+)
 
 
 def main() -> None:
@@ -81,22 +86,24 @@ def main() -> None:
     heading(f"3/7 labelling frames of GAFF with {LEVEL}")
     engine = oh.reference.engine("gfn2")
     frames = gaff_run.positions
-    chosen = frames[np.random.default_rng(0).permutation(len(frames))[: size.train + size.unseen]]
+    chosen = frames[np.random.default_rng(0).permutation(len(frames))[: size.from_gaff + size.unseen]]
     labelled = oh.reference.label(engine, molecule, chosen, path=folder / "gaff_frames.npz").frames
-    training, unseen = labelled[: size.train], labelled[size.train :]
+    training, unseen = labelled[: size.from_gaff], labelled[size.from_gaff :]
 
     heading(f"4/7 training the correction: sGDML of {LEVEL} minus GAFF")
-    if not (folder / "model.npz").exists():
-        torch.set_num_threads(os.cpu_count() or 1)
-        oh.correction.train(force_field, training, sigma=20, molecule=molecule).save(folder / "model.npz")
-        torch.set_num_threads(1)
-    correction = oh.sgdml.load(folder / "model.npz")
+    # GAFF's frames are not quite where the hybrid goes: a few rounds of labelling what it meets itself.
+    for number in range(size.rounds):
+        trial = trained(force_field, training, molecule, folder / f"round_{number}" / "model.npz")
+        met = explore(gaff, trial, gaff_run, size.round_ps, folder / f"round_{number}")
+        chosen = met[np.random.default_rng(number).permutation(len(met))[: size.from_round]]
+        path = folder / f"round_{number}" / "frames.npz"
+        training = oh.Frames.concatenate([training, oh.reference.label(engine, molecule, chosen, path=path).frames])
+    correction = trained(force_field, training, molecule, folder / "model.npz")
     hybrid = oh.Sum((force_field, correction))
     oh.export_torchscript(correction, folder / "correction.pt", name="aspirin correction")
 
     heading(f"5/7 sampling GAFF + correction at {TEMPERATURE:g} K")
-    system = copy.deepcopy(gaff.system)
-    oh.attach(system, gaff.topology, correction)
+    system = hybrid_system(gaff, correction)
     with replacing(folder / "system.xml") as temporary:
         temporary.write_text(openmm.XmlSerializer.serialize(system))
     # From where GAFF ended: a minimiser would leave the 500 K frames that the correction knows.
@@ -146,10 +153,7 @@ def main() -> None:
         "hybrid": dihedrals(molecule, hybrid_run.positions),
         LEVEL: dihedrals(molecule, relabelled.positions),
     }
-    densities = {
-        name: analysis.dihedral_density(values, weights=weights.values if name == LEVEL else None)
-        for name, values in twists.items()
-    }
+    densities = {name: density(values, weights.values if name == LEVEL else None) for name, values in twists.items()}
     divergence = {name: analysis.jensen_shannon(densities[name], densities[LEVEL]) for name in ("GAFF", "hybrid")}
     shares = {name: populations(values, weights.values if name == LEVEL else None) for name, values in twists.items()}
 
@@ -203,12 +207,55 @@ def check_settings(path: Path, settings: dict[str, float]) -> None:
 
 
 def resp_charges(molecule: oh.Molecule, path: Path) -> np.ndarray:
-    """RESP charges (n_atoms,), computed once: the Hartree-Fock densities take half a minute."""
+    """RESP charges (n_atoms,) of two conformers, computed once: a Hartree-Fock density takes a quarter of a minute."""
     if not path.exists():
-        charges = oh.gaff.assign_charges(molecule, "resp")
+        charges = oh.gaff.assign_charges(molecule.with_conformers(molecule.conformers[:2]), "resp")
         with replacing(path) as temporary:
             np.save(temporary, charges)
     return np.load(path)
+
+
+def trained(force_field: oh.EnergyModel, training: oh.Frames, molecule: oh.Molecule, path: Path) -> oh.EnergyModel:
+    """The correction in `path`, trained first where there is none."""
+    if not path.exists():
+        print(f"training on {len(training)} frames", flush=True)
+        torch.set_num_threads(os.cpu_count() or 1)
+        oh.correction.train(force_field, training, molecule=molecule).save(path)
+        torch.set_num_threads(1)
+    return oh.sgdml.load(path)
+
+
+def hybrid_system(gaff: oh.gaff.GaffSystem, correction: oh.EnergyModel) -> openmm.System:
+    """GAFF's System with the correction as one more force: all that an OpenMM script of yours needs."""
+    system = copy.deepcopy(gaff.system)
+    oh.attach(system, gaff.topology, correction)
+    return system
+
+
+def explore(
+    gaff: oh.gaff.GaffSystem, correction: oh.EnergyModel, gaff_run: oh.SampleResult, duration: float, folder: Path
+) -> np.ndarray:
+    """Frames (n, n_atoms, 3) of short runs of a hybrid under trial, up to where one goes astray."""
+    system = hybrid_system(gaff, correction)
+    frames = []
+    for number, start in enumerate(gaff_run.starts):
+        output = folder / f"start_{number}"
+        try:
+            oh.sample(
+                system,
+                gaff.topology,
+                start.positions[-1],
+                temperature=TEMPERATURE,
+                duration=duration,
+                interval=100,
+                equilibration=0,
+                minimize=False,
+                output=output,
+            )
+        except NumericalError as error:
+            print(f"a run went astray, which is what the next round is for: {error}", flush=True)
+        frames.append(oh.SampleResult.open(output).positions)
+    return np.concatenate(frames)
 
 
 def dihedrals(molecule: oh.Molecule, positions: np.ndarray) -> np.ndarray:
@@ -219,13 +266,19 @@ def dihedrals(molecule: oh.Molecule, positions: np.ndarray) -> np.ndarray:
     )
 
 
+def density(twists: np.ndarray, weights: np.ndarray | None) -> analysis.Density:
+    """Joint density of both dihedrals; each frame counts with its mirror image, as the molecule has no handedness."""
+    both = np.concatenate([twists, -twists])
+    return analysis.dihedral_density(both, bandwidth=0.17, weights=None if weights is None else np.tile(weights, 2))
+
+
 def populations(twists: np.ndarray, weights: np.ndarray | None) -> dict[str, analysis.Estimate]:
     """Populations of the basins of both dihedrals, with block errors."""
     bounds = np.radians([0.0, 60.0, 120.0, 180.0])
     ester = {f"ester twist {low} to {low + 60}°": (bounds[k], bounds[k + 1]) for k, low in enumerate((0, 60, 120))}
     acid = {"acid C=O towards the ester": (0.0, np.pi / 2), "acid C=O away from it": (np.pi / 2, np.pi)}
     found = {}
-    # Both are mirrored at 0°: the molecule has no handedness.
+    # The sign of a twist does not matter: the molecule has no handedness.
     for column, basins in enumerate((ester, acid)):
         labels = analysis.label_basins(np.abs(twists[:, column]), basins)
         found |= analysis.populations(labels, weights, names=tuple(basins))

@@ -71,6 +71,7 @@ Sigma = Annotated[float, typer.Option(help="Length of the kernel, 1/Å.")]
 Lam = Annotated[float, typer.Option(help="Regularisation of the forces divided by their standard deviation.")]
 NTrain = Annotated[int | None, typer.Option(help="Train on so many frames, drawn at random; all by default.")]
 Seed = Annotated[int, typer.Option(help="Of random choices.")]
+EnergyUnit = Annotated[str, typer.Option("--e-unit", help="Unit of energy of frames that do not name one: eV, …")]
 MoleculeFile = Annotated[
     Path | None, typer.Option("--molecule", help="SDF of the molecule, for its symmetries; else taken from distances.")
 ]
@@ -91,9 +92,12 @@ def build(
 
     from openmm_hybrid.files import replacing
     from openmm_hybrid.gaff import build as build_gaff
+    from openmm_hybrid.gaff.solvate import Solvent
     from openmm_hybrid.molecule import Molecule
     from openmm_hybrid.simulation.system_files import save_system
 
+    if padding is not None:
+        Solvent(padding=padding, water=water)  # refuses what it does not know before the charges, which take long
     is_file = Path(molecule).suffix.lower() in (".sdf", ".mol", ".mol2", ".pdb")
     parsed = Molecule.from_file(molecule, name=name) if is_file else Molecule.from_smiles(molecule, name=name)
     built = build_gaff(parsed, version=version, charges=charges)
@@ -103,7 +107,8 @@ def build(
         Chem.MolToMolFile(parsed.to_rdkit(), str(temporary))
     built.to_ffxml(output / "gaff.xml")
     save_system(output, built.system, built.topology, built.positions)
-    print(f"{parsed.name}: {built.system.getNumParticles()} particles, net charge {parsed.charge:+d} e, in {output}")
+    charge = f"{parsed.charge:+d}" if parsed.charge else "0"
+    print(f"{parsed.name}: {built.system.getNumParticles()} particles, net charge {charge} e, in {output}")
 
 
 @app.command()
@@ -133,6 +138,7 @@ def train(
     lam: Lam = 1e-10,
     n_train: NTrain = None,
     molecule: MoleculeFile = None,
+    e_unit: EnergyUnit = "",
     seed: Seed = 0,
 ) -> None:
     """An sGDML model of labelled frames, as npz."""
@@ -140,7 +146,7 @@ def train(
     from openmm_hybrid.frames import Frames
 
     _check_npz(output)
-    data, known = Frames.load(frames), _molecule(molecule)
+    data, known = Frames.load(frames, e_unit=e_unit), _molecule(molecule)
     model = sgdml.train(data, sigma=sigma, lam=lam, n_train=n_train, molecule=known, seed=seed)
     model.save(output)
     print(f"sGDML model of {data.name} in {output}")
@@ -151,9 +157,10 @@ def correct(
     system: Annotated[Path, typer.Argument(help="Folder of `build`, in vacuum.")],
     frames: Annotated[Path, typer.Argument(help="Labelled frames of the same atoms.")],
     output: Output,
-    sigma: Sigma = 20.0,
+    sigma: Sigma = 1.0,
     lam: Lam = 1e-10,
     n_train: NTrain = None,
+    e_unit: EnergyUnit = "",
     seed: Seed = 0,
 ) -> None:
     """An sGDML model of the difference between labels and force field, as npz."""
@@ -164,7 +171,9 @@ def correct(
 
     _check_npz(output)
     forces, topology, _ = load_system(system)
-    data = Frames.load(frames)
+    if forces.usesPeriodicBoundaryConditions():
+        raise InputError(f"{system} is solvated", expected="the molecule in vacuum", mend="build it without --padding")
+    data = Frames.load(frames, e_unit=e_unit)
     known = _molecule(system / "molecule.sdf" if (system / "molecule.sdf").is_file() else None)
     field = SystemModel(forces, topology)
     model = correction.train(field, data, sigma=sigma, lam=lam, n_train=n_train, molecule=known, seed=seed)
@@ -210,6 +219,8 @@ def sample(
     from openmm_hybrid.simulation.sample import sample as run
     from openmm_hybrid.simulation.system_files import load_system
 
+    if atoms and model is None:
+        raise InputError("atoms were given without a model", mend="name the model that they belong to: --model")
     forces, topology, positions = load_system(system)
     if model is not None:
         loaded = _model(model)
@@ -261,9 +272,11 @@ def _geometries(path: Path, count: int | None, seed: int) -> tuple[NDArray[np.in
     from openmm_hybrid.simulation.system_files import load_topology
 
     if path.is_dir():
-        elements = [atom.element for atom in load_topology(path)[0].atoms()]
-        numbers = np.array([element.atomic_number for element in elements])
         positions = SampleResult.open(path).positions
+        topology = load_topology(path)[0]
+        if topology.getPeriodicBoxVectors() is not None:
+            raise InputError(f"the run in {path} is periodic", expected="a run of a molecule in vacuum")
+        numbers = np.array([atom.element.atomic_number for atom in topology.atoms()])
     else:
         frames = Frames.load(path)
         numbers, positions = frames.atomic_numbers, frames.positions
@@ -279,8 +292,11 @@ def _indices(text: str) -> list[int]:
     chosen: list[int] = []
     try:
         for part in filter(None, text.split(",")):
-            first, _, last = part.partition("-")
-            chosen += range(int(first), int(last or first) + 1)
+            first, dash, last = part.partition("-")
+            run = range(int(first), int(last if dash else first) + 1)
+            if not run:
+                raise ValueError
+            chosen += run
     except ValueError:
         raise InputError(f"cannot read the atoms {text!r}", expected="indices and ranges such as 0-8,12") from None
     return chosen

@@ -28,7 +28,8 @@ class HybridError(Exception):
             parts.append(f"expected {expected}")
         if mend:
             parts.append(mend)
-        super().__init__("; ".join(" ".join(part.split()).rstrip(".;") for part in parts) + ".")
+        line = "; ".join(" ".join(part.split()).rstrip(".;") for part in parts)
+        super().__init__(line if line.endswith("?") else line + ".")
 
 
 class InputError(HybridError, ValueError):

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.units import strip
 
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """Labelled geometries of one molecule, in one atom order.
+    """Labelled geometries of one molecule, in one atom order. `openmm.unit` quantities are converted.
 
     Parameters
     ----------
@@ -46,10 +47,10 @@ class Frames:
     def __post_init__(self) -> None:
         numbers = np.array(self.atomic_numbers, dtype=np.int64)
         arrays: dict[str, NDArray[Any]] = {"atomic_numbers": numbers}
-        for field in ("positions", "energies", "forces"):
+        for field, kind in (("positions", "length"), ("energies", "energy"), ("forces", "force")):
             value = getattr(self, field)
             if value is not None:
-                arrays[field] = np.array(value, dtype=np.float64)
+                arrays[field] = np.array(strip(value, kind), dtype=np.float64)
         n_frames = len(arrays["positions"])
         expected = {
             "positions": (n_frames, len(numbers), 3),
@@ -124,7 +125,11 @@ class Frames:
         ------
         MismatchError
             Other atoms, another level of theory, or labels in some parts only.
+        InputError
+            No parts.
         """
+        if not parts:
+            raise InputError("there are no frames to concatenate", expected="one part at least")
         first = parts[0]
         for number, part in enumerate(parts):
             if not np.array_equal(part.atomic_numbers, first.atomic_numbers):

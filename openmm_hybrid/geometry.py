@@ -42,8 +42,8 @@ def angle(positions: ArrayLike, triples: ArrayLike) -> Array:
 def angle_gradient(positions: ArrayLike, triples: ArrayLike) -> tuple[Array, Array]:
     """Angles (n_frames, n_terms) in rad and their derivatives (n_frames, n_terms, 3, 3), rad/Å.
 
-    ∂θ/∂r_i = −(n × u)/(|u|)·sign as in Wilson et al., written with the unit normal n of the plane, which is taken as
-    zero for a straight angle.
+    With u = r_i − r_j, v = r_k − r_j and the unit normal n of the plane along u × v, which is taken as zero for a
+    straight angle: ∂θ/∂r_i = u × n/|u|², ∂θ/∂r_k = n × v/|v|² and ∂θ/∂r_j = −∂θ/∂r_i − ∂θ/∂r_k.
     """
     r, index = _gather(positions, triples, 3)
     u = r[:, index[:, 0]] - r[:, index[:, 1]]
@@ -93,7 +93,8 @@ def _gather(positions: ArrayLike, atoms: ArrayLike, width: int) -> tuple[Array, 
     if index.ndim != 2 or index.shape[1] != width:
         raise InputError(f"atom indices have shape {index.shape}", expected=f"(n_terms, {width})")
     if index.size and (index.min() < 0 or index.max() >= r.shape[1]):
-        raise InputError(f"atom index {index.max()} is out of range", expected=f"0 to {r.shape[1] - 1}")
+        wrong = index.min() if index.min() < 0 else index.max()
+        raise InputError(f"atom index {wrong} is out of range", expected=f"0 to {r.shape[1] - 1}")
     return r, index
 
 

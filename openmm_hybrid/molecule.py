@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.errors import InputError, MismatchError, MissingDependencyError
+from openmm_hybrid.units import positions_to_angstrom
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -107,7 +108,9 @@ class Molecule:
                 )
             if atom.GetNumImplicitHs():
                 raise InputError(
-                    f"{title}: atom {atom.GetIdx()} ({atom.GetSymbol()}) lacks hydrogens", mend="add them (Chem.AddHs)"
+                    f"{title}: atom {atom.GetIdx()} ({atom.GetSymbol()}) lacks hydrogens",
+                    mend="add them (Chem.AddHs); if all are there, the bond orders are missing, as in most PDB files: "
+                    "give an SDF",
                 )
         n_parts = len(Chem.GetMolFrags(mol))
         if n_parts != 1:
@@ -226,8 +229,8 @@ class Molecule:
         return matches
 
     def with_conformers(self, conformers: ArrayLike) -> Molecule:
-        """The same molecule with other geometries (n_conformers, n_atoms, 3) or (n_atoms, 3), Å."""
-        array = np.array(conformers, dtype=np.float64)
+        """The same molecule with other geometries (n_conformers, n_atoms, 3) or (n_atoms, 3), Å, or a Quantity."""
+        array = positions_to_angstrom(conformers).copy()
         array = array[None] if array.ndim == 2 else array
         if array.ndim != 3 or array.shape[1:] != (self.n_atoms, 3) or not len(array):
             raise MismatchError(

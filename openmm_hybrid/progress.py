@@ -59,7 +59,7 @@ def _bar(total: int, description: str, unit: str, done: int) -> Iterator[Advance
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # a SMILES may hold [nH]
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[speed_text]}"),
@@ -106,13 +106,14 @@ class _Clock:
 
 
 class _Lines:
-    """Plain lines, about one for each tenth of the work or every ten seconds, whichever is first."""
+    """Plain lines: one at the start, as a unit may take minutes, then about one for each tenth or every ten seconds."""
 
     def __init__(self, total: int, description: str, unit: str, done: int) -> None:
         self._clock = _Clock(total, unit, done)
         self._description = description
         self._written_at = self._clock.start
         self._written_done = done
+        self._write("started")
 
     def advance(self, n: int) -> None:
         clock = self._clock

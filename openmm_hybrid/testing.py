@@ -96,8 +96,14 @@ class TorchModelSuite(EnergyModelSuite):
 
         _, forces = model.predict(positions)
         tracked = torch.tensor(positions, dtype=torch.float32, requires_grad=True)
-        assert model.module()(tracked)[1].dtype == torch.float64
-        assert not model.module()(tracked)[1].requires_grad
+        scripted = torch.jit.script(model.module().eval())
+        # TorchForce freezes the script, and freezing removes detach(): cut the tape with `.data`.
+        for module in (model.module(), scripted, torch.jit.freeze(scripted)):
+            for _ in range(3):  # torch rewrites a script after its first calls
+                energies, tracked_forces = module(tracked)
+                assert energies.dtype == tracked_forces.dtype == torch.float64
+                assert not energies.requires_grad
+                assert not tracked_forces.requires_grad
         single = model.module().to(torch.float32)(torch.tensor(positions))
         assert single[1].dtype == torch.float32
         scale = float(np.abs(forces).max())

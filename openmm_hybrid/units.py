@@ -76,7 +76,6 @@ _INTERNAL = {
     "mass": "dalton",
     "charge": "elementary_charge",
     "angle": "radian",
-    "rate": "per_picosecond",
     "pressure": "bar",
 }
 
@@ -86,8 +85,8 @@ def strip(value: Any, kind: str) -> Any:
 
     Parameters
     ----------
-    value : number, array or openmm.unit.Quantity
-    kind : {"length", "energy", "temperature", "time", "mass", "charge", "angle", "rate", "pressure"}
+    value : number, array, openmm.unit.Quantity, or a sequence of Quantities
+    kind : {"length", "energy", "force", "temperature", "time", "mass", "charge", "angle", "rate", "pressure"}
         "rate" is 1/ps (friction), "pressure" bar; the others as in the module's docstring.
 
     Raises
@@ -95,11 +94,14 @@ def strip(value: Any, kind: str) -> Any:
     InputError
         The quantity has another dimension.
     """
+    if isinstance(value, list | tuple) and value and hasattr(value[0], "value_in_unit"):
+        return [strip(item, kind) for item in value]
     if not hasattr(value, "value_in_unit"):
         return value
     from openmm import unit
 
-    target = unit.picosecond**-1 if kind == "rate" else getattr(unit, _INTERNAL[kind])
+    composed = {"rate": unit.picosecond**-1, "force": unit.kilocalorie_per_mole / unit.angstrom}
+    target = composed[kind] if kind in composed else getattr(unit, _INTERNAL[kind])
     try:
         return value.value_in_unit(target)
     except TypeError:
@@ -109,6 +111,6 @@ def strip(value: Any, kind: str) -> Any:
 
 
 def positions_to_angstrom(positions: Any) -> NDArray[np.float64]:
-    """Positions (…, n_atoms, 3) in Å from an array in Å or an `openmm.unit` Quantity (a list of Vec3 too)."""
+    """Positions (…, n_atoms, 3) in Å from an array in Å, an `openmm.unit` Quantity (of Vec3 too) or a list of them."""
     plain: ArrayLike = strip(positions, "length")
     return np.asarray(plain, dtype=np.float64)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from openmm_hybrid import Frames, Molecule, gaff
+from openmm_hybrid import Frames, Molecule, gaff, sgdml
 from openmm_hybrid.cli import app
 from openmm_hybrid.gaff import amber
 from openmm_hybrid.simulation.system_files import save_system
@@ -149,6 +149,12 @@ def overlapping() -> None:
     Path("methanol/topology.pdb").write_text("".join(lines))
 
 
+def solvated() -> None:
+    """PME, as a solvated system has."""
+    system = Path("methanol/system.xml")
+    system.write_text(system.read_text().replace('method="0"', 'method="4"'))
+
+
 CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
     "broken SMILES": (None, ("build", "C1CC", "-o", "out"), "check brackets"),
     "radical": (None, ("build", "C[CH2]", "-o", "out"), "radical"),
@@ -197,6 +203,11 @@ CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
     "unknown backend": (None, (*SAMPLE, "--model", "model.npz", "--backend", "torchfarce"), "torchforce"),
     "atoms out of range": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "1-6"), "out of range"),
     "an atom twice": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "0-4,4"), "twice"),
+    "atoms backwards": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "5-0"), "0-8,12"),
+    "an open range of atoms": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "0-"), "0-8,12"),
+    "atoms without a model": (None, (*SAMPLE, "--atoms", "0-5"), "--model"),
+    "padding below the cutoff": (None, ("build", "CO", "-o", "out", "--padding", "5"), "raise the padding"),
+    "solvated force field": (solvated, ("correct", "methanol", "good.npz", "-o", "out.npz"), "--padding"),
     "atoms in words": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "all"), "0-8,12"),
     "damaged TorchScript": (lambda: cut("model.pt", "spoilt.pt", 0.7), (*SAMPLE, "--model", "spoilt.pt"), "spoilt.pt"),
     "model in another order": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "1,0,2-5"), "atom 1"),
@@ -214,6 +225,21 @@ def test_refused(files: Path, case: str) -> None:
     assert not result.stdout
 
 
+def test_frames_without_a_unit_of_energy(files: Path) -> None:
+    """An extended XYZ as ASE writes it: refused until the unit is given."""
+    frames = Frames.load("good.npz")
+    frames.save("frames.xyz")
+    plain = Path("frames.xyz").read_text().replace("e_unit=eV ", "")
+    Path("frames.xyz").write_text(plain)
+    before = entries(files)
+    result = run("train", "frames.xyz", "-o", "out.npz")
+    assert_refused(files, before, result.exit_code, result.stderr, "give e_unit")
+    assert run("train", "frames.xyz", "-o", "out.npz", "--e-unit", "eV").exit_code == 0
+    positions = frames.positions
+    predicted, expected = (sgdml.load(name).predict(positions)[1] for name in ("out.npz", "model.npz"))
+    np.testing.assert_allclose(predicted, expected, atol=1e-6)
+
+
 def test_labels_of_overlapping_atoms(files: Path) -> None:
     """Every frame fails; the journal keeps the reasons."""
     respoil(R=collapsed())
@@ -221,6 +247,15 @@ def test_labels_of_overlapping_atoms(files: Path) -> None:
     result = run("label", "spoilt.npz", "-o", "out.npz")
     Path("out.npz.journal").unlink()
     assert_refused(files, before, result.exit_code, result.stderr, "overlap")
+
+
+def test_labels_of_a_periodic_run(files: Path) -> None:
+    assert run(*SAMPLE).exit_code == 0
+    topology = Path("out/topology.pdb")
+    topology.write_text("CRYST1   30.000   30.000   30.000  90.00  90.00  90.00 P 1\n" + topology.read_text())
+    before = entries(files)
+    result = run("label", "out", "-o", "labels.npz")
+    assert_refused(files, before, result.exit_code, result.stderr, "periodic")
 
 
 def test_model_of_another_molecule(files: Path) -> None:

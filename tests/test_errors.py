@@ -19,6 +19,10 @@ def test_message_is_one_line():
     assert str(HybridError("two\n  lines", mend="one\tline")) == "two lines; one line."
 
 
+def test_a_question_has_no_full_stop():
+    assert str(HybridError("unknown", mend="did you mean this?")) == "unknown; did you mean this?"
+
+
 @pytest.mark.parametrize(
     ("kind", "standard"),
     [

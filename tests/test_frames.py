@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from openmm import unit
 from scipy.spatial.transform import Rotation
 
 from openmm_hybrid import Frames
@@ -63,6 +64,17 @@ def test_subsets(frames):
     assert replace(frames, energies=None, forces=None)[1:3].energies is None
 
 
+def test_quantities_are_converted(frames):
+    same = Frames(
+        frames.atomic_numbers,
+        frames.positions * 0.1 * unit.nanometer,
+        frames.energies * 4.184 * unit.kilojoule_per_mole,
+        frames.forces * 41.84 * unit.kilojoule_per_mole / unit.nanometer,
+    )
+    for field in ("positions", "energies", "forces"):
+        np.testing.assert_allclose(getattr(same, field), getattr(frames, field), rtol=1e-12)
+
+
 def test_labels(frames):
     assert frames.labels()[0] is frames.energies
     with pytest.raises(InputError, match="no forces"):
@@ -70,6 +82,8 @@ def test_labels(frames):
 
 
 def test_concatenate(frames):
+    with pytest.raises(InputError, match="one part"):
+        Frames.concatenate([])
     joined = Frames.concatenate([frames[:2], frames[2:]])
     np.testing.assert_array_equal(joined.forces, frames.forces)
     for other, what in (

@@ -81,5 +81,7 @@ def test_refuses_wrong_shapes_and_indices():
         geometry.distance(np.zeros((3, 3)), [[0, 1]])
     with pytest.raises(InputError, match="out of range"):
         geometry.angle(r, [[0, 1, 3]])
+    with pytest.raises(InputError, match="atom index -1 is out of range"):
+        geometry.angle(r, [[0, 1, -1]])
     with pytest.raises(InputError, match=r"\(n_terms, 4\)"):
         geometry.dihedral(r, [[0, 1, 2]])

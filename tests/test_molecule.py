@@ -8,6 +8,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from openmm import unit
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
@@ -276,6 +277,8 @@ class TestWithConformers:
         assert made.conformers.max() == 1
         with pytest.raises(ValueError, match="read-only"):
             made.conformers[0, 0, 0] = 2
+        nanometers = molecule.with_conformers(molecule.positions * 0.1 * unit.nanometer)
+        np.testing.assert_allclose(nanometers.positions, molecule.positions)
 
     @pytest.mark.parametrize("shape", [(2, 3), (1, 4, 3), (0, 3, 3), (3, 2)])
     def test_wrong_shapes(self, shape):

@@ -24,8 +24,9 @@ def test_lines_every_ten_seconds_with_speed_and_time_left(clock, capsys):
             clock[0] += 1.0
             advance(1)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "sampling: 10/1000 ps (1 %), 1 ps/s, 0:16:30 left"
-    assert len(lines) == 6
+    assert lines[0] == "sampling: 0/1000 ps (0 %), started"
+    assert lines[1] == "sampling: 10/1000 ps (1 %), 1 ps/s, 0:16:30 left"
+    assert len(lines) == 7
     assert lines[-1] == "sampling: 50/1000 ps (5 %), 1 ps/s, took 0:00:50"
 
 
@@ -35,14 +36,16 @@ def test_lines_every_tenth_when_that_is_sooner(clock, capsys):
             clock[0] += 0.25
             advance(1)
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 10
-    assert lines[0].startswith("labelling: 10/100 frames (10 %), 4 frames/s, 0:00:22 left")
+    assert len(lines) == 11
+    assert lines[1].startswith("labelling: 10/100 frames (10 %), 4 frames/s, 0:00:22 left")
 
 
-def test_short_work_writes_its_end_only_and_none_is_silent(clock, capsys):
+def test_short_work_writes_start_and_end_and_none_is_silent(clock, capsys):
     with progress(3, "work") as advance:
         advance(3)
-    assert capsys.readouterr().err == "work: 3/3 steps (100 %), 3000000000 steps/s, took 0:00:00\n"
+    start, end = capsys.readouterr().err.splitlines()
+    assert start == "work: 0/3 steps (0 %), started"
+    assert end == "work: 3/3 steps (100 %), 3000000000 steps/s, took 0:00:00"
     with progress(3, "work", show=False) as advance:
         advance(3)
     assert capsys.readouterr().err == ""
@@ -58,15 +61,15 @@ def test_what_was_done_before_does_not_count_for_the_speed(clock, capsys):
 def test_an_error_passes_through_without_a_false_end(capsys):
     with pytest.raises(KeyboardInterrupt), progress(10, "work"):
         raise KeyboardInterrupt
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == "work: 0/10 steps (0 %), started\n"
 
 
 def test_a_bar_on_a_terminal(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "120")
-    with progress(4, "training", "points") as advance:
+    with progress(4, "training c1cc[nH]c1", "points") as advance:
         advance(1)
         advance(3)
     shown = capsys.readouterr().err
-    assert "training" in shown
+    assert "training c1cc[nH]c1" in shown
     assert "4/4" in shown

@@ -39,6 +39,7 @@ def test_factors_are_codata_s():
         (180 * unit.degree, "angle", np.pi),
         (1 / unit.femtosecond, "rate", 1000),
         (1 * unit.atmosphere, "pressure", 1.01325),
+        (41.84 * unit.kilojoule_per_mole / unit.nanometer, "force", 1),
         (7.5, "energy", 7.5),
     ],
 )
@@ -54,6 +55,7 @@ def test_strip_refuses_another_dimension():
 def test_positions_as_openmm_hands_them_out():
     vectors = [openmm.Vec3(0.1, 0, 0), openmm.Vec3(0, 0.2, 0)] * unit.nanometer
     np.testing.assert_allclose(units.positions_to_angstrom(vectors), [[1, 0, 0], [0, 2, 0]])
+    np.testing.assert_allclose(units.positions_to_angstrom([vectors, vectors])[1], [[1, 0, 0], [0, 2, 0]])
     np.testing.assert_array_equal(units.positions_to_angstrom([[1, 2, 3]]), [[1.0, 2, 3]])
 
 

@@ -10,7 +10,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import i0e, logsumexp
 
 from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.units import BOLTZMANN
+from openmm_hybrid.units import BOLTZMANN, strip
 
 Array = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class Density:
     def free_energy(self, temperature: float) -> Array:
         """−kT ln p in kcal/mol, zero at its lowest; infinite where the density is zero. The shape of `values`."""
         with np.errstate(divide="ignore"):
-            profile = -BOLTZMANN * temperature * np.log(self.values)
+            profile = -BOLTZMANN * strip(temperature, "temperature") * np.log(self.values)
         return np.asarray(profile - profile.min())
 
 
@@ -81,7 +81,7 @@ def boltzmann_weights(sampled: ArrayLike, target: ArrayLike, temperature: float)
     made, wanted = np.asarray(sampled, dtype=np.float64), np.asarray(target, dtype=np.float64)
     if made.ndim != 1 or made.shape != wanted.shape or not made.size:
         raise MismatchError(f"energies have shapes {made.shape} and {wanted.shape}", expected="two of (n_frames,)")
-    exponents = -(wanted - made) / (BOLTZMANN * temperature)
+    exponents = -(wanted - made) / (BOLTZMANN * strip(temperature, "temperature"))
     if not np.isfinite(exponents).all():
         raise InputError("an energy is not finite, or the temperature is zero")
     return Weights(np.exp(exponents - logsumexp(exponents)))

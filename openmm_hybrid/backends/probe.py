@@ -89,7 +89,12 @@ def _run(code: str, found: str) -> tuple[Outcome, bool]:
     """The outcome, and whether to keep it: an error that Python shows may be mended without other versions."""
     try:
         ended = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=_TIME_LIMIT, check=False
+            # -P: the packages are tried, not files of the same names in the working folder.
+            [sys.executable, "-P", "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=_TIME_LIMIT,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return Outcome(ok=False, detail=f"the trial took longer than {_TIME_LIMIT:.0f} s with {found}"), False

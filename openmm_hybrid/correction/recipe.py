@@ -19,7 +19,7 @@ def train(
     force_field: EnergyModel,
     frames: Frames,
     *,
-    sigma: float,
+    sigma: float = 1.0,
     lam: float = 1e-10,
     perms: ArrayLike | str | None = "graph",
     molecule: Molecule | None = None,
@@ -37,7 +37,11 @@ def train(
         Such as ``GaffSystem.model()``.
     frames : Frames
         With energies and forces of the reference.
-    sigma, lam, perms, molecule, n_train, seed
+    sigma : float, 1/Å
+        Length of the kernel. Our choice of 1 is about the distance between the descriptors of training frames at a few
+        hundred kelvin: away from them the correction fades, and the force field is left. The 10 to 100 of sGDML models
+        that stand alone continue it as a polynomial there, which can lead a simulation astray.
+    lam, perms, molecule, n_train, seed
         As in `openmm_hybrid.sgdml.train`.
 
     Raises

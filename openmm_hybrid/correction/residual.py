@@ -37,10 +37,16 @@ def residual(force_field: EnergyModel, frames: Frames) -> Frames:
         The frames lack energies or forces.
     """
     energies, forces = frames.labels()
-    if not np.array_equal(force_field.atomic_numbers, frames.atomic_numbers):
+    expected, given = force_field.atomic_numbers, frames.atomic_numbers
+    if len(expected) != len(given):
         raise MismatchError(
-            f"the frames of {frames.name!r} have the elements {frames.atomic_numbers.tolist()}",
-            expected=f"those of the force field, {force_field.atomic_numbers.tolist()}",
+            f"the frames of {frames.name!r} have {len(given)} atoms", expected=f"the {len(expected)} of the force field"
+        )
+    if (expected != given).any():
+        k = int(np.argmax(expected != given))
+        raise MismatchError(
+            f"atom {k} of the frames of {frames.name!r} has the atomic number {given[k]}",
+            expected=f"{expected[k]} as in the force field",
             mend="build the force field in the frames' atom order (Molecule.reordered)",
         )
     ff_energies, ff_forces = force_field.predict(frames.positions)

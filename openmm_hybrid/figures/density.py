@@ -92,7 +92,8 @@ def _marginals(figure: SubFigure, densities: Mapping[str, Density], labels: tupl
                 linewidth=1.8,
             )
         degree_axis(axes, "x", labels[axis])
-        axes.set_ylim(bottom=0.0)
         axes.grid(alpha=0.3)
+    # Only now: the panels share this axis, and a limit set earlier would not know the second one's curves.
+    axes.set_ylim(bottom=0.0)
     figure.axes[0].set_ylabel("density / degree⁻¹", fontsize=SIZE)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=SIZE, frameon=False)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid.errors import HybridError, MissingDependencyError, NumericalError
-from openmm_hybrid.gaff.amber import run_program
+from openmm_hybrid.gaff.amber import mol2_atoms, run_program
 from openmm_hybrid.gaff.assign import check_elements
 from openmm_hybrid.molecule import Molecule
 from openmm_hybrid.progress import progress as show_progress
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rdkit import Chem
 
 
-def am1bcc_charges(molecule: Molecule, *, progress: bool = False) -> NDArray[np.float64]:
+def am1bcc_charges(molecule: Molecule, *, progress: bool = True) -> NDArray[np.float64]:
     """AM1-BCC charges (n_atoms,) in e, equal on equivalent atoms, summing to the net charge.
 
     Jakalian, Jack, Bayly, J. Comput. Chem. 23, 1623 (2002). The first conformer is relaxed with MMFF94 (UFF where
@@ -53,7 +53,7 @@ def _antechamber(molecule: Molecule, folder: Path) -> NDArray[np.float64]:
     arguments += ["-nc", str(molecule.charge), "-at", "sybyl", "-j", "5", "-dr", "no", "-seq", "no"]
     try:
         run_program("antechamber", arguments, folder)
-        charges = _mol2_charges(folder / "out.mol2")
+        charges = np.array([float(words[8]) for words in mol2_atoms(folder / "out.mol2")])
     except MissingDependencyError:
         raise
     except (HybridError, OSError, ValueError, IndexError) as error:
@@ -75,9 +75,3 @@ def _relaxed(molecule: Molecule) -> Chem.Mol:
     elif rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
         rdForceFieldHelpers.UFFOptimizeMolecule(mol, maxIters=2000)
     return mol
-
-
-def _mol2_charges(path: Path) -> NDArray[np.float64]:
-    """The last column of the atoms of a mol2 file."""
-    block = path.read_text(encoding="utf-8").split("@<TRIPOS>ATOM")[1].split("@<TRIPOS>")[0]
-    return np.array([float(line.split()[8]) for line in block.splitlines() if line.strip()])

@@ -81,6 +81,12 @@ def run_program(name: str, arguments: Sequence[str], folder: Path) -> str:
     return output
 
 
+def mol2_atoms(path: Path) -> list[list[str]]:
+    """The words of each atom's line of a mol2 file: number, name, x, y, z, type, residue number and name, charge."""
+    block = path.read_text(encoding="utf-8").partition("@<TRIPOS>ATOM")[2].partition("@<TRIPOS>")[0]
+    return [line.split() for line in block.splitlines() if line.strip()]
+
+
 def last_line(output: str) -> str:
     """The last line of a program's output that says something: it holds words, and is no pointer to its help."""
     lines = [line.strip() for line in output.splitlines()]

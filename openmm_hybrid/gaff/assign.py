@@ -10,10 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from openmm_hybrid.errors import HybridError, InputError, MissingDependencyError
-from openmm_hybrid.gaff.amber import run_program
+from openmm_hybrid.gaff.amber import mol2_atoms, run_program
 from openmm_hybrid.gaff.conjugation import consistent_types, kekule
 from openmm_hybrid.gaff.parameters import Parameters, gaff_dat, load_gaff, read_frcmod
 from openmm_hybrid.molecule import Molecule
@@ -99,10 +98,12 @@ def antechamber_types(molecule: Molecule, version: str) -> tuple[str, ...]:
         arguments += ["-nc", str(molecule.charge), "-j", "5", "-dr", "no", "-seq", "no"]
         try:
             run_program("antechamber", arguments, folder)
-            types, positions = _read_mol2(folder / "out.mol2")
+            rows = mol2_atoms(folder / "out.mol2")
+            types = tuple(words[5] for words in rows)
+            positions = np.array([[float(word) for word in words[2:5]] for words in rows])
         except MissingDependencyError:
             raise
-        except (HybridError, OSError, ValueError) as error:
+        except (HybridError, OSError, ValueError, IndexError) as error:
             raise HybridError(
                 f"antechamber could not type {molecule.name}: {error}",
                 mend="check its bond orders and formal charges",
@@ -202,13 +203,6 @@ def _refuse_attn(frcmod: str, molecule: Molecule, types: Sequence[str]) -> None:
 
 def _family(version: str) -> str:
     return "gaff2" if version.startswith("2") else "gaff"
-
-
-def _read_mol2(path: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """Types and positions of the atoms of a mol2 file."""
-    block = path.read_text(encoding="utf-8").split("@<TRIPOS>ATOM")[1].split("@<TRIPOS>")[0]
-    rows = [line.split() for line in block.splitlines() if line.strip()]
-    return tuple(row[5] for row in rows), np.array([[float(x) for x in row[2:5]] for row in rows])
 
 
 def _write_mol2(path: Path, molecule: Molecule, types: Sequence[str]) -> None:

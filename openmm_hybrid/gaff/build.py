@@ -15,7 +15,7 @@ from openmm_hybrid.errors import InputError, MismatchError
 from openmm_hybrid.gaff.assign import antechamber_types, check_elements, molecule_parameters, openff_types
 from openmm_hybrid.gaff.charges import assign_charges
 from openmm_hybrid.gaff.parameters import load_gaff
-from openmm_hybrid.gaff.system import CONSTRAINTS, GaffSystem, assemble
+from openmm_hybrid.gaff.system import GaffSystem, assemble, constraint_name
 from openmm_hybrid.gaff.template import Template, make_template, to_xml
 from openmm_hybrid.molecule import Molecule
 from openmm_hybrid.units import positions_to_angstrom, strip
@@ -32,7 +32,7 @@ def build(
     typing: str = "antechamber",
     constraints: str | None = None,
     positions: Any = None,
-    progress: bool = False,
+    progress: bool = True,
 ) -> GaffSystem:
     """GAFF for one or several molecules, in vacuum and without a cutoff.
 
@@ -65,9 +65,7 @@ def build(
     """
     members, entries = _members(molecules, charges)
     _check_options(members, version, typing)
-    constraints = None if constraints is None else str(constraints)
-    if constraints not in CONSTRAINTS:
-        raise InputError(f"unknown constraints {constraints!r}", expected="None, 'HBonds' or 'AllBonds'")
+    constraints = constraint_name(constraints)
     coordinates = _row(members) if positions is None else _given_positions(members, positions)
     templates = make_templates(members, entries, version, typing, progress=progress)
     return assemble(templates, coordinates, constraints)
@@ -78,6 +76,8 @@ def template_generator(
     version: str = "1.81",
     charges: Charges | Sequence[Charges] = "resp",
     typing: str = "antechamber",
+    *,
+    progress: bool = True,
 ) -> Callable[[app.ForceField, Any], bool]:
     """A function for `openmm.app.ForceField.registerTemplateGenerator`, which gives GAFF to the residues it knows.
 
@@ -95,7 +95,7 @@ def template_generator(
             if skeleton != _skeleton(elements, molecule.bonds.tolist()):
                 continue
             if index not in made:
-                made[index] = to_xml(make_templates([molecule], [entry], version, typing))
+                made[index] = to_xml(make_templates([molecule], [entry], version, typing, progress=progress))
             forcefield.loadFile(io.StringIO(made[index]))
             return True
         return False
@@ -104,7 +104,7 @@ def template_generator(
 
 
 def make_templates(
-    molecules: Sequence[Molecule], charges: Sequence[Charges], version: str, typing: str, *, progress: bool = False
+    molecules: Sequence[Molecule], charges: Sequence[Charges], version: str, typing: str, *, progress: bool
 ) -> tuple[Template, ...]:
     """A template for each molecule; equal molecules with equal charges share one. Errors as in `build`."""
     known: dict[tuple[Any, ...], Template] = {}

@@ -21,7 +21,7 @@ METHODS = Registry(
 _ROUNDING = 0.01
 
 
-def assign_charges(molecule: Molecule, charges: str | ArrayLike, *, progress: bool = False) -> NDArray[np.float64]:
+def assign_charges(molecule: Molecule, charges: str | ArrayLike, *, progress: bool = True) -> NDArray[np.float64]:
     """Partial charges (n_atoms,) in e, in the molecule's atom order.
 
     Parameters

@@ -14,7 +14,7 @@ from openmm import app, unit
 
 from openmm_hybrid.errors import MismatchError
 from openmm_hybrid.models.base import EnergyModel
-from openmm_hybrid.units import FORCE_KJ_NM, KCAL_PER_KJ, NM_PER_ANGSTROM
+from openmm_hybrid.units import FORCE_KJ_NM, KCAL_PER_KJ, NM_PER_ANGSTROM, positions_to_angstrom
 
 TERMS = ("bonds", "angles", "propers", "impropers", "nonbonded", "other")
 
@@ -68,7 +68,7 @@ class SystemModel(EnergyModel):
         return energies, forces / FORCE_KJ_NM
 
     def energy_terms(self, positions: ArrayLike) -> dict[str, float]:
-        """The energy of one frame (n_atoms, 3) in Å by kind of term, kcal/mol.
+        """The energy of one frame (n_atoms, 3), in Å or a Quantity, by kind of term, kcal/mol.
 
         Keys: "bonds", "angles", "propers", "impropers", "nonbonded", and "other" where there is any other force. A
         torsion along three bonds counts as proper, every other as improper.
@@ -77,7 +77,7 @@ class SystemModel(EnergyModel):
         context = openmm.Context(
             groups, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName(self.platform)
         )
-        context.setPositions(np.asarray(positions, dtype=np.float64) * NM_PER_ANGSTROM)
+        context.setPositions(positions_to_angstrom(positions) * NM_PER_ANGSTROM)
         energies = {}
         for group, name in enumerate(TERMS):
             if any(force.getForceGroup() == group for force in groups.getForces()):

@@ -137,7 +137,7 @@ def load_gaff(version: str) -> Parameters:
 def gaff_dat(version: str) -> str:
     """Text of gaff-<version>.dat; raises as `load_gaff`."""
     if version not in VERSIONS:
-        raise InputError(f"unknown GAFF version {version!r}", expected=f"one of {', '.join(VERSIONS)}")
+        raise InputError(f"unknown GAFF version {version!r}", expected=f"one of {', '.join(map(repr, VERSIONS))}")
     try:
         package = files("openmmforcefields")
     except ModuleNotFoundError:
@@ -161,13 +161,7 @@ def read_dat(text: str) -> Parameters:
 
 
 def read_frcmod(text: str) -> Parameters:
-    """The tables of an frcmod file: a title, then sections under their names.
-
-    Raises
-    ------
-    InputError
-        parmchk2 marked a line with ATTN: GAFF has nothing like this term.
-    """
+    """The tables of an frcmod file: a title, then sections under their names."""
     sections: dict[str, list[str]] = {name: [] for name in ("MASS", "BOND", "ANGL", "DIHE", "IMPR", "NONB")}
     current: list[str] = []
     for line in text.splitlines()[1:]:

@@ -10,7 +10,7 @@ import openmm
 from openmm import app, unit
 
 from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.gaff.system import CONSTRAINTS, GaffSystem
+from openmm_hybrid.gaff.system import CONSTRAINTS, GaffSystem, constraint_name
 from openmm_hybrid.units import NM_PER_ANGSTROM, positions_to_angstrom, strip
 
 
@@ -37,9 +37,7 @@ def from_prmtop(
     MismatchError
         The coordinates are of another number of atoms.
     """
-    constraints = None if constraints is None else str(constraints)
-    if constraints not in CONSTRAINTS:
-        raise InputError(f"unknown constraints {constraints!r}", expected="None, 'HBonds' or 'AllBonds'")
+    constraints = constraint_name(constraints)
     path = _existing(prmtop)
     positions, box = _coordinates(coordinates)
     try:

@@ -39,10 +39,11 @@ _TIGHTNESS = 0.1
 _CHUNK_BYTES = 256 * 2**20
 
 
-def resp_charges(molecule: Molecule, *, progress: bool = False) -> Array:
+def resp_charges(molecule: Molecule, *, progress: bool = True) -> Array:
     """Two-stage RESP charges (n_atoms,) in e, fitted to all conformers of the molecule with equal weights.
 
-    The conformers are taken as they are: relax them first, or give those that matter (`Molecule.with_conformers`).
+    The conformers are taken as they are, and those that `Molecule` embeds are MMFF94 geometries: relax them first, or
+    give those that matter (`Molecule.with_conformers`).
     Minimises ⟨Σ_k (V_k − Σ_j q_j/r_jk)²⟩ + a Σ_heavy ((q_j² + b²)^½ − b) under the net charge, with b = 0.1 e and the
     mean over the conformers, so that the restraint weighs the same for one and for many. Our choice, made on ethanol's
     published charges: with trans and gauche the largest deviation is 0.018 e; summed over both it would be 0.106 e.

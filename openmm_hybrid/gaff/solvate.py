@@ -33,13 +33,13 @@ NEGATIVE_IONS = ("Cl-", "Br-", "F-", "I-")
 class Solvent:
     """What to put around the molecules: see `GaffSystem.solvate`. Lengths in Å, strength in mol/L."""
 
-    water: str
-    padding: float
-    cutoff: float
-    ionic_strength: float
-    neutralize: bool
-    positive_ion: str
-    negative_ion: str
+    water: str = "tip3p"
+    padding: float = 12.0
+    cutoff: float = 9.0
+    ionic_strength: float = 0.0
+    neutralize: bool = True
+    positive_ion: str = "Na+"
+    negative_ion: str = "Cl-"
 
     def __post_init__(self) -> None:
         """Refuse options that OpenMM does not have."""

@@ -13,7 +13,7 @@ import openmm
 from numpy.typing import NDArray
 from openmm import app, unit
 
-from openmm_hybrid.errors import MismatchError
+from openmm_hybrid.errors import InputError, MismatchError
 from openmm_hybrid.files import replacing
 from openmm_hybrid.gaff.model import SystemModel
 from openmm_hybrid.gaff.pin import pin_terms, place
@@ -24,6 +24,20 @@ from openmm_hybrid.units import NM_PER_ANGSTROM, strip
 
 CONSTRAINTS: dict[str | None, Any] = {None: None, "HBonds": app.HBonds, "AllBonds": app.AllBonds}
 """Names of OpenMM's constraints that `build` takes."""
+
+
+def constraint_name(constraints: Any) -> str | None:
+    """The name in `CONSTRAINTS` of a name or of OpenMM's object of this name.
+
+    Raises
+    ------
+    InputError
+        Others, such as HAngles.
+    """
+    name = None if constraints is None else str(constraints)
+    if name not in CONSTRAINTS:
+        raise InputError(f"unknown constraints {name!r}", expected="None, 'HBonds' or 'AllBonds'")
+    return name
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +100,13 @@ class GaffSystem:
     def solvate(
         self,
         *,
-        padding: Any = 12.0,
-        water: str = "tip3p",
-        ionic_strength: float = 0.0,
-        neutralize: bool = True,
-        cutoff: Any = 9.0,
-        positive_ion: str = "Na+",
-        negative_ion: str = "Cl-",
+        padding: Any = Solvent.padding,
+        water: str = Solvent.water,
+        ionic_strength: float = Solvent.ionic_strength,
+        neutralize: bool = Solvent.neutralize,
+        cutoff: Any = Solvent.cutoff,
+        positive_ion: str = Solvent.positive_ion,
+        negative_ion: str = Solvent.negative_ion,
     ) -> GaffSystem:
         """The molecules in a periodic box of rigid water, with PME.
 

@@ -73,7 +73,7 @@ def load_torchscript(path: str | Path) -> ScriptedModel:
         The file is missing, damaged, of another origin, or of a newer format.
     """
     script, notes = read_script(path)
-    if notes["convention"] != "model":
+    if notes.get("convention") != "model":
         raise MismatchError(
             f"{path} was exported for OpenMM (nm, kJ/mol)",
             expected="a file of export_torchscript",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.units import positions_to_angstrom
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,8 @@ class EnergyModel(ABC):
         """A scriptable module: forward(positions (n, n_atoms, 3) Å) → (energies (n,), forces (n, n_atoms, 3)).
 
         The forces are analytic, not taken through autograd, and come in the dtype of the module's buffers
-        (float64 unless it was converted with ``.to(torch.float32)``), on the device of the positions.
+        (float64 unless it was converted with ``.to(torch.float32)``), on the device of the positions. They carry no
+        gradient tape, in a frozen script either: read ``positions.data``, since freezing removes ``detach()``.
 
         Raises
         ------
@@ -56,7 +58,7 @@ class EnergyModel(ABC):
 
         Parameters
         ----------
-        positions : array_like, (n_frames, n_atoms, 3) or (n_atoms, 3), Å
+        positions : array_like, (n_frames, n_atoms, 3) or (n_atoms, 3), Å, or an `openmm.unit` quantity
 
         Returns
         -------
@@ -68,7 +70,7 @@ class EnergyModel(ABC):
         InputError
             The shape does not fit the model, or a coordinate is not finite.
         """
-        frames = np.asarray(positions, dtype=np.float64)
+        frames = positions_to_angstrom(positions)
         if frames.ndim not in (2, 3) or frames.shape[-2:] != (self.n_atoms, 3):
             raise InputError(
                 f"positions have shape {frames.shape}",

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import pdist, squareform
 
 from openmm_hybrid.errors import InputError, NumericalError
+from openmm_hybrid.units import positions_to_angstrom
 
 #: Å; two nuclei nearer than this are a broken geometry, not a chemical one (H2 in its ground state: 0.74).
 _OVERLAP = 0.3
@@ -54,7 +55,7 @@ class ReferenceEngine(ABC):
         Parameters
         ----------
         atomic_numbers : (n_atoms,)
-        positions : (n_atoms, 3), Å
+        positions : (n_atoms, 3), Å, or an `openmm.unit` quantity
 
         Returns
         -------
@@ -68,7 +69,7 @@ class ReferenceEngine(ABC):
         NumericalError
             Atoms overlap, the calculation failed, or its result is not finite.
         """
-        numbers, frame = np.asarray(atomic_numbers, dtype=np.int64), np.asarray(positions, dtype=np.float64)
+        numbers, frame = np.asarray(atomic_numbers, dtype=np.int64), positions_to_angstrom(positions)
         if numbers.ndim != 1 or frame.shape != (len(numbers), 3):
             raise InputError(f"positions have shape {frame.shape}", expected=f"({numbers.size}, 3) for these atoms")
         if not np.isfinite(frame).all():

@@ -174,7 +174,7 @@ def _model(entries: _Entries) -> SGDMLModel:
             z=_integers(entries, "z"),
             descriptors=descriptors,
             descriptor_alphas=alphas.reshape(alphas.shape[:2]) / length,
-            perms=perms - int(perms.min(initial=0)) if not entries.is_old else perms - 1,
+            perms=perms - 1 if entries.is_old else perms,
             sigma=entries.number("sig") / length,
             c=entries.number("c") * energy,
             std=entries.number("std", 1.0) * energy,

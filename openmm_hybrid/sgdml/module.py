@@ -107,7 +107,8 @@ class KernelModule(torch.nn.Module):
     def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Energies (n,) and forces (n, n_atoms, 3) at positions (n, n_atoms, 3), without a gradient tape."""
         n, n_atoms, n_pairs = positions.size(0), positions.size(1), self.offset.size(0)
-        columns = positions.detach().to(self.e0.dtype).transpose(1, 2).reshape(3 * n, n_atoms)
+        # Not detach(): torch.jit.freeze removes it, and the tape would run through the whole model.
+        columns = positions.data.to(self.e0.dtype).transpose(1, 2).reshape(3 * n, n_atoms)
         difference = (columns @ self.differences).view(n, 3, n_pairs)
         x = (difference * difference).sum(1).rsqrt()
         u = torch.addcmul(self.offset, x, self.scale)

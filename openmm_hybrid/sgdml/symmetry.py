@@ -111,7 +111,8 @@ def bonds_from_geometry(atomic_numbers: ArrayLike, positions: ArrayLike) -> Ints
     numbers = np.asarray(atomic_numbers, dtype=np.int64)
     frames = np.asarray(positions, dtype=np.float64).reshape(-1, len(numbers), 3)
     i, j = np.triu_indices(len(numbers), 1)
-    mean = np.linalg.norm(frames[:, i] - frames[:, j], axis=2).mean(axis=0)
+    # Pair by pair: all at once takes gigabytes for a long trajectory.
+    mean = np.array([np.linalg.norm(frames[:, a] - frames[:, b], axis=1).mean() for a, b in zip(i, j, strict=True)])
     bonded = mean < _BOND_FACTOR * (covalent_radii[numbers[i]] + covalent_radii[numbers[j]])
     return np.stack([i[bonded], j[bonded]], axis=1).astype(np.int64)
 

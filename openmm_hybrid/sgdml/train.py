@@ -20,6 +20,7 @@ from openmm_hybrid.sgdml.symmetry import bonds_from_geometry, check_permutations
 
 _SAME = 1e-6  # 1/Å; geometries whose descriptors differ by less are one geometry
 _TOUCHING = 1e-3  # Å
+_BATCH = 10_000  # frames whose descriptors are made at once
 
 Ints = NDArray[np.int64]
 
@@ -173,16 +174,23 @@ def _choose(frames: Frames, perms: Ints, n_train: int | None, indices: ArrayLike
 def _twins(frames: Frames, perms: Ints) -> list[tuple[int, int]]:
     """Pairs of frames (first, later) with the same descriptor in some permutation.
 
-    |x| is the same for all permutations, so that only neighbours in the order of |x| need comparing.
+    |x| and the largest x are the same for all permutations, so that only neighbours in the order of |x| with the same
+    largest x need comparing.
     """
-    x = descriptor(torch.tensor(frames.positions))[0].numpy()
+    x = torch.cat([descriptor(part)[0] for part in torch.tensor(frames.positions).split(_BATCH)]).numpy()
     touching = x.max(axis=1) > 1.0 / _TOUCHING
     if touching.any():
         raise InputError(f"two atoms touch in frame {int(np.argmax(touching))} of {frames.name!r}", mend="remove it")
     moves = pair_permutations(perms)
-    norms = np.linalg.norm(x, axis=1)
-    order = np.argsort(norms, kind="stable")
-    last = np.searchsorted(norms[order], norms[order] + _SAME * x.shape[1] ** 0.5, side="right")
-    pairs = [(order[a], order[b]) for a in range(len(order)) for b in range(a + 1, last[a])]
-    same = [(int(i), int(j)) for i, j in pairs if (np.abs(x[i] - x[j][moves]).max(axis=1) < _SAME).any()]
-    return sorted((min(pair), max(pair)) for pair in same)
+    order = np.argsort(np.linalg.norm(x, axis=1), kind="stable")
+    norms, peaks = np.linalg.norm(x, axis=1)[order], x.max(axis=1)[order]
+    twins = []
+    for shift in range(1, len(order)):
+        near = norms[shift:] - norms[:-shift] <= _SAME * x.shape[1] ** 0.5
+        if not near.any():
+            break
+        for k in np.flatnonzero(near & (np.abs(peaks[shift:] - peaks[:-shift]) < _SAME)):
+            first, later = sorted((int(order[k]), int(order[k + shift])))
+            if (np.abs(x[first] - x[later][moves]).max(axis=1) < _SAME).any():
+                twins.append((first, later))
+    return sorted(twins)

@@ -72,15 +72,21 @@ class SampleResult:
         Raises
         ------
         InputError
-            There is no run.
+            There is no run, its settings are damaged, or it has not come as far as its first trajectory.
         """
         folder = Path(path)
         if not (folder / SETTINGS).is_file():
             raise InputError(f"there is no sampling run in {folder}", expected=f"a folder with a {SETTINGS}")
-        settings = json.loads((folder / SETTINGS).read_text())
-        files = [StartFiles(folder, index, settings["format"]) for index in range(settings["n_starts"])]
-        made = [file for file in files if file.trajectory.is_file()]
-        return cls(folder, tuple(StartResult(file, settings["timestep"]) for file in made))
+        try:
+            settings = json.loads((folder / SETTINGS).read_text())
+            files = [StartFiles(folder, index, settings["format"]) for index in range(settings["n_starts"])]
+            timestep = float(settings["timestep"])
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{folder / SETTINGS} is damaged", mend="run again with overwrite=True") from None
+        starts = tuple(StartResult(file, timestep) for file in files if file.trajectory.is_file())
+        if not starts:
+            raise InputError(f"the run in {folder} has no trajectory yet", mend="let it go on: call sample again")
+        return cls(folder, starts)
 
     @property
     def positions(self) -> NDArray[np.float64]:

@@ -55,7 +55,8 @@ def sample(
     `n_steps`; a frame is stored after every `interval` steps. A run that was killed goes on from its last checkpoint
     without a gap or a duplicate frame; on the Reference platform every bit of the frames and the log is that of an
     uninterrupted run, the thermostat's noise included. A finished run is returned at once; with a larger `n_steps` it
-    is continued. A barostat in the system makes "nvt" a constant-pressure run; OpenMM does not save its adapted step.
+    is continued. A barostat in the system, which must have the run's temperature, makes "nvt" a constant-pressure run;
+    OpenMM does not save its adapted step.
 
     Parameters
     ----------
@@ -99,7 +100,8 @@ def sample(
     InputError
         An argument is out of range, atoms overlap, or a start's energy is not finite. Nothing has been written.
     MismatchError
-        System, topology and positions do not belong together, or the folder holds a run with other settings.
+        System, topology and positions do not belong together, a barostat or thermostat in the system has another
+        temperature or meets "nve", or the folder holds a run with other settings.
     NumericalError
         The simulation blew up; the message names the step, and all good frames stay.
     HybridError
@@ -125,6 +127,7 @@ def sample(
         else _count("checkpoint_interval", checkpoint_interval, 1),
         platform=choose_platform(system, platform),
     )
+    _check_thermostats(job)
     suffix = _one_of("format", format, ("dcd", "xtc"))
     starts = _starts(system, topology, positions)
     energies = _start_energies(job, starts)
@@ -176,6 +179,23 @@ def _whole_steps(n_steps: int | None, duration: Any, timestep: float, interval: 
     if not steps:
         raise InputError(f"{n_steps} steps are fewer than the interval of {interval}", mend="run longer or store more")
     return steps
+
+
+def _check_thermostats(job: Job) -> None:
+    """Barostats and thermostats in the system have a temperature of their own, which must be the run's."""
+    for force in job.system.getForces():
+        if not hasattr(force, "getDefaultTemperature"):
+            continue
+        name = type(force).__name__
+        if job.ensemble == "nve":
+            raise MismatchError(f"the system has a {name}, which changes the energy of an nve run", mend="remove it")
+        own = force.getDefaultTemperature().value_in_unit(unit.kelvin)
+        if abs(own - job.temperature) > 1e-6 * job.temperature:
+            raise MismatchError(
+                f"the {name} in the system is set to {own:g} K",
+                expected=f"the run's temperature of {job.temperature:g} K",
+                mend="change one of them",
+            )
 
 
 def _starts(system: openmm.System, topology: app.Topology, positions: Any) -> NDArray[np.float64]:

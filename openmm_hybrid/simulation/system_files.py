@@ -12,6 +12,7 @@ from openmm import app, unit
 
 from openmm_hybrid.errors import InputError, MismatchError
 from openmm_hybrid.files import replacing
+from openmm_hybrid.simulation.xml import read_xml
 from openmm_hybrid.units import positions_to_angstrom
 
 SYSTEM, TOPOLOGY = "system.xml", "topology.pdb"
@@ -47,21 +48,22 @@ def load_system(folder: str | Path) -> tuple[openmm.System, app.Topology, NDArra
     Raises
     ------
     InputError
-        A file is missing or damaged.
+        A file is missing or damaged, or the System holds a PythonForce, which cannot be read safely.
+    MissingDependencyError
+        The System holds a TorchForce, and the plugin is missing or does not work here.
     MismatchError
         The two files have different numbers of particles.
     """
     path = Path(folder) / SYSTEM
     try:
-        system = openmm.XmlSerializer.deserialize(path.read_text())
+        text = path.read_text()
     except FileNotFoundError:
         raise InputError(
             f"{path} does not exist", expected="a folder that `openmm-hybrid build` wrote", mend="build it first"
         ) from None
-    except (openmm.OpenMMException, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise InputError(f"{path} is damaged ({error})", mend="build it again") from None
-    if not isinstance(system, openmm.System):
-        raise InputError(f"{path} holds a {type(system).__name__}", expected="an OpenMM System", mend="build it again")
+    system = read_xml(text, path, openmm.System, mend="build it again")
     topology, positions = load_topology(folder)
     if topology.getNumAtoms() != system.getNumParticles():
         raise MismatchError(

@@ -7,24 +7,26 @@ user's.
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from openmm_hybrid.errors import HybridError
+from openmm_hybrid.backends import BACKENDS
+from openmm_hybrid.errors import HybridError, MissingDependencyError
 from openmm_hybrid.studies.result import PACKAGES, machine, versions
 
 _TIMEOUT = 120.0  # seconds for one check; compiling the first OpenCL kernel takes the longest
 _MORE_PACKAGES = ("ase", "mdtraj", "openmmforcefields", "openff-toolkit", "acpype", "scipy", "h5py")
+_ABSENT = "not installed"
+_WIDTH = 160  # columns of the report where it is not on a terminal
 
 _PLATFORMS = """
 try:
@@ -44,6 +46,18 @@ context = openmm.Context(system, openmm.VerletIntegrator(0.001), platform)
 properties = {name: platform.getPropertyValue(context, name) for name in platform.getPropertyNames()}
 answer = properties.get("DeviceName", "")
 """
+_PROGRAMS = ("antechamber", "parmchk2", "sqm")
+#: Name → distribution, module to import, mend.
+_IMPORTS = {
+    "PySCF": ("pyscf", "pyscf.gto", 'pip install "openmm-hybrid[gaff]"'),
+    "tblite": ("tblite", "tblite.interface", 'pip install "openmm-hybrid[labels]", apt install libgomp1'),
+    "ASE": ("ase", "ase", "pip install ase"),
+    "OpenFF toolkit": (
+        "openff-toolkit",
+        "openff.toolkit",
+        "optional; on conda-forge only: conda env create -f environment.yml",
+    ),
+}
 _CUDA = """
 import torch
 answer = torch.cuda.get_device_name() if torch.cuda.is_available() else None
@@ -104,25 +118,25 @@ def examine() -> Report:
     """Check versions, platforms, backends, programs, packages and GPUs. Takes some seconds; changes nothing."""
     with ThreadPoolExecutor() as pool:
         listing = pool.submit(_in_process, _PLATFORMS)
-        sections = {
-            "backends": pool.submit(_backends),
-            "programs": pool.submit(_each, _PROGRAMS),
-            "packages": pool.submit(_each, _IMPORTS),
-            "gpu": pool.submit(_gpu),
+        trials = {
+            "backends": {name: pool.submit(_backend, name) for name in BACKENDS.names()},
+            "programs": {name: pool.submit(_program, name) for name in _PROGRAMS},
+            "packages": {name: pool.submit(_package, *entry) for name, entry in _IMPORTS.items()},
+            "gpu": {"torch.cuda": pool.submit(_cuda)},
         }
-        platforms = _platforms(listing.result())
-        checks = {"platforms": platforms} | {name: section.result() for name, section in sections.items()}
-    return Report(_versions(), machine(), checks, _lacks(checks))
-
-
-def _versions() -> dict[str, str]:
-    found = versions()
-    for package in (*PACKAGES, *_MORE_PACKAGES):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+        answer, problem = listing.result()
+        if problem:
+            platforms = {"OpenMM": Check("fails", problem, 'pip install --force-reinstall "openmm>=8.4"')}
+        else:
+            platforms = dict(zip(answer["names"], pool.map(_platform, answer["names"]), strict=True))
+            platforms |= dict(map(_plugin, answer["failures"]))
+        found = {section: {name: trial.result() for name, trial in each.items()} for section, each in trials.items()}
+    found["backends"] = _one_is_enough(found["backends"])
+    checks = {"platforms": platforms, **found}
+    packages = (*PACKAGES, *_MORE_PACKAGES)
+    present = versions(packages)
+    absent = {name: _ABSENT for name in packages if name not in present}
+    return Report(present | absent, machine(), checks, _lacks(checks))
 
 
 def _in_process(code: str, *arguments: str) -> tuple[Any, str]:
@@ -130,7 +144,7 @@ def _in_process(code: str, *arguments: str) -> tuple[Any, str]:
     program = f"import json, sys\n{code}\nprint(json.dumps(answer))\n"
     try:
         run = subprocess.run(
-            [sys.executable, "-c", program, *arguments],
+            [sys.executable, "-P", "-c", program, *arguments],  # -P: nothing is imported from the working folder
             capture_output=True,
             text=True,
             timeout=_TIMEOUT,
@@ -147,42 +161,49 @@ def _in_process(code: str, *arguments: str) -> tuple[Any, str]:
     return json.loads(run.stdout.splitlines()[-1]), ""
 
 
-def _platforms(listing: tuple[Any, str]) -> dict[str, Check]:
-    answer, problem = listing
+def _platform(name: str) -> Check:
+    """Can a context be made on an OpenMM platform?"""
+    device, problem = _in_process(_CONTEXT, name)
     if problem:
-        return {"OpenMM": Check("fails", problem, 'pip install --force-reinstall "openmm>=8.4"')}
-    with ThreadPoolExecutor() as pool:
-        contexts = list(pool.map(lambda name: _in_process(_CONTEXT, name), answer["names"]))
-    found = {}
-    for name, (device, trouble) in zip(answer["names"], contexts, strict=True):
-        mend = "install the device's driver, or use another platform" if trouble else ""
-        found[name] = Check("fails" if trouble else "works", trouble or device, mend)
-    for line in answer["failures"]:
-        library, _, reason = line.removeprefix("Error loading library ").partition(": ")
-        found[f"plugin {Path(library).name}"] = Check("fails", reason, "see the backends below")
-    return found
+        return Check("fails", problem, "install the device's driver, or use another platform")
+    return Check("works", device)
 
 
-def _backends() -> dict[str, Check]:
-    from openmm_hybrid.backends import BACKENDS
+def _plugin(failure: str) -> tuple[str, Check]:
+    """Name and state of a plugin that OpenMM could not load, from the line in which it says so."""
+    library, _, reason = failure.removeprefix("Error loading library ").partition(": ")
+    return f"plugin {Path(library).name}", Check("fails", reason, "see the backends below")
 
-    states = {name: BACKENDS.load(name)().state(refresh=True) for name in BACKENDS.names()}
-    return {name: Check(state.status, state.detail, state.mend) for name, state in states.items()}
+
+def _backend(name: str) -> Check:
+    """Can a backend carry learned terms? It tries that in a process of its own."""
+    try:
+        state = BACKENDS.load(name)().state(refresh=True)
+    except ImportError as error:
+        return Check("fails", str(error), "install it again: pip install --force-reinstall openmm torch")
+    return Check(state.status, state.detail, state.mend)
 
 
-def _gpu() -> dict[str, Check]:
+def _one_is_enough(backends: Mapping[str, Check]) -> dict[str, Check]:
+    """Without the mends of the others where one works: what they want to have installed would break it."""
+    working = [name for name, check in backends.items() if check.status == "works"]
+    if not working:
+        return dict(backends)
+    mend = f"not needed, as {working[0]} works; the two want different versions: do not install both"
+    return {name: check if name in working else replace(check, mend=mend) for name, check in backends.items()}
+
+
+def _cuda() -> Check:
     name, problem = _in_process(_CUDA)
     if problem:
-        return {"torch.cuda": Check("fails", problem, "install torch again: pip install --force-reinstall torch")}
-    none = Check(
-        "missing", "torch sees no NVIDIA GPU", 'with a GPU and its driver: pip install "openmm-hybrid[cuda12]"'
-    )
-    return {"torch.cuda": Check("works", name) if name else none}
+        return Check("fails", problem, "install torch again: pip install --force-reinstall torch")
+    if name is None:
+        return Check("missing", "torch sees no NVIDIA GPU", "to use one: its driver and docs/install.md, On a GPU")
+    return Check("works", name)
 
 
 def _program(name: str) -> Check:
     """Does an AmberTools program start?"""
-    from openmm_hybrid.errors import MissingDependencyError
     from openmm_hybrid.gaff.amber import find_program, run_program
 
     try:
@@ -213,30 +234,6 @@ def _package(distribution: str, module: str, mend: str) -> Check:
     return Check("fails", f"{installed}: {problem}", package)
 
 
-_PROGRAMS: Mapping[str, Callable[[], Check]] = {
-    "antechamber": lambda: _program("antechamber"),
-    "parmchk2": lambda: _program("parmchk2"),
-    "sqm": lambda: _program("sqm"),
-}
-_IMPORTS: Mapping[str, Callable[[], Check]] = {
-    "PySCF": lambda: _package("pyscf", "pyscf.gto", 'pip install "openmm-hybrid[gaff]"'),
-    "tblite": lambda: _package(
-        "tblite", "tblite.interface", 'pip install "openmm-hybrid[labels]", apt install libgomp1'
-    ),
-    "ASE": lambda: _package("ase", "ase", "pip install ase"),
-    "OpenFF toolkit": lambda: _package(
-        "openff-toolkit",
-        "openff.toolkit",
-        "optional; on conda-forge only: conda env create -f environment.yml",
-    ),
-}
-
-
-def _each(checks: Mapping[str, Callable[[], Check]]) -> dict[str, Check]:
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        return dict(zip(checks, pool.map(lambda check: check(), checks.values()), strict=True))
-
-
 def _lacks(checks: Mapping[str, Mapping[str, Check]]) -> tuple[str, ...]:
     """What the main job needs and does not find."""
     needed = {
@@ -260,9 +257,12 @@ def print_report(report: Report) -> None:
     from rich.text import Text
 
     colours = {"works": "green", "missing": "yellow", "incompatible": "red", "fails": "red"}
-    console = Console(highlight=False)
-    console.print("  ".join(f"{name} {number}" for name, number in report.versions.items()), markup=False)
-    console.print("  ".join(f"{name}: {value}" for name, value in report.machine.items()), markup=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+    present = {name: number for name, number in report.versions.items() if number != _ABSENT}
+    console.print(", ".join(f"{name} {number}" for name, number in present.items()), markup=False)
+    if len(present) < len(report.versions):
+        console.print("not installed: " + ", ".join(sorted(set(report.versions) - set(present))), markup=False)
+    console.print(", ".join(f"{name} {value}" for name, value in report.machine.items()), markup=False)
     for section, checks in report.checks.items():
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title=section, title_justify="left")
         table.add_column(min_width=16)

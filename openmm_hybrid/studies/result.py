@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -40,15 +40,21 @@ def document(name: str, figures: Mapping[str, tuple[float, str]], **details: Any
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> Path:
     """Write a dictionary as indented JSON, whole or not at all. NaN is refused, as JSON has none."""
+    text = to_json(content)
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        temporary.write_text(text + "\n", encoding="utf-8")
     return Path(path)
 
 
-def versions() -> dict[str, str]:
-    """Installed versions of Python and of the packages that figures depend on."""
+def to_json(content: Mapping[str, Any]) -> str:
+    """A dictionary as indented JSON. NaN is refused (ValueError)."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Versions of Python and of those of the packages that are installed."""
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -71,12 +77,19 @@ def machine() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit of the checkout that this file lies in; "unknown" outside one."""
-    answer = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return answer.stdout.strip() or "unknown"
+    """The commit of this package's checkout, with "+" where its files have changed since; "unknown" without one."""
+    here = Path(__file__)
+    # An environment may lie inside a checkout of something else: the file itself must be under version control.
+    if not _git(here.parent, "ls-files", here.name):
+        return "unknown"
+    changed = _git(here.parent, "status", "--porcelain", "--untracked-files=no", ":/")
+    return _git(here.parent, "rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """What git prints in a folder; nothing if it fails or is not installed."""
+    try:
+        answer = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return answer.stdout.strip()

@@ -37,6 +37,11 @@ def test_density_figure_shows_each_ensemble_on_one_scale() -> None:
     assert len(lines) == 2
     expected = densities["hybrid"].marginal(1).values * np.pi / 180
     np.testing.assert_allclose(lines[1][1].get_ydata()[1:-1], expected)
+    highest = max(float(np.max(line.get_ydata())) for panel in lines for line in panel)
+    for axes in figure.axes:
+        if len(axes.lines) == 3:
+            assert axes.get_ylim()[0] == 0.0
+            assert axes.get_ylim()[1] > highest
     texts = {axes.get_xlabel() for axes in figure.axes} | {axes.get_ylabel() for axes in figure.axes}
     assert {"C–C–O–H / °", "O–C–C–H / °", "density / degree⁻¹", "density / degree⁻²"} <= texts
 

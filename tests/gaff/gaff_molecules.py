@@ -56,8 +56,8 @@ LEAP = {
 }
 """Name → SMILES and GAFF version of the files leap/<name>.prmtop.
 
-LEaP of AmberTools 23 (in acpype 2023.10.27) made them from GAFF's own tables, parmchk2's additions, antechamber's types
-and the charges of `gasteiger`.
+LEaP (of acpype 2023.10.27) made them from GAFF's own tables, parmchk2's additions, antechamber's types and the charges
+of `gasteiger`: see leap/README.md.
 """
 
 

@@ -78,7 +78,7 @@ def test_order_of_atoms_does_not_matter(name: str) -> None:
 def test_gaff2_types(version: str) -> None:
     """c5 is a type of GAFF 2.2; earlier versions call such an atom c3."""
     types = build("C1CCNC1", version).atom_types
-    assert set(types[:3]) == {"c5"} if version == "2.2.20" else {"c3"}
+    assert set(types[:3]) == ({"c5"} if version == "2.2.20" else {"c3"})
 
 
 def test_several_molecules_share_templates() -> None:

@@ -7,7 +7,7 @@ import openmm
 import pytest
 from gaff_molecules import gasteiger
 from numpy.typing import NDArray
-from openmm import app
+from openmm import app, unit
 
 from openmm_hybrid import Molecule, gaff
 from openmm_hybrid.errors import MismatchError
@@ -35,6 +35,13 @@ class TestSystemModel(EnergyModelSuite):
         terms = model.energy_terms(positions[0])
         assert set(terms) >= {"bonds", "angles", "propers", "impropers", "nonbonded"}
         assert sum(terms.values()) == pytest.approx(float(model.predict(positions[0])[0]), abs=1e-9)
+
+    def test_quantities_are_converted(self, model: SystemModel, positions: NDArray[np.float64]) -> None:
+        """What `GaffSystem.positions` and a State hand out is in nm."""
+        nanometers = positions * 0.1 * unit.nanometer
+        np.testing.assert_allclose(model.predict(nanometers)[0], model.predict(positions)[0], rtol=1e-9)
+        expected = model.energy_terms(positions[0])
+        assert model.energy_terms(nanometers[0]) == pytest.approx(expected, rel=1e-9)
 
     def test_atomic_numbers(self, model: SystemModel, molecule: Molecule) -> None:
         np.testing.assert_array_equal(model.atomic_numbers, molecule.atomic_numbers)

@@ -35,7 +35,7 @@ class _PairMorseModule(torch.nn.Module):
         self.depth = torch.nn.Buffer(torch.tensor(depth * (1.0 + 0.1 * np.arange(len(i)))))
 
     def forward(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        x = positions.detach().to(self.depth.dtype)
+        x = positions.data.to(self.depth.dtype)
         difference = x.index_select(1, self.i) - x.index_select(1, self.j)
         r = torch.linalg.vector_norm(difference, dim=[2])
         decay = torch.exp(-0.7 * (r - 1.5))

@@ -9,6 +9,7 @@ import pytest
 from ase.calculators.calculator import Calculator, CalculatorSetupError, SCFError
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
+from openmm import unit
 from scipy.spatial.transform import Rotation
 
 from openmm_hybrid import reference
@@ -86,6 +87,12 @@ def test_charge_and_unpaired_electrons_count_and_are_recorded():
     assert cation.theory == "GFN2-xTB, charge +1, 1 unpaired"
     ionisation = cation.compute(NUMBERS, WATER)[0] - TbliteEngine().compute(NUMBERS, WATER)[0]
     assert 250 < ionisation < 450  # 12.6 eV (291 kcal/mol) by experiment; GFN2 overshoots
+
+
+def test_positions_may_be_a_quantity():
+    engine = AseEngine(EMT())
+    in_nm = engine.compute(NUMBERS, WATER * 0.1 * unit.nanometer)
+    assert in_nm[0] == pytest.approx(engine.compute(NUMBERS, WATER)[0], rel=1e-9)
 
 
 def test_engine_does_not_write(capfd):

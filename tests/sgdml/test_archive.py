@@ -144,6 +144,7 @@ def test_pickles_that_are_not_needed_are_not_opened(entries: dict[str, np.ndarra
         ({"R_desc": np.zeros((3, 11))}, "shape"),
         ({"R_desc": np.zeros((3, 12), dtype="U1")}, "numbers"),
         ({"perms": np.array([[0, 1, 2], [1, 0, 2]])}, "elements"),
+        ({"perms": np.array([[-1, 0, 1], [-1, 1, 0]])}, "every number from 0"),
         ({"e_unit": np.array("furlong")}, "unknown unit"),
     ],
 )

@@ -189,6 +189,34 @@ def test_constraints_inside_the_model_are_warned_of(backend: str) -> None:
         oh.attach(case.system, case.topology, MODEL, atoms=case.atoms, backend=backend)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_barostat_keeps_molecules_whole(backend: str) -> None:
+    """OpenMM finds molecules from the bonds of the System's other forces, which attach leaves in place."""
+    case = make(box=RECTANGULAR, n_waters=60)
+    bonds = openmm.HarmonicBondForce()
+    for i, j in case.atoms[0, np.array(BONDS)]:
+        bonds.addBond(i, j, np.linalg.norm(case.whole[i] - case.whole[j]) / 10, 3e5)
+    case.system.addForce(bonds)
+    model = PairMorse(NUMBERS, 0.5)
+    oh.attach(case.system, case.topology, model, atoms=case.atoms, backend=backend, force_group=1)
+    barostat = openmm.MonteCarloBarostat(1.0, 300.0, 5)
+    barostat.setRandomNumberSeed(1)
+    case.system.addForce(barostat)
+    integrator = openmm.LangevinMiddleIntegrator(300.0, 1.0, 0.0005)
+    integrator.setRandomNumberSeed(1)
+    context = openmm.Context(case.system, integrator, openmm.Platform.getPlatformByName("CPU"))
+    context.setPositions(case.whole / 10)
+    assert tuple(sorted(case.atoms[0])) in {tuple(sorted(atoms)) for atoms in context.getMolecules()}
+    integrator.step(300)
+    state = context.getState(positions=True, energy=True, groups={1})
+    assert abs(state.getPeriodicBoxVolume()._value / np.linalg.det(RECTANGULAR / 10) - 1.0) > 1e-3
+    moved = 10 * state.getPositions(asNumpy=True)._value
+    lengths = np.linalg.norm(np.subtract(*np.moveaxis(moved[case.atoms[0, np.array(BONDS)]], 1, 0)), axis=1)
+    assert lengths.max() < 2.0
+    expected = float(model.predict(moved[case.atoms[0]])[0])
+    assert state.getPotentialEnergy()._value / 4.184 == pytest.approx(expected, abs=1e-4)
+
+
 def test_order_of_imports_does_not_matter() -> None:
     """A user's script imports openmm first, when torch's libraries are not there yet for the plugin to load."""
     code = (

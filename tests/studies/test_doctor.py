@@ -6,9 +6,11 @@ import json
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
+from openmm_hybrid.registry import Registry
 from openmm_hybrid.studies import doctor
 from openmm_hybrid.studies.doctor import Check
 
@@ -26,6 +28,27 @@ def test_an_exception_is_told_by_its_last_line() -> None:
 def test_a_trial_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_TIMEOUT", 0.5)
     assert "no answer" in doctor._in_process("import time\ntime.sleep(60)")[1]
+
+
+def test_files_of_the_working_folder_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "json.py").write_text("raise ImportError('not the library')")
+    monkeypatch.chdir(tmp_path)
+    assert doctor._in_process("answer = 1") == (1, "")
+
+
+def test_a_backend_whose_packages_do_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Registry("backend", {"torchforce": "no_such_module:Backend"}, "none")
+    monkeypatch.setattr(doctor, "BACKENDS", broken)
+    assert doctor._backend("torchforce").status == "fails"
+
+
+def test_one_backend_that_works_is_enough() -> None:
+    """What the other wants installed would break it."""
+    works, missing = Check("works"), Check("missing", "absent", "pip install it")
+    found = doctor._one_is_enough({"torchforce": works, "pythonforce": missing})
+    assert found["torchforce"] == works
+    assert "not needed, as torchforce works" in found["pythonforce"].mend
+    assert doctor._one_is_enough({"torchforce": missing}) == {"torchforce": missing}
 
 
 def test_a_missing_program_and_package(monkeypatch: pytest.MonkeyPatch) -> None:
