@@ -303,7 +303,9 @@ def report(
     sections = [
         Section(
             f"Where the dihedrals go at {TEMPERATURE:g} K",
-            f"{LEVEL}'s own density comes from the hybrid's frames, weighted by exp(−(E_reference − E_hybrid)/kT).",
+            f"{LEVEL}'s own density comes from the hybrid's frames, weighted by exp(−(E_reference − E_hybrid)/kT). It "
+            "shows what the correction gets wrong where the hybrid goes; it cannot show places where the hybrid never "
+            "goes, and it shares the hybrid's noise, so that the two look more alike than independent runs would.",
             picture=folder / "densities.png",
             caption="Densities of the ester twist and the acid dihedral in the three ensembles.",
         ),

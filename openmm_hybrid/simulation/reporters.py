@@ -205,7 +205,7 @@ def _cut(path: Path, length: int) -> None:
         raise MismatchError(
             f"{path} has {present} bytes",
             expected=f"at least the {length} of its checkpoint",
-            mend="put the file back, or start again with overwrite=True",
+            mend="put the file back, or start again with overwrite=True (--overwrite)",
         )
     os.truncate(path, length)
 

@@ -25,7 +25,7 @@ from openmm_hybrid.files import replacing
 from openmm_hybrid.simulation.xml import read_xml
 
 SETTINGS = "settings.json"
-_AFRESH = "start again with overwrite=True"
+_AFRESH = "start again with overwrite=True (--overwrite)"
 
 
 @dataclass(frozen=True)
@@ -156,12 +156,14 @@ def agree(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False)
         try:
             old = json.loads(path.read_text())
         except ValueError as error:
-            raise InputError(f"{path} is damaged", mend="choose another folder or overwrite=True") from error
+            raise InputError(
+                f"{path} is damaged", mend="choose another folder or overwrite=True (--overwrite)"
+            ) from error
         different = [_difference(key, old.get(key), value) for key, value in settings.items()]
         if any(different):
             raise MismatchError(
                 f"the run in {folder} was made with other settings: {', '.join(filter(None, different))}",
-                mend="use the same settings, another folder, or overwrite=True",
+                mend="use the same settings, another folder, or overwrite=True (--overwrite)",
             )
         if old == settings:
             return

@@ -82,7 +82,9 @@ class SampleResult:
             files = [StartFiles(folder, index, settings["format"]) for index in range(settings["n_starts"])]
             timestep = float(settings["timestep"])
         except (ValueError, KeyError, TypeError):
-            raise InputError(f"{folder / SETTINGS} is damaged", mend="run again with overwrite=True") from None
+            raise InputError(
+                f"{folder / SETTINGS} is damaged", mend="run again with overwrite=True (--overwrite)"
+            ) from None
         starts = tuple(StartResult(file, timestep) for file in files if file.trajectory.is_file())
         if not starts:
             raise InputError(f"the run in {folder} has no trajectory yet", mend="let it go on: call sample again")
