@@ -4,8 +4,9 @@
 """
 
 from openmm_hybrid.sgdml.archive import load
+from openmm_hybrid.sgdml.matching import data_permutations
 from openmm_hybrid.sgdml.model import SGDMLModel
 from openmm_hybrid.sgdml.symmetry import graph_permutations
 from openmm_hybrid.sgdml.train import train
 
-__all__ = ["SGDMLModel", "graph_permutations", "load", "train"]
+__all__ = ["SGDMLModel", "data_permutations", "graph_permutations", "load", "train"]

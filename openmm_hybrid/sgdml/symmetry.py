@@ -104,6 +104,23 @@ def check_permutations(perms: ArrayLike, atomic_numbers: ArrayLike) -> Ints:
     return array
 
 
+def keep_bonds(perms: Ints, bonds: Ints) -> NDArray[np.bool_]:
+    """Which of the permutations (n_perms, n_atoms) are automorphisms of the bonds (n_bonds, 2): (n_perms,)."""
+    adjacent = np.zeros((perms.shape[1], perms.shape[1]), dtype=bool)
+    for atom, others in enumerate(_neighbours(len(adjacent), bonds)):
+        adjacent[atom, others] = True
+    return (adjacent[perms[:, :, None], perms[:, None]] == adjacent).all(axis=(1, 2))
+
+
+def keep_handedness(perms: Ints, bonds: Ints, positions: Floats) -> NDArray[np.bool_]:
+    """Which of the permutations keep the handedness of all tetrahedral centres, or invert all: (n_perms,).
+
+    `positions` (n_frames, n_atoms, 3) say which handedness there is; a centre that inverts between them counts not.
+    """
+    hands = _handedness(positions, _neighbours(perms.shape[1], bonds))
+    return np.array([_keeps_hands(perm, hands) for perm in perms], dtype=bool)
+
+
 def bonds_from_geometry(atomic_numbers: ArrayLike, positions: ArrayLike) -> Ints:
     """Bonds (n_bonds, 2) between atoms whose mean distance is below 1.25 times the sum of covalent radii (ASE's)."""
     from ase.data import covalent_radii

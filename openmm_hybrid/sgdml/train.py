@@ -14,6 +14,7 @@ from openmm_hybrid.frames import Frames
 from openmm_hybrid.molecule import Molecule
 from openmm_hybrid.sgdml.descriptor import descriptor, jacobian_times, pair_permutations
 from openmm_hybrid.sgdml.kernel import HessianKernel
+from openmm_hybrid.sgdml.matching import data_permutations
 from openmm_hybrid.sgdml.model import SGDMLModel
 from openmm_hybrid.sgdml.solve import solve_direct
 from openmm_hybrid.sgdml.symmetry import bonds_from_geometry, check_permutations, graph_permutations
@@ -49,15 +50,17 @@ def train(
         Length of the kernel; 10 to 100 for small molecules.
     lam : float
         λ, for forces divided by their standard deviation.
-    perms : "graph", array (n_perms, n_atoms) or None
-        Symmetries: those of the molecular graph (see `graph_permutations`), a given group, or none.
+    perms : "graph", "data", array (n_perms, n_atoms) or None
+        Symmetries: those of the molecular graph (see `graph_permutations`), those that the frames show, whether
+        trained on or not (see `data_permutations`), a given group, or none.
     molecule : Molecule, optional
-        Gives the bonds (and double bonds) of the graph; else bonds are taken from the distances.
+        Gives the bonds (and, for "graph", double bonds); else bonds are taken from the distances.
     n_train : int, optional
         Train on this many frames, drawn at random with `seed`; a geometry is never drawn twice. All by default.
     indices : (n_train,), optional
         Train on these frames instead.
     seed : int
+        Also chooses the frames in which "data" seeks permutations.
     show : bool
         Show the progress.
 
@@ -77,7 +80,7 @@ def train(
         raise InputError(f"sigma = {sigma} and lam = {lam}", expected="sigma > 0 and lam ≥ 0")
     if frames.n_atoms < 2:
         raise InputError("sGDML needs two atoms or more")
-    group = _permutations(frames, perms, molecule)
+    group = _permutations(frames, perms, molecule, seed)
     chosen = _choose(frames, group, n_train, indices, seed)
     positions, forces = frames.positions[chosen], frames.forces[chosen]
     std = float(np.std(forces))
@@ -118,24 +121,23 @@ def fingerprint(frames: Frames) -> str:
     return hashlib.md5(b"".join(digests)).hexdigest()
 
 
-def _permutations(frames: Frames, perms: str | ArrayLike | None, molecule: Molecule | None) -> Ints:
+def _permutations(frames: Frames, perms: str | ArrayLike | None, molecule: Molecule | None, seed: int) -> Ints:
     if perms is None:
         return np.arange(frames.n_atoms)[None]
     if not isinstance(perms, str):
         return check_permutations(perms, frames.atomic_numbers)
-    if perms != "graph":
-        raise InputError(f"perms = {perms!r}", expected='"graph", an array (n_perms, n_atoms) or None')
-    if molecule is None:
-        bonds = bonds_from_geometry(frames.atomic_numbers, frames.positions)
-        return graph_permutations(frames.atomic_numbers, bonds, frames.positions)
-    if not np.array_equal(molecule.atomic_numbers, frames.atomic_numbers):
+    if perms not in ("graph", "data"):
+        raise InputError(f"perms = {perms!r}", expected='"graph", "data", an array (n_perms, n_atoms) or None')
+    if molecule is not None and not np.array_equal(molecule.atomic_numbers, frames.atomic_numbers):
         raise MismatchError(
             f"the atoms of the molecule {molecule.name} are not those of the frames of {frames.name!r}",
             mend="give the molecule in the frames' atom order (Molecule.reordered)",
         )
-    return graph_permutations(
-        frames.atomic_numbers, molecule.bonds, frames.positions, rigid_bonds=_double_bonds(molecule)
-    )
+    bonds = bonds_from_geometry(frames.atomic_numbers, frames.positions) if molecule is None else molecule.bonds
+    if perms == "data":
+        return data_permutations(frames.atomic_numbers, frames.positions, bonds=bonds, seed=seed)
+    rigid = () if molecule is None else _double_bonds(molecule)
+    return graph_permutations(frames.atomic_numbers, bonds, frames.positions, rigid_bonds=rigid)
 
 
 def _double_bonds(molecule: Molecule) -> Ints:
