@@ -15,6 +15,7 @@ _PUBLIC = {
     "Sum": "openmm_hybrid.models.compose:Sum",
     "Difference": "openmm_hybrid.models.compose:Difference",
     "OnAtoms": "openmm_hybrid.models.compose:OnAtoms",
+    "as_ase": "openmm_hybrid.models.ase:as_ase",
     "gaff": "openmm_hybrid.gaff",
     "sgdml": "openmm_hybrid.sgdml",
     "correction": "openmm_hybrid.correction",

@@ -129,25 +129,26 @@ class KernelModule(torch.nn.Module):
 
     def _rest(self, twice: Tensor, square: Tensor) -> tuple[Tensor, Tensor]:
         """Energies (n,) and −∂E/∂u (n, n_pairs) of the part with ρ(d), from 2u. Functions of d always in float64."""
-        n, n_moved = twice.size(0), self.moved_points.size(0)
+        n, n_moved, n_train = twice.size(0), self.moved_points.size(0), self.n_train
         fixed = twice[:, : self.n_fixed]
         moved = twice.index_select(1, self.permute).view(n * self.n_perms, n_moved)
-        product = (moved @ self.moved_points).view(n, self.n_perms, 2 * self.n_train)
-        product = product + torch.addmm(self.bias, fixed, self.fixed_points).unsqueeze(1)
-        along = product[:, :, self.n_train :].to(torch.float64)
-        d = (product[:, :, : self.n_train] + square.unsqueeze(1)).to(torch.float64).clamp_min_(0.0).sqrt_()
-        decay = torch.expm1(-d)
-        total = decay + d
-        rho = torch.addcmul(total, d, decay + total, value=0.5)
-        stretch = decay * along
+        common = torch.addmm(self.bias, fixed, self.fixed_points)
+        common[:, :n_train] += square
+        product = (moved @ self.moved_points).view(n, self.n_perms, 2 * n_train).add_(common.unsqueeze(1))
+        along = product[:, :, n_train:].to(torch.float64)
+        minus = product[:, :, :n_train].to(torch.float64).clamp_min(0.0).sqrt_().neg_()  # −d
+        decay = torch.expm1(minus)
+        part = torch.sub(minus, decay, alpha=2)
+        rho = torch.addcmul(part + minus, minus, part, value=-1)  # −2ρ
         energy = (rho * along).sum((1, 2))
-        weight = torch.cat([stretch, -2.0 * rho], 2).to(twice.dtype)
+        stretch = decay * along
+        weight = torch.cat([stretch, rho], 2).to(twice.dtype)
         half = 0.5 * stretch.sum(2).to(twice.dtype)
         force_fixed = torch.addcmul(weight.sum(1) @ self.fixed_points.t(), half.sum(1, keepdim=True), fixed)
-        force_moved = weight.view(n * self.n_perms, 2 * self.n_train) @ self.moved_points.t()
+        force_moved = weight.view(n * self.n_perms, 2 * n_train) @ self.moved_points.t()
         force_moved = torch.addcmul(force_moved, half.view(-1, 1), moved).view(n, self.n_perms * n_moved)
         force_moved = force_moved.index_select(1, self.undo).view(n, self.n_perms, n_moved).sum(1)
-        return energy.to(twice.dtype), torch.cat([force_fixed, force_moved], 1)
+        return -0.5 * energy.to(twice.dtype), torch.cat([force_fixed, force_moved], 1)
 
 
 def _differences(n_atoms: int) -> Tensor:

@@ -1,0 +1,72 @@
+"""Any EnergyModel as an ASE calculator, for ASE's optimisers, dynamics and vibrations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+
+from openmm_hybrid.errors import MismatchError
+from openmm_hybrid.models.base import EnergyModel
+from openmm_hybrid.units import KCAL_PER_EV
+
+
+def as_ase(model: EnergyModel) -> Calculator:
+    """An ASE calculator of a model: energies in eV, forces in eV/Å.
+
+    Parameters
+    ----------
+    model : EnergyModel
+        Atoms must come in its order; what atoms do not say (bonds, charges) the model knows itself.
+
+    Raises
+    ------
+    MismatchError
+        When something is calculated: the atoms are not the model's, or they are periodic.
+    InputError
+        When something is calculated: a coordinate is not finite.
+    """
+    return EnergyModelCalculator(model)
+
+
+@final
+class EnergyModelCalculator(Calculator):
+    """See `as_ase`."""
+
+    implemented_properties = ["energy", "free_energy", "forces"]  # noqa: RUF012  # as ASE declares it
+
+    def __init__(self, model: EnergyModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Energy and forces, always both: a model gives them together. ASE calls this."""
+        super().calculate(atoms, list(properties), list(system_changes))
+        energy, forces = self.model.predict(_checked(self.model, self.atoms).get_positions())
+        in_ev = float(energy) / KCAL_PER_EV
+        self.results: dict[str, Any] = {"energy": in_ev, "free_energy": in_ev, "forces": forces / KCAL_PER_EV}
+
+
+def _checked(model: EnergyModel, atoms: Atoms | None) -> Atoms:
+    if atoms is None:
+        raise MismatchError("the calculator has no atoms", mend="set atoms.calc to it, or give it atoms")
+    numbers = atoms.get_atomic_numbers()
+    if not np.array_equal(numbers, model.atomic_numbers):
+        raise MismatchError(
+            f"the atoms {atoms.get_chemical_formula('reduce')} have the atomic numbers {numbers.tolist()}",
+            expected=f"{model.atomic_numbers.tolist()}, those of the model",
+            mend="give the model's molecule in its atom order",
+        )
+    if atoms.pbc.any():
+        raise MismatchError(
+            "the atoms are periodic", expected="a molecule in vacuum, as the model is", mend="set atoms.pbc = False"
+        )
+    return atoms
