@@ -93,7 +93,7 @@ class TorchModel(EnergyModel):
         """See `EnergyModel.module`."""
 
     #: Frames evaluated at once: keeps the largest temporary near the size of a processor's cache.
-    _BATCH = 64
+    _BATCH = 32
 
     def evaluate(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """See `EnergyModel.evaluate`; runs the module in batches, without a gradient tape."""

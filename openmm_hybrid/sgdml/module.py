@@ -12,6 +12,10 @@ therefore split, h = (1 − d²/2) + ρ(d): the first part, a cubic polynomial i
 permutations once, when the module is made; only ρ = d³/3 − … is summed at every call. This makes float32 usable and
 float64 independent of the order of summation. Because ρ′ = d (1 − e^(−d)), the force of the second part is
 −∂E/∂u = Σ (e^(−d) − 1) (b·δ) δ − ρ b, without a division by d, hence regular at training points.
+
+The products u·u′ and b·u of all permuted queries come from the irreducible representations of the group (see `irreps`):
+u is turned into a basis adapted to them, v, whose part that no permutation changes is multiplied once, and whose other
+parts once for every pair of their components, not once for every permutation.
 """
 
 import math
@@ -22,12 +26,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from openmm_hybrid.sgdml.descriptor import pair_permutations, pairs
+from openmm_hybrid.sgdml.irreps import Irrep, irreps
+
+_EXTRA = 2  # rows before those of v in `points`, of 1 and |v|²
 
 
 class KernelModule(torch.nn.Module):
     """forward(positions (n, n_atoms, 3) Å) → energies (n,) kcal/mol, forces (n, n_atoms, 3) kcal/mol/Å.
-
-    Pairs that no permutation moves come first: their products are done once a frame, not once a permutation.
 
     Parameters
     ----------
@@ -41,19 +46,16 @@ class KernelModule(torch.nn.Module):
     """
 
     # TorchScript needs these types as objects: no `from __future__ import annotations` in this file.
-    differences: Tensor  # (n_atoms, n_pairs), coordinates to those of r_i − r_j
-    slopes: Tensor  # (n_pairs, n_atoms), −√5/σ times its transpose
+    pair_of: Tensor  # (n_pairs,), element of the matrix of all r_i − r_j
+    number_of: Tensor  # (n_atoms²,), pair of an element of that matrix
     scale: Tensor
     offset: Tensor
     e0: Tensor
-    e1: Tensor
-    e2: Tensor
-    e3: Tensor
-    bias: Tensor
-    fixed_points: Tensor  # (n_fixed, 2 n_train)
-    moved_points: Tensor  # (n_moved, 2 n_train)
-    permute: Tensor  # (n_perms · n_moved,)
-    undo: Tensor
+    one: Tensor
+    basis: Tensor  # (n_moved, n_moved), pairs that permutations move to the adapted basis
+    basis_t: Tensor
+    polynomial: Tensor  # (n_pairs + 2, n_pairs + 2), of (1, |v|², v)
+    points: Tensor  # (2, n_same + 2, n_train)
 
     def __init__(
         self,
@@ -65,97 +67,177 @@ class KernelModule(torch.nn.Module):
     ) -> None:
         super().__init__()
         scale = math.sqrt(5.0) / sigma
-        moves = pair_permutations(perms)
-        is_fixed = (moves == np.arange(moves.shape[1])).all(axis=0)
-        order = np.argsort(~is_fixed, kind="stable")
-        moves = np.argsort(order)[moves[:, order]]
+        moves, order, self.n_fixed = _sorted_moves(perms)
+        # Permutations that move no pair (of two atoms in all, their exchange) count as often as they are.
+        action = np.unique(moves, axis=0)
         # The centre has the symmetry of the group, so that |u| is the same for every permutation of a query.
         centre = descriptors.mean(axis=0)[order][moves].mean(axis=0)
         u = torch.tensor(scale * (descriptors[:, order] - centre))
-        b = torch.tensor(weights[:, order] * (math.sqrt(5.0) / (3.0 * sigma)))
-        self.n_train, self.n_perms, self.n_fixed = len(descriptors), len(perms), int(is_fixed.sum())
-        differences = _differences(perms.shape[1])[:, order]
-        self.register_buffer("differences", differences.contiguous())
-        self.register_buffer("slopes", -scale * differences.t().contiguous())
-        self.register_buffer("scale", torch.tensor([scale], dtype=torch.float64))
+        # b is scaled so that the sums of `_energy` are ∂E/∂x, with no factor at every call; energies take this one.
+        self.unit = -1.0 / scale
+        factor = len(moves) / len(action) * scale / 3.0
+        b = torch.tensor(weights[:, order] * (0.5 * factor / self.unit))
+        self.n_train, self.n_perms = len(descriptors), len(action)
+        parts = irreps(action[:, self.n_fixed :] - self.n_fixed)
+        self._register_geometry(perms.shape[1], order)
+        self._register_numbers({"scale": scale, "one": 1.0})
         self.register_buffer("offset", torch.tensor(-scale * centre))
-        self._register_polynomial(u, b, torch.tensor(moves), constant)
-        self._register_products(u, b, moves)
+        basis = torch.tensor(np.hstack([part.basis.reshape(len(part.basis), -1) for part in parts] or [np.eye(0)]))
+        self.register_buffer("basis", basis)
+        self.register_buffer("basis_t", basis.t().contiguous())
+        turn = torch.block_diag(torch.eye(self.n_fixed, dtype=torch.float64), basis)
+        self._register_polynomial(u, b, torch.tensor(action), constant, turn)
+        self._register_products(u @ turn, b @ turn, parts)
 
-    def _register_polynomial(self, u: Tensor, b: Tensor, moves: Tensor, constant: float) -> None:
-        """Coefficients of c + Σ_s Σ_m (1 − d²/2)(b·δ) = e₀ + e₁·u + ½ uᵀ e₂ u − ½ |u|² (e₃·u)."""
+    def _register_numbers(self, numbers: dict[str, float]) -> None:
+        for name, number in numbers.items():
+            self.register_buffer(name, torch.tensor([number], dtype=torch.float64))
+
+    def _register_geometry(self, n_atoms: int, order: NDArray[np.int64]) -> None:
+        i, j = pairs(n_atoms)[order].T
+        number = np.zeros((n_atoms, n_atoms), dtype=np.int64)
+        number[i, j] = number[j, i] = np.arange(len(order))
+        self.register_buffer("pair_of", torch.tensor(i * n_atoms + j))
+        self.register_buffer("number_of", torch.tensor(number.ravel()))
+
+    def _register_polynomial(self, u: Tensor, b: Tensor, moves: Tensor, constant: float, turn: Tensor) -> None:
+        """e₀ and Q of c + Σ_s Σ_m (1 − d²/2)(b·δ) = e₀ + e₁·u + ½ uᵀ e₂ u − ½ |u|² (e₃·u) = e₀ + ½ zᵀ Q z.
+
+        z = (1, |u|², v), and |u| = |v|.
+        """
         squares, overlaps, product = u.square().sum(1), (u * b).sum(1), u.t() @ b
-        e0 = constant + len(moves) * (0.5 * squares @ overlaps - overlaps.sum())
+        e0 = constant + 2.0 * self.unit * len(moves) * (0.5 * squares @ overlaps - overlaps.sum())
         e1 = b.sum(0) - u.t() @ overlaps - 0.5 * (b.t() @ squares)
         e2 = product + product.t() + overlaps.sum() * torch.eye(u.shape[1], dtype=u.dtype)
+        e2 = torch.stack([e2[move][:, move] for move in moves]).sum(0)
+        matrix = torch.zeros(len(e2) + _EXTRA, len(e2) + _EXTRA, dtype=torch.float64)
+        matrix[0, _EXTRA:] = matrix[_EXTRA:, 0] = e1[moves].sum(0) @ turn
+        matrix[1, _EXTRA:] = matrix[_EXTRA:, 1] = -0.5 * b.sum(0)[moves].sum(0) @ turn
+        matrix[_EXTRA:, _EXTRA:] = turn.t() @ e2 @ turn
+        self.register_buffer("polynomial", matrix)
         self.register_buffer("e0", e0.reshape(1))
-        self.register_buffer("e1", e1[moves].sum(0))
-        self.register_buffer("e2", torch.stack([e2[move][:, move] for move in moves]).sum(0))
-        self.register_buffer("e3", b.sum(0)[moves].sum(0))
 
-    def _register_products(self, u: Tensor, b: Tensor, moves: NDArray[np.int64]) -> None:
-        """The training points (−u′, b/2) as columns, which twice the query multiplies: −2 u·u′ and b·u."""
-        points = torch.cat([-u, 0.5 * b]).t()
-        self.register_buffer("bias", torch.cat([u.square().sum(1), -(u * b).sum(1)]))
-        self.register_buffer("fixed_points", points[: self.n_fixed].contiguous())
-        self.register_buffer("moved_points", points[self.n_fixed :].contiguous())
-        moved = moves[:, self.n_fixed :]
-        undo = np.argsort(moved, axis=1) + moved.shape[1] * np.arange(len(moved))[:, None]
-        self.register_buffer("permute", torch.tensor(moved.ravel()))
-        self.register_buffer("undo", torch.tensor(undo.ravel()))
+    def _register_products(self, v: Tensor, b: Tensor, parts: list[Irrep]) -> None:
+        """What (1, |v|², v) multiplies: one half gives b·δ, the other d²."""
+        n_same = self.n_fixed + sum(part.basis.shape[2] for part in parts if part.is_trivial)
+        points = torch.stack([b, -2.0 * v]).transpose(1, 2)
+        constants = torch.stack([-(v * b).sum(1), v.square().sum(1)])
+        squares = torch.tensor([[0.0], [1.0]], dtype=torch.float64).expand(2, len(v))
+        rows = torch.cat([torch.stack([constants, squares], 1), points[:, :n_same]], 1)
+        self.register_buffer("points", rows)
+        blocks, start = [], n_same
+        for part in parts:
+            if not part.is_trivial:
+                stop = start + part.basis.shape[1] * part.basis.shape[2]
+                blocks.append(_Block(part, points[:, start:stop], start + _EXTRA))
+                start = stop
+        self.blocks = torch.nn.ModuleList(blocks)
+
+    def mixed(self) -> "KernelModule":
+        """Turn the sums over training points into float32, in place; the polynomial and functions of d stay float64."""
+        self.points = self.points.to(torch.float32)
+        self.blocks.to(torch.float32)
+        return self
 
     def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Energies (n,) and forces (n, n_atoms, 3) at positions (n, n_atoms, 3), without a gradient tape."""
-        n, n_atoms, n_pairs = positions.size(0), positions.size(1), self.offset.size(0)
+        n, n_atoms = positions.size(0), positions.size(1)
         # Not detach(): torch.jit.freeze removes it, and the tape would run through the whole model.
-        columns = positions.data.to(self.e0.dtype).transpose(1, 2).reshape(3 * n, n_atoms)
-        difference = (columns @ self.differences).view(n, 3, n_pairs)
-        x = (difference * difference).sum(1).rsqrt()
-        u = torch.addcmul(self.offset, x, self.scale)
+        columns = positions.data.to(self.offset.dtype).transpose(1, 2).contiguous()
+        # All r_i − r_j: indexing is faster than the matrix product that would take coordinates to pairs.
+        difference = columns.unsqueeze(3) - columns.unsqueeze(2)
+        square = (difference * difference).sum(1).view(n, n_atoms * n_atoms)
+        x = square.index_select(1, self.pair_of).rsqrt()
+        energy, slope = self._energy(torch.addcmul(self.offset, x, self.scale))
+        matrix = (slope * torch.pow(x, 3)).index_select(1, self.number_of).view(n, 1, n_atoms, n_atoms)
+        return energy, (difference * matrix).sum(3).transpose(1, 2).contiguous()
+
+    def _energy(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Energies (n,) and ∂E/∂x (n, n_pairs).
+
+        ½ zᵀ Q z depends on v through |v|² too, hence 2 q₁ v in its gradient; −2ρ b times z is the energy of the rest.
+        """
+        fixed = self.n_fixed
         square = (u * u).sum(1, keepdim=True)
-        energy, force = self._polynomial(u, square)
-        rest_energy, rest_force = self._rest(u + u, square)
-        slope = (force + rest_force) * (x * x * x)
-        columns = (difference * slope.unsqueeze(1)).view(3 * n, n_pairs) @ self.slopes
-        return energy + rest_energy, columns.view(n, 3, n_atoms).transpose(1, 2).contiguous()
+        one = self.one.expand(u.size(0), 1)
+        z = torch.cat([one, square, u[:, :fixed], torch.mm(u[:, fixed:], self.basis)], 1)
+        q = torch.mm(z, self.polynomial)
+        total, pulls = self._rest(z.to(self.points.dtype))
+        by_value, by_slope = pulls.to(z.dtype).unbind(0)
+        energy = torch.add(self.e0, (z * (q - by_value)).sum(1), alpha=self.unit)
+        along = torch.sub(total.to(z.dtype), q[:, 1:2], alpha=2)
+        slope = torch.addcmul(torch.sub(by_value + by_slope, q, alpha=2), along, z, value=2)
+        return energy, torch.cat([slope[:, 2 : 2 + fixed], torch.mm(slope[:, 2 + fixed :], self.basis_t)], 1)
 
-    def _polynomial(self, u: Tensor, square: Tensor) -> tuple[Tensor, Tensor]:
-        """Energies (n,) and −∂E/∂u (n, n_pairs) of the part that is a polynomial, and c."""
-        gradient = torch.addmm(self.e1, u, self.e2)
-        along = (u * self.e3).sum(1, keepdim=True)
-        half = 0.5 * square
-        energy = (0.5 * u * (gradient + self.e1)).sum(1) - (half * along).view(-1) + self.e0
-        return energy, torch.addcmul(half * self.e3, along, u) - gradient
+    def _rest(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The part with ρ(d), summed over training points: Σ w (n, 1) and Σ −2ρ b, Σ −2w v′ (2, n, n_pairs + 2).
 
-    def _rest(self, twice: Tensor, square: Tensor) -> tuple[Tensor, Tensor]:
-        """Energies (n,) and −∂E/∂u (n, n_pairs) of the part with ρ(d), from 2u. Functions of d always in float64."""
-        n, n_moved, n_train = twice.size(0), self.moved_points.size(0), self.n_train
-        fixed = twice[:, : self.n_fixed]
-        moved = twice.index_select(1, self.permute).view(n * self.n_perms, n_moved)
-        common = torch.addmm(self.bias, fixed, self.fixed_points)
-        common[:, :n_train] += square
-        product = (moved @ self.moved_points).view(n, self.n_perms, 2 * n_train).add_(common.unsqueeze(1))
-        along = product[:, :, n_train:].to(torch.float64)
-        minus = product[:, :, :n_train].to(torch.float64).clamp_min(0.0).sqrt_().neg_()  # −d
+        w = (e^(−d) − 1)(b·δ). Functions of d and Σ w are always float64.
+        """
+        n, rows = z.size(0), self.points.size(1)
+        same = torch.bmm(z[:, :rows].expand(2, n, rows), self.points)
+        product = same.view(2 * n, 1, self.n_train)
+        for block in self.blocks:
+            product = block.add_products(z, product)  # type: ignore[operator]
+        # From here in place, in the one large array of a call: b·δ and d² become −2ρ and w.
+        values = product.to(torch.float64).view(2, n, self.n_perms * self.n_train)
+        along, square = values.unbind(0)
+        minus = square.clamp_min_(0.0).sqrt_().neg_()  # −d
         decay = torch.expm1(minus)
         part = torch.sub(minus, decay, alpha=2)
-        rho = torch.addcmul(part + minus, minus, part, value=-1)  # −2ρ
-        energy = (rho * along).sum((1, 2))
-        stretch = decay * along
-        weight = torch.cat([stretch, rho], 2).to(twice.dtype)
-        half = 0.5 * stretch.sum(2).to(twice.dtype)
-        force_fixed = torch.addcmul(weight.sum(1) @ self.fixed_points.t(), half.sum(1, keepdim=True), fixed)
-        force_moved = weight.view(n * self.n_perms, 2 * n_train) @ self.moved_points.t()
-        force_moved = torch.addcmul(force_moved, half.view(-1, 1), moved).view(n, self.n_perms * n_moved)
-        force_moved = force_moved.index_select(1, self.undo).view(n, self.n_perms, n_moved).sum(1)
-        return -0.5 * energy.to(twice.dtype), torch.cat([force_fixed, force_moved], 1)
+        stretch = decay.mul_(along)
+        torch.lerp(part, self.one.to(torch.float64), minus, out=along)  # −2ρ = p + (−d)(1 − p), p = −d − 2 (e^(−d) − 1)
+        minus.copy_(stretch)
+        weight = values.to(z.dtype).view(2 * n, self.n_perms, self.n_train)
+        pulls = [torch.bmm(weight.sum(1).view(2, n, self.n_train), self.points.transpose(1, 2))]
+        for block in self.blocks:
+            pulls.append(block.pull(weight))  # type: ignore[operator]
+        return stretch.sum(1, keepdim=True), torch.cat(pulls, 2)
 
 
-def _differences(n_atoms: int) -> Tensor:
-    """(n_atoms, n_pairs) with +1 at i and −1 at j, which takes coordinates to those of r_i − r_j."""
-    i, j = pairs(n_atoms).T
-    number = np.arange(len(i))
-    matrix = torch.zeros(n_atoms, len(i), dtype=torch.float64)
-    matrix[i, number] = 1.0
-    matrix[j, number] = -1.0
-    return matrix
+class _Block(torch.nn.Module):
+    """Products of a non-trivial representation of d components and n_copies copies.
+
+    Parameters
+    ----------
+    part : Irrep
+    points : Tensor (2, d · n_copies, n_train)
+        The training points in its basis.
+    start : int
+        Place of its first element in z.
+    """
+
+    points: Tensor  # (2, n_copies, d · n_train)
+    spread: Tensor  # (n_perms, d²), D(s)_lk at kl
+    gather: Tensor
+
+    def __init__(self, part: Irrep, points: Tensor, start: int) -> None:
+        super().__init__()
+        self.d, self.n_copies, self.start = part.basis.shape[1], part.basis.shape[2], start
+        by_copy = points.reshape(2, self.d, self.n_copies, -1).transpose(1, 2)
+        self.register_buffer("points", by_copy.reshape(2, self.n_copies, -1))
+        spread = torch.tensor(part.matrices.transpose(0, 2, 1).reshape(len(part.matrices), -1))
+        self.register_buffer("spread", spread)
+        self.register_buffer("gather", spread.t().contiguous())
+
+    def add_products(self, z: Tensor, product: Tensor) -> Tensor:
+        """The sum of products (2n, n_perms or 1, n_train) so far and those of this block (2n, n_perms, n_train)."""
+        n, d = z.size(0), self.d
+        own = z[:, self.start : self.start + d * self.n_copies].reshape(n * d, self.n_copies)
+        components = torch.bmm(own.expand(2, n * d, self.n_copies), self.points).view(2 * n, d * d, product.size(2))
+        return torch.baddbmm(product, self.spread.expand(2 * n, self.spread.size(0), d * d), components)
+
+    def pull(self, weight: Tensor) -> Tensor:
+        """Weighted sums of the training points (n, d · n_copies), from weights (2n, n_perms, n_train)."""
+        n, d = weight.size(0) // 2, self.d
+        components = torch.bmm(self.gather.expand(2 * n, d * d, weight.size(1)), weight)
+        components = components.view(2, n * d, d * weight.size(2))
+        return torch.bmm(components, self.points.transpose(1, 2)).view(2, n, d * self.n_copies)
+
+
+def _sorted_moves(perms: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Permutations of the pairs with those first that none of them moves, that order, and how many these are."""
+    moves = pair_permutations(perms)
+    is_fixed = (moves == np.arange(moves.shape[1])).all(axis=0)
+    order = np.argsort(~is_fixed, kind="stable")
+    return np.argsort(order)[moves[:, order]], order, int(is_fixed.sum())

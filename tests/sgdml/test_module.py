@@ -76,3 +76,20 @@ def test_float32_holds_where_coefficients_cancel() -> None:
     _, single = smooth.module().to(torch.float32)(positions)
     assert np.abs(smooth.descriptor_alphas).max() * smooth.std > 1e5 * float(forces.abs().max())
     np.testing.assert_allclose(single, forces, atol=1e-4 * float(forces.abs().max()))
+
+
+def test_mixed_keeps_the_large_terms_in_float64() -> None:
+    """Sums over training points in float32, and yet energies far better than float32 can hold their constant."""
+    frames = water(40)
+    smooth = train(frames, sigma=20, lam=1e-12, show=False)
+    shifted = SGDMLModel(
+        smooth.z, smooth.descriptors, smooth.descriptor_alphas, smooth.perms, smooth.sigma, smooth.c - 4e5, smooth.std
+    )
+    positions = torch.tensor(frames.positions)
+    energies, forces = shifted.module()(positions)
+    mixed_energies, mixed_forces = torch.jit.script(shifted.module().mixed())(positions)
+    assert mixed_energies.dtype == mixed_forces.dtype == torch.float64
+    np.testing.assert_allclose(mixed_forces, forces, atol=1e-4 * float(forces.abs().max()))
+    np.testing.assert_allclose(mixed_energies, energies, rtol=0, atol=1e-3)
+    assert not torch.equal(mixed_forces, forces)
+    assert torch.equal(shifted.module()(positions)[1], forces)  # other modules of the model are as they were
