@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
@@ -19,17 +20,26 @@ def train(
     force_field: EnergyModel,
     frames: Frames,
     *,
-    sigma: float = 1.0,
+    sigma: float | str = 1.0,
     lam: float = 1e-10,
     perms: ArrayLike | str | None = "graph",
     molecule: Molecule | None = None,
+    atoms: ArrayLike | None = None,
     n_train: int | None = None,
+    n_valid: int | None = None,
+    draw: str = "random",
     seed: int = 0,
+    solver: str = "auto",
+    max_memory: float | None = None,
+    checkpoint: str | Path | None = None,
+    device: str = "auto",
+    show: bool = True,
 ) -> SGDMLModel:
-    """An sGDML model of the residual over all atoms: force field + correction ≈ reference (arXiv:2008.04198, Sec. V).
+    """An sGDML model of the residual: force field + correction ≈ reference (arXiv:2008.04198, Sec. V).
 
     The sum of the two is ``Sum((force_field, correction))``; in a simulation, `attach` the correction to the System
-    that the force field came from.
+    that the force field came from. A correction of some atoms goes into the Sum in an `OnAtoms`, and is attached with
+    ``atoms=``.
 
     Parameters
     ----------
@@ -37,11 +47,13 @@ def train(
         Such as ``GaffSystem.model()``.
     frames : Frames
         With energies and forces of the reference.
-    sigma : float, 1/Å
+    sigma : float, 1/Å, or "search"
         Length of the kernel. Our choice of 1 is about the distance between the descriptors of training frames at a few
         hundred kelvin: away from them the correction fades, and the force field is left. The 10 to 100 of sGDML models
         that stand alone continue it as a polynomial there, which can lead a simulation astray.
-    lam, perms, molecule, n_train, seed
+    draw : "random", "stratified" or "auto"
+        At random by default, since energies of a residual say little about the geometry.
+    lam, perms, molecule, atoms, n_train, n_valid, seed, solver, max_memory, checkpoint, device, show
         As in `openmm_hybrid.sgdml.train`.
 
     Raises
@@ -59,6 +71,14 @@ def train(
         lam=lam,
         perms=perms,
         molecule=molecule,
+        atoms=atoms,
         n_train=n_train,
+        n_valid=n_valid,
+        draw=draw,
         seed=seed,
+        solver=solver,
+        max_memory=max_memory,
+        checkpoint=checkpoint,
+        device=device,
+        show=show,
     )

@@ -1,12 +1,36 @@
 """sGDML: symmetric gradient-domain kernel models of one molecule's potential energy.
 
-``train(frames, sigma=20)`` solves for a model, ``model.save("m.npz")`` and ``load("m.npz")`` keep it.
+``train(frames, sigma=20)`` solves for a model, ``model.save("m.npz")`` and ``load("m.npz")`` keep it. Step by step:
+``training_set`` draws the frames, ``search`` or ``fit`` solve for a model, ``assess`` and ``consistency`` check it.
 """
 
 from openmm_hybrid.sgdml.archive import load
+from openmm_hybrid.sgdml.check import Consistency, assess, consistency
+from openmm_hybrid.sgdml.fit import SolverSettings, fit
 from openmm_hybrid.sgdml.matching import data_permutations
 from openmm_hybrid.sgdml.model import SGDMLModel
-from openmm_hybrid.sgdml.symmetry import graph_permutations
-from openmm_hybrid.sgdml.train import train
+from openmm_hybrid.sgdml.search import Search, Trial, search
+from openmm_hybrid.sgdml.symmetry import graph_permutations, restrict_permutations
+from openmm_hybrid.sgdml.train import Training, train, train_on
+from openmm_hybrid.sgdml.training_set import TrainingSet, training_set
 
-__all__ = ["SGDMLModel", "data_permutations", "graph_permutations", "load", "train"]
+__all__ = [
+    "Consistency",
+    "SGDMLModel",
+    "Search",
+    "SolverSettings",
+    "Training",
+    "TrainingSet",
+    "Trial",
+    "assess",
+    "consistency",
+    "data_permutations",
+    "fit",
+    "graph_permutations",
+    "load",
+    "restrict_permutations",
+    "search",
+    "train",
+    "train_on",
+    "training_set",
+]

@@ -54,7 +54,7 @@ def jacobian(slopes: Tensor) -> Tensor:
     n_atoms = (1 + round((1 + 8 * n_pairs) ** 0.5)) // 2
     i, j = torch.tensor(pairs(n_atoms)).unbind(1)
     number = torch.arange(n_pairs)
-    full = torch.zeros(n_frames, n_pairs, n_atoms, 3, dtype=slopes.dtype)
+    full = torch.zeros(n_frames, n_pairs, n_atoms, 3, dtype=slopes.dtype, device=slopes.device)
     full[:, number, i] = -slopes
     full[:, number, j] = slopes
     return full.reshape(n_frames, n_pairs, -1)

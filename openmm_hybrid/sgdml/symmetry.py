@@ -104,6 +104,46 @@ def check_permutations(perms: ArrayLike, atomic_numbers: ArrayLike) -> Ints:
     return array
 
 
+def restrict_permutations(perms: ArrayLike, atoms: ArrayLike) -> Ints:
+    """What a group of permutations does with some of the atoms only.
+
+    Those of the permutations that map the chosen atoms onto themselves, written in the chosen atoms' own numbering and
+    each once: a group again (the image of a subgroup). A permutation that exchanges a chosen atom for one that is left
+    out has no meaning for the chosen ones and is dropped.
+
+    Parameters
+    ----------
+    perms : (n_perms, n_atoms)
+        A group.
+    atoms : (n_chosen,)
+        Atoms counted from 0, each once, in the order in which they will be numbered.
+
+    Returns
+    -------
+    (n, n_chosen)
+        With the identity first.
+
+    Raises
+    ------
+    InputError
+        `atoms` is empty, names an atom twice or one that does not exist.
+    """
+    group, chosen = np.atleast_2d(np.asarray(perms, dtype=np.int64)), np.asarray(atoms)
+    n_atoms = group.shape[1]
+    if chosen.ndim != 1 or not chosen.size or chosen.dtype.kind not in "iu":
+        raise InputError("atoms are not a list of atom numbers", expected="integers, one or more")
+    if chosen.min() < 0 or chosen.max() >= n_atoms:
+        wrong = chosen[(chosen < 0) | (chosen >= n_atoms)][0]
+        raise InputError(f"atom {wrong} does not exist", expected=f"atoms 0 to {n_atoms - 1}")
+    if len(np.unique(chosen)) < len(chosen):
+        raise InputError("an atom is chosen twice", mend="name each atom once")
+    own_number = np.full(n_atoms, -1)
+    own_number[chosen] = np.arange(len(chosen))
+    images = own_number[group[:, chosen]]
+    # Sorted rows: the identity comes first.
+    return np.unique(images[(images >= 0).all(axis=1)], axis=0).astype(np.int64)
+
+
 def keep_bonds(perms: Ints, bonds: Ints) -> NDArray[np.bool_]:
     """Which of the permutations (n_perms, n_atoms) are automorphisms of the bonds (n_bonds, 2): (n_perms,)."""
     adjacent = np.zeros((perms.shape[1], perms.shape[1]), dtype=bool)

@@ -1,41 +1,47 @@
-"""Training: from labelled geometries to an sGDML model, in closed form."""
+"""Training: from labelled geometries to an sGDML model, in one call."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import replace
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.errors import InputError, NumericalError
 from openmm_hybrid.frames import Frames
 from openmm_hybrid.molecule import Molecule
-from openmm_hybrid.sgdml.descriptor import descriptor, jacobian_times, pair_permutations
-from openmm_hybrid.sgdml.kernel import HessianKernel
-from openmm_hybrid.sgdml.matching import data_permutations
+from openmm_hybrid.sgdml.check import Consistency, assess, consistency, warn_of_faults
+from openmm_hybrid.sgdml.fit import DEFAULT_SOLVER, SolverSettings, check_lengths, fit
 from openmm_hybrid.sgdml.model import SGDMLModel
-from openmm_hybrid.sgdml.solve import solve_direct
-from openmm_hybrid.sgdml.symmetry import bonds_from_geometry, check_permutations, graph_permutations
+from openmm_hybrid.sgdml.search import Search, search
+from openmm_hybrid.sgdml.training_set import TrainingSet, training_set
 
-_SAME = 1e-6  # 1/Å; geometries whose descriptors differ by less are one geometry
-_TOUCHING = 1e-3  # Å
-_BATCH = 10_000  # frames whose descriptors are made at once
-
-Ints = NDArray[np.int64]
+_QUICK = 50  # frames of the check before a long training: enough to tell signs and units (see `check`)
+_LONG = 4  # times as many training frames make a training long: the check is then 1/64 of it
+_QUICK_SIGMA = 20.0
+_UNSEEN = 100  # frames that tell the force error which the spread of energies is compared with
 
 
 def train(
     frames: Frames,
     *,
-    sigma: float,
+    sigma: float | str,
     lam: float = 1e-10,
     perms: str | ArrayLike | None = "graph",
     molecule: Molecule | None = None,
+    atoms: ArrayLike | None = None,
     n_train: int | None = None,
+    n_valid: int | None = None,
     indices: ArrayLike | None = None,
+    draw: str = "auto",
     seed: int = 0,
+    solver: str = "auto",
+    max_memory: float | None = None,
+    checkpoint: str | Path | None = None,
+    device: str = "auto",
     show: bool = True,
 ) -> SGDMLModel:
     """Train an sGDML model by solving (K_Hess + λ1) α = −F/std (Chmiela et al., Nat. Commun. 9, 3887 (2018)).
@@ -46,21 +52,41 @@ def train(
     ----------
     frames : Frames
         With forces. Where energies are missing, the model's energies have no constant (c = 0).
-    sigma : float, 1/Å
-        Length of the kernel; 10 to 100 for small molecules.
+    sigma : float, 1/Å, or "search"
+        Length of the kernel; 10 to 100 for small molecules. "search" takes the one with the smallest force error on
+        validation frames (see `search`), and prints what was tried.
     lam : float
         λ, for forces divided by their standard deviation.
     perms : "graph", "data", array (n_perms, n_atoms) or None
         Symmetries: those of the molecular graph (see `graph_permutations`), those that the frames show, whether
-        trained on or not (see `data_permutations`), a given group, or none.
+        trained on or not (see `data_permutations`), a given group, or none; all of them of the whole molecule.
     molecule : Molecule, optional
         Gives the bonds (and, for "graph", double bonds); else bonds are taken from the distances.
+    atoms : (n_chosen,), optional
+        Train on these atoms of the molecule only, in this order; the permutations are restricted to them (see
+        `restrict_permutations`). The model is one of n_chosen atoms: `OnAtoms` and ``attach(atoms=…)`` put it into the
+        molecule. Its constant holds what the other atoms contribute on average. The net force and torque that they
+        exert on the chosen ones, which no function of the chosen atoms' distances has, remain as errors.
     n_train : int, optional
-        Train on this many frames, drawn at random with `seed`; a geometry is never drawn twice. All by default.
+        Train on this many frames, drawn with `seed`; a geometry is never drawn twice. All by default.
+    n_valid : int, optional
+        Keep this many other frames for validation. By default none, or for sigma="search" at most 200 (a fifth of the
+        frames if n_train is left open).
     indices : (n_train,), optional
         Train on these frames instead.
+    draw : "auto", "stratified" or "random"
+        How frames are drawn: so that their energies follow the distribution of all energies, or at random; "auto" is
+        "stratified" where there are energies.
     seed : int
-        Also chooses the frames in which "data" seeks permutations.
+        Also chooses the frames in which perms="data" seeks permutations.
+    solver : str
+        How the linear system is solved; "auto" takes the fastest solver that fits into memory.
+    max_memory : float, optional
+        GB of memory that the solver may use.
+    checkpoint : path, optional
+        File that an iterative solver keeps its state in: stopped and started again, it goes on.
+    device : str
+        "auto", "cpu" or "cuda".
     show : bool
         Show the progress.
 
@@ -73,126 +99,106 @@ def train(
         The molecule's atoms are not the frames'.
     NumericalError
         The linear system was not solved to the accuracy needed.
+
+    Warns
+    -----
+    UserWarning
+        Energies and forces contradict each other (see `consistency`); the best sigma is an end of what was tried.
     """
-    if frames.forces is None:
-        raise InputError(f"the frames of {frames.name!r} have no forces", mend="label them with a reference engine")
-    if not 0.0 < sigma < np.inf or not 0.0 <= lam < np.inf:
-        raise InputError(f"sigma = {sigma} and lam = {lam}", expected="sigma > 0 and lam ≥ 0")
-    if frames.n_atoms < 2:
-        raise InputError("sGDML needs two atoms or more")
-    group = _permutations(frames, perms, molecule, seed)
-    chosen = _choose(frames, group, n_train, indices, seed)
-    positions, forces = frames.positions[chosen], frames.forces[chosen]
-    std = float(np.std(forces))
-    if std == 0.0:
-        raise InputError("all training forces are zero", mend="there is nothing to learn")
-    kernel = HessianKernel.of(positions, group, sigma)
-    solution = solve_direct(kernel, torch.tensor(forces.reshape(-1) / std), lam=lam, show=show)
-    alphas = -solution.view(kernel.positions.shape)
-    model = SGDMLModel(
-        z=frames.atomic_numbers,
-        descriptors=kernel.x.numpy(),
-        descriptor_alphas=jacobian_times(kernel.slopes, alphas).numpy(),
-        perms=group,
-        sigma=float(sigma),
-        c=0.0,
-        std=std,
-        lam=float(lam),
-        name=frames.name,
-        theory=frames.theory,
-        alphas=alphas.numpy(),
-        idxs_train=chosen,
-        md5_train=fingerprint(frames),
-        use_E=frames.energies is not None,
+    check_sigma(sigma, lam)
+    data = training_set(
+        frames,
+        n_train=n_train,
+        n_valid=n_valid if n_valid is not None or sigma == "search" else 0,
+        perms=perms,
+        molecule=molecule,
+        atoms=atoms,
+        indices=indices,
+        draw=draw,
+        seed=seed,
     )
-    if frames.energies is None:
-        return model
-    return replace(model, c=float(np.mean(frames.energies[chosen] - model.evaluate(positions)[0])))
+    settings = SolverSettings(solver, max_memory, None if checkpoint is None else Path(checkpoint), device)
+    return train_on(data, sigma=sigma, lam=lam, solver=settings, show=show).model
 
 
-def fingerprint(frames: Frames) -> str:
-    """The md5 by which sgdml names a data set: of the digests of z, R, E (where there is one) and F.
+@final
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A trained model and how it came about.
 
-    It is that of the file which the frames came from if that was written with one byte an atomic number and eight a
-    coordinate, as sgdml does.
+    Parameters
+    ----------
+    model : SGDMLModel
+    search : Search or None
+        What was tried, if sigma was sought.
+    consistency : Consistency or None
+        Of the training data; None without energies, and for some atoms of a molecule, whose forces alone the energies
+        do not follow.
     """
-    arrays = (frames.atomic_numbers.astype(np.uint8), frames.positions, frames.energies, frames.forces)
-    digests = [hashlib.md5(array.tobytes()).digest() for array in arrays if array is not None]
-    return hashlib.md5(b"".join(digests)).hexdigest()
+
+    model: SGDMLModel
+    search: Search | None
+    consistency: Consistency | None
 
 
-def _permutations(frames: Frames, perms: str | ArrayLike | None, molecule: Molecule | None, seed: int) -> Ints:
-    if perms is None:
-        return np.arange(frames.n_atoms)[None]
-    if not isinstance(perms, str):
-        return check_permutations(perms, frames.atomic_numbers)
-    if perms not in ("graph", "data"):
-        raise InputError(f"perms = {perms!r}", expected='"graph", "data", an array (n_perms, n_atoms) or None')
-    if molecule is not None and not np.array_equal(molecule.atomic_numbers, frames.atomic_numbers):
-        raise MismatchError(
-            f"the atoms of the molecule {molecule.name} are not those of the frames of {frames.name!r}",
-            mend="give the molecule in the frames' atom order (Molecule.reordered)",
-        )
-    bonds = bonds_from_geometry(frames.atomic_numbers, frames.positions) if molecule is None else molecule.bonds
-    if perms == "data":
-        return data_permutations(frames.atomic_numbers, frames.positions, bonds=bonds, seed=seed)
-    rigid = () if molecule is None else _double_bonds(molecule)
-    return graph_permutations(frames.atomic_numbers, bonds, frames.positions, rigid_bonds=rigid)
+def train_on(
+    data: TrainingSet,
+    *,
+    sigma: float | str,
+    lam: float = 1e-10,
+    solver: SolverSettings = DEFAULT_SOLVER,
+    show: bool = True,
+) -> Training:
+    """Train on a training set that was made before; settings, errors and warnings as in `train`.
 
-
-def _double_bonds(molecule: Molecule) -> Ints:
-    pairs = [
-        (b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in molecule.rdkit.GetBonds() if str(b.GetBondType()) == "DOUBLE"
-    ]
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
-
-
-def _choose(frames: Frames, perms: Ints, n_train: int | None, indices: ArrayLike | None, seed: int) -> Ints:
-    """Indices of the training frames, no geometry twice."""
-    if n_train is not None and indices is not None:
-        raise InputError("both n_train and indices are given", expected="one of them")
-    twins = _twins(frames, perms)
-    if n_train is not None:
-        distinct = np.setdiff1d(np.arange(frames.n_frames), [later for _, later in twins])
-        if not 1 <= n_train <= len(distinct):
-            raise InputError(f"n_train = {n_train}", expected=f"1 to {len(distinct)}, the number of distinct frames")
-        return np.random.default_rng(seed).choice(distinct, n_train, replace=False)
-    chosen = np.arange(frames.n_frames) if indices is None else np.asarray(indices)
-    if chosen.ndim != 1 or not chosen.size or chosen.dtype.kind not in "iu":
-        raise InputError("indices are not a list of frame numbers", expected="integers, one or more")
-    if chosen.min() < 0 or chosen.max() >= frames.n_frames:
-        raise InputError(f"a frame index is out of range, {chosen.max()}", expected=f"0 to {frames.n_frames - 1}")
-    if len(np.unique(chosen)) < len(chosen):
-        raise InputError("a frame index is given twice")
-    for first, later in twins:
-        if first in chosen and later in chosen:
-            raise InputError(
-                f"frames {first} and {later} are the same geometry, up to rotation and symmetry",
-                mend="remove one of them, or let n_train= draw frames, which takes no geometry twice",
-            )
-    return chosen.astype(np.int64)
-
-
-def _twins(frames: Frames, perms: Ints) -> list[tuple[int, int]]:
-    """Pairs of frames (first, later) with the same descriptor in some permutation.
-
-    |x| and the largest x are the same for all permutations, so that only neighbours in the order of |x| with the same
-    largest x need comparing.
+    A model of the first few of many frames costs little and tells a wrong sign or unit before the long solve.
     """
-    x = torch.cat([descriptor(part)[0] for part in torch.tensor(frames.positions).split(_BATCH)]).numpy()
-    touching = x.max(axis=1) > 1.0 / _TOUCHING
-    if touching.any():
-        raise InputError(f"two atoms touch in frame {int(np.argmax(touching))} of {frames.name!r}", mend="remove it")
-    moves = pair_permutations(perms)
-    order = np.argsort(np.linalg.norm(x, axis=1), kind="stable")
-    norms, peaks = np.linalg.norm(x, axis=1)[order], x.max(axis=1)[order]
-    twins = []
-    for shift in range(1, len(order)):
-        near = norms[shift:] - norms[:-shift] <= _SAME * x.shape[1] ** 0.5
-        if not near.any():
-            break
-        for k in np.flatnonzero(near & (np.abs(peaks[shift:] - peaks[:-shift]) < _SAME)):
-            first, later = sorted((int(order[k]), int(order[k + shift])))
-            if (np.abs(x[first] - x[later][moves]).max(axis=1) < _SAME).any():
-                twins.append((first, later))
-    return sorted(twins)
+    check_sigma(sigma, lam)
+    early = _check_early(data, sigma, lam, solver.device)
+    found = None
+    if isinstance(sigma, str):
+        found = search(data, lams=(lam,), solver=solver, show=show)
+        model = found.model
+        if show:
+            print(found.table(), file=sys.stderr)
+    else:
+        model = fit(data, sigma=sigma, lam=lam, solver=solver, show=show)
+    result = _check(data, model)
+    if result is not None and (early is None or not early.fault):
+        warn_of_faults(result, data.frames.name)
+    return Training(model, found, result)
+
+
+def check_sigma(sigma: float | str, lam: float) -> None:
+    """Refuse a sigma that is neither a positive number nor "search", and a negative lam.
+
+    Raises
+    ------
+    InputError
+    """
+    if isinstance(sigma, str) and sigma != "search":
+        raise InputError(f"sigma = {sigma!r}", expected='a number above 0, in 1/Å, or "search"')
+    check_lengths(1.0 if isinstance(sigma, str) else sigma, lam)
+
+
+def _check_early(data: TrainingSet, sigma: float | str, lam: float, device: str) -> Consistency | None:
+    if data.n_train < _LONG * _QUICK:
+        return None
+    few = data.first(_QUICK)
+    try:
+        length = _QUICK_SIGMA if isinstance(sigma, str) else sigma
+        model = fit(few, sigma=length, lam=lam, solver=SolverSettings(device=device), show=False)
+    except NumericalError:
+        return None
+    result = _check(few, model)
+    if result is not None:
+        warn_of_faults(result, data.frames.name)
+    return result
+
+
+def _check(data: TrainingSet, model: SGDMLModel) -> Consistency | None:
+    """The check of `consistency` on the training frames, with the force error on unseen ones where there are any."""
+    if data.frames.energies is None or data.atoms is not None:
+        return None
+    unseen = data.frames[np.concatenate([data.idxs_valid, data.idxs_rest])[:_UNSEEN]]
+    return consistency(model, data.train, force_rmse=assess(model, unseen).force_rmse if len(unseen) else None)

@@ -52,6 +52,19 @@ def test_correction_brings_unseen_forces_to_the_reference(force_field, labelled,
     assert abs(after.energy_offset) < 0.5, "the constant brings the sum to the reference's own zero"
 
 
+def test_correction_of_some_atoms_is_put_on_them(force_field, labelled, methanol):
+    chosen = [1, 0, 5]  # O, C and the H on O
+    correction = oh.correction.train(force_field, labelled[:40], molecule=methanol, atoms=chosen, lam=1e-5, show=False)
+    assert correction.atomic_numbers.tolist() == [8, 6, 1]
+    placed = oh.OnAtoms(correction, chosen, methanol.atomic_numbers)
+    rest = oh.correction.residual(force_field, labelled[:40])
+    energies, forces = placed.predict(rest.positions)
+    np.testing.assert_allclose((rest.energies - energies).mean(), 0.0, atol=1e-9)
+    before, after = rest.forces[:, chosen], rest.forces[:, chosen] - forces[:, chosen]
+    assert np.abs(after).mean() < 0.6 * np.abs(before).mean()  # measured: 0.48; the rest is forces of the other atoms
+    assert not forces[:, [2, 3, 4]].any()
+
+
 def test_correction_fades_to_its_constant_far_from_its_training_data(force_field, labelled, methanol):
     correction = oh.correction.train(force_field, labelled[:20], molecule=methanol)
     near = np.abs(correction.predict(labelled.positions[:20])[0] - correction.c).max()

@@ -11,7 +11,12 @@ import pytest
 
 from openmm_hybrid.errors import InputError, MismatchError
 from openmm_hybrid.molecule import Molecule
-from openmm_hybrid.sgdml.symmetry import bonds_from_geometry, check_permutations, graph_permutations
+from openmm_hybrid.sgdml.symmetry import (
+    bonds_from_geometry,
+    check_permutations,
+    graph_permutations,
+    restrict_permutations,
+)
 
 
 def group(smiles: str, **options: object) -> np.ndarray:
@@ -100,3 +105,37 @@ def test_a_set_that_is_no_group_is_refused() -> None:
 def test_bonds_of_absent_atoms() -> None:
     with pytest.raises(MismatchError, match="atom 3"):
         graph_permutations([8, 1, 1], [[0, 3]], np.zeros((3, 3)))
+
+
+def test_permutations_of_some_atoms() -> None:
+    """Ethanol: the methyl's three rotations and the mirror leave CC–O–H alone; the CH2's hydrogens keep the mirror."""
+    ethanol = Molecule.from_smiles("CCO")
+    perms = graph_permutations(ethanol.atomic_numbers, ethanol.bonds, ethanol.positions)
+    neighbours = [np.setdiff1d(ethanol.bonds[(ethanol.bonds == k).any(axis=1)], k) for k in range(9)]
+    methylene, methyl = ([h for h in neighbours[k] if ethanol.atomic_numbers[h] == 1] for k in (1, 0))
+    assert restrict_permutations(perms, [0, 1, 2, 8]).tolist() == [[0, 1, 2, 3]]
+    assert restrict_permutations(perms, [2, *methylene]).tolist() == [[0, 1, 2], [0, 2, 1]]
+    assert len(restrict_permutations(perms, methyl)) == 6
+    # One hydrogen of the methyl group: only those permutations that keep it, which are the identity and a mirror.
+    assert restrict_permutations(perms, [methyl[1], *methylene]).tolist() == [[0, 1, 2], [0, 2, 1]]
+    everything = restrict_permutations(perms, np.arange(9))
+    np.testing.assert_array_equal(everything, np.unique(perms, axis=0))
+
+
+def test_permutations_of_some_atoms_are_a_group_that_acts_as_the_whole_does() -> None:
+    molecule = Molecule.from_smiles("CC(C)(C)O")
+    perms = graph_permutations(molecule.atomic_numbers, molecule.bonds, molecule.positions)
+    atoms = np.array([4, 3, 0, 2, 1, 9, 8, 7])  # out of order; the hydrogens of one or two methyl groups
+    own = restrict_permutations(perms, atoms)
+    np.testing.assert_array_equal(check_permutations(own, molecule.atomic_numbers[atoms]), own)
+    whole = {tuple(perm[atoms]) for perm in perms if set(perm[atoms]) == set(atoms)}
+    assert {tuple(atoms[row]) for row in own} == whole
+    assert own[0].tolist() == list(range(len(atoms)))
+
+
+@pytest.mark.parametrize(
+    ("atoms", "message"), [([], "one or more"), ([0, 0], "twice"), ([0, 3], "atom 3"), ([-1, 0], "atom -1")]
+)
+def test_some_atoms_are_checked(atoms: list[int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        restrict_permutations([[0, 1, 2], [0, 2, 1]], atoms)

@@ -14,7 +14,7 @@ from openmm_hybrid.errors import InputError, MismatchError
 from openmm_hybrid.frames import Frames
 from openmm_hybrid.molecule import Molecule
 from openmm_hybrid.sgdml import train
-from openmm_hybrid.sgdml.train import fingerprint
+from openmm_hybrid.sgdml.training_set import fingerprint
 
 #: sgdml 1.0.3 (analytic solver, sigma 2, lam 1e-8, both permutations), trained on frames 0-11 of `water()`: its
 #: energies, forces on frames 12 and 13, and its constant.

@@ -1,0 +1,148 @@
+"""Verbs that train: sGDML models of labels, and of what a force field misses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from openmm_hybrid.cli.options import (
+    EnergyUnit,
+    Lam,
+    MoleculeFile,
+    NTrain,
+    Output,
+    Seed,
+    check_npz,
+    read_indices,
+    read_molecule,
+    read_numbers,
+    read_sigma,
+)
+from openmm_hybrid.errors import InputError
+
+if TYPE_CHECKING:
+    from openmm_hybrid.sgdml import SolverSettings, TrainingSet
+
+
+def train(
+    frames: Annotated[Path, typer.Argument(help="Labelled frames (npz, xyz, h5).")],
+    output: Output,
+    sigma: Annotated[str, typer.Option(help="Length of the kernel, 1/Å, or search.")] = "20",
+    lam: Lam = 1e-10,
+    n_train: NTrain = None,
+    n_valid: Annotated[
+        int | None, typer.Option(help="Keep so many frames to validate on; 200 if sigma is sought.")
+    ] = None,
+    n_test: Annotated[int, typer.Option(help="Test on at most so many of the frames that are left.")] = 1000,
+    perms: Annotated[str, typer.Option(help="Symmetries: graph, data or none.")] = "graph",
+    draw: Annotated[str, typer.Option(help="How frames are drawn: auto, stratified (by energy) or random.")] = "auto",
+    atoms: Annotated[str, typer.Option(help="Train on these atoms only, such as 0-8,12.")] = "",
+    molecule: MoleculeFile = None,
+    solver: Annotated[str, typer.Option(help="auto, or the name of a solver.")] = "auto",
+    max_memory: Annotated[float | None, typer.Option(help="GB that the solver may use.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="File that a long training keeps its state in.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    curve: Annotated[str, typer.Option(help="Learning curve over numbers of training frames: 100,200,400.")] = "",
+    report: Annotated[Path | None, typer.Option(help="Write the errors as JSON.")] = None,
+    e_unit: EnergyUnit = "",
+    seed: Seed = 0,
+) -> None:
+    """An sGDML model of labelled frames, as npz, with its errors; or one for each number of frames of a curve."""
+    from openmm_hybrid.frames import Frames
+    from openmm_hybrid.sgdml import SolverSettings, training_set
+    from openmm_hybrid.sgdml.train import check_sigma
+
+    check_npz(output)
+    if report is not None and report.suffix != ".json":
+        raise InputError(f"a report cannot be written to {report}", expected="a name that ends in .json")
+    length, sizes = read_sigma(sigma), read_numbers(curve, "numbers of training frames") if curve else ()
+    check_sigma(length, lam)
+    if sizes and (n_train is not None or report is not None):
+        other = "--report" if n_train is None else "--n-train"
+        raise InputError(f"both {other} and --curve are given", mend="a curve has its own numbers and report")
+    data = training_set(
+        Frames.load(frames, e_unit=e_unit),
+        n_train=max(sizes, default=n_train),
+        n_valid=n_valid if n_valid is not None or length == "search" else 0,
+        perms=None if perms == "none" else perms,
+        molecule=read_molecule(molecule),
+        atoms=read_indices(atoms) if atoms else None,
+        draw=draw,
+        seed=seed,
+    )
+    settings = SolverSettings(solver, max_memory, checkpoint, device)
+    if sizes:
+        _curve(data, sizes, length, lam, n_test, settings, output)
+    else:
+        _single(data, length, lam, n_test, settings, output, report)
+
+
+def _single(
+    data: TrainingSet,
+    sigma: float | str,
+    lam: float,
+    n_test: int,
+    solver: SolverSettings,
+    output: Path,
+    report: Path | None,
+) -> None:
+    from openmm_hybrid.studies import training
+    from openmm_hybrid.studies.result import write_json
+
+    result = training.run(data, sigma=sigma, lam=lam, n_test=n_test, solver=solver)
+    result.training.model.save(output)
+    if report is not None:
+        write_json(report, result.as_dict())
+    print(result.table())
+    print(f"sGDML model of {data.frames.name} in {output}")
+
+
+def _curve(
+    data: TrainingSet,
+    sizes: tuple[int, ...],
+    sigma: float | str,
+    lam: float,
+    n_test: int,
+    solver: SolverSettings,
+    output: Path,
+) -> None:
+    from openmm_hybrid.figures import learning_curve_figure, save_figure
+    from openmm_hybrid.studies import learning_curve
+
+    settings = learning_curve.CurveSettings(sizes, sigma, lam, n_test)
+    journal, picture = output.with_suffix(".json"), output.with_suffix(".png")
+    result = learning_curve.run(data, settings, journal=journal, model=output, solver=solver)
+    tables = {"train": [point.train for point in result.points], "test": [point.test for point in result.points]}
+    save_figure(learning_curve_figure(sizes, tables), picture)
+    print(result.table())
+    print(f"learning curve of {data.frames.name} in {journal} and {picture}, its last model in {output}")
+
+
+def correct(
+    system: Annotated[Path, typer.Argument(help="Folder of `build`, in vacuum.")],
+    frames: Annotated[Path, typer.Argument(help="Labelled frames of the same atoms.")],
+    output: Output,
+    sigma: Annotated[float, typer.Option(help="Length of the kernel, 1/Å.")] = 1.0,
+    lam: Lam = 1e-10,
+    n_train: NTrain = None,
+    e_unit: EnergyUnit = "",
+    seed: Seed = 0,
+) -> None:
+    """An sGDML model of the difference between labels and force field, as npz."""
+    from openmm_hybrid import correction
+    from openmm_hybrid.frames import Frames
+    from openmm_hybrid.gaff import SystemModel
+    from openmm_hybrid.simulation.system_files import load_system
+
+    check_npz(output)
+    forces, topology, _ = load_system(system)
+    if forces.usesPeriodicBoundaryConditions():
+        raise InputError(f"{system} is solvated", expected="the molecule in vacuum", mend="build it without --padding")
+    data = Frames.load(frames, e_unit=e_unit)
+    known = read_molecule(system / "molecule.sdf" if (system / "molecule.sdf").is_file() else None)
+    field = SystemModel(forces, topology)
+    model = correction.train(field, data, sigma=sigma, lam=lam, n_train=n_train, molecule=known, seed=seed)
+    model.save(output)
+    print(f"correction of {data.name} in {output}")

@@ -1,0 +1,127 @@
+"""Fitting: from a training set, sigma and lam to a model, by one linear solve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from openmm_hybrid.errors import InputError
+from openmm_hybrid.sgdml.descriptor import jacobian_times
+from openmm_hybrid.sgdml.kernel import HessianKernel
+from openmm_hybrid.sgdml.model import SGDMLModel
+from openmm_hybrid.sgdml.solvers import pick_device, solve
+from openmm_hybrid.sgdml.training_set import TrainingSet
+
+
+@final
+@dataclass(frozen=True)
+class SolverSettings:
+    """How the linear system is solved; the solution does not depend on it.
+
+    Parameters
+    ----------
+    name : str
+        Of the solver, or "auto" for the fastest that fits into memory.
+    max_memory : float, optional
+        GB that it may use.
+    checkpoint : Path, optional
+        File that an iterative solver keeps its state in, and goes on from.
+    device : str
+        "auto", "cpu" or "cuda".
+    """
+
+    name: str = "auto"
+    max_memory: float | None = None
+    checkpoint: Path | None = None
+    device: str = "auto"
+
+
+DEFAULT_SOLVER = SolverSettings()
+
+
+def fit(
+    data: TrainingSet,
+    *,
+    sigma: float,
+    lam: float = 1e-10,
+    solver: SolverSettings = DEFAULT_SOLVER,
+    start: NDArray[np.float64] | None = None,
+    show: bool = True,
+) -> SGDMLModel:
+    """Solve (K_Hess + λ1) α = −F/std for a training set (Chmiela et al., Nat. Commun. 9, 3887 (2018)).
+
+    The energies' constant is the mean of reference minus model over the training frames; 0 without energies. In a model
+    of some atoms of a molecule it holds what the other atoms contribute on average.
+
+    Parameters
+    ----------
+    data : TrainingSet
+    sigma : float, 1/Å
+    lam : float
+    solver : SolverSettings
+    start : (n_train, n_atoms, 3), optional
+        α of another model of the same training set, such as one of another sigma, for an iterative solver to start at.
+    show : bool
+        Show the progress.
+
+    Raises
+    ------
+    InputError
+        sigma or lam out of range; all forces zero; not enough memory.
+    NumericalError
+        The linear system was not solved to the accuracy needed.
+    """
+    check_lengths(sigma, lam)
+    frames = data.train
+    if frames.forces is None:
+        raise InputError(f"the frames of {frames.name!r} have no forces", mend="label them with a reference engine")
+    std = float(np.std(frames.forces))
+    if std == 0.0:
+        raise InputError("all training forces are zero", mend="there is nothing to learn")
+    kernel = HessianKernel.of(frames.positions, data.perms, sigma, device=pick_device(solver.device))
+    solution = solve(
+        kernel,
+        torch.tensor(frames.forces / std, device=kernel.x.device),
+        lam=lam,
+        solver=solver.name,
+        max_memory=solver.max_memory,
+        checkpoint=solver.checkpoint,
+        start=None if start is None else torch.tensor(-start, device=kernel.x.device),
+        show=show,
+    )
+    alphas = -solution
+    model = SGDMLModel(
+        z=frames.atomic_numbers,
+        descriptors=kernel.x.cpu().numpy(),
+        descriptor_alphas=jacobian_times(kernel.slopes, alphas).cpu().numpy(),
+        perms=data.perms,
+        sigma=float(sigma),
+        c=0.0,
+        std=std,
+        lam=float(lam),
+        name=frames.name,
+        theory=frames.theory,
+        alphas=alphas.cpu().numpy(),
+        idxs_train=data.idxs_train,
+        md5_train=data.md5,
+        use_E=frames.energies is not None,
+    )
+    if frames.energies is None:
+        return model
+    return replace(model, c=float(np.mean(frames.energies - model.evaluate(frames.positions)[0])))
+
+
+def check_lengths(sigma: float, lam: float) -> None:
+    """Refuse a sigma that is not positive, a lam that is negative, and numbers that are not finite.
+
+    Raises
+    ------
+    InputError
+    """
+    if not 0.0 < sigma < np.inf or not 0.0 <= lam < np.inf:
+        raise InputError(f"sigma = {sigma} and lam = {lam}", expected="sigma > 0 and lam ≥ 0")

@@ -1,0 +1,268 @@
+"""Choosing sigma and lam by the force error on validation frames."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmm_hybrid.analysis.errors import ErrorTable
+from openmm_hybrid.errors import InputError, NumericalError
+from openmm_hybrid.sgdml.check import assess, known
+from openmm_hybrid.sgdml.fit import DEFAULT_SOLVER, SolverSettings, check_lengths, fit
+from openmm_hybrid.sgdml.model import SGDMLModel
+from openmm_hybrid.sgdml.training_set import TrainingSet
+from openmm_hybrid.tables import cell, text_table
+
+_FIRST = (10.0, 20.0, 40.0)  # sigma of the first trials, 1/Å; what small molecules need most often
+_LIMITS = (0.3, 1300.0)  # beyond which the coarse search does not go, 1/Å
+_GOLDEN = (3.0 - math.sqrt(5.0)) / 2.0
+
+
+@final
+@dataclass(frozen=True)
+class Trial:
+    """One sigma and lam that were tried.
+
+    Parameters
+    ----------
+    sigma : float, 1/Å
+    lam : float
+    seconds : float
+        Of the fit.
+    errors : ErrorTable or None
+        On the validation frames.
+    refused : str
+        Why there is no model.
+    """
+
+    sigma: float
+    lam: float
+    seconds: float
+    errors: ErrorTable | None = None
+    refused: str = ""
+
+    @property
+    def score(self) -> float:
+        """What is minimised: the force RMSE in kcal/mol/Å, infinite without a model."""
+        return math.inf if self.errors is None else self.errors.force_rmse
+
+    def as_dict(self) -> dict[str, Any]:
+        """Names and values, for JSON."""
+        errors = None if self.errors is None else known(self.errors)
+        return {"sigma": self.sigma, "lam": self.lam, "seconds": self.seconds, "valid": errors, "refused": self.refused}
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What was tried, in that order, and the best model.
+
+    Parameters
+    ----------
+    model : SGDMLModel
+    trials : tuple of Trial
+    """
+
+    model: SGDMLModel = field(repr=False)
+    trials: tuple[Trial, ...]
+
+    @property
+    def best(self) -> Trial:
+        """The trial with the smallest force RMSE on the validation frames."""
+        return min(self.trials, key=lambda trial: trial.score)
+
+    def table(self) -> str:
+        """The trials as lines of text, by lam and sigma; the best one is marked with a star."""
+        columns = ("sigma", "lam", "force MAE", "RMSE", "energy MAE", "RMSE", "seconds", "")
+        rows = []
+        for trial in sorted(self.trials, key=lambda trial: (trial.lam, trial.sigma)):
+            table = trial.errors
+            errors = (math.nan,) * 4 if table is None else _errors(table)
+            note = "*" if trial is self.best else trial.refused
+            row = (*map(cell, errors), f"{trial.seconds:.1f}", note)
+            rows.append((f"{trial.sigma:g}", f"{trial.lam:g}", *row))
+        return text_table(columns, rows)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Best sigma and lam, and all trials, for JSON."""
+        return {
+            "sigma": self.best.sigma,
+            "lam": self.best.lam,
+            "trials": [trial.as_dict() for trial in self.trials],
+        }
+
+
+def search(
+    data: TrainingSet,
+    *,
+    sigmas: Sequence[float] | None = None,
+    lams: Sequence[float] = (1e-10,),
+    tolerance: float = 0.1,
+    solver: SolverSettings = DEFAULT_SOLVER,
+    show: bool = True,
+) -> Search:
+    """The sigma and lam whose model has the smallest force RMSE on the validation frames.
+
+    Without `sigmas`, sigma starts at 10, 20 and 40, goes on by factors of 2 while the best is at an end, and is then
+    narrowed by golden section of log sigma; above 10 only whole numbers are tried, as sgdml's own predictors expect
+    them. Every fit starts at the coefficients of the nearest sigma that was solved, if the solver uses a start. A
+    sigma whose matrix cannot be solved counts as a trial without a model.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        With validation frames.
+    sigmas : sequence of float, 1/Å, optional
+        Try these and no others.
+    lams : sequence of float
+        Try these, sigma being sought anew for each.
+    tolerance : float
+        Sigma is sought to this part of itself.
+    solver : SolverSettings
+        Its checkpoint, if there is one, is the beginning of the name of one file a trial.
+    show : bool
+        Show the progress.
+
+    Raises
+    ------
+    InputError
+        No validation frames; a sigma or lam out of range, or none at all.
+    NumericalError
+        No trial gave a model.
+
+    Warns
+    -----
+    UserWarning
+        The best sigma is the smallest or largest one tried.
+    """
+    if not len(data.idxs_valid):
+        raise InputError("there are no frames to validate on", mend="give n_valid, or train on fewer frames")
+    if not lams or (sigmas is not None and not len(sigmas)) or not tolerance > 0.0:
+        raise InputError("there is nothing to search", expected="one sigma and lam or more, and a tolerance above 0")
+    for lam in lams:
+        for sigma in (1.0,) if sigmas is None else sigmas:
+            check_lengths(sigma, lam)
+    runner = _Runner(data, solver, show)
+    for lam in lams:
+        if sigmas is not None:
+            for sigma in sorted(sigmas):
+                runner.score(sigma, lam)
+        else:
+            runner.narrow(lam, tolerance)
+    if runner.model is None:
+        raise NumericalError(
+            f"none of {len(runner.trials)} sigmas gave a model; the last reason was: {runner.trials[-1].refused}",
+            mend="raise lam",
+        )
+    result = Search(runner.model, tuple(runner.trials))
+    _warn_at_an_end(result)
+    return result
+
+
+@final
+class _Runner:
+    """Fits trials one by one, each once, and keeps the best model."""
+
+    def __init__(self, data: TrainingSet, solver: SolverSettings, show: bool) -> None:
+        self.trials: list[Trial] = []
+        self.model: SGDMLModel | None = None
+        self._data, self._solver, self._show = data, solver, show
+        self._valid = data.valid
+        self._alphas: dict[tuple[float, float], NDArray[np.float64] | None] = {}
+
+    def score(self, sigma: float, lam: float) -> float:
+        """Force RMSE on the validation frames; infinite where the system cannot be solved."""
+        for trial in self.trials:
+            if (trial.sigma, trial.lam) == (sigma, lam):
+                return trial.score
+        best = min((trial.score for trial in self.trials), default=math.inf)
+        clock = time.monotonic()
+        try:
+            model = fit(
+                self._data,
+                sigma=sigma,
+                lam=lam,
+                solver=self._solver_of(sigma, lam),
+                start=self._nearest(sigma, lam),
+                show=self._show,
+            )
+        except NumericalError as error:
+            self.trials.append(Trial(sigma, lam, time.monotonic() - clock, refused=error.problem))
+            return math.inf
+        trial = Trial(sigma, lam, time.monotonic() - clock, assess(model, self._valid))
+        self.trials.append(trial)
+        self._alphas[sigma, lam] = model.alphas
+        if trial.score < best:
+            self.model = model
+        return trial.score
+
+    def narrow(self, lam: float, tolerance: float) -> None:
+        """Try sigmas until the best is known to `tolerance`."""
+        _narrow(lambda place: self.score(_round(math.exp(place)), lam), tolerance)
+
+    def _nearest(self, sigma: float, lam: float) -> NDArray[np.float64] | None:
+        """Coefficients of the solved trial with the nearest sigma, of the same lam where there is one."""
+
+        def distance(other: tuple[float, float]) -> tuple[bool, float]:
+            return other[1] != lam, abs(math.log(other[0] / sigma))
+
+        return self._alphas[min(self._alphas, key=distance)] if self._alphas else None
+
+    def _solver_of(self, sigma: float, lam: float) -> SolverSettings:
+        path = self._solver.checkpoint
+        if path is None:
+            return self._solver
+        return replace(self._solver, checkpoint=path.with_name(f"{path.stem}-{sigma:g}-{lam:g}{path.suffix}"))
+
+
+def _narrow(score: Callable[[float], float], tolerance: float) -> None:
+    """Evaluate `score` of log sigma on a coarse row that brackets its minimum, then by golden section in between."""
+    places = [math.log(sigma) for sigma in _FIRST]
+    step = places[1] - places[0]
+    lowest, highest = map(math.log, _LIMITS)
+    while True:
+        k = min(range(len(places)), key=lambda k: score(places[k]))
+        if k == 0 and places[0] - step > lowest:
+            places.insert(0, places[0] - step)
+        elif k == len(places) - 1 and places[-1] + step < highest:
+            places.append(places[-1] + step)
+        else:
+            break
+    if not 0 < k < len(places) - 1:
+        return
+    low, middle, high = places[k - 1 : k + 2]
+    while high - low > 2.0 * math.log1p(tolerance):
+        upwards = high - middle > middle - low
+        new = middle + _GOLDEN * ((high if upwards else low) - middle)
+        if score(new) < score(middle):
+            low, middle, high = (middle, new, high) if upwards else (low, new, middle)
+        else:
+            low, high = (low, new) if upwards else (new, high)
+
+
+def _round(sigma: float) -> float:
+    """Whole from 10 on, else two digits."""
+    return float(round(sigma)) if sigma >= 9.5 else float(f"{sigma:.2g}")
+
+
+def _warn_at_an_end(result: Search) -> None:
+    solved = sorted({trial.sigma for trial in result.trials if trial.errors is not None})
+    best = result.best.sigma
+    if len(solved) > 1 and best in (solved[0], solved[-1]):
+        what = "smallest" if best == solved[0] else "largest"
+        warnings.warn(
+            f"the best sigma, {best:g}, is the {what} that gave a model: the best one may lie beyond; give sigmas that "
+            "reach further, or another lam.",
+            stacklevel=3,
+        )
+
+
+def _errors(table: ErrorTable) -> tuple[float, float, float, float]:
+    return table.force_mae, table.force_rmse, table.energy_mae, table.energy_rmse

@@ -1,0 +1,80 @@
+"""Solvers of the linear system of training, one a file, behind `solve`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from openmm_hybrid.errors import InputError
+from openmm_hybrid.sgdml.kernel import HessianKernel
+from openmm_hybrid.sgdml.solvers.base import Size
+from openmm_hybrid.sgdml.solvers.choice import plan
+
+__all__ = ["pick_device", "solve"]
+
+_TELL = 3.0  # seconds of expected work from which the user is told beforehand
+
+
+def solve(
+    kernel: HessianKernel,
+    labels: Tensor,
+    *,
+    lam: float,
+    solver: str = "auto",
+    max_memory: float | None = None,
+    checkpoint: Path | None = None,
+    start: Tensor | None = None,
+    show: bool = True,
+) -> Tensor:
+    """β of (K_Hess + λ1) β = y, without its part along translations and rotations, which changes no force.
+
+    Parameters
+    ----------
+    kernel : HessianKernel
+    labels : Tensor (n_points, n_atoms, 3)
+        y.
+    lam : float
+        λ ≥ 0.
+    solver : "auto", "direct" or "iterative"
+        "auto" is the fastest that fits into memory.
+    max_memory : float, optional
+        GB that the solver may use; 80 % of what is free by default.
+    checkpoint : Path, optional
+        Where the iterative solver keeps its state; a training that was killed goes on from it.
+    start : Tensor (n_points, n_atoms, 3), optional
+        A guess of β.
+    show : bool
+        Tell the choice with its expected time and memory, and show the progress.
+
+    Raises
+    ------
+    InputError
+        No solver fits into memory, or a setting is not possible; nothing has been computed then.
+    NumericalError
+        The solution does not reach the solver's accuracy.
+    """
+    chosen = plan(
+        Size.of(kernel), solver=solver, max_memory=max_memory, checkpoint=checkpoint, device=str(kernel.x.device)
+    )
+    if show and chosen.seconds > _TELL:
+        print(chosen, file=sys.stderr)
+    guess = None if start is None else kernel.reduce(start)
+    return kernel.expand(chosen.solver.solve(kernel, kernel.reduce(labels), lam=lam, start=guess, show=show))
+
+
+def pick_device(name: str) -> str:
+    """The torch device for "auto" (a GPU if there is one), "cpu" or "cuda".
+
+    Raises
+    ------
+    InputError
+        Another name, or there is no GPU.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(f"there is no device {name!r}", expected="auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("torch finds no GPU", mend='take device="cpu"')
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

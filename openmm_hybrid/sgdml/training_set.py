@@ -1,0 +1,250 @@
+"""The data of a training: checked frames, which of them are trained and validated on, and the permutations."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.frames import Frames
+from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.sgdml.check import length_fault
+from openmm_hybrid.sgdml.draw import draw_frames, first_copies
+from openmm_hybrid.sgdml.matching import data_permutations
+from openmm_hybrid.sgdml.symmetry import (
+    bonds_from_geometry,
+    check_permutations,
+    graph_permutations,
+    restrict_permutations,
+)
+
+_N_VALID = 200  # validation frames where their number is left open: the force error is then known to a few per cent
+
+Ints = NDArray[np.int64]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """What a model is trained on, whatever its sigma and lam; made once by `training_set`.
+
+    Parameters
+    ----------
+    frames : Frames
+        All frames, cut to the atoms that are trained on.
+    perms : (n_perms, n_atoms)
+    idxs_train, idxs_valid : (n_train,), (n_valid,)
+        Indices of the frames trained and validated on. Any first part of them is a draw of the same kind.
+    idxs_rest : (n_rest,)
+        The other frames in random order, geometries that are trained or validated on and copies left out.
+    md5 : str
+        sgdml's fingerprint of the data set, all atoms in it.
+    atoms : (n_atoms,) or None
+        Atoms of the molecule that `frames` were cut to.
+    """
+
+    frames: Frames
+    perms: Ints
+    idxs_train: Ints
+    idxs_valid: Ints
+    idxs_rest: Ints
+    md5: str
+    atoms: Ints | None = None
+
+    @property
+    def n_train(self) -> int:
+        """Number of training frames."""
+        return len(self.idxs_train)
+
+    @property
+    def train(self) -> Frames:
+        """The frames to train on."""
+        return self.frames[self.idxs_train]
+
+    @property
+    def valid(self) -> Frames:
+        """The frames to validate on."""
+        return self.frames[self.idxs_valid]
+
+    def test(self, n_test: int = 1000) -> Frames:
+        """At most so many of the frames that are neither trained nor validated on, drawn at random."""
+        return self.frames[self.idxs_rest[: max(n_test, 0)]]
+
+    def first(self, n_train: int) -> TrainingSet:
+        """The same with the first `n_train` training frames only; validation and test frames stay.
+
+        Raises
+        ------
+        InputError
+            There are not so many.
+        """
+        if not 1 <= n_train <= self.n_train:
+            raise InputError(
+                f"n_train = {n_train}", expected=f"1 to {self.n_train}, the training frames that there are"
+            )
+        return replace(self, idxs_train=self.idxs_train[:n_train])
+
+
+def training_set(
+    frames: Frames,
+    *,
+    n_train: int | None = None,
+    n_valid: int | None = 0,
+    perms: str | ArrayLike | None = "graph",
+    molecule: Molecule | None = None,
+    atoms: ArrayLike | None = None,
+    indices: ArrayLike | None = None,
+    draw: str = "auto",
+    seed: int = 0,
+) -> TrainingSet:
+    """Check frames, find their permutations and draw those to train and to validate on.
+
+    Parameters
+    ----------
+    frames : Frames
+        With forces.
+    n_train : int, optional
+        Train on this many frames; a geometry is never drawn twice. All (that are not for validation) by default.
+    n_valid : int or None
+        Keep this many other frames for validation. None keeps 200, or what is left; a fifth if n_train is left open
+        too.
+    perms, molecule
+        See `train`.
+    atoms : (n_chosen,), optional
+        Train on these atoms of the molecule only, in this order (see `train`).
+    indices : (n_train,), optional
+        Train on these frames instead of drawing them.
+    draw : {"auto", "stratified", "random"}
+        "stratified" draws frames whose energies follow the distribution of all energies, "random" any; "auto" is
+        "stratified" where there are energies.
+    seed : int
+        Of the draw, and of the frames in which perms="data" seeks permutations.
+
+    Raises
+    ------
+    InputError
+        No forces; too few frames; a geometry twice; atoms that touch, are chosen twice or do not exist;
+        an unknown setting; too many permutations.
+    MismatchError
+        The molecule's atoms are not the frames'.
+
+    Warns
+    -----
+    UserWarning
+        The atoms' distances look like bohr or nm.
+    """
+    if frames.forces is None:
+        raise InputError(f"the frames of {frames.name!r} have no forces", mend="label them with a reference engine")
+    if fault := length_fault(frames):
+        warnings.warn(fault, stacklevel=2)
+    group = _permutations(frames, perms, molecule, seed)
+    chosen = None if atoms is None else np.asarray(atoms)
+    cut = frames
+    if chosen is not None:
+        group = restrict_permutations(group, chosen)  # refuses atoms that are none
+        cut = _cut(frames, chosen)
+    if cut.n_atoms < 2:
+        raise InputError("sGDML needs two atoms or more")
+    parts = _split(cut, first_copies(cut, group), n_train, n_valid, indices, draw, seed)
+    return TrainingSet(cut, group, *parts, md5=fingerprint(frames), atoms=chosen)
+
+
+def fingerprint(frames: Frames) -> str:
+    """The md5 by which sgdml names a data set: of the digests of z, R, E (where there is one) and F.
+
+    It is that of the file which the frames came from if that was written with one byte an atomic number and eight a
+    coordinate, as sgdml does.
+    """
+    arrays = (frames.atomic_numbers.astype(np.uint8), frames.positions, frames.energies, frames.forces)
+    digests = [hashlib.md5(array.tobytes()).digest() for array in arrays if array is not None]
+    return hashlib.md5(b"".join(digests)).hexdigest()
+
+
+def _cut(frames: Frames, atoms: Ints) -> Frames:
+    return replace(
+        frames,
+        atomic_numbers=frames.atomic_numbers[atoms],
+        positions=frames.positions[:, atoms],
+        forces=None if frames.forces is None else frames.forces[:, atoms],
+    )
+
+
+def _permutations(frames: Frames, perms: str | ArrayLike | None, molecule: Molecule | None, seed: int) -> Ints:
+    """The group of the whole molecule."""
+    if molecule is not None and not np.array_equal(molecule.atomic_numbers, frames.atomic_numbers):
+        raise MismatchError(
+            f"the atoms of the molecule {molecule.name} are not those of the frames of {frames.name!r}",
+            mend="give the molecule in the frames' atom order (Molecule.reordered)",
+        )
+    if perms is None:
+        return np.arange(frames.n_atoms)[None]
+    if not isinstance(perms, str):
+        return check_permutations(perms, frames.atomic_numbers)
+    if perms not in ("graph", "data"):
+        raise InputError(f"perms = {perms!r}", expected='"graph", "data", an array (n_perms, n_atoms) or None')
+    bonds = bonds_from_geometry(frames.atomic_numbers, frames.positions) if molecule is None else molecule.bonds
+    if perms == "data":
+        return data_permutations(frames.atomic_numbers, frames.positions, bonds=bonds, seed=seed)
+    rigid = () if molecule is None else _double_bonds(molecule)
+    return graph_permutations(frames.atomic_numbers, bonds, frames.positions, rigid_bonds=rigid)
+
+
+def _double_bonds(molecule: Molecule) -> Ints:
+    pairs = [
+        (b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in molecule.rdkit.GetBonds() if str(b.GetBondType()) == "DOUBLE"
+    ]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _split(
+    frames: Frames,
+    firsts: Ints,
+    n_train: int | None,
+    n_valid: int | None,
+    indices: ArrayLike | None,
+    draw: str,
+    seed: int,
+) -> tuple[Ints, Ints, Ints]:
+    """Indices to train on, to validate on, and of the rest, no geometry twice in all of them together."""
+    if n_train is not None and indices is not None:
+        raise InputError("both n_train and indices are given", expected="one of them")
+    rng = np.random.default_rng(seed)
+    distinct = np.unique(firsts)
+    if indices is not None or (n_train is None and n_valid == 0):
+        chosen = _given(np.arange(frames.n_frames) if indices is None else indices, firsts)
+    else:
+        if n_train is None:
+            n_train = len(distinct) - (min(_N_VALID, len(distinct) // 5) if n_valid is None else n_valid)
+        if not 1 <= n_train <= len(distinct):
+            raise InputError(f"n_train = {n_train}", expected=f"1 to {len(distinct)}, the number of distinct frames")
+        chosen = draw_frames(distinct, frames.energies, n_train, draw, rng)
+    left = np.setdiff1d(distinct, firsts[chosen])
+    if n_valid is None:
+        n_valid = min(_N_VALID, len(left))
+    if not 0 <= n_valid <= len(left):
+        raise InputError(f"n_valid = {n_valid}", expected=f"0 to {len(left)}, the distinct frames that are left")
+    valid = draw_frames(left, frames.energies, n_valid, draw, rng)
+    return chosen, valid, rng.permutation(np.setdiff1d(left, valid))
+
+
+def _given(indices: ArrayLike, firsts: Ints) -> Ints:
+    chosen = np.asarray(indices)
+    if chosen.ndim != 1 or not chosen.size or chosen.dtype.kind not in "iu":
+        raise InputError("indices are not a list of frame numbers", expected="integers, one or more")
+    if chosen.min() < 0 or chosen.max() >= len(firsts):
+        raise InputError(f"a frame index is out of range, {chosen.max()}", expected=f"0 to {len(firsts) - 1}")
+    if len(np.unique(chosen)) < len(chosen):
+        raise InputError("a frame index is given twice")
+    geometry, counts = np.unique(firsts[chosen], return_counts=True)
+    if counts.max() > 1:
+        copies = np.sort(chosen[firsts[chosen] == geometry[np.argmax(counts > 1)]])
+        raise InputError(
+            f"frames {copies[0]} and {copies[1]} are the same geometry, up to rotation and symmetry",
+            mend="remove one of them, or let n_train= draw frames, which takes no geometry twice",
+        )
+    return chosen.astype(np.int64)

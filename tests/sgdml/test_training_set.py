@@ -1,0 +1,121 @@
+"""Training sets: what is drawn is disjoint, and a model of some atoms is one of the cut frames."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sgdml.toys import SWAP, labelled, water
+
+from openmm_hybrid.errors import InputError
+from openmm_hybrid.frames import Frames
+from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.sgdml import fit, train, training_set
+from openmm_hybrid.sgdml.draw import first_copies
+from openmm_hybrid.units import ANGSTROM_PER_BOHR
+
+
+def propane() -> Frames:
+    molecule = Molecule.from_smiles("CCC", n_conformers=1)
+    shifts = np.random.default_rng(3).normal(scale=0.03, size=(8, 11, 3))
+    return labelled(molecule.atomic_numbers, molecule.positions + shifts)
+
+
+@pytest.mark.parametrize("draw", ["auto", "random"])
+def test_no_geometry_is_in_two_parts(draw: str) -> None:
+    frames = water(40)
+    doubled = Frames.concatenate([frames, frames[::3]])
+    for seed in range(5):
+        data = training_set(doubled, n_train=15, n_valid=10, draw=draw, seed=seed)
+        assert [len(part) for part in (data.train, data.valid, data.test())] == [15, 10, 15]
+        drawn = np.concatenate([data.idxs_train, data.idxs_valid, data.idxs_rest])
+        assert len(np.unique(first_copies(doubled, data.perms)[drawn])) == 40
+        again = training_set(doubled, n_train=15, n_valid=10, draw=draw, seed=seed)
+        np.testing.assert_array_equal(again.idxs_rest, data.idxs_rest)
+    data = training_set(doubled, indices=[40, 1])  # frame 40 is a copy of frame 0
+    assert 0 not in data.idxs_rest
+    assert len(data.idxs_rest) == 38
+
+
+def test_validation_does_not_change_the_training_frames() -> None:
+    first, second = (training_set(water(40), n_train=15, n_valid=n) for n in (0, 10))
+    np.testing.assert_array_equal(first.idxs_train, second.idxs_train)
+
+
+def test_numbers_that_are_left_open() -> None:
+    frames = water(40)
+    assert training_set(frames).n_train == 40
+    data = training_set(frames, n_valid=None)
+    assert (data.n_train, len(data.idxs_valid)) == (32, 8)
+    data = training_set(frames, n_train=30, n_valid=None)
+    assert (data.n_train, len(data.idxs_valid)) == (30, 10)
+    assert training_set(frames, n_valid=4).n_train == 36
+
+
+def test_first_frames_make_a_smaller_set() -> None:
+    data = training_set(water(40), n_train=20, n_valid=5)
+    small = data.first(6)
+    np.testing.assert_array_equal(small.idxs_train, data.idxs_train[:6])
+    assert small.idxs_rest is data.idxs_rest
+    with pytest.raises(InputError, match="1 to 20"):
+        data.first(21)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_train": 10, "n_valid": 31}, "0 to 30"),
+        ({"n_train": 10, "n_valid": -1}, "n_valid = -1"),
+        ({"n_valid": 40}, "n_train = 0"),
+        ({"draw": "best", "n_train": 3}, "'random'"),
+        ({"atoms": [0, 3]}, "atom 3"),
+        ({"atoms": [0, 0]}, "twice"),
+        ({"atoms": [1]}, "two atoms"),
+        ({"atoms": [0.5, 1.0]}, "integers"),
+    ],
+)
+def test_settings_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        training_set(water(40), **options)
+
+
+def test_some_atoms_of_a_molecule() -> None:
+    """Propane's middle: the carbons alone keep the exchange of the ends, the permutations of hydrogens are gone."""
+    frames = propane()
+    assert frames.forces is not None
+    chosen = [2, 1, 0]
+    data = training_set(frames, atoms=chosen)
+    np.testing.assert_array_equal(data.perms, [[0, 1, 2], [2, 1, 0]])
+    np.testing.assert_array_equal(data.frames.positions, frames.positions[:, chosen])
+    assert data.md5 == training_set(frames).md5
+    model = train(frames, sigma=5, atoms=chosen, show=False)
+    assert model.n_atoms == 3
+    assert frames.energies is not None
+    energies, forces = model.predict(frames.positions[:, chosen])
+    cut = replace(
+        frames,
+        atomic_numbers=frames.atomic_numbers[chosen],
+        positions=frames.positions[:, chosen],
+        forces=frames.forces[:, chosen],
+    )
+    alone = train(cut, sigma=5, perms=[[0, 1, 2], [2, 1, 0]], show=False)
+    np.testing.assert_allclose(forces, alone.predict(cut.positions)[1], rtol=0, atol=1e-9)
+    np.testing.assert_allclose((frames.energies - energies).mean(), 0.0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(1.0 / ANGSTROM_PER_BOHR, "bohr"), (0.1, "nm")])
+def test_another_unit_of_length_is_noticed(factor: float, unit: str) -> None:
+    frames = water()
+    scaled = replace(frames, positions=frames.positions * factor)
+    with pytest.warns(UserWarning, match=f"positions are in {unit}"):
+        training_set(scaled, perms=SWAP)
+
+
+def test_a_start_has_the_shape_of_the_coefficients() -> None:
+    data = training_set(water())
+    model = fit(data, sigma=2, show=False)
+    again = fit(data, sigma=2, start=model.alphas, show=False)
+    np.testing.assert_allclose(
+        again.predict(data.frames.positions)[1], model.predict(data.frames.positions)[1], atol=1e-6
+    )
