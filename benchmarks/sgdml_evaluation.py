@@ -1,140 +1,47 @@
 """Energies and forces of aspirin's sGDML model: here against sgdml 1.0.3 (numpy and torch), in one run.
 
-python -m benchmarks.sgdml_evaluation --peer PYTHON [--points 1000]   (PYTHON: of an environment that has sgdml)
+python -m benchmarks.sgdml_evaluation --peer PYTHON [--points 1000] [--threads 2]   (PYTHON: the peer's environment's)
 
 The model is that of 2018 (1000 points, 6 permutations); OPENMM_HYBRID_DATA names the folder of the reference data. The
 peer runs in processes of its own, on the same model file and frames: its numpy predictor as it is constructed (numpy)
-and with the fastest of all numbers of workers and sizes of chunks (numpy_tuned), and its torch predictor.
+and with the fastest of all numbers of workers and sizes of chunks (numpy_tuned), and its torch predictor. "ours_mixed"
+is ours with the sums over training points in float32 (`KernelModule.mixed`), an option.
 
-All sides have two threads and take turns, A B C … A B C …; a ratio is the median over rounds of the ratio within a
-round, so that what else the machine does weighs on both sides of it. Still, leave the machine alone: two threads wait
-for each other at every matrix product, and where another program holds one of two cores a call takes 80 ms instead of
-0.4 ms.
+All sides have the same number of threads and take turns, A B C … A B C …; a ratio is the median over rounds of the
+ratio within a round, so that what else the machine does weighs on both sides of it. Still, leave the machine alone: two
+threads wait for each other at every matrix product, and where another program holds one of two cores a call takes 80 ms
+instead of 0.3 ms.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.worker import THREADS, Worker, data_folder, settings, use_settings
 from openmm_hybrid import Frames, sgdml
 from openmm_hybrid.sgdml import SGDMLModel
 from openmm_hybrid.studies.result import document, to_json
 
-THREADS = 2
 BATCH = 1000
 SINGLE_ROUNDS, BATCH_ROUNDS = 25, 3
-SETTINGS = {"OMP_NUM_THREADS": str(THREADS), "OPENBLAS_CORETYPE": "Haswell"}
-"""Environment of all sides."""
 PEERS = ("numpy", "numpy_tuned", "torch")
-REPEATS = {"ours": 40, "gemm": 40} | dict.fromkeys(PEERS, 8)
+OURS = ("ours", "ours_mixed", "gemm")
+REPEATS = dict.fromkeys(OURS, 40) | dict.fromkeys(PEERS, 8)
 """Single evaluations in a row, a round; the first two are not counted."""
 
-_PEER = """
-import json, logging, os, sys, time
-answers = os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)  # whatever the peer prints goes to stderr
-import numpy as np
-from sgdml.predict import GDMLPredict
-kind, model, frames = sys.argv[1:]
-R = np.load(frames)
-use_torch = kind == "torch"
-# 2 GB hold batches of the torch predictor.
-p = GDMLPredict(np.load(model, allow_pickle=True), use_torch=use_torch, max_memory=2, max_processes=THREADS,
-                log_level=logging.CRITICAL)
-
-def seconds(frames):
-    start = time.perf_counter()
-    p.predict(frames)
-    return time.perf_counter() - start
-
-def use(bulk, workers, chunk):
-    p._set_bulk_mp(bulk)
-    p._set_num_workers(workers, force_reset=True)
-    p._set_chunk_size(chunk)
-
-def fastest(number):  # its own prepare_parallel() takes chunks of one point for a single frame: slower
-    tried = {}
-    for bulk in (False, True) if number > 1 else (False,):
-        for workers in range(1 if bulk else 0, THREADS + 1):
-            for chunk in (25, 50, 100, 250, 500, 1000):
-                use(bulk, workers, chunk)
-                tried[bulk, workers, chunk] = min(seconds(R[:number]) for _ in range(4 if number == 1 else 2))
-    best = min(tried, key=tried.get)
-    use(*best)
-    return best
-
-if use_torch:
-    import torch
-    torch.set_num_threads(THREADS)
-for line in sys.stdin:
-    task, number = line.split()
-    number = int(number)
-    if task == "prepare":
-        answer = fastest(number)
-    elif task == "forces":
-        answer = p.predict(R[:number])[1].tolist()
-    else:
-        frames = R[:1] if task == "single" else R
-        answer = [seconds(frames) for _ in range(number)]
-    print(json.dumps(answer), file=answers, flush=True)
-"""
-
 Timed = Callable[[int], list[float]]
-
-
-@final
-class Peer:
-    """A process of the peer's environment that times one of its predictors on demand."""
-
-    def __init__(self, python: Path, kind: str, model: Path, frames: Path) -> None:
-        self._errors = model.with_name(f"{kind}.log")
-        script = f"THREADS = {THREADS}\n{_PEER}"
-        with self._errors.open("w") as errors:
-            self._process = subprocess.Popen(
-                [str(python), "-c", script, kind, str(model), str(frames)],
-                env={**os.environ, **SETTINGS},
-                cwd=model.parent,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
-
-    def ask(self, task: str, number: int) -> Any:
-        """The answer to a task of `_PEER`."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(task, number, file=self._process.stdin, flush=True)
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit(f"the peer stopped: {self._errors.read_text(encoding='utf-8')[-2000:]}")
-        return json.loads(line)
-
-    def __enter__(self) -> Peer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
 
 
 def timed(call: Callable[[], object]) -> Timed:
@@ -154,14 +61,30 @@ def timed(call: Callable[[], object]) -> Timed:
 def products(model: SGDMLModel) -> Callable[[], object]:
     """The matrix products of one evaluation of one frame, with the module's own matrices and nothing else."""
     module = model.module()
-    moved, fixed = module.moved_points, module.fixed_points
-    permutations, columns = len(model.perms), moved.shape[1]
-    shapes = [(3, model.n_atoms), (1, len(module.e2)), (1, len(fixed)), (permutations, len(moved))]
-    shapes += [(1, columns), (permutations, columns), (3, len(module.slopes))]
-    matrices = [module.differences, module.e2, fixed, moved, fixed.t(), moved.t(), module.slopes]
-    left = [torch.ones(shape, dtype=torch.float64) for shape in shapes]
-    pairs = list(zip(left, matrices, strict=True))
-    return lambda: [torch.mm(a, b) for a, b in pairs]
+    rows = [module.basis, module.polynomial, module.basis_t]
+    pairs = [(_ones(1, len(matrix)), matrix) for matrix in rows]
+    stacks = [(_ones(2, 1, module.points.shape[1]), module.points)]
+    stacks += [(_ones(2, 1, module.n_train), module.points.transpose(1, 2))]
+    for block in module.blocks:
+        size = block.d * block.d
+        stacks += [
+            (_ones(2, block.d, block.n_copies), block.points),
+            (block.spread.expand(2, -1, -1), _ones(2, size, module.n_train)),
+            (block.gather.expand(2, -1, -1), _ones(2, module.n_perms, module.n_train)),
+            (_ones(2, block.d, block.d * module.n_train), block.points.transpose(1, 2)),
+        ]
+
+    def run() -> None:
+        for left, right in pairs:
+            torch.mm(left, right)
+        for left, right in stacks:
+            torch.bmm(left, right)
+
+    return run
+
+
+def _ones(*shape: int) -> torch.Tensor:
+    return torch.ones(shape, dtype=torch.float64)
 
 
 def interleaved(sides: dict[str, Timed], rounds: int, repeats: dict[str, int], skipped: int) -> dict[str, NDArray[Any]]:
@@ -183,19 +106,25 @@ def measure(model: SGDMLModel, positions: NDArray[np.float64], python: Path, fol
     path, frames = model.save(folder / "model.npz"), folder / "frames.npy"
     np.save(frames, positions.reshape(len(positions), -1))
     script = torch.jit.freeze(torch.jit.script(model.module().eval()))
+    mixed = torch.jit.freeze(torch.jit.script(model.module().mixed().eval()))
     one = torch.tensor(positions[:1])
     with ExitStack() as stack:
-        peers = {kind: stack.enter_context(Peer(python, kind, path, frames)) for kind in PEERS}
-        forces = model.predict(positions[:20])[1].reshape(20, -1)
-        differences = {kind: float(np.abs(peer.ask("forces", 20) - forces).max()) for kind, peer in peers.items()}
-        settings = {"single": peers["numpy_tuned"].ask("prepare", 1)}
+        peers = {kind: stack.enter_context(Worker.peer(python, folder, kind)) for kind in PEERS}
+        for kind, peer in peers.items():
+            peer.ask("load", model=str(path), frames=str(frames), use_torch=kind == "torch")
+        exact = model.predict(positions[:20])[1].reshape(20, -1)
+        differences = {kind: float(np.abs(peer.ask("forces", number=20) - exact).max()) for kind, peer in peers.items()}
+        rounded = mixed(torch.tensor(positions[:20]))[1].numpy().reshape(20, -1)
+        chosen = {"single": peers["numpy_tuned"].ask("prepare", number=1)}
         stack.enter_context(torch.inference_mode())
-        sides: dict[str, Timed] = {"ours": timed(lambda: script(one)), "gemm": timed(products(model))}
-        sides |= {kind: lambda n, peer=peer: peer.ask("single", n) for kind, peer in peers.items()}  # type: ignore[misc]
-        single = interleaved(sides, SINGLE_ROUNDS, REPEATS, skipped=2)
-        settings["batch"] = peers["numpy_tuned"].ask("prepare", 20)
-        sides = {"ours": timed(lambda: model.predict(positions))}
-        sides |= {kind: lambda n, peer=peer: peer.ask("batch", n) for kind, peer in peers.items()}  # type: ignore[misc]
+        sides: dict[str, Timed] = {
+            "ours": timed(lambda: script(one)),
+            "ours_mixed": timed(lambda: mixed(one)),
+            "gemm": timed(products(model)),
+        }
+        single = interleaved(sides | _timed_peers(peers, 1), SINGLE_ROUNDS, REPEATS, skipped=2)
+        chosen["batch"] = peers["numpy_tuned"].ask("prepare", number=20)
+        sides = {"ours": timed(lambda: model.predict(positions))} | _timed_peers(peers, len(positions))
         batch = interleaved(sides, BATCH_ROUNDS, dict.fromkeys(sides, 1), skipped=0)
     figures: dict[str, tuple[float, str]] = {
         f"evaluation_ratio.{kind}": (ratio(single[kind], single["ours"]), "1") for kind in PEERS
@@ -211,13 +140,22 @@ def measure(model: SGDMLModel, positions: NDArray[np.float64], python: Path, fol
         points=model.n_train,
         permutations=len(model.perms),
         frames_of_a_batch=len(positions),
-        threads=THREADS,
-        environment=SETTINGS,
+        threads=torch.get_num_threads(),
+        environment=settings(torch.get_num_threads()),
         load_average=os.getloadavg()[0],
         rounds_ms={"evaluation": _rounded(single), "batch": _rounded(batch)},
-        bulk_workers_and_chunk_of_numpy_tuned=settings,
+        bulk_workers_and_chunk_of_numpy_tuned=chosen,
         largest_force_difference_to_the_peer=differences,
+        largest_force_difference_of_mixed=float(np.abs(rounded - exact).max()),
+        largest_force=float(np.abs(exact).max()),
     )
+
+
+def _timed_peers(peers: dict[str, Worker], number: int) -> dict[str, Timed]:
+    return {
+        kind: lambda repeats, peer=peer: peer.ask("times", number=number, repeats=repeats)  # type: ignore[misc]
+        for kind, peer in peers.items()
+    }
 
 
 def _rounded(times: dict[str, NDArray[Any]]) -> dict[str, list[float]]:
@@ -228,13 +166,12 @@ def main() -> None:
     """Measure and print the document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", type=Path, required=True, help="Python of an environment with sgdml 1.0.3 and torch")
+    parser.add_argument("--threads", type=int, default=THREADS, help="of all sides")
     parser.add_argument("--points", type=int, default=1000, help="use only so many of the model's training points")
     options = parser.parse_args()
-    if any(os.environ.get(name) != value for name, value in SETTINGS.items()):  # libraries read them when they load
-        module = [sys.executable, "-m", "benchmarks.sgdml_evaluation"]
-        os.execve(sys.executable, [*module, *sys.argv[1:]], {**os.environ, **SETTINGS})
-    torch.set_num_threads(THREADS)
-    data = Path(os.environ.get("OPENMM_HYBRID_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    use_settings("benchmarks.sgdml_evaluation", options.threads)
+    torch.set_num_threads(options.threads)
+    data = data_folder()
     model = sgdml.load(data / "sgdml_model_2018_aspirin.npz")
     model = replace(
         model,

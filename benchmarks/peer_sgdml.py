@@ -1,0 +1,145 @@
+"""The peer's side of the benchmarks: a script for the Python of an environment that has sgdml 1.0.3, numpy and torch.
+
+python peer_sgdml.py THREADS reads requests from its standard input, one JSON object a line with the entry "task", and
+answers each with one line of JSON (see `benchmarks.worker`). What sgdml prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from typing import Any
+
+import numpy as np
+from peak import peak
+from sgdml import __version__
+from sgdml.predict import GDMLPredict
+from sgdml.train import GDMLTrain
+
+THREADS = int(sys.argv[1])
+CHUNKS = (25, 50, 100, 250, 500, 1000)
+"""Sizes of the chunks of training points among which `prepare` looks for the fastest."""
+
+
+def train(data: str, indices: list[int], sigma: float, lam: float, perms: list[list[int]], out: str) -> dict[str, Any]:
+    """Train on some frames and write the model; the time is that of the training alone."""
+    with np.load(data) as frames:
+        positions, energies, forces = frames["R"][indices], frames["E"].ravel()[indices], frames["F"][indices]
+        z = frames["z"]
+    chosen = np.array(indices)
+    task = {
+        "type": "t",
+        "code_version": __version__,
+        "dataset_name": "benchmark",
+        "dataset_theory": "unknown",
+        "z": z,
+        "R_train": positions,
+        "E_train": energies,
+        "F_train": forces,
+        "idxs_train": chosen,
+        "md5_train": b"",
+        "idxs_valid": chosen,
+        "md5_valid": b"",
+        "sig": int(sigma) if float(sigma).is_integer() else sigma,
+        "lam": lam,
+        "use_E": True,
+        "use_E_cstr": False,
+        "use_sym": len(perms) > 1,
+        "perms": np.array(perms),
+    }
+    trainer = GDMLTrain(max_processes=THREADS)
+    start = time.perf_counter()
+    model = trainer.train(task)
+    seconds = time.perf_counter() - start
+    np.savez_compressed(out, **model)
+    return {"seconds": seconds, "solver": str(model["solver_name"]), **peak()}
+
+
+def predict(model: str, data: str, indices: list[int], out: str) -> dict[str, Any]:
+    """Energies and forces at some frames, written to an npz file."""
+    with np.load(data) as frames:
+        positions = frames["R"][indices]
+    predictor = GDMLPredict(_load(model), max_processes=THREADS, log_level=logging.CRITICAL)
+    energies, forces = predictor.predict(positions.reshape(len(positions), -1))
+    np.savez(out, E=energies, F=forces.reshape(positions.shape))
+    return {}
+
+
+class Predictor:
+    """A predictor of a model, its torch one or its numpy one, to be timed on frames (n, 3 n_atoms) of an npy file."""
+
+    def __init__(self, model: str, frames: str, use_torch: bool) -> None:
+        self._frames = np.load(frames)
+        # 2 GB hold batches of the torch predictor.
+        self._predictor = GDMLPredict(
+            _load(model), use_torch=use_torch, max_memory=2, max_processes=THREADS, log_level=logging.CRITICAL
+        )
+        if use_torch:
+            import torch
+
+            torch.set_num_threads(THREADS)
+
+    def prepare(self, number: int) -> tuple[bool, int, int]:
+        """Take the fastest setting for so many frames: whether processes share frames, their number, the chunk.
+
+        Its own prepare_parallel() takes chunks of one point for a single frame, which is slower.
+        """
+        tried = {}
+        for bulk in (False, True) if number > 1 else (False,):
+            for workers in range(1 if bulk else 0, THREADS + 1):
+                for chunk in CHUNKS:
+                    self._use(bulk, workers, chunk)
+                    times = [self._seconds(number) for _ in range(4 if number == 1 else 2)]
+                    tried[bulk, workers, chunk] = min(times)
+        best = min(tried, key=lambda setting: tried[setting])
+        self._use(*best)
+        return best
+
+    def times(self, number: int, repeats: int) -> list[float]:
+        """Seconds of each of some predictions of so many frames."""
+        return [self._seconds(number) for _ in range(repeats)]
+
+    def forces(self, number: int) -> list[list[float]]:
+        """Forces of so many frames (number, 3 n_atoms)."""
+        return self._predictor.predict(self._frames[:number])[1].tolist()
+
+    def _use(self, bulk: bool, workers: int, chunk: int) -> None:
+        self._predictor._set_bulk_mp(bulk)
+        self._predictor._set_num_workers(workers, force_reset=True)
+        self._predictor._set_chunk_size(chunk)
+
+    def _seconds(self, number: int) -> float:
+        start = time.perf_counter()
+        self._predictor.predict(self._frames[:number])
+        return time.perf_counter() - start
+
+
+def _load(model: str) -> dict[str, Any]:
+    with np.load(model, allow_pickle=True) as entries:
+        return dict(entries)
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    predictor: Predictor | None = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        task = request.pop("task")
+        if task == "train":
+            answer: Any = train(**request)
+        elif task == "predict":
+            answer = predict(**request)
+        elif task == "load":
+            predictor, answer = Predictor(**request), None
+        else:
+            answer = getattr(predictor, task)(**request)
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Training sGDML models: here against sgdml 1.0.3, in one run.
+
+python -m benchmarks.sgdml_training --peer PYTHON [--only ethanol_400,…] [--keep FILE]   (PYTHON: the peer's)
+
+Both sides train on the same frames with the same sigma, lam and permutations, which are given to them; the time is that
+from frames in memory to the model, and includes whatever a side does of its own accord, as our check of energies
+against forces. Every training has a fresh process with two threads (or `--threads`), whose largest memory is that of
+the process; the forces of both models are then compared on the frames that were not trained on.
+
+Parts: ethanol_400 (3 rounds, sides in turns), ethanol_800, aspirin_600 (where 24 GB make the peer take its iterative
+solver: ten minutes), aspirin_950 (ours only, within 6 GB) and permutations. `--keep` names a file that finished parts
+are kept in, so that a run that was stopped goes on; parts of another commit are measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.parts import Part, errors, measured, part_options
+from benchmarks.worker import Worker, data_folder, distinct_frames, settings, use_settings
+from openmm_hybrid import Frames, sgdml
+from openmm_hybrid.studies.result import document, to_json
+
+SIGMA, LAM = 20.0, 1e-10
+SEED = 0
+FILES = {"ethanol": "ethanol_ccsd_t-train.npz", "aspirin": "aspirin_ccsd-train.npz"}
+LIMIT = 5.5
+"""GB that our solver may use for 950 points of aspirin; the process may take 6."""
+GROUPS = {"ethanol": 6, "malonaldehyde": 4, "aspirin": 6}
+FEW = 100
+"""Frames that must show the permutations too."""
+
+
+def compare(peer: Path, folder: Path, molecule: str, n_train: int, rounds: int = 1) -> Part:
+    """Both sides' trainings, in turns, and how their models differ on the other frames."""
+    frames, path, indices, rest = _split(molecule, n_train, folder)
+    request = _request(frames, path, indices)
+    sides: dict[str, list[Part]] = {"ours": [], "peer": []}
+    for _ in range(rounds):
+        with Worker.own(folder) as own:
+            sides["ours"].append(own.ask("train", **request, out=str(folder / "ours.npz")))
+            own.ask("predict", model=str(folder / "ours.npz"), **_rest(path, rest), out=str(folder / "ours-f.npz"))
+        with Worker.peer(peer, folder) as other:
+            sides["peer"].append(other.ask("train", **request, out=str(folder / "peer.npz")))
+            other.ask("predict", model=str(folder / "peer.npz"), **_rest(path, rest), out=str(folder / "peer-f.npz"))
+    ratios = [theirs["seconds"] / ours["seconds"] for ours, theirs in zip(sides["ours"], sides["peer"], strict=True)]
+    return {
+        "ratio": float(np.median(ratios)),
+        **sides,
+        **errors(frames, rest, folder / "ours-f.npz", folder / "peer-f.npz"),
+        **_same_solver(folder, request, sides, frames, rest),
+    }
+
+
+def _same_solver(folder: Path, request: Part, sides: dict[str, list[Part]], frames: Frames, rest: list[int]) -> Part:
+    """Ours with the kind of solver that the peer took, where ours took the other one by itself."""
+    wanted = "direct" if sides["peer"][0]["solver"] == "analytic" else "iterative"
+    if sides["ours"][0]["solver"] == wanted:
+        return {}
+    with Worker.own(folder) as own:
+        trained = own.ask("train", **request, solver=wanted, out=str(folder / "same.npz"))
+        own.ask(
+            "predict", model=str(folder / "same.npz"), **_rest(request["data"], rest), out=str(folder / "same-f.npz")
+        )
+    return {"same_solver": {"ours": trained, **errors(frames, rest, folder / "same-f.npz", folder / "peer-f.npz")}}
+
+
+def alone(folder: Path, molecule: str, n_train: int, max_memory: float) -> Part:
+    """Our training within a memory limit, and its errors on the other frames."""
+    frames, path, indices, rest = _split(molecule, n_train, folder)
+    with Worker.own(folder) as own:
+        trained = own.ask(
+            "train", **_request(frames, path, indices), max_memory=max_memory, out=str(folder / "ours.npz")
+        )
+        own.ask("predict", model=str(folder / "ours.npz"), **_rest(path, rest), out=str(folder / "ours-f.npz"))
+    return {"ours": [trained], **errors(frames, rest, folder / "ours-f.npz")}
+
+
+def permutations() -> Part:
+    """Sizes of the groups that MD17's trajectories show, with all frames and with few, and seconds."""
+    found: Part = {}
+    for molecule in GROUPS:
+        frames = Frames.load(data_folder() / f"md17_{molecule}.npz")
+        chosen = np.random.default_rng(SEED).choice(len(frames), FEW, replace=False)
+        for name, positions in ((molecule, frames.positions), (f"{molecule}_{FEW}", frames.positions[chosen])):
+            start = time.perf_counter()
+            group = sgdml.data_permutations(frames.atomic_numbers, positions)
+            found[name] = {"permutations": len(group), "seconds": time.perf_counter() - start}
+    return found
+
+
+def _split(molecule: str, n_train: int, folder: Path) -> tuple[Frames, Path, list[int], list[int]]:
+    frames, path = distinct_frames(FILES[molecule], folder)
+    order = np.random.default_rng(SEED).permutation(len(frames)).tolist()
+    return frames, path, order[:n_train], order[n_train:]
+
+
+def _request(frames: Frames, path: Path, indices: list[int]) -> Part:
+    group = sgdml.data_permutations(frames.atomic_numbers, frames.positions)
+    return {"data": str(path), "indices": indices, "sigma": SIGMA, "lam": LAM, "perms": group.tolist()}
+
+
+def _rest(path: Path | str, rest: list[int]) -> Part:
+    return {"data": str(path), "indices": rest}
+
+
+def figures(parts: dict[str, Part]) -> dict[str, tuple[float, str]]:
+    """The named numbers of the parts that are there."""
+    found: dict[str, tuple[float, str]] = {}
+    for name in ("ethanol_400", "ethanol_800", "aspirin_600"):
+        if name not in parts:
+            continue
+        part = parts[name]
+        found[f"training_ratio.{name}"] = (part["ratio"], "1")
+        for side in ("ours", "peer"):
+            seconds = [training["seconds"] for training in part[side]]
+            found[f"training_seconds.{name}.{side}"] = (float(np.median(seconds)), "s")
+            found[f"training_memory.{name}.{side}"] = (part[side][0]["peak_GB"], "GB")
+        found[f"force_mae.{name}"] = (part["force_mae"], "kcal/mol/Å")
+        alike = part.get("same_solver", part)
+        if part["peer"][0]["solver"] == "analytic":
+            largest = max(found.get("peer_force_difference", (0.0, "1"))[0], alike["force_difference"])
+            found["peer_force_difference"] = (largest, "1")
+        else:
+            change = abs(alike["force_mae"] - alike["peer_force_mae"]) / alike["peer_force_mae"]
+            found["peer_mae_difference"] = (change, "1")
+    if "aspirin_950" in parts:
+        trained = parts["aspirin_950"]["ours"][0]
+        found["training_memory.aspirin_950"] = (trained["peak_GB"], "GB")
+        found["training_minutes.aspirin_950"] = (trained["seconds"] / 60.0, "min")
+        found["force_mae.aspirin_950"] = (parts["aspirin_950"]["force_mae"], "kcal/mol/Å")
+    for name, group in parts.get("permutations", {}).items():
+        if name != "load_average":
+            found[f"permutations.{name}"] = (group["permutations"], "1")
+    return found
+
+
+def main() -> None:
+    """Measure and print the document."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", type=Path, required=True, help="Python of an environment with sgdml 1.0.3")
+    part_options(parser)
+    options = parser.parse_args()
+    use_settings("benchmarks.sgdml_training", options.threads)
+    with tempfile.TemporaryDirectory(prefix="sgdml-training-") as name:
+        folder = Path(name)
+        tasks: dict[str, Callable[[], Part]] = {
+            "ethanol_400": lambda: compare(options.peer, folder, "ethanol", 400, rounds=3),
+            "ethanol_800": lambda: compare(options.peer, folder, "ethanol", 800),
+            "aspirin_600": lambda: compare(options.peer, folder, "aspirin", 600),
+            "aspirin_950": lambda: alone(folder, "aspirin", 950, LIMIT),
+            "permutations": permutations,
+        }
+        parts = measured(options.only, tasks, options.keep)
+    details = {
+        "sigma": SIGMA,
+        "lam": LAM,
+        "seed": SEED,
+        "threads": options.threads,
+        "environment": settings(options.threads),
+    }
+    print(to_json(document("sgdml_training", figures(parts), **details, parts=parts)))
+
+
+if __name__ == "__main__":
+    main()
