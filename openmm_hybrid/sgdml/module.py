@@ -52,6 +52,7 @@ class KernelModule(torch.nn.Module):
     offset: Tensor
     e0: Tensor
     one: Tensor
+    zero: Tensor
     basis: Tensor  # (n_moved, n_moved), pairs that permutations move to the adapted basis
     basis_t: Tensor
     polynomial: Tensor  # (n_pairs + 2, n_pairs + 2), of (1, |v|², v)
@@ -80,7 +81,7 @@ class KernelModule(torch.nn.Module):
         self.n_train, self.n_perms = len(descriptors), len(action)
         parts = irreps(action[:, self.n_fixed :] - self.n_fixed)
         self._register_geometry(perms.shape[1], order)
-        self._register_numbers({"scale": scale, "one": 1.0})
+        self._register_numbers({"scale": scale, "one": 1.0, "zero": 0.0})
         self.register_buffer("offset", torch.tensor(-scale * centre))
         basis = torch.tensor(np.hstack([part.basis.reshape(len(part.basis), -1) for part in parts] or [np.eye(0)]))
         self.register_buffer("basis", basis)
@@ -182,12 +183,13 @@ class KernelModule(torch.nn.Module):
         # From here in place, in the one large array of a call: b·δ and d² become −2ρ and w.
         values = product.to(torch.float64).view(2, n, self.n_perms * self.n_train)
         along, square = values.unbind(0)
-        minus = square.clamp_min_(0.0).sqrt_().neg_()  # −d
-        decay = torch.expm1(minus)
+        square = square.clamp_min_(1e-300)
+        # −d by rsqrt(), which torch computes with vector instructions, in half the time of its sqrt().
+        minus = torch.addcmul(self.zero.to(torch.float64), square, square.rsqrt(), value=-1)
+        decay = torch.expm1(minus, out=square)
         part = torch.sub(minus, decay, alpha=2)
         stretch = decay.mul_(along)
         torch.lerp(part, self.one.to(torch.float64), minus, out=along)  # −2ρ = p + (−d)(1 − p), p = −d − 2 (e^(−d) − 1)
-        minus.copy_(stretch)
         weight = values.to(z.dtype).view(2 * n, self.n_perms, self.n_train)
         pulls = [torch.bmm(weight.sum(1).view(2, n, self.n_train), self.points.transpose(1, 2))]
         for block in self.blocks:

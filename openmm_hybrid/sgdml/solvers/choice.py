@@ -19,7 +19,7 @@ from openmm_hybrid.sgdml.solvers.memory import available_memory
 SOLVERS = ("auto", "direct", "iterative")
 SHARE = 0.8
 """Of the free memory, what is used unless the user says otherwise."""
-_PER_RANK = 10  # rows for each rank of the preconditioner: iterations fall as 1/rank, and its making costs rank²
+_PER_RANK = 14  # rows for each rank of the preconditioner: iterations fall as 1/rank, and its making costs rank²
 _LEAST_RANK = 256
 _EXACTNESS = 2.0  # times as long as the iterative solver the direct one may take, for its digits
 _PROBE = 1500  # rows of the matrix product that measures this machine
@@ -39,8 +39,8 @@ class Plan:
     def __str__(self) -> str:
         took = timedelta(seconds=max(1, round(self.seconds)))
         return (
-            f"{self.solver.name} solver, {self.size.n_rows} equations: about {took} (h:mm:ss), {self.memory / 1e9:.1f} GB"
-            f" of {self.budget / 1e9:.1f} GB"
+            f"{self.solver.name} solver, {self.size.n_rows} equations: about {took} (h:mm:ss),"
+            f" {self.memory / 1e9:.1f} GB of {self.budget / 1e9:.1f} GB"
         )
 
 

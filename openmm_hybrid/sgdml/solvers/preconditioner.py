@@ -60,7 +60,7 @@ class Preconditioner:
         trace = float(kernel.diagonal().sum())
         self._mu = max(lam + float(left.mean()), _FLOOR * trace)
         self._ridge = max(self._mu, _RIDGE * trace)
-        self._outer, self._inner = self._factors()
+        self._root = self._inverse_root()
         points, numbers = torch.unique(self.pivots // kernel.block_size, return_inverse=True)
         self._rows = numbers * kernel.block_size + self.pivots % kernel.block_size
         chosen = kernel.at(points)
@@ -72,25 +72,25 @@ class Preconditioner:
         """Raise μ and the ridge of B tenfold: a weaker preconditioner, less sensitive to rounding errors."""
         self._mu *= 10.0
         self._ridge *= 10.0
-        self._outer, self._inner = self._factors()
+        self._root = self._inverse_root()
 
-    def _factors(self) -> tuple[Tensor, Tensor]:
-        """L of B with its ridge, and the lower Cholesky factor of Fᵀ F + μ1 with the F that this L makes."""
+    def _inverse_root(self) -> Tensor:
+        """A with μ P⁻¹ = 1 − C Aᵀ A Cᵀ: the inverse of L, of B with its ridge, and of the root of Fᵀ F + μ1."""
         square = self._lower @ self._lower.t()
         square.diagonal().add_(self._ridge)
         outer = torch.linalg.cholesky(square)
         change = torch.linalg.solve_triangular(outer, self._lower, upper=False)
         inner = change @ self._gram @ change.t()
         inner.diagonal().add_(self._mu)
-        return outer, torch.linalg.cholesky(inner)
+        root = torch.linalg.solve_triangular(
+            outer, torch.eye(len(outer), dtype=outer.dtype, device=outer.device), upper=False
+        )
+        return torch.linalg.solve_triangular(torch.linalg.cholesky(inner), root, upper=False)
 
     def __call__(self, residual: Tensor) -> Tensor:
         """μ P⁻¹ r of r (n_rows,)."""
-        inner = self._gather(residual)[self._rows].unsqueeze(1)
-        inner = torch.linalg.solve_triangular(self._outer, inner, upper=False)
-        inner = torch.cholesky_solve(inner, self._inner)
-        inner = torch.linalg.solve_triangular(self._outer.t(), inner, upper=True)
-        spread = residual.new_zeros(self._n_chosen).index_copy_(0, self._rows, inner[:, 0])
+        inner = self._root.t() @ (self._root @ self._gather(residual)[self._rows])
+        spread = residual.new_zeros(self._n_chosen).index_copy_(0, self._rows, inner)
         return residual - self._spread(spread)
 
 
