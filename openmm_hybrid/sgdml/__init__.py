@@ -6,6 +6,7 @@
 
 from openmm_hybrid.sgdml.archive import load
 from openmm_hybrid.sgdml.check import Consistency, assess, consistency
+from openmm_hybrid.sgdml.compress import Compression, CompressionPoint, compress
 from openmm_hybrid.sgdml.fit import SolverSettings, fit
 from openmm_hybrid.sgdml.matching import data_permutations
 from openmm_hybrid.sgdml.model import SGDMLModel
@@ -13,9 +14,13 @@ from openmm_hybrid.sgdml.search import Search, Trial, search
 from openmm_hybrid.sgdml.symmetry import graph_permutations, restrict_permutations
 from openmm_hybrid.sgdml.train import Training, train, train_on
 from openmm_hybrid.sgdml.training_set import TrainingSet, training_set
+from openmm_hybrid.sgdml.uncertainty import KernelDistance, uncertainty
 
 __all__ = [
+    "Compression",
+    "CompressionPoint",
     "Consistency",
+    "KernelDistance",
     "SGDMLModel",
     "Search",
     "SolverSettings",
@@ -23,6 +28,7 @@ __all__ = [
     "TrainingSet",
     "Trial",
     "assess",
+    "compress",
     "consistency",
     "data_permutations",
     "fit",
@@ -33,4 +39,5 @@ __all__ = [
     "train",
     "train_on",
     "training_set",
+    "uncertainty",
 ]

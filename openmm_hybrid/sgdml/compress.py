@@ -1,0 +1,252 @@
+"""Compression: a model of fewer points whose forces are nearly those of the model that it is made from.
+
+Fewer points mean a faster evaluation, but the labels of a training on fewer points would be lost. A compressed model
+instead has its coefficients fitted, by regularised least squares, to the forces of the whole model at all its training
+geometries and as many again that dynamics with the model gives, and each of its points carries more functions than a
+training point does (see `projection`). It remains a sum of kernel functions: energies are the exact integral of the
+forces, the symmetry is kept, and the files are those of any sGDML model.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+import torch
+
+from openmm_hybrid.analysis.errors import ErrorTable
+from openmm_hybrid.errors import InputError, MismatchError, NumericalError
+from openmm_hybrid.frames import Frames
+from openmm_hybrid.sgdml.check import assess
+from openmm_hybrid.sgdml.cloud import similar_geometries, training_geometries
+from openmm_hybrid.sgdml.descriptor import pair_permutations
+from openmm_hybrid.sgdml.kernel import HessianKernel
+from openmm_hybrid.sgdml.model import SGDMLModel
+from openmm_hybrid.sgdml.projection import Functions, Lessons, Projection, functions_that_fit
+from openmm_hybrid.sgdml.solvers.memory import available_memory
+from openmm_hybrid.sgdml.training_set import fingerprint
+
+_LADDER = (2, 3, 5, 8)  # times fewer points, tried one after another
+_LAMS = (1e-7, 1e-8, 1e-9, 1e-10, 1e-11)
+_ENOUGH = 0.6  # functions, a part of the numbers that training had: more gain little
+_MINUTES = 12_000  # functions that take some minutes, with 1000 geometries
+_VALID = 0.2  # geometries that λ is chosen on, a part of those that dynamics gives
+_FEWEST = 20
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class CompressionPoint:
+    """A model of a number of points and what it reaches.
+
+    Parameters
+    ----------
+    model : SGDMLModel
+    errors : ErrorTable
+        On the frames held out.
+    cost : float
+        Operations of one evaluation over those of the whole model.
+    """
+
+    model: SGDMLModel
+    errors: ErrorTable
+    cost: float
+
+    @property
+    def n_points(self) -> int:
+        """Number of points."""
+        return self.model.n_train
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Compression:
+    """The models that were made, and the one to take.
+
+    Parameters
+    ----------
+    model : SGDMLModel
+        The fewest points whose force MAE is within the limit; without a limit, the fewest points of all.
+    curve : tuple of CompressionPoint
+        The whole model, then the others from many points to few.
+    """
+
+    model: SGDMLModel
+    curve: tuple[CompressionPoint, ...]
+
+
+def compress(
+    model: SGDMLModel,
+    frames: Frames,
+    *,
+    n_points: int | Sequence[int] | None = None,
+    max_force_error: float | None = None,
+    n_extra: int | None = None,
+    n_functions: int | None = None,
+    max_memory: float | None = None,
+    seed: int = 0,
+    show: bool = True,
+) -> Compression:
+    """Models of fewer points, fitted to a model's own forces, with their errors on labelled frames.
+
+    The points are drawn at random from the model's: choosing them farthest from each other is no better (our
+    measurement). λ is the one with the smallest force MAE against the whole model on geometries not fitted to.
+
+    Parameters
+    ----------
+    model : SGDMLModel
+    frames : Frames
+        With forces: held out, to measure errors on. Of a data set that the model was trained on (by its fingerprint)
+        those are taken that it was not trained on.
+    n_points : int or several, optional
+        By default 2, 3, 5 and 8 times fewer than the model has, as far as `max_force_error` is met.
+    max_force_error : float, kcal/mol/Å, optional
+        Limit of the force MAE on the held-out frames.
+    n_extra : int, optional
+        Geometries made by dynamics; as many as training geometries by default.
+    n_functions : int, optional
+        Upper limit of the number of functions, all points together; 12 000 by default. Time and memory grow with its
+        square.
+    max_memory : float, GB, optional
+        80 % of what is free by default; limits the number of functions.
+    seed : int
+    show : bool
+        Show the progress.
+
+    Raises
+    ------
+    InputError
+        A number out of range; frames without forces, or none that is held out.
+    MismatchError
+        The frames' atoms are not the model's.
+    NumericalError
+        The functions depend on each other in float64.
+    """
+    if any(number is not None and number < 1 for number in (n_extra, n_functions)):
+        raise InputError(f"n_extra = {n_extra}, n_functions = {n_functions}", expected="one or more")
+    held_out = _held_out(model, frames)
+    numbers = _numbers(model, n_points, max_force_error)
+    limit = functions_that_fit(0.8 * available_memory() if max_memory is None else 1e9 * max_memory)
+    effort = _Effort(min(limit, _MINUTES if n_functions is None else n_functions), seed, show)
+    lessons, chosen_on = _lessons(model, model.n_train if n_extra is None else n_extra, seed)
+    curve = [CompressionPoint(model, assess(model, held_out), 1.0)]
+    for number in numbers:
+        smaller = _fit(model, lessons, chosen_on, number, effort)
+        curve.append(CompressionPoint(smaller, assess(smaller, held_out), _operations(smaller) / _operations(model)))
+        if n_points is None and max_force_error is not None and curve[-1].errors.force_mae > max_force_error:
+            break
+    return Compression(_best(curve, max_force_error), tuple(curve))
+
+
+def _lessons(model: SGDMLModel, n_extra: int, seed: int) -> tuple[Lessons, Frames]:
+    """A model's own energies and forces, in units of its forces' standard deviation; and frames to choose λ on."""
+    n_valid = max(_FEWEST, round(_VALID * n_extra))
+    extra = similar_geometries(model, n_extra + n_valid, seed=seed)
+    chosen_on = Frames(model.z, extra[:n_valid], *model.evaluate(extra[:n_valid]))
+    positions = np.concatenate([training_geometries(model), extra[n_valid:]])
+    energies, forces = model.evaluate(positions)
+    kernel = HessianKernel.of(positions, model.perms, model.sigma)
+    slopes = kernel.reduce(torch.tensor(-forces / model.std))
+    return Lessons(kernel, torch.tensor((energies - model.c) / model.std), slopes), chosen_on
+
+
+@final
+@dataclass(frozen=True)
+class _Effort:
+    """How much is spent on a fit, and what is random about it."""
+
+    n_functions: int
+    seed: int
+    show: bool
+
+
+def _fit(model: SGDMLModel, lessons: Lessons, chosen_on: Frames, n_points: int, effort: _Effort) -> SGDMLModel:
+    """A model of some of the points, each with all directions of descriptor space or as many random ones as it may."""
+    rng = np.random.default_rng(effort.seed)
+    x = torch.tensor(model.descriptors[rng.permutation(model.n_train)[:n_points]])
+    n_pairs = x.shape[1]
+    wanted = min(round(_ENOUGH * model.n_train * lessons.kernel.block_size), effort.n_functions)
+    number = min(max(wanted // n_points, 2), n_pairs)
+    if number == n_pairs:
+        directions = torch.eye(n_pairs, dtype=torch.float64).expand(n_points, -1, -1)
+    else:
+        directions = torch.linalg.qr(torch.tensor(rng.normal(size=(n_points, n_pairs, number))))[0]
+    functions = Functions(x, directions, model.perms, model.sigma)
+    return _best_lam(model, Projection.of(functions, lessons, show=effort.show), chosen_on)
+
+
+def _best_lam(model: SGDMLModel, projection: Projection, chosen_on: Frames) -> SGDMLModel:
+    """The model with the smallest force MAE on the frames to choose on."""
+    tried = [one for one in (_solved(model, projection, lam) for lam in _LAMS) if one is not None]
+    if not tried:
+        raise NumericalError("no λ gives a positive definite matrix", mend="take fewer functions (n_functions=)")
+    return min(tried, key=lambda one: assess(one, chosen_on).force_mae)
+
+
+def _solved(model: SGDMLModel, projection: Projection, lam: float) -> SGDMLModel | None:
+    """The model with points and coefficients of a projection; None if λ is too small for it."""
+    solution = projection.solve(lam)
+    if solution is None:
+        return None
+    weights, constant = solution
+    return replace(
+        model,
+        descriptors=projection.functions.x.numpy(),
+        descriptor_alphas=weights.numpy(),
+        alphas=None,
+        c=model.c + model.std * constant,
+        lam=lam,
+    )
+
+
+def _held_out(model: SGDMLModel, frames: Frames) -> Frames:
+    """The frames that the model was not trained on."""
+    if not np.array_equal(frames.atomic_numbers, model.z):
+        raise MismatchError(
+            f"the atoms of {frames.name!r} are not the model's", mend="give frames of the molecule that it was made for"
+        )
+    if frames.forces is None:
+        raise InputError(f"the frames of {frames.name!r} have no forces", mend="label them with a reference engine")
+    if fingerprint(frames) == model.md5_train:
+        frames = frames[np.setdiff1d(np.arange(len(frames)), model.idxs_train)]
+    if not len(frames):
+        raise InputError("there is no frame that the model was not trained on", mend="give frames to measure errors on")
+    return frames
+
+
+def _numbers(model: SGDMLModel, n_points: int | Sequence[int] | None, max_force_error: float | None) -> list[int]:
+    """Numbers of points to try, many first."""
+    if max_force_error is not None and max_force_error <= 0.0:
+        raise InputError(f"max_force_error = {max_force_error}", expected="a positive number, kcal/mol/Å")
+    if n_points is None:
+        numbers = {model.n_train // times for times in _LADDER}
+        return sorted(numbers - {0}, reverse=True)
+    given = [n_points] if isinstance(n_points, int) else list(n_points)
+    if not given or min(given) < 1 or max(given) > model.n_train:
+        raise InputError(f"n_points = {n_points}", expected=f"numbers from 1 to {model.n_train}, the model's points")
+    return sorted(set(given), reverse=True)
+
+
+def _operations(model: SGDMLModel) -> int:
+    """Multiplications of one evaluation's matrix products, in their order of size (see `KernelModule`)."""
+    moves = pair_permutations(model.perms)
+    n_pairs = moves.shape[1]
+    n_moved = int((moves != np.arange(n_pairs)).any(axis=0).sum())
+    return 4 * model.n_train * (n_pairs - n_moved + len(moves) * n_moved) + n_pairs**2
+
+
+def _best(curve: Sequence[CompressionPoint], max_force_error: float | None) -> SGDMLModel:
+    if max_force_error is None:
+        return curve[-1].model
+    within = [point for point in curve if point.errors.force_mae <= max_force_error]
+    if not within:
+        warnings.warn(
+            f"no model, the whole one included, has a force MAE of {max_force_error} kcal/mol/Å or less; the whole one "
+            "is returned.",
+            stacklevel=3,
+        )
+        return curve[0].model
+    return within[-1].model
