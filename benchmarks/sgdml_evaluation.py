@@ -5,7 +5,9 @@ python -m benchmarks.sgdml_evaluation --peer PYTHON [--points 1000] [--threads 2
 The model is that of 2018 (1000 points, 6 permutations); OPENMM_HYBRID_DATA names the folder of the reference data. The
 peer runs in processes of its own, on the same model file and frames: its numpy predictor as it is constructed (numpy)
 and with the fastest of all numbers of workers and sizes of chunks (numpy_tuned), and its torch predictor. "ours_mixed"
-is ours with the sums over training points in float32 (`KernelModule.mixed`), an option.
+is ours with the sums over training points in float32 (`KernelModule.mixed`), an option; "gemm" is the time of our
+matrix products alone, "plain_gemm" that of the products as the sums are written: all pairs of the query in all
+permutations with all training points, there and back.
 
 All sides have the same number of threads and take turns, A B C … A B C …; a ratio is the median over rounds of the
 ratio within a round, so that what else the machine does weighs on both sides of it. Still, leave the machine alone: two
@@ -37,7 +39,7 @@ from openmm_hybrid.studies.result import document, to_json
 BATCH = 1000
 SINGLE_ROUNDS, BATCH_ROUNDS = 25, 3
 PEERS = ("numpy", "numpy_tuned", "torch")
-OURS = ("ours", "ours_mixed", "gemm")
+OURS = ("ours", "ours_mixed", "gemm", "plain_gemm")
 REPEATS = dict.fromkeys(OURS, 40) | dict.fromkeys(PEERS, 8)
 """Single evaluations in a row, a round; the first two are not counted."""
 
@@ -83,6 +85,14 @@ def products(model: SGDMLModel) -> Callable[[], object]:
     return run
 
 
+def plain_products(model: SGDMLModel) -> Callable[[], object]:
+    """The products of one frame as the sums are written, a row for each permutation: all pairs, there and back."""
+    rows, pairs = len(model.perms), model.descriptors.shape[1]
+    points = _ones(pairs, 2 * model.n_train)
+    queries, weights = _ones(rows, pairs), _ones(rows, 2 * model.n_train)
+    return lambda: (queries @ points, weights @ points.t())
+
+
 def _ones(*shape: int) -> torch.Tensor:
     return torch.ones(shape, dtype=torch.float64)
 
@@ -121,6 +131,7 @@ def measure(model: SGDMLModel, positions: NDArray[np.float64], python: Path, fol
             "ours": timed(lambda: script(one)),
             "ours_mixed": timed(lambda: mixed(one)),
             "gemm": timed(products(model)),
+            "plain_gemm": timed(plain_products(model)),
         }
         single = interleaved(sides | _timed_peers(peers, 1), SINGLE_ROUNDS, REPEATS, skipped=2)
         chosen["batch"] = peers["numpy_tuned"].ask("prepare", number=20)
@@ -130,6 +141,7 @@ def measure(model: SGDMLModel, positions: NDArray[np.float64], python: Path, fol
         f"evaluation_ratio.{kind}": (ratio(single[kind], single["ours"]), "1") for kind in PEERS
     }
     figures["evaluation_over_gemm"] = (ratio(single["ours"], single["gemm"]), "1")
+    figures["evaluation_over_plain_gemm"] = (ratio(single["ours"], single["plain_gemm"]), "1")
     figures["batch_ratio"] = (ratio(np.minimum(batch["numpy"], batch["torch"]), batch["ours"]), "1")
     figures["batch_ratio_tuned"] = (ratio(batch["numpy_tuned"], batch["ours"]), "1")
     figures |= {f"evaluation.{name}": (float(np.median(times)), "ms") for name, times in single.items()}
