@@ -198,7 +198,8 @@ def test_auto_takes_the_direct_solver_for_small_systems_and_the_other_for_large(
 
 
 def test_less_memory_means_a_lower_rank_and_weights_made_anew() -> None:
-    found = [choice.plan(SIZE, max_memory=limit, device="cpu") for limit in (20.0, 1.6, 1.0)]
+    roomy = choice.plan(SIZE, max_memory=20.0, device="cpu").memory / 1e9
+    found = [choice.plan(SIZE, max_memory=share * roomy, device="cpu") for share in (1.0, 0.7, 0.5)]
     assert [each.memory <= each.budget for each in found] == [True] * 3
     ranks = [each.solver.rank for each in found if isinstance(each.solver, IterativeSolver)]
     assert ranks[0] > ranks[1] > ranks[2]
