@@ -29,6 +29,24 @@ def pair_permutations(perms: NDArray[np.int64]) -> NDArray[np.int64]:
     return number[perms[:, i], perms[:, j]]
 
 
+def sorted_pair_permutations(perms: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """`pair_permutations` in an order of the pairs that has those first which no permutation moves.
+
+    Returns
+    -------
+    moves : (n_perms, n_pairs)
+        Of the pairs in that order.
+    order : (n_pairs,)
+        Numbers of the pairs as the descriptor has them.
+    n_fixed : int
+        How many pairs stay in place.
+    """
+    moves = pair_permutations(perms)
+    is_fixed = (moves == np.arange(moves.shape[1])).all(axis=0)
+    order = np.argsort(~is_fixed, kind="stable")
+    return np.argsort(order)[moves[:, order]], order, int(is_fixed.sum())
+
+
 def descriptor(positions: Tensor) -> tuple[Tensor, Tensor]:
     """Inverse distances x = 1/|r_i − r_j| and their slopes.
 

@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from openmm_hybrid.sgdml.descriptor import pair_permutations, pairs
+from openmm_hybrid.sgdml.descriptor import pairs, sorted_pair_permutations
 from openmm_hybrid.sgdml.irreps import Irrep, irreps
 
 _EXTRA = 2  # rows before those of v in `points`, of 1 and |v|²
@@ -68,7 +68,7 @@ class KernelModule(torch.nn.Module):
     ) -> None:
         super().__init__()
         scale = math.sqrt(5.0) / sigma
-        moves, order, self.n_fixed = _sorted_moves(perms)
+        moves, order, self.n_fixed = sorted_pair_permutations(perms)
         # Permutations that move no pair (of two atoms in all, their exchange) count as often as they are.
         action = np.unique(moves, axis=0)
         # The centre has the symmetry of the group, so that |u| is the same for every permutation of a query.
@@ -235,11 +235,3 @@ class _Block(torch.nn.Module):
         components = torch.bmm(self.gather.expand(2 * n, d * d, weight.size(1)), weight)
         components = components.view(2, n * d, d * weight.size(2))
         return torch.bmm(components, self.points.transpose(1, 2)).view(2, n, d * self.n_copies)
-
-
-def _sorted_moves(perms: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Permutations of the pairs with those first that none of them moves, that order, and how many these are."""
-    moves = pair_permutations(perms)
-    is_fixed = (moves == np.arange(moves.shape[1])).all(axis=0)
-    order = np.argsort(~is_fixed, kind="stable")
-    return np.argsort(order)[moves[:, order]], order, int(is_fixed.sum())

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openmm_hybrid.sgdml.descriptor import pair_permutations, pairs
+from openmm_hybrid.sgdml.descriptor import pairs, sorted_pair_permutations
 from openmm_hybrid.sgdml.kernel import HessianKernel
 
 _TILE = 2**18  # weights in a tile
@@ -75,10 +75,7 @@ class KernelProduct:
 
     def __init__(self, queries: HessianKernel, sources: HessianKernel, *, keep: bool = True) -> None:
         device = sources.x.device
-        moves = pair_permutations(sources.perms)
-        is_fixed = (moves == np.arange(moves.shape[1])).all(axis=0)
-        order = np.argsort(~is_fixed, kind="stable")
-        moves = np.argsort(order)[moves[:, order]]
+        moves, order, n_fixed = sorted_pair_permutations(sources.perms)
         arranged = torch.tensor(order, device=device)
         # Only differences count; a centre with the symmetry of the group makes them lose fewer digits.
         centre = sources.x[:, arranged].mean(0)[torch.tensor(moves, device=device)].mean(0)
@@ -88,11 +85,11 @@ class KernelProduct:
                 x := kernel.x[:, arranged] - centre,
                 x.square().sum(1),
                 kernel.slopes[:, arranged].transpose(1, 2).contiguous(),
-                int(is_fixed.sum()),
+                n_fixed,
             )
             for kernel in (queries, sources)
         )
-        moved = torch.tensor(moves[:, self._queries.n_fixed :], device=device)
+        moved = torch.tensor(moves[:, n_fixed:], device=device)
         self._images = self._queries.x[:, moved]  # (n_queries, S, n_moved)
         self._undo = torch.argsort(moved, 1)
         self._differences = _differences(queries.positions.shape[1])[:, order].to(device)

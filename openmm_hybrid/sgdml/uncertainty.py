@@ -26,7 +26,7 @@ from torch import Tensor
 
 from openmm_hybrid.errors import InputError
 from openmm_hybrid.frames import Frames
-from openmm_hybrid.sgdml.descriptor import pair_permutations, pairs
+from openmm_hybrid.sgdml.descriptor import pairs, sorted_pair_permutations
 from openmm_hybrid.sgdml.model import SGDMLModel
 from openmm_hybrid.units import strip
 
@@ -64,17 +64,14 @@ class DistanceModule(torch.nn.Module):
         self, descriptors: NDArray[np.float64], perms: NDArray[np.int64], landmarks: NDArray[np.int64]
     ) -> None:
         super().__init__()
-        moves = pair_permutations(perms)
-        is_fixed = (moves == np.arange(moves.shape[1])).all(axis=0)
-        order = np.argsort(~is_fixed, kind="stable")
-        moves = np.argsort(order)[moves[:, order]]
+        moves, order, self.n_fixed = sorted_pair_permutations(perms)
         points = descriptors[:, order]
         # Mean and spread over all images have the symmetry of the group: so z permutes as x does.
         centre = points.mean(axis=0)[moves].mean(axis=0)
         spread = np.sqrt(((points - centre) ** 2).mean(axis=0)[moves].mean(axis=0))
         weight = np.maximum(spread, max(_STIFFEST * spread.max(), 1e-12)) ** -0.5
         z = torch.tensor((points[landmarks] - centre) * weight)
-        self.n_perms, self.n_fixed = len(perms), int(is_fixed.sum())
+        self.n_perms = len(perms)
         moved = moves[:, self.n_fixed :] - self.n_fixed
         undo = np.argsort(moved, axis=1) + moved.shape[1] * np.arange(len(moved))[:, None]
         i, j = pairs(perms.shape[1])[order].T
