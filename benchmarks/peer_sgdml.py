@@ -118,8 +118,8 @@ class Predictor:
 
 
 def _load(model: str) -> dict[str, Any]:
-    with np.load(model, allow_pickle=True) as entries:
-        return dict(entries)
+    with np.load(model, allow_pickle=False) as entries:
+        return {name: entries[name] for name in entries.files if name not in ("f_err", "e_err")}  # these are pickles
 
 
 def main() -> None:

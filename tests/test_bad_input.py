@@ -86,7 +86,7 @@ class Hostile:
 def hostile(entry: str) -> None:
     """model.npz or good.npz with one entry that is a hostile pickle."""
     source = "good.npz" if entry == "R" else "model.npz"
-    with np.load(source, allow_pickle=True) as archive:
+    with np.load(source, allow_pickle=False) as archive:
         content = {key: archive[key] for key in archive.files if key not in ("f_err", "e_err")}
     np.savez("spoilt.npz", **{**content, entry: np.array(Hostile(), dtype=object)})
 

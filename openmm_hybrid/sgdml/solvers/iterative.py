@@ -32,7 +32,7 @@ _PATIENCE = 200  # iterations in which the residual must fall notably, or the pr
 _NOTABLE = 0.9
 _ATTEMPTS = 4
 _SAVE_EVERY = 30.0  # seconds
-_USUAL = 300  # iterations, for estimates; 120 to 430 were seen, of ethanol and aspirin
+_USUAL = 300  # iterations, for estimates; 30 to 600 were seen, of ethanol and aspirin
 
 
 @final
