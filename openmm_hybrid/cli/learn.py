@@ -44,6 +44,9 @@ def train(
     max_memory: Annotated[float | None, typer.Option(help="GB that the solver may use.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="File that a long training keeps its state in.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    energy_constraint: Annotated[
+        bool, typer.Option("--energy-constraint", help="Train on the energies too, not on the forces alone.")
+    ] = False,
     curve: Annotated[str, typer.Option(help="Learning curve over numbers of training frames: 100,200,400.")] = "",
     report: Annotated[Path | None, typer.Option(help="Write the errors as JSON.")] = None,
     e_unit: EnergyUnit = "",
@@ -71,6 +74,7 @@ def train(
         atoms=read_indices(atoms) if atoms else None,
         draw=draw,
         seed=seed,
+        energy_constraint=energy_constraint,
     )
     settings = SolverSettings(solver, max_memory, checkpoint, device)
     if sizes:

@@ -34,8 +34,8 @@ def load(path: str | Path) -> SGDMLModel:
     Raises
     ------
     InputError
-        The file is missing, damaged, no model, needs pickle, or its entries contradict each other; periodic models and
-        models trained with energy constraints, which this package does not evaluate.
+        The file is missing, damaged, no model, needs pickle, or its entries contradict each other; periodic models,
+        which this package does not evaluate.
     """
     path = Path(path)
     if not path.is_file():
@@ -103,6 +103,8 @@ def _entries(model: SGDMLModel) -> dict[str, Any]:
         entries["e_err"] = _NO_ERRORS
     if model.alphas is not None:
         entries["alphas_F"] = model.alphas.ravel()
+    if model.alphas_E is not None:
+        entries["alphas_E"] = model.alphas_E
     return entries
 
 
@@ -160,9 +162,8 @@ def _model(entries: _Entries) -> SGDMLModel:
     if kind != "m":
         what = _KINDS.get(kind, "no sGDML model")
         raise InputError(f"{entries.path} is {what}", expected="an sGDML model file", mend="give a trained model")
-    for name, what in (("lattice", "periodic"), ("alphas_E", "trained with energy constraints")):
-        if name in entries:
-            raise InputError(f"{entries.path} is {what}", expected="a model of one molecule, trained on forces")
+    if "lattice" in entries:
+        raise InputError(f"{entries.path} is periodic", expected="a model of one molecule")
     length = length_factor(entries.text("r_unit", "Ang"))
     energy = energy_factor(entries.text("e_unit", "kcal/mol"))
     perms = _integers(entries, "perms")
@@ -182,6 +183,7 @@ def _model(entries: _Entries) -> SGDMLModel:
             name=entries.text("dataset_name", "molecule"),
             theory=entries.text("dataset_theory", "unknown"),
             alphas=_floats(entries, "alphas_F").reshape(-1, n_atoms, 3) * length if "alphas_F" in entries else None,
+            alphas_E=_floats(entries, "alphas_E").ravel() if "alphas_E" in entries else None,
             idxs_train=_integers(entries, "idxs_train") if "idxs_train" in entries else np.zeros(0, dtype=np.int64),
             md5_train=entries.text("md5_train", ""),
             use_E=bool(entries.array("use_E").item()) if "use_E" in entries else True,

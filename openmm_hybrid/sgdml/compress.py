@@ -197,6 +197,7 @@ def _solved(model: SGDMLModel, projection: Projection, lam: float) -> SGDMLModel
         descriptors=projection.functions.x.numpy(),
         descriptor_alphas=weights.numpy(),
         alphas=None,
+        alphas_E=None,
         c=model.c + model.std * constant,
         lam=lam,
     )

@@ -55,8 +55,18 @@ def fit(
 ) -> SGDMLModel:
     """Solve (K_Hess + λ1) α = −F/std for a training set (Chmiela et al., Nat. Commun. 9, 3887 (2018)).
 
-    The energies' constant is the mean of reference minus model over the training frames; 0 without energies. In a model
-    of some atoms of a molecule it holds what the other atoms contribute on average.
+    With an energy constraint there is one more equation a geometry,
+
+        (K + λ1) (α, α_E) = (−F, E − Ē)/std,
+
+    where K holds the derivatives of κ: between forces K_Hess, between energies and forces ∂κ/∂r, and between energies κ
+    itself (see `openmm_hybrid.sgdml.kernel`). As in sgdml 1.0.3 the mean Ē is the constant, std is the standard
+    deviation of all numbers on the right, and an energy error of 1 kcal/mol weighs as much as one of 1 kcal/mol/Å in a
+    component of a force.
+
+    Without the constraint the energies' constant is the mean of reference minus model over the training frames, or 0
+    where there are no energies. In a model of some atoms of a molecule it holds what the other atoms contribute on
+    average.
 
     Parameters
     ----------
@@ -72,29 +82,31 @@ def fit(
     Raises
     ------
     InputError
-        sigma or lam out of range; all forces zero; not enough memory.
+        sigma or lam out of range; all forces zero; not enough memory; an energy constraint with the iterative solver.
     NumericalError
         The linear system was not solved to the accuracy needed.
     """
     check_lengths(sigma, lam)
     frames = data.train
-    if frames.forces is None:
-        raise InputError(f"the frames of {frames.name!r} have no forces", mend="label them with a reference engine")
-    std = float(np.std(frames.forces))
-    if std == 0.0:
-        raise InputError("all training forces are zero", mend="there is nothing to learn")
-    kernel = HessianKernel.of(frames.positions, data.perms, sigma, device=pick_device(solver.device))
+    labels, std = _labels(data)
+    kernel = HessianKernel.of(
+        frames.positions,
+        data.perms,
+        sigma,
+        with_energies=data.energy_constraint,
+        device=pick_device(solver.device),
+    )
     solution = solve(
         kernel,
-        torch.tensor(frames.forces / std, device=kernel.x.device),
+        kernel.reduce(*(torch.tensor(label, device=kernel.x.device) for label in labels)),
         lam=lam,
         solver=solver.name,
         max_memory=solver.max_memory,
         checkpoint=solver.checkpoint,
-        start=None if start is None else torch.tensor(-start, device=kernel.x.device),
+        start=None if start is None else kernel.reduce(torch.tensor(-start, device=kernel.x.device)),
         show=show,
     )
-    alphas = -solution
+    alphas, own = -kernel.expand(solution), kernel.energies(-solution)
     model = SGDMLModel(
         z=frames.atomic_numbers,
         descriptors=kernel.x.cpu().numpy(),
@@ -107,13 +119,31 @@ def fit(
         name=frames.name,
         theory=frames.theory,
         alphas=alphas.cpu().numpy(),
+        alphas_E=None if own is None else own.cpu().numpy(),
         idxs_train=data.idxs_train,
         md5_train=data.md5,
         use_E=frames.energies is not None,
     )
     if frames.energies is None:
         return model
-    return replace(model, c=float(np.mean(frames.energies - model.evaluate(frames.positions)[0])))
+    left = frames.energies if data.energy_constraint else frames.energies - model.evaluate(frames.positions)[0]
+    return replace(model, c=float(np.mean(left)))
+
+
+def _labels(data: TrainingSet) -> tuple[list[NDArray[np.float64]], float]:
+    """Forces, and Ē − E if they are trained on, in units of the standard deviation of all these numbers; and that."""
+    frames = data.train
+    if frames.forces is None:
+        raise InputError(f"the frames of {frames.name!r} have no forces", mend="label them with a reference engine")
+    labels = [frames.forces]
+    if data.energy_constraint:
+        if frames.energies is None:
+            raise InputError(f"the frames of {frames.name!r} have no energies", mend="train without energy constraint")
+        labels.append(frames.energies.mean() - frames.energies)
+    std = float(np.std(np.concatenate([label.ravel() for label in labels])))
+    if std == 0.0:
+        raise InputError("all training forces are zero", mend="there is nothing to learn")
+    return [label / std for label in labels], std
 
 
 def check_lengths(sigma: float, lam: float) -> None:

@@ -10,6 +10,13 @@ K_ij = Σ_s J_iᵀ (∂²κ/∂x∂x′ᵀ) J_j^s (Chmiela et al., Nat. Commun. 
 A translation or rotation of a geometry changes no descriptor, so that K maps it to zero. The blocks are therefore taken
 between internal directions only, the columns of an orthonormal Q_i that span the rows of J_i: 3N − 6 rows instead of
 3N, the same forces, and a Cholesky factorisation of ethanol in half the time. This is our addition.
+
+Where energies are trained on too, every block has one row and column more, its last: the covariances of energies with
+derivatives and with each other, which for a function whose covariance is κ are the derivatives of κ,
+
+    Σ_s (∂κ/∂x′)ᵀ J_j^s,   J_iᵀ Σ_s ∂κ/∂x   and   Σ_s κ,   ∂κ/∂x′ = −∂κ/∂x = 5/(3σ²) (1 + d) e^(−d) δ
+
+(Rasmussen, Williams, Gaussian Processes for Machine Learning (2006), section 9.4).
 """
 
 from __future__ import annotations
@@ -77,9 +84,11 @@ class HessianKernel:
     x, slopes : Tensor (n_points, n_pairs) and (n_points, n_pairs, 3)
         The descriptors of the positions and their slopes (see `descriptor`).
     basis : Tensor (n_points, 3 n_atoms, block_size)
-        Q, the internal directions.
+        Q, the internal directions; for energies a last column of zeros.
     jacobians : Tensor (n_points, n_pairs, block_size)
         J Q.
+    with_energies : bool
+        Whether the last row and column of every block are of the energy.
     """
 
     positions: Tensor
@@ -89,10 +98,17 @@ class HessianKernel:
     slopes: Tensor
     basis: Tensor
     jacobians: Tensor
+    with_energies: bool = False
 
     @classmethod
     def of(
-        cls, positions: NDArray[np.float64], perms: NDArray[np.int64], sigma: float, *, device: str = "cpu"
+        cls,
+        positions: NDArray[np.float64],
+        perms: NDArray[np.int64],
+        sigma: float,
+        *,
+        with_energies: bool = False,
+        device: str = "cpu",
     ) -> HessianKernel:
         """The kernel of positions (n_points, n_atoms, 3), Å; its tensors and products live on the device."""
         points = torch.tensor(positions, device=device)
@@ -100,8 +116,8 @@ class HessianKernel:
         full = jacobian(slopes)
         strength, directions = torch.linalg.eigh(full.transpose(1, 2) @ full)
         rank = int((strength > _NULL * strength[:, -1:]).sum(1).max())
-        basis = directions[:, :, -rank:].contiguous()
-        return cls(points, perms, sigma, x, slopes, basis=basis, jacobians=full @ basis)
+        basis = torch.nn.functional.pad(directions[:, :, -rank:], (0, int(with_energies))).contiguous()
+        return cls(points, perms, sigma, x, slopes, basis, jacobians=full @ basis, with_energies=with_energies)
 
     @property
     def n_points(self) -> int:
@@ -110,7 +126,7 @@ class HessianKernel:
 
     @property
     def block_size(self) -> int:
-        """Rows of a block: internal directions of a geometry, 3 n_atoms − 6 as a rule."""
+        """Rows of a block: internal directions of a geometry, 3 n_atoms − 6 as a rule, and its energy, if any."""
         return self.basis.shape[2]
 
     @property
@@ -122,15 +138,22 @@ class HessianKernel:
         """The kernel of some of the points, (n,), in that order."""
         parts = (self.positions, self.x, self.slopes, self.basis, self.jacobians)
         positions, x, slopes, basis, jacobians = (part[points] for part in parts)
-        return HessianKernel(positions, self.perms, self.sigma, x, slopes, basis=basis, jacobians=jacobians)
+        return HessianKernel(positions, self.perms, self.sigma, x, slopes, basis, jacobians, self.with_energies)
 
-    def reduce(self, vectors: Tensor) -> Tensor:
-        """The internal components (n_rows,) of Cartesian vectors (n_points, n_atoms, 3)."""
-        return (vectors.reshape(self.n_points, 1, -1) @ self.basis).reshape(-1)
+    def reduce(self, vectors: Tensor, energies: Tensor | None = None) -> Tensor:
+        """The components (n_rows,) of Cartesian vectors (n_points, n_atoms, 3) and of energies (n_points,), if any."""
+        flat = vectors.reshape(self.n_points, 1, -1) @ self.basis
+        if energies is not None:
+            flat[:, 0, -1] = energies
+        return flat.reshape(-1)
 
     def expand(self, flat: Tensor) -> Tensor:
-        """Cartesian vectors (n_points, n_atoms, 3) from internal components (n_rows,)."""
+        """Cartesian vectors (n_points, n_atoms, 3) from components (n_rows,)."""
         return (self.basis @ flat.view(self.n_points, -1, 1)).view(self.positions.shape)
+
+    def energies(self, flat: Tensor) -> Tensor | None:
+        """What components (n_rows,) hold for the energies, (n_points,); None for a kernel without them."""
+        return flat.view(self.n_points, -1)[:, -1] if self.with_energies else None
 
     def columns(self, first: int, last: int) -> Tensor:
         """The columns of points first … last − 1, from the row of `first` on (the rest follows by symmetry).
@@ -156,7 +179,7 @@ class HessianKernel:
         return panel
 
     def some_columns(self, chosen: dict[int, Tensor]) -> Tensor:
-        """Chosen whole columns: of each point, those of some of its internal directions.
+        """Chosen whole columns: of each point, those of some of its internal directions; without energies.
 
         Parameters
         ----------
@@ -214,22 +237,29 @@ class HessianKernel:
         moved = (weight @ images.moved.flatten(1)).view(len(rows.x), rows.moved.shape[2], width)
         blocks.baddbmm_(rows.moved, moved)
         along = torch.bmm(delta.transpose(0, 1), images.full).transpose(0, 1)
+        if self.with_energies:
+            blocks[:, -1] = (weight.unsqueeze(2) * along).sum(1)
+            blocks[:, :, -1] = -torch.bmm(rows.full, torch.bmm(weight.unsqueeze(1), delta).transpose(1, 2)).squeeze(2)
+            blocks[:, -1, -1] = ((1.0 + d + d * d / 3.0) * torch.exp(-d)).sum(1)
         along = along * (decay * (-5.0 / self.sigma**2)).unsqueeze(2)
         return blocks.baddbmm_(torch.bmm(rows.full, delta.transpose(1, 2)), along)
 
     def times(self, flat: Tensor) -> Tensor:
-        """K_Hess v without the matrix, (n_rows,): the forces that coefficients −v give at the points.
+        """K_Hess v without the matrix, (n_rows,): the forces that coefficients −v give at the points (minus energies).
 
         Evaluated by the module that the model will run with, so that a residual checks the solver and that module.
         """
+        own = self.energies(flat)
         module = KernelModule(
             descriptors=self.x.cpu().numpy(),
             weights=jacobian_times(self.slopes, -self.expand(flat)).cpu().numpy(),
             perms=self.perms,
             sigma=self.sigma,
             constant=0.0,
+            energy_weights=None if own is None else -own.cpu().numpy(),
         ).to(self.x.device)
-        return self.reduce(torch.cat([module(batch)[1] for batch in self.positions.split(_BATCH)]))
+        energies, forces = map(torch.cat, zip(*map(module, self.positions.split(_BATCH)), strict=True))
+        return self.reduce(forces, None if own is None else -energies)
 
 
 def _image(x: Tensor, columns: Tensor, moves: Tensor, fixed: Tensor) -> _Images:

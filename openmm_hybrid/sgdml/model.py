@@ -45,6 +45,8 @@ class SGDMLModel(TorchModel):
         Of the training data.
     alphas : (n_train, n_atoms, 3), optional
         Coefficients α in Cartesian space.
+    alphas_E : (n_train,), Å, optional
+        Coefficients of the training energies, for energies in units of `std`; where these were trained on.
     idxs_train : (n_train,)
         Indices of the training geometries in their data set; empty if not known.
     md5_train : str
@@ -69,6 +71,7 @@ class SGDMLModel(TorchModel):
     name: str = "molecule"
     theory: str = "unknown"
     alphas: NDArray[np.float64] | None = field(default=None, repr=False)
+    alphas_E: NDArray[np.float64] | None = field(default=None, repr=False)
     idxs_train: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
     md5_train: str = ""
     use_E: bool = True
@@ -82,6 +85,7 @@ class SGDMLModel(TorchModel):
             "descriptors": (n_train, n_atoms * (n_atoms - 1) // 2),
             "descriptor_alphas": (n_train, n_atoms * (n_atoms - 1) // 2),
             "alphas": (n_train, n_atoms, 3),
+            "alphas_E": (n_train,),
         }
         arrays: dict[str, NDArray[Any]] = {
             key: np.array(getattr(self, key), dtype=np.float64) for key in shapes if getattr(self, key) is not None
@@ -122,6 +126,7 @@ class SGDMLModel(TorchModel):
             perms=self.perms,
             sigma=self.sigma,
             constant=self.c,
+            energy_weights=None if self.alphas_E is None else self.std * self.alphas_E,
         )
 
     def save(self, path: str | Path) -> Path:

@@ -13,12 +13,18 @@ permutations once, when the module is made; only ρ = d³/3 − … is summed at
 float64 independent of the order of summation. Because ρ′ = d (1 − e^(−d)), the force of the second part is
 −∂E/∂u = Σ (e^(−d) − 1) (b·δ) δ − ρ b, without a division by d, hence regular at training points.
 
+A model that was trained on energies too has Σ_s Σ_m e_m κ(d) in E as well, with κ = (1 + d + d²/3) e^(−d), e = std α_E.
+It is split like h: κ = (1 − d²/6 + d⁴/24) + τ(d), and because κ′ = −d h/3 also τ′ = −d ρ/3. d² is linear in
+(1, |u|², u), so that the first part is a quadratic form in these numbers, as the cubic polynomial above is, and joins
+it; the second adds e ρ/3 to the weights (e^(−d) − 1)(b·δ) of δ. Modules without such coefficients do none of this.
+
 The products u·u′ and b·u of all permuted queries come from the irreducible representations of the group (see `irreps`):
 u is turned into a basis adapted to them, v, whose part that no permutation changes is multiplied once, and whose other
 parts once for every pair of their components, not once for every permutation.
 """
 
 import math
+from typing import Final
 
 import numpy as np
 import torch
@@ -43,6 +49,8 @@ class KernelModule(torch.nn.Module):
         A group.
     sigma : float, 1/Å
     constant : float, kcal/mol
+    energy_weights : (n_train,), optional
+        std · α_E, the coefficients of κ.
     """
 
     # TorchScript needs these types as objects: no `from __future__ import annotations` in this file.
@@ -57,6 +65,8 @@ class KernelModule(torch.nn.Module):
     basis_t: Tensor
     polynomial: Tensor  # (n_pairs + 2, n_pairs + 2), of (1, |v|², v)
     points: Tensor  # (2, n_same + 2, n_train)
+    energy_weights: Tensor  # (n_perms · n_train,), if there are any
+    has_energies: Final[bool]  # what depends on it is decided when the module is compiled
 
     def __init__(
         self,
@@ -65,6 +75,7 @@ class KernelModule(torch.nn.Module):
         perms: NDArray[np.int64],
         sigma: float,
         constant: float,
+        energy_weights: NDArray[np.float64] | None = None,
     ) -> None:
         super().__init__()
         scale = math.sqrt(5.0) / sigma
@@ -78,6 +89,9 @@ class KernelModule(torch.nn.Module):
         self.unit = -1.0 / scale
         factor = len(moves) / len(action) * scale / 3.0
         b = torch.tensor(weights[:, order] * (0.5 * factor / self.unit))
+        self.has_energies = energy_weights is not None
+        own = np.zeros(len(descriptors)) if energy_weights is None else energy_weights
+        e = torch.tensor(own * (0.5 * len(moves) / len(action) / self.unit))
         self.n_train, self.n_perms = len(descriptors), len(action)
         parts = irreps(action[:, self.n_fixed :] - self.n_fixed)
         self._register_geometry(perms.shape[1], order)
@@ -87,8 +101,10 @@ class KernelModule(torch.nn.Module):
         self.register_buffer("basis", basis)
         self.register_buffer("basis_t", basis.t().contiguous())
         turn = torch.block_diag(torch.eye(self.n_fixed, dtype=torch.float64), basis)
-        self._register_polynomial(u, b, torch.tensor(action), constant, turn)
+        self._register_polynomial(u, b, e, torch.tensor(action), constant, turn)
         self._register_products(u @ turn, b @ turn, parts)
+        if self.has_energies:
+            self.register_buffer("energy_weights", e.repeat(self.n_perms))
 
     def _register_numbers(self, numbers: dict[str, float]) -> None:
         for name, number in numbers.items():
@@ -101,21 +117,31 @@ class KernelModule(torch.nn.Module):
         self.register_buffer("pair_of", torch.tensor(i * n_atoms + j))
         self.register_buffer("number_of", torch.tensor(number.ravel()))
 
-    def _register_polynomial(self, u: Tensor, b: Tensor, moves: Tensor, constant: float, turn: Tensor) -> None:
+    def _register_polynomial(
+        self, u: Tensor, b: Tensor, e: Tensor, moves: Tensor, constant: float, turn: Tensor
+    ) -> None:
         """e₀ and Q of c + Σ_s Σ_m (1 − d²/2)(b·δ) = e₀ + e₁·u + ½ uᵀ e₂ u − ½ |u|² (e₃·u) = e₀ + ½ zᵀ Q z.
 
-        z = (1, |u|², v), and |u| = |v|.
+        z = (1, |u|², v), and |u| = |v|. Energies add Σ_s Σ_m e (1 − d²/6 + d⁴/24), d² = z·p, p = (|u_m|², 1, −2 v_m).
         """
         squares, overlaps, product = u.square().sum(1), (u * b).sum(1), u.t() @ b
         e0 = constant + 2.0 * self.unit * len(moves) * (0.5 * squares @ overlaps - overlaps.sum())
         e1 = b.sum(0) - u.t() @ overlaps - 0.5 * (b.t() @ squares)
         e2 = product + product.t() + overlaps.sum() * torch.eye(u.shape[1], dtype=u.dtype)
-        e2 = torch.stack([e2[move][:, move] for move in moves]).sum(0)
         matrix = torch.zeros(len(e2) + _EXTRA, len(e2) + _EXTRA, dtype=torch.float64)
-        matrix[0, _EXTRA:] = matrix[_EXTRA:, 0] = e1[moves].sum(0) @ turn
-        matrix[1, _EXTRA:] = matrix[_EXTRA:, 1] = -0.5 * b.sum(0)[moves].sum(0) @ turn
-        matrix[_EXTRA:, _EXTRA:] = turn.t() @ e2 @ turn
-        self.register_buffer("polynomial", matrix)
+        matrix[0, _EXTRA:] = matrix[_EXTRA:, 0] = e1
+        matrix[1, _EXTRA:] = matrix[_EXTRA:, 1] = -0.5 * b.sum(0)
+        matrix[_EXTRA:, _EXTRA:] = e2
+        p = torch.cat([squares.unsqueeze(1), torch.ones_like(u[:, :1]), -2.0 * u], 1)
+        one = torch.zeros_like(p)
+        one[:, 0] = 1.0
+        matrix += (e * p.t()) @ (p / 12.0 - one / 6.0) + (e * one.t()) @ (2.0 * one - p / 6.0)
+        e0 = e0 + self.unit * len(moves) * matrix[0, 0]
+        matrix[0, 0] = 0.0
+        rows = torch.cat([torch.arange(_EXTRA).expand(len(moves), -1), moves + _EXTRA], 1)
+        matrix = torch.stack([matrix[row][:, row] for row in rows]).sum(0)
+        turn = torch.block_diag(torch.eye(_EXTRA, dtype=torch.float64), turn)
+        self.register_buffer("polynomial", turn.t() @ matrix @ turn)
         self.register_buffer("e0", e0.reshape(1))
 
     def _register_products(self, v: Tensor, b: Tensor, parts: list[Irrep]) -> None:
@@ -173,7 +199,8 @@ class KernelModule(torch.nn.Module):
     def _rest(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """The part with ρ(d), summed over training points: Σ w (n, 1) and Σ −2ρ b, Σ −2w v′ (2, n, n_pairs + 2).
 
-        w = (e^(−d) − 1)(b·δ). Functions of d and Σ w are always float64.
+        w = (e^(−d) − 1)(b·δ). Functions of d and Σ w are always float64. Energies add e ρ/3 to w, and Σ −2 e τ to what
+        stands beside the 1 of z.
         """
         n, rows = z.size(0), self.points.size(1)
         same = torch.bmm(z[:, :rows].expand(2, n, rows), self.points)
@@ -188,13 +215,22 @@ class KernelModule(torch.nn.Module):
         minus = torch.addcmul(self.zero.to(torch.float64), square, square.rsqrt(), value=-1)
         decay = torch.expm1(minus, out=square)
         part = torch.sub(minus, decay, alpha=2)
+        if self.has_energies:  # −2 (τ − ρ), while e^(−d) − 1 is there
+            difference = (0.25 * minus * minus - 2.0 * decay) * minus * minus / 3.0
         stretch = decay.mul_(along)
         torch.lerp(part, self.one.to(torch.float64), minus, out=along)  # −2ρ = p + (−d)(1 − p), p = −d − 2 (e^(−d) − 1)
+        if self.has_energies:
+            own = self.energy_weights.to(torch.float64)
+            depth = torch.mv(difference.add_(along), own)
+            stretch.addcmul_(along, own, value=-1.0 / 6.0)
         weight = values.to(z.dtype).view(2 * n, self.n_perms, self.n_train)
         pulls = [torch.bmm(weight.sum(1).view(2, n, self.n_train), self.points.transpose(1, 2))]
         for block in self.blocks:
             pulls.append(block.pull(weight))  # type: ignore[operator]
-        return stretch.sum(1, keepdim=True), torch.cat(pulls, 2)
+        result = torch.cat(pulls, 2)
+        if self.has_energies:
+            result[0, :, 0] += depth.to(z.dtype)
+        return stretch.sum(1, keepdim=True), result
 
 
 class _Block(torch.nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -42,6 +42,7 @@ def train(
     max_memory: float | None = None,
     checkpoint: str | Path | None = None,
     device: str = "auto",
+    energy_constraint: bool = False,
     show: bool = True,
 ) -> SGDMLModel:
     """Train an sGDML model by solving (K_Hess + λ1) α = −F/std (Chmiela et al., Nat. Commun. 9, 3887 (2018)).
@@ -87,6 +88,9 @@ def train(
         File that an iterative solver keeps its state in: stopped and started again, it goes on.
     device : str
         "auto", "cpu" or "cuda".
+    energy_constraint : bool
+        Train on the energies too, one equation a geometry, not on the forces alone (see `fit`): for energies closer to
+        the reference where the two do not quite belong together. Not with `atoms`.
     show : bool
         Show the progress.
 
@@ -116,6 +120,7 @@ def train(
         indices=indices,
         draw=draw,
         seed=seed,
+        energy_constraint=energy_constraint,
     )
     settings = SolverSettings(solver, max_memory, None if checkpoint is None else Path(checkpoint), device)
     return train_on(data, sigma=sigma, lam=lam, solver=settings, show=show).model
@@ -133,7 +138,7 @@ class Training:
         What was tried, if sigma was sought.
     consistency : Consistency or None
         Of the training data; None without energies, and for some atoms of a molecule, whose forces alone the energies
-        do not follow.
+        do not follow. With an energy constraint, of the first training frames, by a model of their forces alone.
     """
 
     model: SGDMLModel
@@ -154,7 +159,7 @@ def train_on(
     A model of the first few of many frames costs little and tells a wrong sign or unit before the long solve.
     """
     check_sigma(sigma, lam)
-    early = _check_early(data, sigma, lam, solver.device)
+    early = _check_early(data, sigma, lam, solver.device)  # and the only check of data whose energies are trained on
     found = None
     if isinstance(sigma, str):
         found = search(data, lams=(lam,), solver=solver, show=show)
@@ -163,7 +168,7 @@ def train_on(
             print(found.table(), file=sys.stderr)
     else:
         model = fit(data, sigma=sigma, lam=lam, solver=solver, show=show)
-    result = _check(data, model)
+    result = early if data.energy_constraint else _check(data, model)
     if result is not None and (early is None or not early.fault):
         warn_of_faults(result, data.frames.name)
     return Training(model, found, result)
@@ -182,9 +187,9 @@ def check_sigma(sigma: float | str, lam: float) -> None:
 
 
 def _check_early(data: TrainingSet, sigma: float | str, lam: float, device: str) -> Consistency | None:
-    if data.n_train < _LONG * _QUICK:
+    if data.n_train < _LONG * _QUICK and not data.energy_constraint:
         return None
-    few = data.first(_QUICK)
+    few = replace(data.first(min(_QUICK, data.n_train)), energy_constraint=False)
     try:
         length = _QUICK_SIGMA if isinstance(sigma, str) else sigma
         model = fit(few, sigma=length, lam=lam, solver=SolverSettings(device=device), show=False)

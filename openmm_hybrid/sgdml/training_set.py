@@ -46,6 +46,8 @@ class TrainingSet:
         sgdml's fingerprint of the data set, all atoms in it.
     atoms : (n_atoms,) or None
         Atoms of the molecule that `frames` were cut to.
+    energy_constraint : bool
+        Whether models are trained on the energies too, not on the forces alone.
     """
 
     frames: Frames
@@ -55,6 +57,7 @@ class TrainingSet:
     idxs_rest: Ints
     md5: str
     atoms: Ints | None = None
+    energy_constraint: bool = False
 
     @property
     def n_train(self) -> int:
@@ -101,6 +104,7 @@ def training_set(
     indices: ArrayLike | None = None,
     draw: str = "auto",
     seed: int = 0,
+    energy_constraint: bool = False,
 ) -> TrainingSet:
     """Check frames, find their permutations and draw those to train and to validate on.
 
@@ -124,12 +128,14 @@ def training_set(
         "stratified" where there are energies.
     seed : int
         Of the draw, and of the frames in which perms="data" seeks permutations.
+    energy_constraint : bool
+        Train on the energies too (see `train`).
 
     Raises
     ------
     InputError
-        No forces; too few frames; a geometry twice; atoms that touch, are chosen twice or do not exist;
-        an unknown setting; too many permutations.
+        No forces, or no energies where they are trained on; an energy constraint on some atoms; too few frames; a
+        geometry twice; atoms that touch, are chosen twice or do not exist; an unknown setting; too many permutations.
     MismatchError
         The molecule's atoms are not the frames'.
 
@@ -140,6 +146,15 @@ def training_set(
     """
     if frames.forces is None:
         raise InputError(f"the frames of {frames.name!r} have no forces", mend="label them with a reference engine")
+    if energy_constraint and frames.energies is None:
+        raise InputError(
+            f"the frames of {frames.name!r} have no energies", mend="label them, or train without an energy constraint"
+        )
+    if energy_constraint and atoms is not None:
+        raise InputError(
+            "an energy constraint cannot be put on some atoms of a molecule, whose energies are not known",
+            mend="train on their forces alone",
+        )
     if fault := length_fault(frames):
         warnings.warn(fault, stacklevel=2)
     group = _permutations(frames, perms, molecule, seed)
@@ -151,7 +166,7 @@ def training_set(
     if cut.n_atoms < 2:
         raise InputError("sGDML needs two atoms or more")
     parts = _split(cut, first_copies(cut, group), n_train, n_valid, indices, draw, seed)
-    return TrainingSet(cut, group, *parts, md5=fingerprint(frames), atoms=chosen)
+    return TrainingSet(cut, group, *parts, md5=fingerprint(frames), atoms=chosen, energy_constraint=energy_constraint)
 
 
 def fingerprint(frames: Frames) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -11,11 +10,12 @@ from pathlib import Path
 from typing import Any, final
 
 from openmm_hybrid.analysis.errors import ErrorTable
-from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.errors import InputError
 from openmm_hybrid.sgdml.check import assess, known
 from openmm_hybrid.sgdml.fit import DEFAULT_SOLVER, SolverSettings
 from openmm_hybrid.sgdml.train import check_sigma, train_on
 from openmm_hybrid.sgdml.training_set import TrainingSet
+from openmm_hybrid.studies.journal import entries, error_table_from
 from openmm_hybrid.studies.result import document, write_json
 from openmm_hybrid.tables import cell, text_table
 
@@ -182,6 +182,7 @@ def _job(data: TrainingSet, settings: CurveSettings, n_test: int) -> dict[str, A
         "data": data.frames.name,
         "theory": data.frames.theory,
         "md5": data.md5,
+        "energy_constraint": data.energy_constraint,
         "perms": data.perms.tolist(),
         "atoms": None if data.atoms is None else data.atoms.tolist(),
         "drawn": hashlib.md5(drawn).hexdigest(),
@@ -190,29 +191,10 @@ def _job(data: TrainingSet, settings: CurveSettings, n_test: int) -> dict[str, A
 
 def _read(journal: Path, job: dict[str, Any]) -> dict[int, CurvePoint]:
     """The points that a journal of the same job holds."""
-    if not journal.is_file():
-        return {}
-    try:
-        content = json.loads(journal.read_text(encoding="utf-8"))
-        found, points = content["job"], [_point(entry) for entry in content["points"]]
-    except (KeyError, TypeError, ValueError):
-        raise InputError(
-            f"{journal} is no learning curve, or a damaged one", mend="remove it, or give another name"
-        ) from None
-    other = [key for key in job if found.get(key) != job[key]]
-    if other:
-        raise MismatchError(
-            f"{journal} is a curve of other settings or data: {', '.join(other)} differ",
-            mend="give another name, or remove this file to start anew",
-        )
-    return {point.n_train: point for point in points}
+    found = entries(journal, job, key="points", make=_point, what="learning curve")
+    return {point.n_train: point for point in found}
 
 
 def _point(entry: dict[str, Any]) -> CurvePoint:
-    tables = {name: _table(entry[name]) for name in ("train", "test")}
+    tables = {name: error_table_from(entry[name]) for name in ("train", "test")}
     return CurvePoint(**(entry | tables))
-
-
-def _table(entry: dict[str, float]) -> ErrorTable:
-    unknown: dict[str, Any] = dict.fromkeys(("energy_offset", "energy_mae", "energy_rmse", "energy_max"), float("nan"))
-    return ErrorTable(**(unknown | entry))

@@ -54,6 +54,7 @@ class TrainingReport:
             "lam": model.lam,
             "n_train": model.n_train,
             "n_perms": len(model.perms),
+            "energy_constraint": model.alphas_E is not None,
             "data": model.name,
             "theory": model.theory,
             "md5": model.md5_train,

@@ -135,7 +135,7 @@ def test_pickles_that_are_not_needed_are_not_opened(entries: dict[str, np.ndarra
         ({"type": np.array(b"t")}, "training task"),
         ({"type": np.array("x")}, "no sGDML model"),
         ({"lattice": np.eye(3)}, "periodic"),
-        ({"alphas_E": np.zeros(12)}, "energy constraints"),
+        ({"alphas_E": np.zeros(11)}, "alphas_E .* shape"),
         ({"sig": np.array("two")}, "no number"),
         ({"sig": np.array(-1)}, "sigma"),
         ({"c": np.array(np.nan)}, "not finite"),

@@ -72,8 +72,9 @@ def test_only_what_nothing_changes_is_trivial() -> None:
     assert found[0].basis.shape[2] == 4  # C–X, X–H, H–H and C–H orbits
 
 
+@pytest.mark.parametrize("with_energies", [False, True])
 @pytest.mark.parametrize("name", GROUPS)
-def test_module_equals_the_one_of_all_permuted_points(name: str) -> None:
+def test_module_equals_the_one_of_all_permuted_points(name: str, with_energies: bool) -> None:
     """Σ over permutations of the query against a module without symmetry and with all images as training points."""
     perms = _group(name)
     random = np.random.default_rng(1)
@@ -81,12 +82,12 @@ def test_module_equals_the_one_of_all_permuted_points(name: str) -> None:
     moves = pair_permutations(perms)
     x = random.uniform(0.3, 1.0, (5, moves.shape[1]))
     weights = random.normal(size=x.shape)
+    own = random.normal(size=len(x)) if with_energies else None
     positions = torch.tensor(3.0 * random.normal(size=(3, n_atoms, 3)))
     images = x[:, moves].reshape(-1, x.shape[1]), weights[:, moves].reshape(-1, x.shape[1])
-    expected = KernelModule(*images, np.arange(n_atoms)[None], 2.0, 7.0)(positions)
-    for energy_and_forces in (
-        KernelModule(x, weights, perms, 2.0, 7.0),
-        torch.jit.script(KernelModule(x, weights, perms, 2.0, 7.0)),
-    ):
+    own_images = None if own is None else np.repeat(own, len(perms))
+    expected = KernelModule(*images, np.arange(n_atoms)[None], 2.0, 7.0, own_images)(positions)
+    module = KernelModule(x, weights, perms, 2.0, 7.0, own)
+    for energy_and_forces in (module, torch.jit.script(module)):
         for found, value in zip(energy_and_forces(positions), expected, strict=True):
             np.testing.assert_allclose(found, value, rtol=1e-12, atol=1e-11 * float(value.abs().max()))

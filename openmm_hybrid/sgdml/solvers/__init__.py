@@ -29,13 +29,13 @@ def solve(
     start: Tensor | None = None,
     show: bool = True,
 ) -> Tensor:
-    """β of (K_Hess + λ1) β = y, without its part along translations and rotations, which changes no force.
+    """β of (K_Hess + λ1) β = y.
 
     Parameters
     ----------
     kernel : HessianKernel
-    labels : Tensor (n_points, n_atoms, 3)
-        y.
+    labels : Tensor (n_rows,)
+        y, in the kernel's components (`HessianKernel.reduce`).
     lam : float
         λ ≥ 0.
     solver : "auto", "direct" or "iterative"
@@ -44,7 +44,7 @@ def solve(
         GB that the solver may use; 80 % of what is free by default.
     checkpoint : Path, optional
         Where the iterative solver keeps its state; a training that was killed goes on from it.
-    start : Tensor (n_points, n_atoms, 3), optional
+    start : Tensor (n_rows,), optional
         A guess of β.
     show : bool
         Tell the choice with its expected time and memory, and show the progress.
@@ -52,17 +52,25 @@ def solve(
     Raises
     ------
     InputError
-        No solver fits into memory, or a setting is not possible; nothing has been computed then.
+        No solver fits into memory, or a setting is not possible; nothing has been computed then. A kernel with
+        energies is for the direct solver alone: conjugate gradients converge slowly on it, or not at all.
     NumericalError
         The solution does not reach the solver's accuracy.
     """
+    if kernel.with_energies:
+        if solver == "iterative" or checkpoint is not None:
+            raise InputError(
+                "an energy constraint is for the direct solver, which keeps no checkpoint",
+                expected='solver="direct" or "auto", and no checkpoint',
+                mend="train on fewer geometries if memory is short, or without the constraint",
+            )
+        solver = "direct" if solver == "auto" else solver
     chosen = plan(
         Size.of(kernel), solver=solver, max_memory=max_memory, checkpoint=checkpoint, device=str(kernel.x.device)
     )
     if show and chosen.seconds > _TELL:
         print(chosen, file=sys.stderr)
-    guess = None if start is None else kernel.reduce(start)
-    return kernel.expand(chosen.solver.solve(kernel, kernel.reduce(labels), lam=lam, start=guess, show=show))
+    return chosen.solver.solve(kernel, labels, lam=lam, start=start, show=show)
 
 
 def pick_device(name: str) -> str:
