@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Molecule:
     """One molecule with explicit hydrogens. Its atom order is fixed for good.
 
-    Made by `from_smiles`, `from_file`, `from_rdkit` or `from_openff`, never by hand.
+    Made by `from_smiles`, `from_file`, `from_rdkit`, `from_geometry` or `from_openff`, never by hand.
 
     Parameters
     ----------
@@ -126,6 +126,53 @@ class Molecule:
         return cls(rdkit=clean, conformers=_frozen(conformers), name=title)
 
     @classmethod
+    def from_geometry(
+        cls, atomic_numbers: ArrayLike, positions: ArrayLike, *, charge: int = 0, name: str = ""
+    ) -> Molecule:
+        """A molecule from elements and one geometry, in this atom order; bonds are found from the distances.
+
+        Connectivity and bond orders are RDKit's (`rdDetermineBonds`, after Kim and Kim, Bull. Korean Chem. Soc. 36,
+        1769 (2015)); a geometry near a minimum is the surest. Stereo marks are left out.
+
+        Parameters
+        ----------
+        atomic_numbers : (n_atoms,)
+        positions : (n_atoms, 3), Å, or a Quantity
+        charge : int
+            Net charge, e.
+
+        Raises
+        ------
+        InputError
+            The shapes differ, or no bonds fit the geometry and the charge.
+        """
+        from rdkit import Chem, rdBase
+        from rdkit.Chem import rdDetermineBonds
+
+        numbers, geometry = np.asarray(atomic_numbers), positions_to_angstrom(positions)
+        if numbers.ndim != 1 or geometry.shape != (len(numbers), 3):
+            raise InputError(
+                f"{numbers.shape} atomic numbers and positions {geometry.shape}", expected="(n_atoms,) and (n_atoms, 3)"
+            )
+        mol = Chem.RWMol()
+        for number in numbers.tolist():
+            mol.AddAtom(Chem.Atom(number))
+        conformer = Chem.Conformer(len(numbers))
+        conformer.SetPositions(np.array(geometry, dtype=np.float64))
+        mol.AddConformer(conformer)
+        try:
+            with rdBase.BlockLogs():
+                rdDetermineBonds.DetermineBonds(mol, charge=charge)
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"no bonds fit the geometry of {name or 'the molecule'} with charge {charge} ({reason})",
+                mend="give a geometry near a minimum, the right charge, or an SDF (Molecule.from_file)",
+            ) from None
+        Chem.RemoveStereochemistry(mol)
+        return cls.from_rdkit(mol, name=name)
+
+    @classmethod
     def from_openff(cls, molecule: Any) -> Molecule:
         """A molecule from an ``openff.toolkit.Molecule``, in its atom order and with its conformers.
 
@@ -170,20 +217,9 @@ class Molecule:
     def symmetry_classes(self) -> NDArray[np.int64]:
         """Class of topologically equivalent atoms of each atom (n_atoms,); equal numbers, equivalent atoms.
 
-        By elements and bonds only: bond orders, formal charges and stereo marks are left out, so that the atoms of
-        another resonance structure (both oxygens of a carboxylate or a nitro group) are equivalent too.
+        See `equivalent_atoms`.
         """
-        from rdkit import Chem
-
-        graph = Chem.RWMol()
-        for atom in self.rdkit.GetAtoms():
-            plain = Chem.Atom(atom.GetAtomicNum())
-            plain.SetNoImplicit(True)
-            graph.AddAtom(plain)
-        for i, j in self.bonds.tolist():
-            graph.AddBond(i, j, Chem.BondType.SINGLE)
-        graph.UpdatePropertyCache(strict=False)
-        return _frozen(np.array(list(Chem.CanonicalRankAtoms(graph, breakTies=False)), dtype=np.int64))
+        return _frozen(equivalent_atoms(self.atomic_numbers, self.bonds))
 
     @property
     def n_atoms(self) -> int:
@@ -286,3 +322,22 @@ def _embed(mol: Chem.Mol, title: str, n_conformers: int, seed: int) -> NDArray[n
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:
     array.flags.writeable = False
     return array
+
+
+def equivalent_atoms(atomic_numbers: ArrayLike, bonds: ArrayLike) -> NDArray[np.int64]:
+    """Class of topologically equivalent atoms of each atom (n_atoms,); equal numbers, equivalent atoms.
+
+    By elements and bonds (n_bonds, 2) only: bond orders, formal charges and stereo marks are left out, so that the
+    atoms of another resonance structure (both oxygens of a carboxylate or a nitro group) are equivalent too.
+    """
+    from rdkit import Chem
+
+    graph = Chem.RWMol()
+    for number in np.asarray(atomic_numbers).tolist():
+        plain = Chem.Atom(number)
+        plain.SetNoImplicit(True)
+        graph.AddAtom(plain)
+    for i, j in np.asarray(bonds).tolist():
+        graph.AddBond(i, j, Chem.BondType.SINGLE)
+    graph.UpdatePropertyCache(strict=False)
+    return np.array(list(Chem.CanonicalRankAtoms(graph, breakTies=False)), dtype=np.int64)

@@ -25,6 +25,9 @@ DEGREE_PER_RADIAN = 180.0 / math.pi
 BOLTZMANN = 0.001987204258640832
 """Boltzmann's constant in kcal/mol/K."""
 
+COULOMB = 138.93545764438198 * ANGSTROM_PER_NM / KJ_PER_KCAL
+"""e²/(4πε₀) in kcal/mol·Å: OpenMM's constant of its Coulomb energies, so that ours are the same."""
+
 FORCE_KJ_NM = KJ_PER_KCAL * ANGSTROM_PER_NM
 """Multiplies kcal/mol/Å, gives kJ/mol/nm."""
 

@@ -14,8 +14,9 @@ from functools import cached_property
 import openmm
 
 from openmm_hybrid.errors import HybridError
+from openmm_hybrid.ffxml import HarmonicTerm
 from openmm_hybrid.gaff.parameters import SCEE, SCNB
-from openmm_hybrid.gaff.template import HarmonicTerm, Template
+from openmm_hybrid.gaff.template import Template
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,45 +1,25 @@
-"""One molecule with its GAFF terms written out atom by atom, and the same as an OpenMM residue template.
-
-Every atom of a template has an atom type of its own in the ffxml, and every term is written for exactly the atoms it
-joins: nothing is left to wildcards, and no type can clash with those of another force field.
-"""
+"""One molecule with its GAFF terms written out atom by atom, and the same as an OpenMM residue template."""
 
 from __future__ import annotations
 
 import hashlib
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from openmm_hybrid import ffxml
 from openmm_hybrid.errors import InputError
+from openmm_hybrid.ffxml import HarmonicTerm, TorsionTerm
 from openmm_hybrid.gaff.assign import atom_names
 from openmm_hybrid.gaff.parameters import SCEE, SCNB, Cosine, LennardJones, Parameters, order_improper
 from openmm_hybrid.molecule import Molecule
 from openmm_hybrid.units import ANGSTROM_PER_NM, KJ_PER_KCAL, NM_PER_ANGSTROM
 
 T = TypeVar("T")
-
-
-class HarmonicTerm(NamedTuple):
-    """A bond (two atoms) or an angle (three, the apex in the middle), in OpenMM's convention ½ K (q − q₀)²."""
-
-    atoms: tuple[int, ...]
-    equilibrium: float
-    k: float
-
-
-class TorsionTerm(NamedTuple):
-    """A torsion k (1 + cos(nφ − δ)) along four atoms; the central atom of an improper is the third."""
-
-    atoms: tuple[int, ...]
-    periodicity: int
-    phase: float
-    k: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +50,24 @@ class Template:
     angles: tuple[HarmonicTerm, ...] = field(repr=False)
     propers: tuple[TorsionTerm, ...] = field(repr=False)
     impropers: tuple[TorsionTerm, ...] = field(repr=False)
+
+    def residue(self) -> ffxml.ResidueTemplate:
+        """The same for OpenMM's ForceField format."""
+        return ffxml.ResidueTemplate(
+            name=self.name,
+            comment=f"{self.molecule.smiles}: {' '.join(self.types)}",
+            elements=self.molecule.elements,
+            atom_names=self.atom_names,
+            graph=self.molecule.bonds,
+            charges=self.charges,
+            masses=self.masses,
+            sigmas=self.sigmas,
+            epsilons=self.epsilons,
+            bonds=self.bonds,
+            angles=self.angles,
+            propers=self.propers,
+            impropers=self.impropers,
+        )
 
 
 def make_template(
@@ -104,65 +102,7 @@ def make_template(
 
 def to_xml(templates: Iterable[Template]) -> str:
     """An OpenMM ForceField file with the templates, each name once, complete in itself."""
-    root = ElementTree.Element("ForceField")
-    atom_types = ElementTree.SubElement(root, "AtomTypes")
-    residues = ElementTree.SubElement(root, "Residues")
-    bonds = ElementTree.SubElement(root, "HarmonicBondForce")
-    angles = ElementTree.SubElement(root, "HarmonicAngleForce")
-    torsions = ElementTree.SubElement(root, "PeriodicTorsionForce", ordering="amber")
-    nonbonded = ElementTree.SubElement(
-        root, "NonbondedForce", coulomb14scale=repr(1.0 / SCEE), lj14scale=repr(1.0 / SCNB)
-    )
-    ElementTree.SubElement(nonbonded, "UseAttributeFromResidue", name="charge")
-    for template in {template.name: template for template in templates}.values():
-        names = [f"{template.name}-{atom}" for atom in template.atom_names]
-        _write_residue(residues, template, names)
-        for i, name in enumerate(names):
-            mass, element = repr(float(template.masses[i])), template.molecule.elements[i]
-            ElementTree.SubElement(atom_types, "Type", {"name": name, "class": name, "element": element, "mass": mass})
-            sigma, epsilon = repr(float(template.sigmas[i])), repr(float(template.epsilons[i]))
-            ElementTree.SubElement(nonbonded, "Atom", type=name, sigma=sigma, epsilon=epsilon)
-        for term in template.bonds:
-            values = {"length": repr(term.equilibrium), "k": repr(term.k)}
-            ElementTree.SubElement(bonds, "Bond", _type_attributes(names, term.atoms) | values)
-        for term in template.angles:
-            values = {"angle": repr(term.equilibrium), "k": repr(term.k)}
-            ElementTree.SubElement(angles, "Angle", _type_attributes(names, term.atoms) | values)
-        for atoms, values in _series_attributes(template.propers):
-            ElementTree.SubElement(torsions, "Proper", _type_attributes(names, atoms) | values)
-        for (a, b, centre, d), values in _series_attributes(template.impropers):
-            ElementTree.SubElement(torsions, "Improper", _type_attributes(names, (centre, a, b, d)) | values)
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode") + "\n"
-
-
-def _write_residue(residues: ElementTree.Element, template: Template, types: Sequence[str]) -> None:
-    residues.append(
-        ElementTree.Comment(f" {template.molecule.smiles}: {' '.join(template.types)} ".replace("--", "- -"))
-    )
-    residue = ElementTree.SubElement(residues, "Residue", name=template.name)
-    for name, kind, charge in zip(template.atom_names, types, template.charges, strict=True):
-        ElementTree.SubElement(residue, "Atom", name=name, type=kind, charge=repr(float(charge)))
-    for i, j in template.molecule.bonds:
-        ElementTree.SubElement(residue, "Bond", atomName1=template.atom_names[i], atomName2=template.atom_names[j])
-
-
-def _type_attributes(names: Sequence[str], atoms: Iterable[int]) -> dict[str, str]:
-    return {f"type{place}": names[atom] for place, atom in enumerate(atoms, 1)}
-
-
-def _series_attributes(terms: Iterable[TorsionTerm]) -> Iterator[tuple[tuple[int, ...], dict[str, str]]]:
-    """The terms on the same four atoms together: the atoms, and attributes periodicity1, phase1, k1, periodicity2, …"""
-    series: dict[tuple[int, ...], list[TorsionTerm]] = {}
-    for term in terms:
-        series.setdefault(term.atoms, []).append(term)
-    for atoms, members in series.items():
-        values = {}
-        for place, term in enumerate(members, 1):
-            values[f"periodicity{place}"] = str(term.periodicity)
-            values[f"phase{place}"] = repr(term.phase)
-            values[f"k{place}"] = repr(term.k)
-        yield atoms, values
+    return ffxml.to_xml([template.residue() for template in templates], 1.0 / SCEE, 1.0 / SCNB)
 
 
 def _bonds(molecule: Molecule, types: tuple[str, ...], parameters: Parameters) -> Iterator[HarmonicTerm]:

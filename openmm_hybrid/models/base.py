@@ -103,7 +103,7 @@ class TorchModel(EnergyModel):
         energies, forces = [], []
         with torch.inference_mode():
             for start in range(0, len(positions), self._BATCH):
-                energy, force = module(torch.tensor(positions[start : start + self._BATCH]))
+                energy, force = module(torch.tensor(np.ascontiguousarray(positions[start : start + self._BATCH])))
                 energies.append(energy.to(torch.float64).numpy())
                 forces.append(force.to(torch.float64).numpy())
         if not energies:

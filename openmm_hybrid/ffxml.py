@@ -1,0 +1,162 @@
+"""Residue templates in OpenMM's ForceField format, every term written for exactly the atoms it joins.
+
+Every atom of a template has an atom type of its own: nothing is left to wildcards, and no type can clash with those of
+another force field.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+MORSE = "D*(1-exp(-a*(r-r0)))^2"
+"""The energy of a Morse bond in OpenMM's CustomBondForce, in kJ/mol and nm."""
+
+
+class HarmonicTerm(NamedTuple):
+    """A bond (two atoms) or an angle (three, the apex in the middle), in OpenMM's convention ½ K (q − q₀)²."""
+
+    atoms: tuple[int, ...]
+    equilibrium: float
+    k: float
+
+
+class MorseTerm(NamedTuple):
+    """A bond D (1 − e^(−a (r − r₀)))² of two atoms."""
+
+    atoms: tuple[int, ...]
+    depth: float
+    a: float
+    r0: float
+
+
+class TorsionTerm(NamedTuple):
+    """A torsion k (1 + cos(nφ − δ)) along four atoms; the central atom of an improper is the third."""
+
+    atoms: tuple[int, ...]
+    periodicity: int
+    phase: float
+    k: float
+
+
+@dataclass(frozen=True, eq=False)
+class ResidueTemplate:
+    """A molecule's particles and terms in OpenMM's units: nm, rad, kJ/mol, e, amu.
+
+    Parameters
+    ----------
+    name : str
+        Begins the names of its atom types, so that only equal templates may share it.
+    comment : str
+        Stands before the residue.
+    elements, atom_names : (n_atoms,) str
+    graph : (n_bonds, 2)
+        Bonded atoms, by which OpenMM recognises the residue.
+    charges, masses, sigmas, epsilons : (n_atoms,)
+    bonds, angles, propers, impropers, morse : terms
+    """
+
+    name: str
+    comment: str
+    elements: tuple[str, ...]
+    atom_names: tuple[str, ...]
+    graph: NDArray[np.int64]
+    charges: NDArray[np.float64]
+    masses: NDArray[np.float64]
+    sigmas: NDArray[np.float64]
+    epsilons: NDArray[np.float64]
+    bonds: tuple[HarmonicTerm, ...] = field(repr=False)
+    angles: tuple[HarmonicTerm, ...] = field(repr=False)
+    propers: tuple[TorsionTerm, ...] = field(repr=False)
+    impropers: tuple[TorsionTerm, ...] = field(repr=False)
+    morse: tuple[MorseTerm, ...] = field(default=(), repr=False)
+
+
+def to_xml(templates: Iterable[ResidueTemplate], coulomb14: float, lj14: float) -> str:
+    """An OpenMM ForceField file with the templates, each name once, complete in itself.
+
+    `coulomb14` and `lj14` multiply the interactions of atoms three bonds apart.
+    """
+    root = ElementTree.Element("ForceField")
+    atom_types = ElementTree.SubElement(root, "AtomTypes")
+    residues = ElementTree.SubElement(root, "Residues")
+    bonds = ElementTree.SubElement(root, "HarmonicBondForce")
+    angles = ElementTree.SubElement(root, "HarmonicAngleForce")
+    torsions = ElementTree.SubElement(root, "PeriodicTorsionForce", ordering="amber")
+    nonbonded = ElementTree.SubElement(root, "NonbondedForce", coulomb14scale=repr(coulomb14), lj14scale=repr(lj14))
+    ElementTree.SubElement(nonbonded, "UseAttributeFromResidue", name="charge")
+    unique = list({template.name: template for template in templates}.values())
+    for template in unique:
+        names = _type_names(template)
+        _write_residue(residues, template, names)
+        for i, name in enumerate(names):
+            mass, element = repr(float(template.masses[i])), template.elements[i]
+            ElementTree.SubElement(atom_types, "Type", {"name": name, "class": name, "element": element, "mass": mass})
+            sigma, epsilon = repr(float(template.sigmas[i])), repr(float(template.epsilons[i]))
+            ElementTree.SubElement(nonbonded, "Atom", type=name, sigma=sigma, epsilon=epsilon)
+        for term in template.bonds:
+            values = {"length": repr(term.equilibrium), "k": repr(term.k)}
+            ElementTree.SubElement(bonds, "Bond", _type_attributes(names, term.atoms) | values)
+        for term in template.angles:
+            values = {"angle": repr(term.equilibrium), "k": repr(term.k)}
+            ElementTree.SubElement(angles, "Angle", _type_attributes(names, term.atoms) | values)
+        for atoms, values in _series_attributes(template.propers):
+            ElementTree.SubElement(torsions, "Proper", _type_attributes(names, atoms) | values)
+        for (a, b, centre, d), values in _series_attributes(template.impropers):
+            ElementTree.SubElement(torsions, "Improper", _type_attributes(names, (centre, a, b, d)) | values)
+    _write_morse(root, bonds, [template for template in unique if template.morse])
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _write_residue(residues: ElementTree.Element, template: ResidueTemplate, types: Sequence[str]) -> None:
+    residues.append(ElementTree.Comment(f" {template.comment} ".replace("--", "- -")))
+    residue = ElementTree.SubElement(residues, "Residue", name=template.name)
+    for name, kind, charge in zip(template.atom_names, types, template.charges, strict=True):
+        ElementTree.SubElement(residue, "Atom", name=name, type=kind, charge=repr(float(charge)))
+    for i, j in template.graph:
+        ElementTree.SubElement(residue, "Bond", atomName1=template.atom_names[i], atomName2=template.atom_names[j])
+
+
+def _write_morse(
+    root: ElementTree.Element, harmonic: ElementTree.Element, templates: Sequence[ResidueTemplate]
+) -> None:
+    """Morse bonds, with harmonic ones of k = 0 beside them: OpenMM takes the lengths of constraints from those."""
+    if not templates:
+        return
+    force = ElementTree.SubElement(root, "CustomBondForce", energy=MORSE)
+    for name in ("D", "a", "r0"):
+        ElementTree.SubElement(force, "PerBondParameter", name=name)
+    for template in templates:
+        for term in template.morse:
+            types = _type_attributes(_type_names(template), term.atoms)
+            values = {"D": repr(term.depth), "a": repr(term.a), "r0": repr(term.r0)}
+            ElementTree.SubElement(force, "Bond", types | values)
+            ElementTree.SubElement(harmonic, "Bond", types | {"length": repr(term.r0), "k": "0.0"})
+
+
+def _type_names(template: ResidueTemplate) -> list[str]:
+    return [f"{template.name}-{atom}" for atom in template.atom_names]
+
+
+def _type_attributes(names: Sequence[str], atoms: Iterable[int]) -> dict[str, str]:
+    return {f"type{place}": names[atom] for place, atom in enumerate(atoms, 1)}
+
+
+def _series_attributes(terms: Iterable[TorsionTerm]) -> Iterator[tuple[tuple[int, ...], dict[str, str]]]:
+    """The terms on the same four atoms together: the atoms, and attributes periodicity1, phase1, k1, periodicity2, …"""
+    series: dict[tuple[int, ...], list[TorsionTerm]] = {}
+    for term in terms:
+        series.setdefault(term.atoms, []).append(term)
+    for atoms, members in series.items():
+        values = {}
+        for place, term in enumerate(members, 1):
+            values[f"periodicity{place}"] = str(term.periodicity)
+            values[f"phase{place}"] = repr(term.phase)
+            values[f"k{place}"] = repr(term.k)
+        yield atoms, values

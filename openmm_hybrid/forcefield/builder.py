@@ -1,0 +1,172 @@
+"""Building a ForceField group by group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.forcefield.model import ForceField
+from openmm_hybrid.forcefield.parameters import Parameters
+from openmm_hybrid.forcefield.terms import Terms, label, share
+from openmm_hybrid.forms.base import FunctionalForm
+from openmm_hybrid.molecule import equivalent_atoms
+
+_SCALE_DIGITS = 9  # digits to which scale factors are the same: they are quotients of stored products
+
+
+class Builder:
+    """Collects terms and parameters; `finish` gives the ForceField.
+
+    Parameters
+    ----------
+    numbers : (n_atoms,)
+        Atomic numbers.
+    bonds : (n_bonds, 2)
+    types : (n_atoms,) str, optional
+        Whose equal values share parameters; None for classes of the molecular graph.
+    name : str
+    """
+
+    def __init__(
+        self, numbers: ArrayLike, bonds: ArrayLike, *, types: Sequence[str] | None = None, name: str = "molecule"
+    ) -> None:
+        self.numbers = np.asarray(numbers, dtype=np.int64)
+        self.bonds = np.asarray(bonds, dtype=np.int64).reshape(-1, 2)
+        self.classes = graph_classes(self.numbers, self.bonds)
+        self.types = self.classes if types is None else tuple(types)
+        if len(self.types) != len(self.numbers):
+            raise MismatchError(f"{len(self.types)} types were given", expected=f"{len(self.numbers)}, one an atom")
+        self.name = name
+        self.parameters = Parameters.empty()
+        self.terms: list[Terms] = []
+
+    @classmethod
+    def of(cls, forcefield: ForceField, *, without: Sequence[str] = ()) -> Builder:
+        """One that goes on from a force field, without some groups of terms and the parameters that only they use."""
+        builder = cls(forcefield.numbers, forcefield.bonds, types=forcefield.types, name=forcefield.name)
+        kept = [terms for terms in forcefield.terms if terms.group not in without and len(terms)]
+        used = np.unique(np.concatenate([terms.assignment.ravel() for terms in kept])) if kept else np.zeros(0, int)
+        builder.parameters = forcefield.parameters.kept(used)
+        builder.terms = [replace(terms, assignment=np.searchsorted(used, terms.assignment)) for terms in kept]
+        return builder
+
+    def add(self, group: str, form: FunctionalForm, rows: Mapping[tuple[int, ...], Sequence[float]]) -> None:
+        """Add terms given as atoms → parameters (n_columns,); nothing where there are none."""
+        if not rows:
+            return
+        atoms = np.array(list(rows), dtype=np.int64)
+        values = np.array(list(rows.values()), dtype=np.float64)
+        names, row = share([label([self.types[atom] for atom in term]) for term in atoms.tolist()], values)
+        _, first = np.unique(row, return_index=True)
+        self.parameters, places = self.parameters.extended(group, names, form.columns, values[first])
+        self.terms.append(Terms(group, form, atoms, places[row]))
+
+    def add_tied(
+        self,
+        group: str,
+        form: FunctionalForm,
+        rows: Mapping[tuple[int, ...], Sequence[float]],
+        symmetries: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
+    ) -> None:
+        """Add terms whose form has symmetries: orders of its atoms, and the orders of its columns that go with them.
+
+        Each term's atoms are brought into the order whose types come first in the alphabet, and where several orders
+        do, the columns that they exchange are one parameter: a bend-torsion term of H-C-C-H has one k for both bends.
+        """
+        if not rows:
+            return
+        known: dict[tuple[str, ...], NDArray[np.int64]] = {}
+        atoms, assignment = [], []
+        for term, values in rows.items():
+            order, columns = min(symmetries, key=lambda each: [self.types[term[place]] for place in each[0]])
+            ordered = tuple(term[place] for place in order)
+            types = tuple(self.types[atom] for atom in ordered)
+            if types not in known:
+                same = [own for places, own in symmetries if tuple(types[place] for place in places) == types]
+                first = np.min(same, axis=0)  # of the columns that the orders exchange
+                own = np.unique(first)
+                start = np.asarray(values, dtype=np.float64)[list(columns)][own]
+                self.parameters, places = self.parameters.extended(
+                    group, ["-".join(types)], [form.columns[k] for k in own], start
+                )
+                known[types] = places[0][np.searchsorted(own, first)]
+            atoms.append(ordered)
+            assignment.append(known[types])
+        self.terms.append(Terms(group, form, np.array(atoms), np.array(assignment)))
+
+    def add_charges(
+        self, form: FunctionalForm, charges: NDArray[np.float64], scales: Mapping[tuple[int, int], float]
+    ) -> None:
+        """Add Coulomb pairs. Charges are of the molecule: equivalent atoms share one, equal types do not."""
+        names, row = share(self.classes, charges[:, None])
+        _, first = np.unique(row, return_index=True)
+        labels = [f"{self.name}.{each}" for each in names]
+        self.parameters, places = self.parameters.extended("charges", labels, form.columns[:1], charges[first, None])
+        own = places[row, 0]
+        pairs = np.array(list(scales), dtype=np.int64).reshape(-1, 2)
+        self._add_scaled("coulomb", form, pairs, own[pairs], np.array(list(scales.values())))
+
+    def add_wells(
+        self,
+        form: FunctionalForm,
+        sigmas: NDArray[np.float64],
+        roots: NDArray[np.float64],
+        scales: Mapping[tuple[int, int], float],
+    ) -> None:
+        """Add Lennard-Jones pairs from σ (n_atoms,) in Å and √ε (n_atoms,)."""
+        values = np.stack([sigmas, roots], axis=1)
+        names, row = share(self.types, values)
+        _, first = np.unique(row, return_index=True)
+        columns = form.columns[0], form.columns[2]
+        self.parameters, places = self.parameters.extended("lj", names, columns, values[first])
+        pairs = np.array(list(scales), dtype=np.int64).reshape(-1, 2)
+        own = places[row][pairs]  # (n_pairs, atom, σ or √ε)
+        self._add_scaled(
+            "lj.pairs", form, pairs, own.transpose(0, 2, 1).reshape(-1, 4), np.array(list(scales.values()))
+        )
+
+    def _add_scaled(
+        self,
+        group: str,
+        form: FunctionalForm,
+        pairs: NDArray[np.int64],
+        own: NDArray[np.int64],
+        scales: NDArray[np.float64],
+    ) -> None:
+        values, which = np.unique(np.round(scales, _SCALE_DIGITS), return_inverse=True)
+        exact = np.array([scales[which == k][0] for k in range(len(values))])
+        self.parameters, places = self.parameters.extended(
+            group, [f"{value:.9g}" for value in exact], form.columns[-1:], exact
+        )
+        self.terms.append(Terms(group, form, pairs, np.column_stack([own, places[which, 0]])))
+
+    def finish(self) -> ForceField:
+        """The force field of what was added."""
+        return ForceField(self.numbers, self.bonds, self.types, self.parameters, tuple(self.terms), self.name)
+
+
+def without(forcefield: ForceField, types: Sequence[str]) -> ForceField:
+    """See `ForceField.without`."""
+    owners = np.array([name.rpartition("/")[0] for name in forcefield.parameters.names])
+    for name in types:
+        if name not in owners:
+            raise InputError(f"{forcefield.name!r} has no terms of the type {name!r}", expected="such as 'bonds/C0-H3'")
+    dropped = np.isin(owners, types)
+    terms = []
+    for block in forcefield.terms:
+        keep = ~dropped[block.assignment].any(axis=1)
+        terms.append(replace(block, atoms=block.atoms[keep], assignment=block.assignment[keep]))
+    return Builder.of(replace(forcefield, terms=tuple(terms))).finish()
+
+
+def graph_classes(numbers: NDArray[np.int64], bonds: NDArray[np.int64]) -> tuple[str, ...]:
+    """Names (n_atoms,) of the classes of equivalent atoms: element and first atom, such as "H3"."""
+    from ase.data import chemical_symbols
+
+    classes = equivalent_atoms(numbers, bonds)
+    _, first, which = np.unique(classes, return_index=True, return_inverse=True)
+    return tuple(f"{chemical_symbols[numbers[first[k]]]}{first[k]}" for k in which)

@@ -1,0 +1,134 @@
+"""The ready force fields: one folder each, with the parameters, a manifest and, where OpenMM can express it, its XML.
+
+forcefields/<name>/forcefield.npz
+forcefields/<name>/manifest.json
+forcefields/<name>/<name>.xml
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from openmm_hybrid import __version__
+from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.files import replacing
+from openmm_hybrid.forcefield import archive
+from openmm_hybrid.forcefield.model import ForceField
+from openmm_hybrid.forcefield.write_xml import write_ffxml
+from openmm_hybrid.forcefielddir import folder
+
+FILE, MANIFEST = "forcefield.npz", "manifest.json"
+REQUIRED = ("data", "level", "errors", "command", "versions", "sha256")
+
+
+def names(root: str | Path | None = None) -> tuple[str, ...]:
+    """Names of the ready force fields, in `root` or among those that come with the package."""
+    return tuple(sorted(path.parent.name for path in Path(root or folder()).glob(f"*/{MANIFEST}")))
+
+
+def manifest(name: str, root: str | Path | None = None) -> dict[str, Any]:
+    """What is known of a ready force field: data, level, errors, command, versions, sha256 of its file.
+
+    Raises
+    ------
+    InputError
+        Unknown name, or a damaged manifest.
+    """
+    known = names(root)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3)
+        raise InputError(
+            f"unknown force field {name!r}",
+            expected=f"a path that ends in .npz, or one of {', '.join(known) or 'none: no set is installed'}",
+            mend=f"did you mean {' or '.join(near)}?" if near else "",
+        )
+    path = Path(root or folder()) / name / MANIFEST
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error})", mend="install the package again") from error
+    missing = set(REQUIRED) - set(found) if isinstance(found, dict) else set(REQUIRED)
+    if missing:
+        raise InputError(f"{path} lacks {', '.join(sorted(missing))}", mend="install the package again")
+    return dict(found)
+
+
+def load(name: str, root: str | Path | None = None) -> ForceField:
+    """The ready force field of this name, after its file has been compared with the manifest.
+
+    Raises
+    ------
+    InputError
+        Unknown name, a damaged manifest or file, or a file that is not the one of the manifest.
+    """
+    expected = manifest(name, root)["sha256"]
+    path = Path(root or folder()) / name / FILE
+    if not path.is_file():
+        raise InputError(f"{path} does not exist", mend="install the package again")
+    if _sha256(path) != expected:
+        raise InputError(
+            f"{path} is not the file that its manifest describes",
+            expected=f"the SHA-256 {expected}",
+            mend="install the package again, or make the set again with the manifest's command",
+        )
+    return archive.load(path)
+
+
+def write_set(
+    forcefield: ForceField,
+    name: str,
+    root: str | Path,
+    *,
+    data: str,
+    level: str,
+    errors: Mapping[str, Any],
+    command: str,
+) -> Path:
+    """Write a ready force field into `root`/`name`; returns that folder.
+
+    Parameters
+    ----------
+    forcefield : ForceField
+    name : str
+        Letters, digits, hyphens and dots, such as "ethanol-cross".
+    root : str or Path
+        The checkout's folder forcefields, or another one.
+    data, level : str
+        The frames that it was fitted to, and the level of theory of their labels.
+    errors : mapping
+        On unseen frames, with their units, such as {"force_rmse": {"value": 1.9, "unit": "kcal/mol/Å"}}.
+    command : str
+        That makes it again.
+
+    Raises
+    ------
+    InputError
+        Another kind of name, or errors that JSON cannot hold.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", name):
+        raise InputError(f"a force field cannot be named {name!r}", expected="letters, digits, hyphens and dots")
+    target = Path(root) / name
+    notes = {"data": data, "level": level, "errors": dict(errors), "command": command}
+    archive.save(forcefield, target / FILE, notes)
+    try:
+        write_ffxml(forcefield, target / f"{name}.xml")
+    except MismatchError:  # forms that OpenMM's XML has no place for: the set is the npz alone
+        (target / f"{name}.xml").unlink(missing_ok=True)
+    versions = {"openmm-hybrid": __version__, **{each: version(each) for each in ("openmm", "torch", "numpy")}}
+    described = {"name": name, "molecule": forcefield.name, **notes, "versions": versions}
+    described["sha256"] = _sha256(target / FILE)
+    with replacing(target / MANIFEST) as temporary:
+        temporary.write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return target
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

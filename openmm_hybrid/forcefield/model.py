@@ -1,0 +1,308 @@
+"""ForceField: a molecule's terms and parameters as a differentiable energy model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import openmm
+import torch
+from numpy.typing import ArrayLike, NDArray
+from openmm import app
+from torch import Tensor
+
+from openmm_hybrid.errors import InputError
+from openmm_hybrid.forcefield.parameters import Parameters
+from openmm_hybrid.forcefield.terms import Block, Terms, coordinates_of
+from openmm_hybrid.models.base import TorchModel
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ForceField(TorchModel):
+    """A force field of one molecule in vacuum, whose parameters can be fitted. Made by `from_system` and `edit`.
+
+    Parameters
+    ----------
+    numbers : (n_atoms,)
+        Atomic numbers.
+    bonds : (n_bonds, 2)
+        Bonded pairs, i < j.
+    types : tuple of str, (n_atoms,)
+        Atom types; terms of equal types share parameters.
+    parameters : Parameters
+    terms : tuple of Terms
+    name : str
+    """
+
+    numbers: NDArray[np.int64] = field(repr=False)
+    bonds: NDArray[np.int64] = field(repr=False)
+    types: tuple[str, ...] = field(repr=False)
+    parameters: Parameters = field(repr=False)
+    terms: tuple[Terms, ...] = field(repr=False)
+    name: str = "molecule"
+
+    @classmethod
+    def from_system(
+        cls,
+        system: openmm.System,
+        topology: app.Topology,
+        *,
+        types: Sequence[str] | None = None,
+        name: str = "molecule",
+    ) -> ForceField:
+        """Read an OpenMM System of one molecule in vacuum.
+
+        Parameters
+        ----------
+        system, topology : openmm.System, openmm.app.Topology
+            Of the same atoms. Read are HarmonicBondForce, HarmonicAngleForce, PeriodicTorsionForce, NonbondedForce
+            without a cutoff, and CustomBondForce with a Morse expression.
+        types : (n_atoms,) str, optional
+            Atom types: terms of equal types (and equal values) share parameters, in several molecules too. Without
+            them, atoms that the molecule's graph does not tell apart share ("C0", "H3": the element and the first atom
+            of the class).
+        name : str
+
+        Raises
+        ------
+        MismatchError
+            A force that cannot be read (it is named), a periodic System, or another number of atoms.
+
+        Warns
+        -----
+        UserWarning
+            The System has constraints: its rigid bonds become flexible.
+        """
+        from openmm_hybrid.forcefield.read_system import read_system
+
+        return read_system(system, topology, types=types, name=name)
+
+    @classmethod
+    def load(cls, source: str | Path) -> ForceField:
+        """Read a file that `save` wrote, or one of the ready sets by its name.
+
+        Parameters
+        ----------
+        source : str or Path
+            A path that ends in .npz, or a name of `openmm_hybrid.forcefield.names`.
+
+        Raises
+        ------
+        InputError
+            Unknown name; the file is missing, damaged, no force field, or of a newer version.
+        """
+        from openmm_hybrid.forcefield import archive, library
+
+        return archive.load(source) if Path(source).suffix == ".npz" else library.load(str(source))
+
+    def save(self, path: str | Path, *, notes: Mapping[str, Any] | None = None) -> Path:
+        """Write the force field, with all its forms, to an npz file of plain arrays.
+
+        Parameters
+        ----------
+        path : str or Path
+            Must end in .npz. The file appears complete or not at all.
+        notes : mapping, optional
+            What JSON can hold: level of theory, errors, where the data came from. `openmm_hybrid.forcefield.read` gives
+            them back with the force field.
+
+        Raises
+        ------
+        InputError
+            Another ending, notes that JSON cannot hold, or a form that is not registered.
+        HybridError
+            The file cannot be written.
+        """
+        from openmm_hybrid.forcefield import archive
+
+        return archive.save(self, path, notes)
+
+    def to_ffxml(self, path: str | Path) -> None:
+        """Write an OpenMM residue template for ``app.ForceField(...)``, complete in itself, with the same energies.
+
+        Takes harmonic, Morse and Fourier terms, charges and Lennard-Jones. Atoms are told apart by types of their own;
+        ForceField recognises the residue by elements and bonds.
+
+        Raises
+        ------
+        MismatchError
+            Other forms, or terms that a residue template cannot express (they are named).
+        HybridError
+            The file cannot be written.
+        """
+        from openmm_hybrid.forcefield.write_xml import write_ffxml
+
+        write_ffxml(self, path)
+
+    def to_frcmod(self, path: str | Path, types: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Write the parameters as an AMBER frcmod, which LEaP loads after the GAFF tables.
+
+        The charges are not part of it: they and the types that this returns go into the molecule's mol2 file. The
+        energies are the same up to a constant.
+
+        Parameters
+        ----------
+        path : str or Path
+        types : (n_atoms,) str, optional
+            GAFF types; by default those that the force field was read with.
+
+        Returns
+        -------
+        types : tuple of str, (n_atoms,)
+            The given ones, but where atoms of one type have parameters that differ: then there are new types of two
+            characters, which LEaP has to be told about with ``addAtomTypes``.
+
+        Raises
+        ------
+        InputError
+            Types of more than two characters, or too few.
+        MismatchError
+            Morse bonds, other forms, or terms that AMBER cannot express (they are named).
+        HybridError
+            The file cannot be written.
+        """
+        from openmm_hybrid.forcefield.write_frcmod import write_frcmod
+
+        return write_frcmod(self, path, types)
+
+    @property
+    def atomic_numbers(self) -> NDArray[np.int64]:
+        """See `EnergyModel.atomic_numbers`."""
+        return self.numbers
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups of terms."""
+        return tuple(block.group for block in self.terms)
+
+    def group(self, name: str) -> Terms:
+        """The terms of one group.
+
+        Raises
+        ------
+        InputError
+            No such group.
+        """
+        for block in self.terms:
+            if block.group == name:
+                return block
+        raise InputError(f"the force field has no group {name!r}", expected=f"one of {', '.join(self.groups)}")
+
+    def only(self, *groups: str) -> ForceField:
+        """The force field with these groups of terms alone; all its parameters stay."""
+        return replace(self, terms=tuple(self.group(name) for name in groups))
+
+    def edit(
+        self,
+        *,
+        bonds: str = "harmonic",
+        angles: str = "harmonic",
+        propers: str = "fourier",
+        impropers: str = "fourier",
+        cross: bool | Sequence[str] = False,
+        seed: int = 0,
+    ) -> ForceField:
+        """Other functional forms, to be fitted. The energies are the same at first, but for Morse's anharmonicity.
+
+        Parameters
+        ----------
+        bonds : {"harmonic", "morse", "spline", "neural"}
+            "morse" replaces the harmonic term at the same curvature; a spline or network is added to it.
+        angles : {"harmonic", "spline", "neural"}
+        propers, impropers : {"fourier", "spline", "neural"}
+            "fourier6" makes the series longer. Propers are then on every chain of bonds, those without a barrier too.
+        cross : bool or sequence of {"bond", "angle", "chain", "star", "torsions"}
+            Cross terms; True for all kinds but the last (see `openmm_hybrid.forms.cross.GROUPS`).
+        seed : int
+            Of the networks' first weights.
+
+        "spline16" and "neural24" name the number of pieces or the width of the hidden layers.
+
+        Raises
+        ------
+        InputError
+            Unknown form or kind, or a shorter series than there is.
+        MismatchError
+            A bond or angle of the molecule has no classical term.
+        """
+        from openmm_hybrid.forcefield.edit import edit
+
+        return edit(self, bonds=bonds, angles=angles, propers=propers, impropers=impropers, cross=cross, seed=seed)
+
+    def without(self, *types: str) -> ForceField:
+        """The force field without the terms of some types, such as "cross.chain/C0-C1-C2-H5", and their parameters.
+
+        Raises
+        ------
+        InputError
+            A type that no term has.
+        """
+        from openmm_hybrid.forcefield.builder import without
+
+        return without(self, types)
+
+    def with_values(self, values: ArrayLike) -> ForceField:
+        """The same terms with other parameters (n_parameters,)."""
+        return replace(self, parameters=self.parameters.with_values(values))
+
+    def module(self) -> ForceFieldModule:
+        """See `EnergyModel.module`."""
+        return ForceFieldModule(self)
+
+    def energies_by_group(self, positions: ArrayLike) -> dict[str, NDArray[np.float64]]:
+        """Energies (n_frames,) in kcal/mol of each group of terms, at positions (n_frames, n_atoms, 3) in Å."""
+        return {name: self.only(name).predict(positions)[0] for name in self.groups}
+
+    def charge_sum(self) -> NDArray[np.float64]:
+        """Derivative (n_parameters,) of the total charge by the parameters: how many atoms have each charge."""
+        counts = np.zeros(len(self.parameters))
+        for place, atoms in self.charge_places().items():
+            counts[place] = len(atoms)
+        return counts
+
+    def charge_places(self) -> dict[int, list[int]]:
+        """Atoms of each parameter that is a charge."""
+        found: dict[int, set[int]] = {}
+        for block in self.terms:
+            if block.form.name == "coulomb":
+                for atoms, places in zip(block.atoms.tolist(), block.assignment.tolist(), strict=True):
+                    for atom, place in zip(atoms, places, strict=False):
+                        found.setdefault(place, set()).add(atom)
+        return {place: sorted(atoms) for place, atoms in found.items()}
+
+
+class ForceFieldModule(torch.nn.Module):
+    """forward(positions (n, n_atoms, 3) Å) → energies (n,) kcal/mol, forces (n, n_atoms, 3) kcal/mol/Å.
+
+    Every coordinate is computed once, whatever number of terms uses it.
+    """
+
+    def __init__(self, forcefield: ForceField) -> None:
+        super().__init__()
+        self.internal, numbers = coordinates_of(forcefield.terms, len(forcefield.numbers))
+        n_coordinates = self.internal.n_coordinates
+        self.blocks = torch.nn.ModuleList(
+            Block(terms, places, n_coordinates) for terms, places in zip(forcefield.terms, numbers, strict=True)
+        )
+        self.theta = torch.nn.Buffer(torch.tensor(forcefield.parameters.values))
+
+    def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        q, rows = self.internal(positions.data.to(self.theta.dtype))
+        energies, slopes = self.slopes(q, self.theta)
+        return energies, self.internal.forces(slopes, rows)
+
+    @torch.jit.export
+    def slopes(self, q: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Energies (n_frames,) and slopes (n_frames, n_coordinates) at coordinates q and parameters theta."""
+        energies = torch.zeros_like(q[:, 0])
+        slopes = torch.zeros_like(q)
+        for block in self.blocks:
+            energy, slope = block(q, theta)
+            energies = energies + energy
+            slopes = slopes + slope
+        return energies, slopes

@@ -1,0 +1,236 @@
+"""An OpenMM System of one molecule → ForceField."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+
+import numpy as np
+import openmm
+from openmm import app, unit
+
+from openmm_hybrid.errors import MismatchError
+from openmm_hybrid.forcefield.builder import Builder
+from openmm_hybrid.forcefield.model import ForceField
+from openmm_hybrid.forms.fourier import Fourier
+from openmm_hybrid.forms.harmonic import Harmonic
+from openmm_hybrid.forms.morse import Morse
+from openmm_hybrid.forms.nonbonded import Coulomb, LennardJones
+from openmm_hybrid.units import ANGSTROM_PER_NM, KCAL_PER_KJ, KJ_PER_KCAL
+
+_PER_AREA = KCAL_PER_KJ / ANGSTROM_PER_NM**2
+_MORSE = re.compile(r"(\w+)\*\(1-exp\(-(\w+)\*\(r-(\w+)\)\)\)\^2")
+#: Forces without an energy.
+_IGNORED = (openmm.CMMotionRemover, openmm.AndersenThermostat)
+
+
+def read_system(
+    system: openmm.System, topology: app.Topology, *, types: Sequence[str] | None = None, name: str = "molecule"
+) -> ForceField:
+    """See `ForceField.from_system`."""
+    _check(system, topology)
+    raw = _collect(system)
+    elements = np.array([atom.element.atomic_number if atom.element else 0 for atom in topology.atoms()])
+    # A topology that has bonds knows them better: CHARMM's Urey-Bradley terms are harmonic bonds across an angle.
+    bonds: set[tuple[int, ...]]
+    bonds = {_sorted(first.index, second.index) for first, second in topology.bonds()} or raw.graph
+    builder = Builder(elements, sorted(bonds), types=types, name=name)
+    builder.add("bonds", Harmonic("distance"), raw.bonds)
+    builder.add("bonds.morse", Morse(), raw.morse)
+    builder.add("angles", Harmonic("angle"), raw.angles)
+    propers, impropers = _torsions(raw.torsions, bonds)
+    for group, series in (("propers", propers), ("impropers", impropers)):
+        order = max((n for cosines in series.values() for n, _, _ in cosines), default=0)
+        if order:
+            sine = any(abs(np.sin(phase)) > 1e-4 for cosines in series.values() for _, phase, _ in cosines)
+            rows = {atoms: _series(cosines, order, sine) for atoms, cosines in series.items()}
+            builder.add(group, Fourier(order, sine=sine), rows)
+    if raw.nonbonded is not None:
+        _add_pairs(builder, raw.nonbonded)
+    return builder.finish()
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """What stands in the forces, in internal units; atoms in the order of the force."""
+
+    bonds: dict[tuple[int, ...], tuple[float, ...]]  # k, r0
+    morse: dict[tuple[int, ...], tuple[float, ...]]  # D, a, r0
+    angles: dict[tuple[int, ...], tuple[float, ...]]  # k, theta0
+    torsions: dict[tuple[int, ...], list[tuple[int, float, float]]]  # n, phase, k
+    graph: set[tuple[int, ...]]
+    nonbonded: openmm.NonbondedForce | None
+
+
+def _check(system: openmm.System, topology: app.Topology) -> None:
+    if system.getNumParticles() != topology.getNumAtoms():
+        raise MismatchError(
+            f"the System has {system.getNumParticles()} particles, the topology {topology.getNumAtoms()} atoms",
+            expected="the topology that the System was made from",
+        )
+    if system.usesPeriodicBoundaryConditions():
+        raise MismatchError(
+            "the System is periodic",
+            expected="one molecule in vacuum without a cutoff",
+            mend="read the molecule alone, and put the result into the box with oh.replace",
+        )
+    if system.getNumConstraints():
+        warnings.warn(
+            f"the System has {system.getNumConstraints()} constraints: these bonds are flexible in the force field, "
+            "and those without a harmonic term are missing from it; build the System with constraints=None",
+            stacklevel=4,
+        )
+
+
+def _collect(system: openmm.System) -> _Raw:
+    raw = _Raw(bonds={}, morse={}, angles={}, torsions={}, graph=set(), nonbonded=None)
+    for force in system.getForces():
+        if isinstance(force, openmm.HarmonicBondForce):
+            for i, j, r0, k in _parameters(force, force.getNumBonds(), force.getBondParameters):
+                raw.graph.add(_sorted(i, j))
+                if k != 0.0:  # k = 0 marks a bond for OpenMM's search for molecules
+                    _put(raw.bonds, (i, j), (k * _PER_AREA, r0 * ANGSTROM_PER_NM), force)
+        elif isinstance(force, openmm.HarmonicAngleForce):
+            for *apex, theta0, k in _parameters(force, force.getNumAngles(), force.getAngleParameters):
+                _put(raw.angles, tuple(apex), (k * KCAL_PER_KJ, theta0), force)
+        elif isinstance(force, openmm.PeriodicTorsionForce):
+            for *four, n, phase, k in _parameters(force, force.getNumTorsions(), force.getTorsionParameters):
+                key = min(tuple(four), tuple(four[::-1]))
+                raw.torsions.setdefault(key, []).append((n, phase, k * KCAL_PER_KJ))
+        elif isinstance(force, openmm.CustomBondForce):
+            for i, j, row in _morse(force):
+                raw.graph.add(_sorted(i, j))
+                _put(raw.morse, (i, j), row, force)
+        elif isinstance(force, openmm.NonbondedForce):
+            if raw.nonbonded is not None:
+                raise _unreadable(force, "it is the second one")
+            raw = _Raw(raw.bonds, raw.morse, raw.angles, raw.torsions, raw.graph, force)
+        elif not isinstance(force, _IGNORED):
+            raise _unreadable(force, "this kind of force cannot be read")
+    return raw
+
+
+def _parameters(force: openmm.Force, count: int, get: object) -> Iterator[tuple]:
+    for index in range(count):
+        yield tuple(item._value if unit.is_quantity(item) else item for item in get(index))  # type: ignore[operator]
+
+
+def _put(
+    terms: dict[tuple[int, ...], tuple[float, ...]], atoms: tuple[int, ...], row: tuple[float, ...], force: openmm.Force
+) -> None:
+    if atoms in terms or atoms[::-1] in terms:
+        raise _unreadable(force, f"atoms {'-'.join(map(str, atoms))} have two terms")
+    terms[atoms] = row
+
+
+def is_morse(force: openmm.CustomBondForce) -> bool:
+    """Whether a force's expression is D*(1-exp(-a*(r-r0)))^2, in whatever names."""
+    return _MORSE.fullmatch(force.getEnergyFunction().replace(" ", "")) is not None
+
+
+def _morse(force: openmm.CustomBondForce) -> Iterator[tuple[int, int, tuple[float, ...]]]:
+    match = _MORSE.fullmatch(force.getEnergyFunction().replace(" ", ""))
+    if match is None:
+        raise _unreadable(force, f"its energy {force.getEnergyFunction()!r} is not D*(1-exp(-a*(r-r0)))^2")
+    columns = [force.getPerBondParameterName(k) for k in range(force.getNumPerBondParameters())]
+    common = {
+        force.getGlobalParameterName(k): force.getGlobalParameterDefaultValue(k)
+        for k in range(force.getNumGlobalParameters())
+    }
+    for index in range(force.getNumBonds()):
+        i, j, row = force.getBondParameters(index)
+        known = {**common, **dict(zip(columns, row, strict=True))}
+        depth, a, r0 = (known[name] for name in match.groups())
+        yield i, j, (depth * KCAL_PER_KJ, a / ANGSTROM_PER_NM, r0 * ANGSTROM_PER_NM)
+
+
+def _torsions(
+    torsions: dict[tuple[int, ...], list[tuple[int, float, float]]], bonds: set[tuple[int, ...]]
+) -> tuple[dict, dict]:
+    """Propers, whose atoms are a chain of bonds, and the others."""
+    propers = {
+        atoms: cosines
+        for atoms, cosines in torsions.items()
+        if all(_sorted(*pair) in bonds for pair in pairwise(atoms))
+    }
+    return propers, {atoms: cosines for atoms, cosines in torsions.items() if atoms not in propers}
+
+
+def _series(cosines: Sequence[tuple[int, float, float]], order: int, sine: bool) -> tuple[float, ...]:
+    """c₀, c₁ …, s₁ … of Σ k (1 + cos(nφ − δ))."""
+    row = np.zeros(1 + 2 * order)
+    for n, phase, k in cosines:
+        row[0] += k
+        if sine:
+            row[n] += k * np.cos(phase)
+            row[order + n] += k * np.sin(phase)
+        else:
+            row[n] += k * np.sign(np.cos(phase))
+    return tuple(row if sine else row[: order + 1])
+
+
+def _add_pairs(builder: Builder, force: openmm.NonbondedForce) -> None:
+    if force.getNonbondedMethod() != openmm.NonbondedForce.NoCutoff:
+        raise _unreadable(force, "it has a cutoff")
+    if force.getNumParticleParameterOffsets() or force.getNumExceptionParameterOffsets():
+        raise _unreadable(force, "it has parameter offsets")
+    particles = np.array(
+        list(_parameters(force, force.getNumParticles(), force.getParticleParameters)), dtype=np.float64
+    )
+    charges, sigmas = particles[:, 0], particles[:, 1] * ANGSTROM_PER_NM
+    roots = np.sqrt(particles[:, 2] * KCAL_PER_KJ)
+    scales: dict[tuple[int, int], tuple[float | None, float | None]]
+    scales = dict.fromkeys(combinations(range(len(charges)), 2), (1.0, 1.0))
+    for i, j, product, sigma, epsilon in _parameters(force, force.getNumExceptions(), force.getExceptionParameters):
+        well = roots[i] * roots[j] * KJ_PER_KCAL
+        if epsilon and not np.isclose(sigma * ANGSTROM_PER_NM, 0.5 * (sigmas[i] + sigmas[j]), rtol=1e-9):
+            raise _unreadable(force, f"the exception {i}-{j} has a sigma of its own")
+        if (product and not charges[i] * charges[j]) or (epsilon and not well):
+            raise _unreadable(force, f"the exception {i}-{j} has an interaction that its atoms do not have")
+        # Without a charge or a well the quotient tells nothing; what it would be counts once a fit gives the atoms one.
+        coulomb = product / (charges[i] * charges[j]) if charges[i] * charges[j] else None
+        scales[_sorted(i, j)] = coulomb, epsilon / well if well else None
+    found = _settled(scales)
+    builder.add_charges(Coulomb(), charges, {pair: scale for pair, (scale, _) in found.items()})
+    builder.add_wells(LennardJones(), sigmas, roots, {pair: scale for pair, (_, scale) in found.items()})
+
+
+def _settled(
+    scales: dict[tuple[int, int], tuple[float | None, float | None]],
+) -> dict[tuple[int, int], tuple[float, float]]:
+    """Pairs with both scales known, without those that are excluded.
+
+    A scale that is None is 0 where the other one is, and else that of the other scaled pairs. An atom all of whose
+    pairs are excluded (the carbon of methanol) keeps one with the scale 0: its charge and well stay in the force field.
+    """
+    partial = [scale for scale in scales.values() if scale != (1.0, 1.0) and any(scale)]
+    usual = [next((scale[k] for scale in partial if scale[k]), 1.0) for k in (0, 1)]
+    known = {}
+    for pair, scale in scales.items():
+        excluded = not any(scale)
+        filled = [usual[k] if scale[k] is None else scale[k] for k in (0, 1)]
+        known[pair] = (0.0, 0.0) if excluded else (filled[0] or 0.0, filled[1] or 0.0)
+    kept = {pair: scale for pair, scale in known.items() if any(scale)}
+    seen = {atom for pair in kept for atom in pair}
+    for pair in known:
+        if not seen.issuperset(pair):
+            kept[pair] = known[pair]
+            seen.update(pair)
+    return {pair: kept[pair] for pair in known if pair in kept}
+
+
+def _sorted(i: int, j: int) -> tuple[int, int]:
+    return (i, j) if i < j else (j, i)
+
+
+def _unreadable(force: openmm.Force, why: str) -> MismatchError:
+    label = force.getName()
+    kind = type(force).__name__
+    return MismatchError(
+        f"{kind}{'' if label == kind else f' {label!r}'} cannot be read: {why}",
+        expected="harmonic bonds and angles, Morse bonds, periodic torsions, Coulomb and Lennard-Jones with no cutoff",
+        mend="remove this force from the System, and attach it again after the fit",
+    )

@@ -1,0 +1,246 @@
+"""Cross terms: products of internal coordinates of one small group of atoms, linear in their parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from openmm_hybrid.errors import InputError
+from openmm_hybrid.forms.base import ANGLE, DIHEDRAL, DISTANCE, Column, Coordinate, LinearForm
+from openmm_hybrid.forms.saturate import range_columns, saturate_expression, standardise
+
+
+@dataclass(frozen=True)
+class Group:
+    """A kind of group of atoms and the products that it carries.
+
+    Parameters
+    ----------
+    coordinates : mapping of str to Coordinate
+        By name: r1, r2 … distances, a1, a2 … angles, d1, d2 … dihedrals.
+    products : str
+        Separated by blanks, factors joined by "*": "r1*a1", "r1^2*a1", "a1*cos2d1", "sin1d1*sin1d2".
+    symmetries : tuple of tuple of int
+        Orders of the atoms that give a group of the same kind, such as a chain read backwards.
+    """
+
+    coordinates: Mapping[str, Coordinate]
+    products: str
+    symmetries: tuple[tuple[int, ...], ...]
+
+
+GROUPS: dict[str, Group] = {
+    "bond": Group({"r1": DISTANCE}, "r1^3 r1^4", ((0, 1), (1, 0))),
+    "angle": Group(
+        {"r1": DISTANCE, "r2": Coordinate("distance", (1, 2)), "a1": ANGLE},
+        "r1*r2 r1*a1 r2*a1 r1^2*a1 r2^2*a1 r1*a1^2 r2*a1^2 a1^3 a1^4",
+        ((0, 1, 2), (2, 1, 0)),
+    ),
+    "chain": Group(
+        {
+            "r1": DISTANCE,
+            "r2": Coordinate("distance", (1, 2)),
+            "r3": Coordinate("distance", (2, 3)),
+            "a1": ANGLE,
+            "a2": Coordinate("angle", (1, 2, 3)),
+            "d1": DIHEDRAL,
+        },
+        "a1*cos1d1 a2*cos1d1 a1*cos2d1 a2*cos2d1 r1*cos1d1 r3*cos1d1 r1*cos2d1 r3*cos2d1 r2*cos2d1 r2*cos3d1 "
+        "r1*r3 r1*a2 r3*a1 a1*a2 a1*a2*cos1d1 r1*a2*cos1d1 r3*a1*cos1d1",
+        ((0, 1, 2, 3), (3, 2, 1, 0)),
+    ),
+    "star": Group(
+        {
+            "a1": Coordinate("angle", (2, 0, 3)),
+            "a2": Coordinate("angle", (1, 0, 3)),
+            "a3": Coordinate("angle", (1, 0, 2)),
+        },
+        "a1*a2 a1*a3 a2*a3",
+        ((0, 1, 2, 3), (0, 1, 3, 2), (0, 2, 1, 3), (0, 2, 3, 1), (0, 3, 1, 2), (0, 3, 2, 1)),
+    ),
+    "torsions": Group(
+        {"d1": DIHEDRAL, "d2": Coordinate("dihedral", (1, 2, 3, 4))},
+        "cos1d1*cos1d2 sin1d1*sin1d2 cos2d1*cos1d2 cos1d1*cos2d2 cos2d1*cos2d2 sin2d1*sin2d2 sin2d1*sin1d2 "
+        "sin1d1*sin2d2",
+        ((0, 1, 2, 3, 4), (4, 3, 2, 1, 0)),
+    ),
+}
+"""bond: anharmonic stretch. angle i-j-k: what its two bonds and its angle share. chain i-j-k-l: bends and stretches
+with the torsion, and across it. star: a centre's angles with each other. torsions: two neighbouring torsions. The
+products are those that a search by their gain kept, on ethanol and aspirin."""
+
+_ORDERS = (1, 2, 3)  # of cosines and sines
+_POWERS = (1, 2, 3, 4)  # of distances and angles
+_WAVES = {
+    "cos1": "cos1",
+    "cos2": "2*cos1^2-1",
+    "cos3": "4*cos1^3-3*cos1",
+    "sin1": "sin1",
+    "sin2": "2*sin1*cos1",
+    "sin3": "3*sin1-4*sin1^3",
+}
+
+
+@final
+class Cross(LinearForm):
+    """E = Σ_c k_c Π_f f(q), with factors f that are powers of x or cos nφ, sin nφ: the cross terms of class II force
+    fields (Hwang, Stockfisch, Hagler, J. Am. Chem. Soc. 116, 2515 (1994)) and some of third order.
+
+    x is a distance or angle on a scale where the sampled range is [−1, 1], saturated outside (see `saturate`): every
+    product is bounded, so that the harmonic terms win far from what was sampled. Which products there are is our
+    choice, by what they gain.
+
+    Parameters
+    ----------
+    kind : {"bond", "angle", "chain", "star", "torsions"}
+        See `GROUPS`.
+    """
+
+    def __init__(self, kind: str) -> None:
+        if kind not in GROUPS:
+            raise InputError(f"cross terms of kind {kind!r}", expected=f"one of {', '.join(GROUPS)}")
+        names = list(GROUPS[kind].coordinates)
+        straight = [name for name in names if name[0] in "ra"]
+        circular = [name for name in names if name[0] == "d"]
+        super().__init__(2 * len(straight))
+        self.kind = kind
+        self.n_straight = len(straight)  # these come first among the coordinates
+        factors = ["", *(f"{name}^{n}" for n in _POWERS for name in straight)]
+        factors += [f"{wave}{n}{name}" for wave in ("cos", "sin") for n in _ORDERS for name in circular]
+        picks = torch.zeros(len(_products(kind)), 3, dtype=torch.int64)
+        for row, product in zip(picks, _products(kind), strict=True):
+            for place, factor in enumerate(product):
+                row[place] = factors.index(factor)
+        owner = [0, *list(range(len(straight))) * len(_POWERS)]  # of the factor 1: any, its slope is zero
+        owner += list(range(len(straight), len(names))) * (2 * len(_ORDERS))
+        self.owners = torch.nn.Buffer(torch.tensor(owner), persistent=False)
+        self.picks = torch.nn.Buffer(picks, persistent=False)
+
+    @property
+    def name(self) -> str:
+        """See `FunctionalForm.name`."""
+        return f"cross-{self.kind}"
+
+    def settings(self) -> dict[str, str | int | float | bool]:
+        """See `FunctionalForm.settings`."""
+        return {"kind": self.kind}
+
+    @property
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """See `FunctionalForm.coordinates`."""
+        return tuple(GROUPS[self.kind].coordinates.values())
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The ranges of the distances and angles (lower, upper of each), then k of each product."""
+        ranges = []
+        for name in GROUPS[self.kind].coordinates:
+            if name[0] in "ra":
+                ends = range_columns("Å" if name[0] == "r" else "rad")
+                ranges += [Column(f"{end.name}_{name}", end.unit, fitted=False) for end in ends]
+        return (*ranges, *(Column(_identifier(product), "kcal/mol") for product in _products(self.kind)))
+
+    def start(self, n_rows: int) -> Tensor:
+        """See `FunctionalForm.start`."""
+        rows = super().start(n_rows)
+        rows[:, 0 : self.n_fixed : 2], rows[:, 1 : self.n_fixed : 2] = -1.0, 1.0
+        return rows
+
+    def basis(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """See `LinearForm.basis`: the products."""
+        values, slopes = self.factors(q, p)
+        first, second, third = self.picks[:, 0], self.picks[:, 1], self.picks[:, 2]
+        a, b, c = values[:, :, first], values[:, :, second], values[:, :, third]
+        frames, terms, products = a.shape
+        by_q = torch.zeros([frames, terms, q.shape[2], products], dtype=q.dtype, device=q.device)
+        for pick, others in ((first, b * c), (second, a * c), (third, a * b)):
+            owner = self.owners[pick].expand(frames, terms, 1, products)
+            by_q = by_q.scatter_add(2, owner, (slopes[:, :, pick] * others).unsqueeze(2))
+        return a * b * c, by_q
+
+    def factors(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Every factor and its derivative by its coordinate (n_frames, n_terms, n_factors); the first one is 1."""
+        x, dx = standardise(q[:, :, : self.n_straight], p[:, 0 : self.n_fixed : 2], p[:, 1 : self.n_fixed : 2])
+        phi = q[:, :, self.n_straight :]
+        one = torch.ones_like(q[:, :, :1])
+        cos1, sin1 = torch.cos(phi), torch.sin(phi)
+        cos2, sin2 = torch.cos(2.0 * phi), torch.sin(2.0 * phi)
+        cos3, sin3 = torch.cos(3.0 * phi), torch.sin(3.0 * phi)
+        values = [one, x, x * x, x**3, x**4, cos1, cos2, cos3, sin1, sin2, sin3]
+        slopes = [torch.zeros_like(one), dx, 2.0 * x * dx, 3.0 * x * x * dx, 4.0 * x**3 * dx]
+        slopes += [-sin1, -2.0 * sin2, -3.0 * sin3, cos1, 2.0 * cos2, 3.0 * cos3]
+        return torch.cat(values, dim=2), torch.cat(slopes, dim=2)
+
+    def expression(self) -> str:
+        """See `FunctionalForm.expression`; cosines and sines of 2φ and 3φ are polynomials of those of φ, for speed."""
+        terms = [
+            "*".join([_identifier(product), *(f"x_{factor.replace('^1', '')}" for factor in product)])
+            for product in _products(self.kind)
+        ]
+        used = " ".join(terms)
+        definitions = []
+        for number, name in enumerate(GROUPS[self.kind].coordinates, 1):
+            if name[0] in "ra":
+                lower, upper = f"lower_{name}", f"upper_{name}"
+                saturated = saturate_expression(f"q{number}", lower, upper)
+                definitions.append(f"x_{name}=2*({saturated}-{lower})/({upper}-{lower})-1")
+            else:
+                for wave, polynomial in _WAVES.items():
+                    if f"x_{wave}{name}" in used:
+                        own = polynomial.replace("cos1", f"cos(q{number})").replace("sin1", f"sin(q{number})")
+                        definitions.append(f"x_{wave}{name}={own}")
+        return "; ".join(["+".join(terms), *definitions])
+
+
+def mirrored(kind: str) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """For each symmetry of a kind of group the order of its atoms and that of the columns of `Cross(kind)`.
+
+    A term with its atoms in the order ``atoms[order]`` and its parameters ``p[columns]`` has the same energy.
+    """
+    group = GROUPS[kind]
+    products = _products(kind)
+    names = [column.name for column in Cross(kind).columns]
+    found = []
+    for order in group.symmetries:
+        # The coordinate of the reordered group that is coordinate `name` of the original one.
+        renamed = {}
+        for name, coordinate in group.coordinates.items():
+            places = tuple(order.index(place) for place in coordinate.places)
+            renamed[name] = next(
+                other
+                for other, candidate in group.coordinates.items()
+                if candidate.kind == coordinate.kind and candidate.places in (places, places[::-1])
+            )
+        sources = {_rename(name, renamed): name for name in names[: len(names) - len(products)]}
+        sources |= {
+            _identifier(tuple(sorted(_rename(factor, renamed) for factor in product))): _identifier(product)
+            for product in products
+        }
+        found.append((order, tuple(names.index(sources[name]) for name in names)))
+    return found
+
+
+def _products(kind: str) -> list[tuple[str, ...]]:
+    """The products of a kind, each as its factors in sorted order, powers written out ("r1^1")."""
+    return [
+        tuple(sorted(factor if "^" in factor or factor[0] in "cs" else f"{factor}^1" for factor in product.split("*")))
+        for product in GROUPS[kind].products.split()
+    ]
+
+
+def _identifier(product: tuple[str, ...]) -> str:
+    return "k_" + "_".join(factor.replace("^1", "").replace("^", "p") for factor in product)
+
+
+def _rename(factor: str, renamed: Mapping[str, str]) -> str:
+    for name, other in renamed.items():
+        if name in factor:
+            return factor.replace(name, other)
+    return factor
+
+
+__all__ = ["GROUPS", "Cross", "Group", "mirrored"]

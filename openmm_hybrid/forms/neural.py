@@ -1,0 +1,132 @@
+"""One small neural network a term type, added to the classical term it corrects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor
+
+from openmm_hybrid.errors import InputError
+from openmm_hybrid.forms.base import ANGLE, DIHEDRAL, DISTANCE, Column, Coordinate, FunctionalForm
+from openmm_hybrid.forms.saturate import range_columns, standardise
+
+_COORDINATES = {"distance": DISTANCE, "angle": ANGLE, "dihedral": DIHEDRAL}
+
+
+@final
+class Neural(FunctionalForm):
+    """E = w₃ · tanh(W₂ tanh(W₁ x + b₁) + b₂), a network on one coordinate with a set of weights for each type.
+
+    x is the coordinate on a scale where the sampled range is [−1, 1], saturated outside (see `saturate`), or
+    (cos φ, sin φ) of a dihedral. The energy is added to the classical term (Sauceda et al., J. Chem. Phys. 153, 124109
+    (2020), section II C, replace the term instead): with w₃ = 0 a force field starts at GAFF, and outside the sampled
+    range the classical term is the wall. Widths, activation and the even dihedrals are our choice.
+
+    Parameters
+    ----------
+    kind : {"distance", "angle", "dihedral"}
+    hidden : int
+        Width of both hidden layers.
+    even : bool
+        Make the energy of a dihedral even in φ by taking the mean over φ and −φ: what mirror symmetry asks of types
+        that are not chiral.
+    """
+
+    def __init__(self, kind: str, *, hidden: int = 12, even: bool = True) -> None:
+        super().__init__()
+        if kind not in _COORDINATES:
+            raise InputError(f"neural terms of kind {kind!r}", expected=f"one of {', '.join(_COORDINATES)}")
+        if isinstance(hidden, bool) or not isinstance(hidden, int) or hidden < 1:
+            raise InputError(f"hidden layers of width {hidden!r}", expected="a whole number above 0")
+        self.kind = kind
+        self.hidden = hidden
+        self.dihedral = kind == "dihedral"
+        self.even = even and self.dihedral
+        self.n_inputs = 2 if self.dihedral else 1
+        self.n_range = 0 if self.dihedral else 2
+
+    @property
+    def name(self) -> str:
+        """See `FunctionalForm.name`."""
+        return f"neural{self.hidden}"
+
+    def settings(self) -> dict[str, str | int | float | bool]:
+        """See `FunctionalForm.settings`."""
+        return {"kind": self.kind, "hidden": self.hidden, "even": self.even}
+
+    @property
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """See `FunctionalForm.coordinates`."""
+        return (_COORDINATES[self.kind],)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The range (not for dihedrals), then W₁, b₁, W₂, b₂ and w₃, row by row."""
+        h = self.hidden
+        sizes = {"W1": h * self.n_inputs, "b1": h, "W2": h * h, "b2": h}
+        names = [f"{layer}.{k}" for layer, size in sizes.items() for k in range(size)]
+        weights = [Column(name, "1") for name in names]
+        weights += [Column(f"w3.{k}", "kcal/mol") for k in range(h)]
+        unit = "Å" if self.kind == "distance" else "rad"
+        return (*range_columns(unit), *weights) if self.n_range else tuple(weights)
+
+    def start(self, n_rows: int, seed: int = 0) -> Tensor:
+        """See `FunctionalForm.start`; hidden layers at random from `seed`, a flat prior over functions on [−1, 1]."""
+        h, inputs = self.hidden, self.n_inputs
+        generator = torch.Generator().manual_seed(seed)
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(n_rows, *shape, generator=generator, dtype=torch.float64)
+
+        layers = [1.5 * normal(h * inputs), normal(h), normal(h * h) / h**0.5, 0.3 * normal(h)]
+        layers.append(torch.zeros(n_rows, h, dtype=torch.float64))
+        ends = [torch.tensor([[-1.0, 1.0]], dtype=torch.float64).expand(n_rows, 2)] if self.n_range else []
+        return torch.cat([*ends, *layers], dim=1)
+
+    def forward(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """See `FunctionalForm.forward`."""
+        values, slopes = self.hidden_layer(q, p)
+        w3 = p[:, p.shape[1] - self.hidden :]
+        return (values * w3).sum(-1), (slopes * w3).sum(-1).unsqueeze(-1)
+
+    def design(self, q: Tensor, p: Tensor, columns: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+        """See `FunctionalForm.design`; for w₃ alone, in which the energy is linear, the last hidden layer."""
+        chosen = self._chosen(columns)
+        first = len(self.columns) - self.hidden
+        if min(chosen) < first:
+            return super().design(q, p, chosen)
+        wanted = [number - first for number in chosen]
+        values, slopes = self.hidden_layer(q, p)
+        return values[..., wanted], slopes[..., wanted].unsqueeze(2)
+
+    def hidden_layer(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """The last hidden layer and its derivative by q, (n_frames, n_terms, hidden) both."""
+        value = q[:, :, 0]
+        if not self.dihedral:
+            x, dx = standardise(value, p[:, 0], p[:, 1])
+            return self.layers(x.unsqueeze(-1), dx.unsqueeze(-1), p)
+        cos, sin = torch.cos(value), torch.sin(value)
+        values, slopes = self.layers(torch.stack([cos, sin], -1), torch.stack([-sin, cos], -1), p)
+        if self.even:
+            mirrored, back = self.layers(torch.stack([cos, -sin], -1), torch.stack([-sin, -cos], -1), p)
+            values, slopes = 0.5 * (values + mirrored), 0.5 * (slopes + back)
+        return values, slopes
+
+    def layers(self, x: Tensor, dx: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """The last hidden layer and its derivative along dx, for x and dx (n_frames, n_terms, n_inputs)."""
+        h, first = self.hidden, self.n_range
+        n_terms = p.shape[0]
+        w1 = p[:, first : first + h * self.n_inputs].reshape(n_terms, h, self.n_inputs).transpose(1, 2)
+        first += h * self.n_inputs
+        b1 = p[:, first : first + h].unsqueeze(1)
+        w2 = p[:, first + h : first + h + h * h].reshape(n_terms, h, h).transpose(1, 2)
+        first += h + h * h
+        b2 = p[:, first : first + h].unsqueeze(1)
+        x, dx = x.transpose(0, 1), dx.transpose(0, 1)  # products of matrices go term by term
+        h1 = torch.tanh(torch.baddbmm(b1, x, w1))
+        dh1 = (1.0 - h1 * h1) * torch.bmm(dx, w1)
+        h2 = torch.tanh(torch.baddbmm(b2, h1, w2))
+        dh2 = (1.0 - h2 * h2) * torch.bmm(dh1, w2)
+        return h2.transpose(0, 1), dh2.transpose(0, 1)

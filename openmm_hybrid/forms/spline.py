@@ -1,0 +1,103 @@
+"""A cubic spline on one coordinate, added to the classical term it corrects."""
+
+from __future__ import annotations
+
+from math import pi
+from typing import final
+
+import torch
+from torch import Tensor
+
+from openmm_hybrid.errors import InputError
+from openmm_hybrid.forms.base import ANGLE, DIHEDRAL, DISTANCE, Column, Coordinate, LinearForm
+from openmm_hybrid.forms.saturate import MARGIN, range_columns, standardise
+
+_COORDINATES = {"distance": DISTANCE, "angle": ANGLE, "dihedral": DIHEDRAL}
+
+
+@final
+class Spline(LinearForm):
+    """E = Σ_k c_k B((x − x_k)/h), uniform cubic B-splines (de Boor, A Practical Guide to Splines, 1978, chapter IX).
+
+    Linear in its parameters, so that one solve gives the best function of one coordinate there is. x is the coordinate
+    saturated outside the sampled range (see `saturate`); a dihedral's spline is periodic and, by its mean over φ and
+    −φ, even.
+
+    Parameters
+    ----------
+    kind : {"distance", "angle", "dihedral"}
+    pieces : int
+        Polynomial pieces over the range and its margins, or over the circle.
+    """
+
+    def __init__(self, kind: str, *, pieces: int = 12) -> None:
+        if kind not in _COORDINATES:
+            raise InputError(f"spline terms of kind {kind!r}", expected=f"one of {', '.join(_COORDINATES)}")
+        if isinstance(pieces, bool) or not isinstance(pieces, int) or pieces < 4:
+            raise InputError(f"a spline of {pieces!r} pieces", expected="a whole number above 3")
+        super().__init__(0 if kind == "dihedral" else 2)
+        self.kind = kind
+        self.pieces = pieces
+        self.periodic = kind == "dihedral"
+        self.n_splines = pieces if self.periodic else pieces + 3
+        self.first = -pi if self.periodic else -1.0 - 2.0 * MARGIN
+        self.step = -2.0 * self.first / pieces
+
+    @property
+    def name(self) -> str:
+        """See `FunctionalForm.name`."""
+        return f"spline{self.pieces}"
+
+    def settings(self) -> dict[str, str | int | float | bool]:
+        """See `FunctionalForm.settings`."""
+        return {"kind": self.kind, "pieces": self.pieces}
+
+    @property
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """See `FunctionalForm.coordinates`."""
+        return (_COORDINATES[self.kind],)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The range (not for dihedrals), then the c_k: pieces + 3 of them, or as many as pieces for dihedrals."""
+        coefficients = tuple(Column(f"c{k}", "kcal/mol") for k in range(self.n_splines))
+        return (
+            coefficients
+            if self.periodic
+            else (*range_columns("Å" if self.kind == "distance" else "rad"), *coefficients)
+        )
+
+    def start(self, n_rows: int) -> Tensor:
+        """See `FunctionalForm.start`."""
+        rows = super().start(n_rows)
+        if not self.periodic:
+            rows[:, 0], rows[:, 1] = -1.0, 1.0
+        return rows
+
+    def basis(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """See `LinearForm.basis`: the B-splines, or the even part of periodic ones."""
+        value = q[:, :, 0]
+        if self.periodic:
+            values, slopes = self.splines(value)
+            mirrored, back = self.splines(-value)
+            values, slopes = 0.5 * (values + mirrored), 0.5 * (slopes - back)
+        else:
+            x, dx = standardise(value, p[:, 0], p[:, 1])
+            values, slopes = self.splines(x)
+            slopes = slopes * dx.unsqueeze(-1)
+        return values, slopes.unsqueeze(2)
+
+    def splines(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Every B and its derivative (n_frames, n_terms, n_splines) at x (n_frames, n_terms)."""
+        u = (x - self.first) / self.step
+        piece = torch.floor(u).clamp(0, self.pieces - 1)
+        t = u - piece
+        rest = 1.0 - t
+        weights = [rest**3 / 6.0, (3.0 * t**3 - 6.0 * t**2 + 4.0) / 6.0]
+        weights += [(3.0 * rest**3 - 6.0 * rest**2 + 4.0) / 6.0, t**3 / 6.0]
+        slopes = [-0.5 * rest**2, 1.5 * t**2 - 2.0 * t, 2.0 * rest - 1.5 * rest**2, 0.5 * t**2]
+        place = piece.to(torch.int64).unsqueeze(-1) + torch.arange(4, device=x.device)
+        place = place % self.n_splines  # only a periodic spline comes round
+        none = torch.zeros([x.shape[0], x.shape[1], self.n_splines], dtype=x.dtype, device=x.device)
+        values = none.scatter_add(2, place, torch.stack(weights, dim=-1))
+        return values, none.scatter_add(2, place, torch.stack(slopes, dim=-1)) / self.step

@@ -1,0 +1,149 @@
+"""Editing keeps the energies, shares parameters as symmetry asks, and refuses what it cannot do."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from forcefield.molecules import built, shaken
+
+from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.forcefield.paths import angles, chains, pentads, stars
+from openmm_hybrid.forms.cross import GROUPS
+
+
+@pytest.fixture(scope="module")
+def ethanol() -> ForceField:
+    system = built("ethanol")
+    return ForceField.from_system(system.system, system.topology, name="ethanol")
+
+
+@pytest.mark.parametrize(
+    "forms",
+    [
+        {"propers": "fourier6"},
+        {"bonds": "spline", "angles": "spline16", "propers": "spline"},
+        {"bonds": "neural", "angles": "neural", "propers": "neural8", "impropers": "neural"},
+        {"cross": True},
+        {"cross": tuple(GROUPS)},
+    ],
+    ids=str,
+)
+def test_added_forms_start_at_the_same_energies(ethanol: ForceField, forms: dict) -> None:
+    positions = shaken(built("ethanol"))
+    energies, forces = ethanol.predict(positions)
+    edited = ethanol.edit(**forms)
+    assert len(edited.parameters) > len(ethanol.parameters)
+    np.testing.assert_allclose(edited.predict(positions)[0], energies, rtol=1e-12)
+    np.testing.assert_allclose(edited.predict(positions)[1], forces, rtol=1e-9, atol=1e-9)
+
+
+def test_morse_has_the_minimum_and_curvature_of_the_harmonic_bond(ethanol: ForceField) -> None:
+    # k = 2 D a² (Morse 1929); compared by second differences at r0.
+    edited = ethanol.edit(bonds="morse")
+    assert "bonds" not in edited.groups
+    harmonic, morse = ethanol.group("bonds"), edited.group("bonds.morse")
+    for terms, places in zip(harmonic.atoms.tolist(), morse.atoms.tolist(), strict=True):
+        assert terms == places
+    k, r0 = ethanol.parameters.values[harmonic.assignment].T
+    depth, a, minimum = edited.parameters.values[morse.assignment].T
+    np.testing.assert_allclose(minimum, r0)
+    np.testing.assert_allclose(2 * depth * a**2, k)
+
+
+def test_longer_series_keep_what_was_there(ethanol: ForceField) -> None:
+    old, new = ethanol.group("propers"), ethanol.edit(propers="fourier6").group("propers")
+    assert new.form.name == "fourier6"
+    assert len(new) >= len(old)
+    with pytest.raises(InputError, match="shorter"):
+        ethanol.edit(propers="fourier6").edit(propers="fourier4")
+
+
+def test_editing_twice_adds_up(ethanol: ForceField) -> None:
+    twice = ethanol.edit(bonds="morse").edit(cross=["angle"], propers="fourier6")
+    assert {"bonds.morse", "cross.angle"} <= set(twice.groups)
+    with pytest.raises(InputError, match="there already"):
+        twice.edit(cross=["angle"])
+
+
+def test_networks_of_one_type_start_alike_and_of_other_seeds_differ(ethanol: ForceField) -> None:
+    first, second = (ethanol.edit(bonds="neural", seed=seed).parameters for seed in (0, 1))
+    weights = [k for k, name in enumerate(first.names) if "neural" in name and "/W1" in name]
+    assert not np.allclose(first.values[weights], second.values[weights])
+    group = ethanol.edit(bonds="neural").group("bonds.neural")
+    hydrogens = [k for k, (i, j) in enumerate(group.atoms.tolist()) if {i, j} & {3, 4} and not {i, j} & {8}]
+    assert len({tuple(row) for row in group.assignment[hydrogens].tolist()}) == 1
+
+
+@pytest.mark.parametrize("kind", GROUPS)
+def test_cross_terms_have_the_symmetry_of_the_molecule(ethanol: ForceField, kind: str) -> None:
+    # Exchanging hydrogens that the graph does not tell apart is no change, whatever the parameters are.
+    edited = ethanol.edit(cross=[kind])
+    values = edited.parameters.values.copy()
+    free = [k for k, name in enumerate(edited.parameters.names) if "/k_" in name]
+    values[free] = np.random.default_rng(3).normal(scale=5.0, size=len(free))
+    edited = edited.with_values(values)
+    positions = shaken(built("ethanol"))
+    energies = edited.predict(positions)[0]
+    assert np.abs(energies - ethanol.predict(positions)[0]).max() > 0.1
+    (molecule,) = built("ethanol").molecules
+    classes = molecule.symmetry_classes
+    for kind_of_atom in set(classes.tolist()):
+        same = np.flatnonzero(classes == kind_of_atom)
+        if len({tuple(molecule.bonds[(molecule.bonds == atom).any(1)].ravel()) for atom in same}) < 2:
+            continue
+        for order in permutations(same):
+            moved = np.arange(molecule.n_atoms)
+            moved[same] = order
+            np.testing.assert_allclose(edited.predict(positions[:, moved])[0], energies, rtol=1e-10)
+
+
+def test_a_chain_read_backwards_shares_its_parameters() -> None:
+    # H-C-C-H of ethane-like chains: the bend at either end has one coefficient.
+    system = built("ethanol")
+    types = [{1: "h", 6: "c", 8: "o"}[int(number)] for number in system.molecules[0].atomic_numbers]
+    edited = ForceField.from_system(system.system, system.topology, types=types).edit(cross=["chain"])
+    terms = edited.group("cross.chain")
+    names = [column.name for column in terms.form.columns]
+    row = next(
+        places
+        for atoms, places in zip(terms.atoms.tolist(), terms.assignment.tolist(), strict=True)
+        if [types[atom] for atom in atoms] == ["h", "c", "c", "h"]
+    )
+    assert row[names.index("k_a1_cos1d1")] == row[names.index("k_a2_cos1d1")]
+    assert row[names.index("k_cos1d1_r1")] == row[names.index("k_cos1d1_r3")]
+    assert row[names.index("k_cos2d1_r1")] != row[names.index("k_cos2d1_r2")]
+    assert row[names.index("lower_r1")] == row[names.index("lower_r3")]
+
+
+@pytest.mark.parametrize(
+    ("forms", "message"),
+    [
+        ({"bonds": "cubic"}, "unknown form 'cubic' for bonds"),
+        ({"bonds": "morse6"}, "unknown form 'morse6'"),
+        ({"angles": "morse"}, "for angles"),
+        ({"propers": 6}, "unknown form 6"),
+        ({"propers": "fourier40"}, "order 40"),
+        ({"cross": ["ring"]}, "unknown kind of cross terms 'ring'"),
+    ],
+)
+def test_refuses_what_it_does_not_know(ethanol: ForceField, forms: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ethanol.edit(**forms)
+
+
+def test_names_the_bond_that_has_no_classical_term(ethanol: ForceField) -> None:
+    with pytest.raises(MismatchError, match="distance of atoms 0-1 has no classical term"):
+        ethanol.only("angles", "propers").edit(cross=["bond"])
+
+
+def test_paths_of_propane_counted_by_hand() -> None:
+    # C3H8: 10 bonds, 18 angles, 18 H-C-C-C and H-C-C-H chains, 12 stars, and 9 chains of five atoms.
+    bonds = np.array([[0, 1], [1, 2], *[[0, k] for k in (3, 4, 5)], [1, 6], [1, 7], *[[2, k] for k in (8, 9, 10)]])
+    assert len(angles(bonds)) == 18
+    assert len(chains(bonds)) == 18
+    assert len(stars(bonds)) == 12
+    assert len(pentads(bonds)) == 9
+    assert all(tuple(reversed(chain)) not in chains(bonds) for chain in chains(bonds))
