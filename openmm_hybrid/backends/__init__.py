@@ -7,6 +7,8 @@ from openmm_hybrid.registry import Registry
 BACKENDS = Registry(
     kind="backend",
     builtin={
+        "native": "openmm_hybrid.backends.native:NativeBackend",
+        "spline": "openmm_hybrid.backends.spline:SplineBackend",
         "torchforce": "openmm_hybrid.backends.torchforce:TorchForceBackend",
         "pythonforce": "openmm_hybrid.backends.pythonforce:PythonForceBackend",
     },

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from openmm_hybrid.backends import BACKENDS
 from openmm_hybrid.backends.base import Backend
 from openmm_hybrid.errors import MismatchError, MissingDependencyError
+from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.models.base import EnergyModel
 from openmm_hybrid.models.compose import Sum
+
+#: Backends that work everywhere; with these alone, whoever carries other models is missing.
+_OPENMM_ALONE = frozenset({"native", "spline"})
 
 
 def choose(name: str = "auto") -> list[Backend]:
@@ -34,23 +39,21 @@ def choose(name: str = "auto") -> list[Backend]:
 
 
 def plan(model: EnergyModel, backends: list[Backend]) -> list[tuple[Backend, EnergyModel]]:
-    """Give every part of a Sum to the first backend that takes it; one backend's parts stay together as one Sum.
+    """Give every part of a Sum, and every group of a ForceField, to the first backend that takes it.
+
+    One backend's groups of a ForceField stay together as one ForceField, its parts as one Sum.
 
     Raises
     ------
     MismatchError
         No backend takes a part.
+    MissingDependencyError
+        None of these does, and those that would do not work here; the message says what to install.
     """
     shares: dict[int, list[EnergyModel]] = {}
     for part in _parts(model):
-        place = next((k for k, backend in enumerate(backends) if backend.takes(part)), None)
-        if place is None:
-            raise MismatchError(
-                f"no backend among {', '.join(backend.name for backend in backends)} takes {type(part).__name__}",
-                expected="a model with a TorchScript form for torchforce",
-                mend="use the modern stack (PythonForce), or keep this part as OpenMM forces",
-            )
-        shares.setdefault(place, []).append(part)
+        for place, whole in _carriers(part, backends).items():
+            shares.setdefault(place, []).append(whole)
     return [(backends[place], parts[0] if len(parts) == 1 else Sum(parts)) for place, parts in sorted(shares.items())]
 
 
@@ -60,3 +63,38 @@ def _parts(model: EnergyModel) -> Iterator[EnergyModel]:
             yield from _parts(part)
     else:
         yield model
+
+
+def _carriers(part: EnergyModel, backends: list[Backend]) -> dict[int, EnergyModel]:
+    """A part, or the groups of a force field, by the place of the backend that carries it."""
+    if not _is_forcefield(part):
+        return {_carrier(part, backends, type(part).__name__): part}
+    groups: dict[int, list[str]] = {}
+    for name in part.groups:
+        groups.setdefault(_carrier(part.only(name), backends, f"the group {name!r}"), []).append(name)
+    return {place: part.only(*names) for place, names in groups.items()}
+
+
+def _is_forcefield(model: EnergyModel) -> TypeGuard[ForceField]:
+    return isinstance(model, ForceField) and len(model.groups) > 0
+
+
+def _carrier(part: EnergyModel, backends: list[Backend], what: str) -> int:
+    place = next((k for k, backend in enumerate(backends) if backend.takes(part)), None)
+    if place is not None:
+        return place
+    names = [backend.name for backend in backends]
+    problem = f"no backend among {', '.join(names)} takes {what}"
+    others: list[Backend] = [BACKENDS.load(name)() for name in BACKENDS.names() if name not in names]
+    states = {other.name: other.state() for other in others if other.takes(part)}
+    missing = {name: state for name, state in states.items() if not state.works}
+    if missing and len(missing) == len(states) and _OPENMM_ALONE.issuperset(names):
+        reasons = [f"{name} would and is {state.status} ({state.detail})" for name, state in missing.items()]
+        mends = dict.fromkeys(state.mend for state in missing.values())
+        raise MissingDependencyError("; ".join([problem, *reasons]), mend=" or ".join(mends))
+    able = [repr(name) for name, state in states.items() if state.works]
+    raise MismatchError(
+        problem,
+        expected="a model with a TorchScript form, or a force field of bonded terms",
+        mend=f"use backend={' or '.join(able)}, or 'auto'" if able else "keep this part as OpenMM forces",
+    )

@@ -43,14 +43,15 @@ def attach(
         Particles (0-based) in the model's atom order, for each copy of the molecule; None stands for all particles of
         the System in their order.
     backend : str
-        "torchforce", "pythonforce", or "auto" for the first that works here.
+        "native", "spline", "torchforce", "pythonforce", or "auto": every part of the model goes to the first of these
+        that takes it and works here. "native" and "spline" take bonded terms of a ForceField.
     force_group : int
         0 to 31.
     scale : str, optional
         Name of a new global parameter that multiplies energy and forces, such as "lambda"; it starts at 1. With
         torchforce ``context.getState(parameterDerivatives=True)`` has dE/dλ; PythonForce cannot give it.
     dtype : {"float64", "float32"}
-        In which torch computes.
+        In which torch computes; native and spline compute as OpenMM's platform does.
 
     Returns
     -------
@@ -79,13 +80,14 @@ def attach(
         for carrier, part in plan(model, choose(backend))
         for force in carrier.forces(replace(placement, model=part), dtype=dtype)
     ]
-    _warn_of_constraints(system, placement)
+    warn_of_constraints(system, placement)
     for force in forces:
         system.addForce(force)
     return forces
 
 
-def _warn_of_constraints(system: openmm.System, placement: Placement) -> None:
+def warn_of_constraints(system: openmm.System, placement: Placement) -> None:
+    """Warn, on behalf of the caller's caller, of constraints inside the placed model."""
     copy_of = np.full(placement.n_particles, -1)
     copy_of[placement.atoms] = np.arange(len(placement.atoms))[:, None]
     pairs = [system.getConstraintParameters(k)[:2] for k in range(system.getNumConstraints())]

@@ -64,6 +64,10 @@ answer = torch.cuda.get_device_name() if torch.cuda.is_available() else None
 """
 
 
+#: Backends that carry learned terms; the others need nothing but OpenMM.
+_CARRIERS = ("torchforce", "pythonforce")
+
+
 @dataclass(frozen=True)
 class Check:
     """The state of one thing.
@@ -186,11 +190,14 @@ def _backend(name: str) -> Check:
 
 def _one_is_enough(backends: Mapping[str, Check]) -> dict[str, Check]:
     """Without the mends of the others where one works: what they want to have installed would break it."""
-    working = [name for name, check in backends.items() if check.status == "works"]
+    working = [name for name in _CARRIERS if name in backends and backends[name].status == "works"]
     if not working:
         return dict(backends)
     mend = f"not needed, as {working[0]} works; the two want different versions: do not install both"
-    return {name: check if name in working else replace(check, mend=mend) for name, check in backends.items()}
+    return {
+        name: replace(check, mend=mend) if name in _CARRIERS and name not in working else check
+        for name, check in backends.items()
+    }
 
 
 def _cuda() -> Check:
@@ -241,7 +248,7 @@ def _lacks(checks: Mapping[str, Mapping[str, Check]]) -> tuple[str, ...]:
         **{name: checks["packages"][name] for name in ("PySCF", "tblite")},
     }
     lacks = [f"{name}: {check.detail}; {check.mend}" for name, check in needed.items() if check.status != "works"]
-    carriers = {name: checks["backends"][name] for name in ("torchforce", "pythonforce")}
+    carriers = {name: checks["backends"][name] for name in _CARRIERS}
     if not any(check.status == "works" for check in carriers.values()):
         mends = " or ".join(check.mend for check in carriers.values() if check.mend)
         lacks.append(f"a backend that carries learned terms: {mends}")

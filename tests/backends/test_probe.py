@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from models.morse import PairMorse
 
 from openmm_hybrid.backends import BACKENDS, plan, probe, pythonforce, torchforce
 from openmm_hybrid.backends.base import BackendState
@@ -61,8 +62,13 @@ def test_no_working_backend_is_an_error_that_names_every_mend(monkeypatch: pytes
     monkeypatch.setattr(
         pythonforce.PythonForceBackend, "state", lambda self: BackendState("missing", "too old", "install B")
     )
-    with pytest.raises(MissingDependencyError, match=r"torchforce is incompatible \(SIGSEGV\).*install A or install B"):
-        plan.choose("auto")
+    both = (
+        r"torchforce would and is incompatible \(SIGSEGV\); pythonforce would and is missing .*install A or install B"
+    )
+    with pytest.raises(MissingDependencyError, match=both):
+        plan.plan(PairMorse((6, 8)), plan.choose("auto"))
+    with pytest.raises(MissingDependencyError, match=r"torchforce is incompatible \(SIGSEGV\); install A"):
+        plan.choose("torchforce")
 
 
 def test_outcomes_are_kept_by_code_and_versions(cache: Path, tmp_path: Path) -> None:

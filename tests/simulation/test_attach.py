@@ -169,7 +169,7 @@ def test_pythonforce_carries_models_without_torch_form(box: NDArray[np.float64] 
 @pytest.mark.torchforce
 def test_torchforce_refuses_models_without_torch_form() -> None:
     case = make()
-    with pytest.raises(MismatchError, match="no backend among torchforce takes UnscriptableMorse"):
+    with pytest.raises(MismatchError, match="no backend among native, spline, torchforce takes UnscriptableMorse"):
         oh.attach(case.system, case.topology, UnscriptableMorse(NUMBERS), atoms=case.atoms)
     assert case.system.getNumForces() == 1
 
