@@ -57,10 +57,10 @@ system-test:
 
 # The versions are named first, or pip fetches the newest torch before it finds that an extra wants another.
 .venv/.ready: pyproject.toml | system
-	tools/bootstrap.sh venv .venv 'openmm==8.4.*' 'torch==2.9.*' -e '.[torchforce,gaff,labels,test,docs]'
+	tools/bootstrap.sh venv .venv 'openmm==8.4.*' 'torch==2.9.*' -e '.[torchforce,gaff,labels,free-energy,test,docs]'
 
 .venv-modern/.ready: pyproject.toml | system
-	tools/bootstrap.sh venv .venv-modern 'openmm>=8.6.1' 'torch==2.13.0' -e '.[gaff,labels,test]'
+	tools/bootstrap.sh venv .venv-modern 'openmm>=8.6.1' 'torch==2.13.0' -e '.[gaff,labels,free-energy,test]'
 
 clean:
 	rm -rf .venv .venv-modern docs/_build .mypy_cache .pytest_cache .ruff_cache

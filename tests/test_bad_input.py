@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from openmm_hybrid import Frames, Molecule, gaff, sgdml
 from openmm_hybrid.cli import app
 from openmm_hybrid.gaff import amber
-from openmm_hybrid.simulation.system_files import save_system
+from openmm_hybrid.simulation.system_files import load_system, save_system
 
 CHARGES = (0.117, -0.599, 0.028, 0.028, 0.028, 0.398)
 """Of methanol's atoms C O H H H H(O), e; rounded AM1-BCC charges."""
@@ -143,16 +143,18 @@ def text(name: str, content: str) -> None:
 
 
 def overlapping() -> None:
-    lines = Path("methanol/topology.pdb").read_text().splitlines(keepends=True)
-    first, second, *_ = (number for number, line in enumerate(lines) if line.startswith("HETATM"))
-    lines[second] = lines[second][:30] + lines[first][30:54] + lines[second][54:]
-    Path("methanol/topology.pdb").write_text("".join(lines))
+    system, topology, positions = load_system("methanol")
+    positions[1] = positions[0]
+    save_system("methanol", system, topology, positions)
 
 
 def solvated() -> None:
     """PME, as a solvated system has."""
-    system = Path("methanol/system.xml")
-    system.write_text(system.read_text().replace('method="0"', 'method="4"'))
+    system, topology, positions = load_system("methanol")
+    for force in system.getForces():
+        if hasattr(force, "setNonbondedMethod"):
+            force.setNonbondedMethod(force.PME)
+    save_system("methanol", system, topology, positions)
 
 
 CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
@@ -242,7 +244,8 @@ CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
     "corrupt model": (lambda: cut("model.npz", "spoilt.npz", 0.7), EXPORT, "spoilt.npz"),
     "unknown dtype": (None, ("export", "model.npz", "-o", "out.pt", "--dtype", "float16"), "float32"),
     "damaged system": (lambda: cut("methanol/system.xml", "methanol/system.xml", 0.5), SAMPLE, "build it again"),
-    "missing system": (lambda: Path("methanol/system.xml").unlink(), SAMPLE, "build it first"),
+    "missing system": (lambda: Path("methanol/system.xml").unlink(), SAMPLE, "does not exist"),
+    "missing manifest": (lambda: Path("methanol/manifest.json").unlink(), SAMPLE, "build it first"),
     "overlapping start": (overlapping, SAMPLE, "overlap"),
     "temperature of zero": (None, (*SAMPLE, "--temperature", "0"), "greater than 0"),
     "temperature NaN": (None, (*SAMPLE, "--temperature", "nan"), "greater than 0"),

@@ -12,6 +12,7 @@ from openmm_hybrid.analysis.distributions import (
     jensen_shannon,
 )
 from openmm_hybrid.analysis.errors import ErrorTable, error_table
+from openmm_hybrid.analysis.free_energy import FreeEnergies, mbar
 from openmm_hybrid.analysis.populations import Basins, label_basins, populations
 from openmm_hybrid.analysis.stability import Drift, energy_drift
 
@@ -21,6 +22,7 @@ __all__ = [
     "Drift",
     "ErrorTable",
     "Estimate",
+    "FreeEnergies",
     "Weights",
     "boltzmann_weights",
     "dihedral_density",
@@ -28,6 +30,7 @@ __all__ = [
     "error_table",
     "jensen_shannon",
     "label_basins",
+    "mbar",
     "mean_with_error",
     "populations",
     "statistical_inefficiency",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,17 @@ from openmm import app, unit
 
 @dataclass(frozen=True)
 class Job:
-    """What all starts of a run share; times in fs, friction in 1/ps, temperature in K, the rest in steps."""
+    """What all starts of a run share; times in fs, friction in 1/ps, temperatures in K, the rest in steps.
+
+    `system` holds one start; `stepped` is what a context steps: `replicas` of them. `temperatures` has one number for
+    each start. `free` tells that replicas may be moved as a whole.
+    """
 
     system: openmm.System
+    stepped: openmm.System
     topology: app.Topology
     platform: tuple[openmm.Platform, dict[str, str]]
-    temperature: float
+    temperatures: tuple[float, ...]
     timestep: float
     friction: float
     n_steps: int
@@ -31,27 +37,25 @@ class Job:
     minimize: bool
     seed: int
     checkpoint_interval: int | None
+    replicas: int = 1
+    free: bool = False
+    respa: tuple[tuple[int, int], ...] = ()
+    parameters: Mapping[str, float] = field(default_factory=dict)
 
 
 def settings_of(job: Job, starts: NDArray[np.float64], energies: list[float]) -> dict[str, Any]:
-    """What must be the same for a run to go on."""
-    names = (
-        "temperature",
-        "timestep",
-        "friction",
-        "n_steps",
-        "interval",
-        "equilibration",
-        "ensemble",
-        "minimize",
-        "seed",
-    )
+    """What must be the same for a run to go on; the platform is noted."""
+    names = ("timestep", "friction", "n_steps", "interval", "equilibration", "ensemble", "minimize", "seed", "replicas")
     return {
+        "temperature": job.temperatures[0] if len(set(job.temperatures)) == 1 else list(job.temperatures),
         **{name: getattr(job, name) for name in names},
+        "respa": [list(pair) for pair in job.respa],
+        "parameters": dict(job.parameters),
         "n_starts": len(starts),
         "system": fingerprint(job.system),
         "positions": hashlib.sha256(np.ascontiguousarray(starts).tobytes()).hexdigest(),
         "energies": energies,
+        "platform": job.platform[0].getName(),
     }
 
 

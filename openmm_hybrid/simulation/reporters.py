@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from openmm import app, unit
 
 from openmm_hybrid.errors import HybridError, MismatchError
-from openmm_hybrid.simulation.minimize import potential_energy
-from openmm_hybrid.simulation.restart import Progress
-from openmm_hybrid.units import BOLTZMANN, KCAL_PER_KJ
+from openmm_hybrid.simulation.restart import Written
+from openmm_hybrid.units import BOLTZMANN
 
 LOG_FIELDS = ("time", "potential", "kinetic", "total", "temperature")
 """Columns of the log: ps, kcal/mol (three times), K."""
@@ -31,11 +30,12 @@ _LOG_HEADER = ",".join(LOG_FIELDS) + "\n"
 
 @dataclass(frozen=True)
 class StartFiles:
-    """Names of the files of one start in the output folder."""
+    """Names of the files of one start in the output folder; `replicas` starts at a time share a checkpoint."""
 
     folder: Path
     index: int
     format: str
+    replicas: int = 1
 
     @property
     def trajectory(self) -> Path:
@@ -47,7 +47,7 @@ class StartFiles:
 
     @property
     def checkpoint(self) -> Path:
-        return self.folder / f"checkpoint_{self.index}.zip"
+        return self.folder / f"checkpoint_{self.index // self.replicas}.zip"
 
     @property
     def last_good(self) -> Path:
@@ -64,8 +64,8 @@ class Recorder:
     timestep : float, fs
     interval : int
         Steps between frames.
-    after : Progress, optional
-        The checkpoint to go on from: longer files are cut back to it. Without one the files are made anew.
+    after : Written, optional
+        What the checkpoint to go on from says of these files: longer ones are cut back. Without it they are made anew.
 
     Raises
     ------
@@ -82,7 +82,7 @@ class Recorder:
         *,
         timestep: float,
         interval: int,
-        after: Progress | None = None,
+        after: Written | None = None,
     ) -> None:
         self._files = files
         self.frames = after.frames if after else 0
@@ -108,30 +108,29 @@ class Recorder:
                 if error[0] is None:
                     raise _cannot_write(self._files.log, closing) from closing
 
-    def append(self, state: openmm.State, log_line: tuple[float, ...]) -> None:
-        """Store a frame: positions and box of `state`, and the numbers named by `LOG_FIELDS`."""
+    def append(self, positions: NDArray[np.float64], box: Any, log_line: tuple[float, ...]) -> None:
+        """Store a frame: positions (n_atoms, 3) in nm, the box, and the numbers named by `LOG_FIELDS`."""
         with _writing(self._files.trajectory):
-            positions = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)
-            self._trajectory.write(positions, state.getPeriodicBoxVectors())
+            self._trajectory.write(positions, box)
         with _writing(self._files.log):
             self._log.write(",".join(repr(float(number)) for number in log_line) + "\n")
             self._log.flush()
         self.frames += 1
 
-    def sync(self) -> tuple[int, int]:
-        """Bring everything to the disk; lengths of trajectory and log in bytes."""
+    def sync(self) -> Written:
+        """Bring everything to the disk; what is there."""
         with _writing(self._files.trajectory):
             trajectory_bytes = self._trajectory.sync()
         with _writing(self._files.log):
             self._log.flush()
             os.fsync(self._log.fileno())
-            return trajectory_bytes, self._files.log.stat().st_size
+            return Written(self.frames, trajectory_bytes, self._files.log.stat().st_size)
 
 
 class _Dcd:
     """OpenMM's DCD writer on a file that may be cut back; positions in nm. Float32 on disk."""
 
-    def __init__(self, path: Path, topology: app.Topology, dt: float, interval: int, after: Progress | None) -> None:
+    def __init__(self, path: Path, topology: app.Topology, dt: float, interval: int, after: Written | None) -> None:
         if after:
             _cut(path, after.trajectory_bytes)
         self._file: BinaryIO = path.open("r+b" if after else "w+b")
@@ -159,7 +158,7 @@ class _Dcd:
 class _Xtc:
     """OpenMM's XTC writer, which opens the file by its name for every frame. Rounded to 0.001 nm on disk."""
 
-    def __init__(self, path: Path, topology: app.Topology, dt: float, interval: int, after: Progress | None) -> None:
+    def __init__(self, path: Path, topology: app.Topology, dt: float, interval: int, after: Written | None) -> None:
         self._path = path
         if after:
             _cut(path, after.trajectory_bytes)
@@ -218,8 +217,6 @@ def degrees_of_freedom(system: openmm.System) -> int:
     return 3 * sum(massive) - sum(massive[i] or massive[j] for i, j in constraints) - 3 * removed
 
 
-def log_numbers(state: openmm.State, time: float, freedoms: int) -> tuple[float, ...]:
-    """The numbers of a log line: `time` in ps as given, energies in kcal/mol, temperature 2 E_kin/(freedoms k) in K."""
-    potential = potential_energy(state)
-    kinetic = float(state.getKineticEnergy().value_in_unit(unit.kilojoule_per_mole)) * KCAL_PER_KJ
+def log_line(time: float, potential: float, kinetic: float, freedoms: int) -> tuple[float, ...]:
+    """The numbers of `LOG_FIELDS`: `time` in ps, energies in kcal/mol, temperature 2 E_kin/(freedoms k) in K."""
     return time, potential, kinetic, potential + kinetic, 2.0 * kinetic / (max(freedoms, 1) * BOLTZMANN)

@@ -2,9 +2,9 @@
 
 A checkpoint is one zip file: ``state.xml`` (positions, velocities, box, parameters; any platform and OpenMM version
 reads it), ``context.chk`` (OpenMM's binary checkpoint, which holds the random numbers' state too; the same platform and
-version read it) and ``run.json`` (step, frames, and the lengths of trajectory and log at that moment). It is replaced
-whole, so that there is a good one at every moment; what trajectory and log hold beyond it is cut off when the run goes
-on.
+version read it) and ``run.json`` (step, frames, and the lengths of trajectories and logs at that moment). It is
+replaced whole, so that there is a good one at every moment; what trajectory and log hold beyond it is cut off when the
+run goes on.
 """
 
 from __future__ import annotations
@@ -29,15 +29,24 @@ _AFRESH = "start again with overwrite=True (--overwrite)"
 
 
 @dataclass(frozen=True)
+class Written:
+    """What a start's trajectory and log hold: frames, and the files' lengths in bytes."""
+
+    frames: int
+    trajectory_bytes: int
+    log_bytes: int
+
+
+@dataclass(frozen=True)
 class Progress:
-    """Where a run of one start stands.
+    """Where the run of one start, or of the replicas in one context, stands.
 
     Parameters
     ----------
     step : int
         Steps of the stored part done; negative during equilibration.
-    frames, trajectory_bytes, log_bytes : int
-        Frames stored, and the files' lengths, at this step.
+    written : tuple of Written
+        For each start, at this step.
     steps_run : int
         Steps run in all, with the equilibration.
     seconds : float
@@ -47,9 +56,7 @@ class Progress:
     """
 
     step: int
-    frames: int
-    trajectory_bytes: int
-    log_bytes: int
+    written: tuple[Written, ...]
     steps_run: int
     seconds: float
     made_on: str
@@ -71,7 +78,11 @@ def read_progress(path: Path) -> Progress | None:
     """Where the run stood at its last checkpoint; None without a checkpoint."""
     if not path.is_file():
         return None
-    return Progress(**json.loads(_member(path, "run.json")))
+    try:
+        stored = json.loads(_member(path, "run.json"))
+        return Progress(**{**stored, "written": tuple(Written(**each) for each in stored["written"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise _damaged(path) from error
 
 
 def restore(path: Path, context: openmm.Context) -> None:
@@ -179,7 +190,7 @@ def _difference(key: str, old: Any, new: Any) -> str:
         # Bits of the energy differ between platforms and machines; another model differs by far more.
         close = (math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-2) for a, b in zip(old or [], new, strict=False))
         return "" if old is not None and len(old) == len(new) and all(close) else "energy of the start"
-    if old == new:
+    if key == "platform" or old == new:  # the platform is noted, and may change
         return ""
     return key if isinstance(new, str) and len(new) == 64 else f"{key} {old} there, {new} now"
 

@@ -44,12 +44,6 @@ class StartResult:
         """ns of simulation per day of wall-clock, over all steps up to the last checkpoint."""
         return _speed([self])
 
-    @property
-    def nanoseconds_and_seconds(self) -> tuple[float, float]:
-        """Simulated time in ns (equilibration too) and the wall-clock time in s that it took."""
-        progress = read_progress(self.files.checkpoint)
-        return (0.0, 0.0) if progress is None else (1e-6 * self.timestep * progress.steps_run, progress.seconds)
-
 
 @dataclass(frozen=True)
 class SampleResult:
@@ -79,7 +73,8 @@ class SampleResult:
             raise InputError(f"there is no sampling run in {folder}", expected=f"a folder with a {SETTINGS}")
         try:
             settings = json.loads((folder / SETTINGS).read_text())
-            files = [StartFiles(folder, index, settings["format"]) for index in range(settings["n_starts"])]
+            form, together = str(settings["format"]), int(settings.get("replicas", 1))
+            files = [StartFiles(folder, index, form, together) for index in range(settings["n_starts"])]
             timestep = float(settings["timestep"])
         except (ValueError, KeyError, TypeError):
             raise InputError(
@@ -109,13 +104,20 @@ class SampleResult:
 
     @property
     def speed(self) -> float:
-        """ns of simulation per day of wall-clock, over all starts."""
+        """ns of simulation per day of wall-clock, over all starts; replicas count as one simulation each."""
         return _speed(self.starts)
 
 
 def _speed(starts: Sequence[StartResult]) -> float:
-    nanoseconds, seconds = np.sum([start.nanoseconds_and_seconds for start in starts], axis=0)
-    return float(86400.0 * nanoseconds / seconds) if seconds > 0 else 0.0
+    """ns/day of all starts together; replicas share the wall-clock time of their context."""
+    nanoseconds, seconds = 0.0, {}
+    for start in starts:
+        progress = read_progress(start.files.checkpoint)
+        if progress is not None:
+            nanoseconds += 1e-6 * start.timestep * progress.steps_run
+            seconds[start.files.checkpoint] = progress.seconds
+    spent = sum(seconds.values())
+    return 86400.0 * nanoseconds / spent if spent > 0 else 0.0
 
 
 def read_log(path: Path) -> NDArray[np.void]:

@@ -1,4 +1,4 @@
-"""The run from one start: prepare, step, store, save, and stop in good order."""
+"""The run of one start, or of the replicas in one context: prepare, step, store, save, and stop in good order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
 import numpy as np
@@ -16,10 +17,12 @@ from openmm import app, unit
 
 from openmm_hybrid.errors import HybridError, NumericalError
 from openmm_hybrid.files import replacing
+from openmm_hybrid.simulation.integrators import draw_velocities, langevin, langevin_of_each, verlet
 from openmm_hybrid.simulation.job import Job
 from openmm_hybrid.simulation.minimize import minimize_context, place
-from openmm_hybrid.simulation.reporters import Recorder, StartFiles, degrees_of_freedom, log_numbers
+from openmm_hybrid.simulation.reporters import Recorder, StartFiles, degrees_of_freedom, log_line
 from openmm_hybrid.simulation.restart import Progress, made_on, read_progress, restore, save_checkpoint
+from openmm_hybrid.simulation.snapshot import Copies, Snapshot, observe, recentre
 
 ABSURD = 1000.0
 """kcal/mol per atom: a rise of the potential, or a kinetic energy (3·10⁵ K), above which a run has blown up."""
@@ -28,35 +31,38 @@ _SLICE = 0.5  # seconds of stepping between looks at Ctrl-C and the progress bar
 _SAVE_EVERY = 15.0  # seconds between checkpoints, unless an interval is given
 
 
-def _context(job: Job, index: int, steps_run: int) -> openmm.Context:
-    """A context without positions; its random numbers are fixed by the job's seed and where the run stands.
-
-    NVT: Langevin dynamics, LFMiddle discretisation (Zhang et al., J. Phys. Chem. A 123, 6056 (2019)). NVE: the same
-    for the equilibration, then the Verlet integrator.
-    """
-    step = 1e-3 * job.timestep
-    integrator = openmm.LangevinMiddleIntegrator(job.temperature, job.friction, step)
-    integrator.setRandomNumberSeed(_seed(job.seed, index, steps_run, 1))
-    if job.ensemble == "nve":
-        both = openmm.CompoundIntegrator()
-        both.addIntegrator(integrator)
-        both.addIntegrator(openmm.VerletIntegrator(step))
-        integrator = both
-    return openmm.Context(job.system, integrator, *job.platform)
-
-
-def run_start(
-    job: Job, files: StartFiles, start: NDArray[np.float64], start_energy: float, advance: Callable[[int], None]
-) -> None:
-    """Run one start to its end, from its checkpoint if there is one.
+@dataclass(frozen=True)
+class Batch:
+    """The starts that one context steps: one, or as many as there are replicas.
 
     Parameters
     ----------
-    start : (n_atoms, 3), Å
-    start_energy : float
-        Potential energy of `start`, kcal/mol; what a blown-up run is recognised by.
+    files : tuple of StartFiles
+    starts : (n_starts, n_atoms, 3), Å
+    energies : (n_starts,)
+        Potential energy of `starts`, kcal/mol; what a blown-up run is recognised by.
+    temperatures : (n_starts,), K
+    """
+
+    files: tuple[StartFiles, ...]
+    starts: NDArray[np.float64]
+    energies: NDArray[np.float64]
+    temperatures: NDArray[np.float64]
+
+    @property
+    def name(self) -> str:
+        """For messages, such as "start 3" or "starts 0 to 31"."""
+        first, last = self.files[0].index, self.files[-1].index
+        return f"start {first}" if first == last else f"starts {first} to {last}"
+
+
+def run_batch(job: Job, batch: Batch, advance: Callable[[int], None]) -> None:
+    """Run the starts of a batch to their end, from their checkpoint if there is one.
+
+    Parameters
+    ----------
     advance : callable
-        Told the number of steps done.
+        Told the number of steps done, summed over the starts.
 
     Raises
     ------
@@ -67,39 +73,73 @@ def run_start(
     KeyboardInterrupt
         Ctrl-C, after a checkpoint.
     """
-    done = read_progress(files.checkpoint)
+    checkpoint = batch.files[0].checkpoint
+    done = read_progress(checkpoint)
     if done is not None and done.step >= job.n_steps:
         return
-    context = _context(job, files.index, 0 if done is None else done.steps_run)
+    copies = None if job.replicas == 1 else Copies(job.system, job.platform, job.parameters)
+    context = _context(job, batch, 0 if done is None else done.steps_run)
     if done is None:
-        _prepare(job, context, start, files.index)
+        _prepare(job, batch, context, copies)
     else:
-        restore(files.checkpoint, context)
-    with Recorder(files, job.topology, timestep=job.timestep, interval=job.interval, after=done) as recorder:
-        _Loop(job, files, context, recorder, start_energy, done).run(advance)
+        restore(checkpoint, context)
+    with ExitStack() as stack:
+        recorders = []
+        for k, files in enumerate(batch.files):
+            after = None if done is None else done.written[k]
+            recorder = Recorder(files, job.topology, timestep=job.timestep, interval=job.interval, after=after)
+            recorders.append(stack.enter_context(recorder))
+        look = observe if copies is None else copies.observe
+        _Loop(job, batch, context, look, recorders, done).run(advance)
 
 
-def _prepare(job: Job, context: openmm.Context, start: NDArray[np.float64], index: int) -> None:
-    place(context, start)
-    if job.minimize:
+def _context(job: Job, batch: Batch, steps_run: int) -> openmm.Context:
+    """A context without positions; its random numbers are fixed by the job's seed and where the run stands."""
+    temperature = float(batch.temperatures[0])
+    integrator: openmm.Integrator
+    if (batch.temperatures == temperature).all():
+        integrator = langevin(temperature, job.friction, job.timestep, job.respa)
+    else:
+        integrator = langevin_of_each(_of_particles(job, batch), job.friction, job.timestep)
+    integrator.setRandomNumberSeed(_seed(job.seed, batch.files[0].index, steps_run, 1))
+    if job.ensemble == "nve":
+        both = openmm.CompoundIntegrator()
+        both.addIntegrator(integrator)
+        both.addIntegrator(verlet(job.timestep, job.respa))
+        integrator = both
+    context = openmm.Context(job.stepped, integrator, *job.platform)
+    for name, value in job.parameters.items():
+        context.setParameter(name, value)
+    return context
+
+
+def _of_particles(job: Job, batch: Batch) -> NDArray[np.float64]:
+    """Temperature of each particle of the context, K."""
+    return np.repeat(batch.temperatures, job.system.getNumParticles())
+
+
+def _prepare(job: Job, batch: Batch, context: openmm.Context, copies: Copies | None) -> None:
+    starts = batch.starts if copies is None or not job.minimize else copies.minimized(batch.starts)
+    place(context, starts.reshape(-1, 3))
+    if copies is None and job.minimize:
         minimize_context(context)
-    context.setVelocitiesToTemperature(job.temperature, _seed(job.seed, index, 0, 2))
+    draw_velocities(context, _of_particles(job, batch), _seed(job.seed, batch.files[0].index, 0, 2))
 
 
 class _Loop:
-    """The stepping of one start."""
+    """The stepping of one batch."""
 
     def __init__(
         self,
         job: Job,
-        files: StartFiles,
+        batch: Batch,
         context: openmm.Context,
-        recorder: Recorder,
-        start_energy: float,
+        look: Callable[[openmm.Context], Snapshot],
+        recorders: list[Recorder],
         done: Progress | None,
     ) -> None:
-        self._job, self._files, self._context, self._recorder = job, files, context, recorder
-        self._start_energy = start_energy
+        self._job, self._batch, self._context, self._recorders = job, batch, context, recorders
+        self._look = look
         self._step = -job.equilibration if done is None else done.step
         self._steps_before = 0 if done is None else done.steps_run
         self._seconds_before = 0.0 if done is None else done.seconds
@@ -107,26 +147,26 @@ class _Loop:
         self._saved_step, self._saved_at = self._step, self._began
         self._freedoms = degrees_of_freedom(job.system)
         self._good_step = self._step
-        self._good_state: openmm.State | None = None
+        self._good: Snapshot | None = None
 
     def run(self, advance: Callable[[int], None]) -> None:
         job, integrator = self._job, self._context.getIntegrator()
-        self._good_state = self._checked_state()
+        self._good = self._checked()
         with _interruptible() as interrupted:
             while self._step < job.n_steps:
                 if job.ensemble == "nve":
                     integrator.setCurrentIntegrator(0 if self._step < 0 else 1)
                 steps = self._stride()
                 self._advance(steps)
-                advance(steps)
+                advance(steps * len(self._batch.files))
                 if self._step % job.interval == 0:
                     self._report()
                 if interrupted() or self._due():
                     self._save()
                 if interrupted():
                     raise KeyboardInterrupt(
-                        f"stopped at {self._named(self._step)} of start {self._files.index}, "
-                        f"saved in {self._files.folder}; call again with the same settings to go on"
+                        f"stopped at {self._named(self._step)} of {self._batch.name}, "
+                        f"saved in {self._batch.files[0].folder}; call again with the same settings to go on"
                     )
         self._save()
 
@@ -151,12 +191,18 @@ class _Loop:
 
     def _report(self) -> None:
         """Store the state, unless this is still the equilibration."""
-        self._good_state, self._good_step = self._checked_state(), self._step
+        self._good, self._good_step = self._checked(), self._step
         if self._step > 0:
             picoseconds = 1e-3 * self._job.timestep * self._step
-            self._recorder.append(self._good_state, log_numbers(self._good_state, picoseconds, self._freedoms))
+            energies = zip(self._good.potential.tolist(), self._good.kinetic.tolist(), strict=True)
+            for recorder, positions, (potential, kinetic) in zip(
+                self._recorders, self._good.positions, energies, strict=True
+            ):
+                recorder.append(positions, self._good.box, log_line(picoseconds, potential, kinetic, self._freedoms))
+        if self._job.free:
+            recentre(self._context, self._good)
 
-    def _checked_state(self) -> openmm.State:
+    def _checked(self) -> Snapshot:
         """Positions and energies now.
 
         Raises
@@ -165,33 +211,33 @@ class _Loop:
             They are absurd.
         """
         try:
-            state = self._context.getState(positions=True, energy=True)
+            found = self._look(self._context)
         except openmm.OpenMMException as error:
             raise self._stopped(self._step, error) from error
-        positions = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)
-        _, potential, kinetic, total, _ = log_numbers(state, 0.0, self._freedoms)
-        if not (np.isfinite(positions).all() and np.isfinite(total)):
-            raise self._blown_up(self._step, "a position or energy is not finite")
-        highest = max(potential - self._start_energy, kinetic) / self._job.system.getNumParticles()
-        if highest > ABSURD:
-            raise self._blown_up(self._step, f"{highest:.3g} kcal/mol per atom")
-        return state
+        for k, files in enumerate(self._batch.files):
+            potential, kinetic = float(found.potential[k]), float(found.kinetic[k])
+            if not (np.isfinite(found.positions[k]).all() and np.isfinite(potential + kinetic)):
+                raise self._blown_up(self._step, f"start {files.index}", "a position or energy is not finite")
+            highest = max(potential - self._batch.energies[k], kinetic) / self._job.system.getNumParticles()
+            if highest > ABSURD:
+                raise self._blown_up(self._step, f"start {files.index}", f"{highest:.3g} kcal/mol per atom")
+        return found
 
     def _stopped(self, step: int, error: Exception) -> HybridError:
         if "nan" in str(error).lower():
-            return self._blown_up(step, str(error))
-        return HybridError(f"OpenMM stopped start {self._files.index} before {self._named(step)}: {error}")
+            return self._blown_up(step, self._batch.name, str(error))
+        return HybridError(f"OpenMM stopped {self._batch.name} before {self._named(step)}: {error}")
 
-    def _blown_up(self, step: int, reason: str) -> NumericalError:
-        """The error for the user, after the last good geometry has been kept."""
-        number, good = self._files.index, self._files.last_good
+    def _blown_up(self, step: int, name: str, reason: str) -> NumericalError:
+        """The error for the user, after the last good geometries have been kept."""
         since, kept = self._named(self._good_step), ""
-        if self._good_state is not None:
-            with replacing(good) as temporary, temporary.open("w") as file:
-                app.PDBFile.writeFile(self._job.topology, self._good_state.getPositions(), file, keepIds=True)
-            kept = f"the last good frame, of {since}, is kept in {good}; "
+        if self._good is not None:
+            for files, positions in zip(self._batch.files, self._good.positions, strict=True):
+                with replacing(files.last_good) as temporary, temporary.open("w") as file:
+                    app.PDBFile.writeFile(self._job.topology, positions * unit.nanometer, file, keepIds=True)
+            kept = f"the last good frame, of {since}, is kept in {self._batch.files[0].last_good}; "
         return NumericalError(
-            f"the simulation of start {number} blew up between {since} and {self._named(step)}: {reason}",
+            f"the simulation of {name} blew up between {since} and {self._named(step)}: {reason}",
             mend=f"{kept}take a shorter timestep, minimise first, or look whether the forces hold at this geometry",
         )
 
@@ -205,18 +251,15 @@ class _Loop:
 
     def _save(self) -> None:
         if self._good_step != self._step:
-            self._checked_state()  # a checkpoint must not hold a state that has blown up since the last frame
-        trajectory_bytes, log_bytes = self._recorder.sync()
+            self._checked()  # a checkpoint must not hold a state that has blown up since the last frame
         progress = Progress(
             step=self._step,
-            frames=self._recorder.frames,
-            trajectory_bytes=trajectory_bytes,
-            log_bytes=log_bytes,
+            written=tuple(recorder.sync() for recorder in self._recorders),
             steps_run=self._steps_before + self._step - self._first_step,
             seconds=self._seconds_before + time.monotonic() - self._began,
             made_on=made_on(self._context),
         )
-        save_checkpoint(self._files.checkpoint, self._context, progress)
+        save_checkpoint(self._batch.files[0].checkpoint, self._context, progress)
         self._saved_step, self._saved_at = self._step, time.monotonic()
 
 

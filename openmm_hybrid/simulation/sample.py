@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +11,34 @@ import numpy as np
 import openmm
 from numpy.typing import NDArray
 from openmm import app, unit
-from scipy.spatial import cKDTree
 
-from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.errors import InputError
 from openmm_hybrid.files import replacing
+from openmm_hybrid.models.base import EnergyModel
+from openmm_hybrid.models.compose import Sum
 from openmm_hybrid.progress import progress as show_progress
+from openmm_hybrid.simulation.attach import attach
+from openmm_hybrid.simulation.checks import (
+    check_combination,
+    check_thermostats,
+    checked_starts,
+    each_temperature,
+    force_groups,
+    one_of,
+    real,
+    replicated_starts,
+    whole,
+    whole_steps,
+)
 from openmm_hybrid.simulation.job import Job, settings_of
 from openmm_hybrid.simulation.minimize import place, potential_energy
-from openmm_hybrid.simulation.platform import choose_platform
+from openmm_hybrid.simulation.platform import choose_platform, platform_of
+from openmm_hybrid.simulation.replicas import replicate, without_motion_removal
 from openmm_hybrid.simulation.reporters import StartFiles
 from openmm_hybrid.simulation.restart import agree, claimed, read_progress
 from openmm_hybrid.simulation.result import SampleResult
-from openmm_hybrid.simulation.run import ABSURD, run_start
-from openmm_hybrid.units import positions_to_angstrom, strip
-
-NEAREST = 0.5
-"""Å; atoms of a start that are nearer than this overlap (the shortest bond, H-H, has 0.74 Å)."""
+from openmm_hybrid.simulation.run import ABSURD, Batch, run_batch
+from openmm_hybrid.units import strip
 
 
 def sample(
@@ -35,12 +49,16 @@ def sample(
     output: str | Path,
     n_steps: int | None = None,
     duration: Any = None,
+    models: Sequence[EnergyModel] = (),
+    replicas: int = 1,
     temperature: Any = 500.0,
     timestep: Any = 0.5,
     friction: Any = 1.0,
     interval: int = 200,
     equilibration: int = 2000,
     ensemble: str = "nvt",
+    respa: Sequence[Sequence[int]] = (),
+    parameters: Mapping[str, float] | None = None,
     minimize: bool = True,
     seed: int = 0,
     format: str = "dcd",
@@ -63,7 +81,7 @@ def sample(
     system : openmm.System
     topology : openmm.app.Topology
     positions : (n_atoms, 3) or (n_starts, n_atoms, 3), Å, or a Quantity
-        Several starts run one after another, independently.
+        Several starts run one after another, independently, or side by side as replicas.
     output : path
         Folder of the run: ``trajectory_0.dcd``, ``log_0.csv``, ``checkpoint_0.zip`` for start 0 and so on,
         ``settings.json``, ``topology.pdb``.
@@ -71,7 +89,14 @@ def sample(
         Steps of each start. Steps after the last whole `interval` are left out. Give this or `duration`.
     duration : float
         Time of each start, ps.
-    temperature : float, K
+    models : sequence of EnergyModel
+        Added to the forces of the system for this run, which itself stays as it is. Each is of all atoms in their
+        order (`OnAtoms` makes such a model of a local one).
+    replicas : int
+        So many starts are stepped together, in one context, as copies that do not feel each other: one evaluation of
+        each model then serves all of them, see `replicate`. A single start is repeated; each has its own velocities
+        and noise. The system is that of one molecule in vacuum, without attached torch forces (give `models`).
+    temperature : float, or (n_starts,), K
     timestep : float, fs
     friction : float, 1/ps
     interval : int
@@ -79,7 +104,13 @@ def sample(
     equilibration : int
         Steps before the first stored interval, always with the thermostat.
     ensemble : {"nvt", "nve"}
-        "nvt": Langevin dynamics, LFMiddle (Zhang et al., J. Phys. Chem. A 123, 6056 (2019)). "nve": Verlet.
+        "nvt": Langevin dynamics, LFMiddle (Zhang et al., J. Phys. Chem. A 123, 6056 (2019)). "nve": Verlet, for
+        starts that run one after another.
+    respa : sequence of (force group, evaluations in a step)
+        Several time steps: with [(0, 4), (1, 1)] the forces of group 0 act four times in a step, those of group 1
+        once (r-RESPA: Tuckerman, Berne and Martyna, J. Chem. Phys. 97, 1990 (1992)). It names every force group.
+    parameters : mapping of str to float, optional
+        Global parameters of the forces, such as {"lambda": 0.5}; the others are at their defaults.
     minimize : bool
     seed : int
         Of velocities and noise; the same seed gives the same run on the Reference platform.
@@ -87,7 +118,8 @@ def sample(
         "dcd" holds float32 Å; "xtc" is smaller and rounds to 0.01 Å, too coarse for labelling. Molecules are stored
         unwrapped.
     platform : str
-        "auto" or a name; see `choose_platform`.
+        "auto" or a name; see `choose_platform`. A run that goes on with "auto" stays on its platform, which
+        settings.json names.
     checkpoint_interval : int, optional
         Steps between checkpoints; without it there is one about every 15 s.
     overwrite : bool
@@ -109,119 +141,87 @@ def sample(
     KeyboardInterrupt
         Ctrl-C, after a checkpoint.
     """
-    fs = _number("timestep", strip(timestep, "time"), above=0.0)
+    fs = real("timestep", strip(timestep, "time"), above=0.0)
+    replicas = whole("replicas", replicas, 1)
+    starts = replicated_starts(checked_starts(system, topology, positions), replicas)
+    ensemble = one_of("ensemble", ensemble, ("nvt", "nve"))
+    suffix = one_of("format", format, ("dcd", "xtc"))
+    folder = Path(output)
+    n_steps = whole_steps(n_steps, duration, fs, whole("interval", interval, 1))
+    alone, stepped = _systems(system, topology, models, replicas)
     job = Job(
-        system=system,
+        system=alone,
+        stepped=stepped,
         topology=topology,
-        temperature=_number("temperature", strip(temperature, "temperature"), above=0.0),
+        temperatures=each_temperature(temperature, len(starts)),
         timestep=fs,
-        friction=_number("friction", strip(friction, "rate"), above=0.0),
-        n_steps=_whole_steps(n_steps, duration, fs, _count("interval", interval, 1)),
+        friction=real("friction", strip(friction, "rate"), above=0.0),
+        n_steps=n_steps,
         interval=interval,
-        equilibration=_count("equilibration", equilibration, 0),
-        ensemble=_one_of("ensemble", ensemble, ("nvt", "nve")),
+        equilibration=whole("equilibration", equilibration, 0),
+        ensemble=ensemble,
         minimize=minimize,
-        seed=_count("seed", seed, 0),
+        seed=whole("seed", seed, 0),
         checkpoint_interval=None
         if checkpoint_interval is None
-        else _count("checkpoint_interval", checkpoint_interval, 1),
-        platform=choose_platform(system, platform),
+        else whole("checkpoint_interval", checkpoint_interval, 1),
+        platform=choose_platform(
+            stepped, platform_of(folder, platform, overwrite=overwrite), starts[:replicas].reshape(-1, 3)
+        ),
+        replicas=replicas,
+        free=replicas > 1 and any(isinstance(force, openmm.CMMotionRemover) for force in system.getForces()),
+        respa=force_groups(respa, stepped),
+        parameters={name: real(name, value, above=-np.inf) for name, value in (parameters or {}).items()},
     )
-    _check_thermostats(job)
-    suffix = _one_of("format", format, ("dcd", "xtc"))
-    starts = _starts(system, topology, positions)
+    check_thermostats(job)
+    check_combination(job)
     energies = _start_energies(job, starts)
-    folder = Path(output)
-    all_files = [StartFiles(folder, index, suffix) for index in range(len(starts))]
+    batches = _batches(job, starts, energies, folder, suffix)
     with claimed(folder):
         agree(folder, {"format": suffix, **settings_of(job, starts, energies)}, overwrite=overwrite)
         _write_topology(folder, topology, starts[0])
         total = len(starts) * (job.equilibration + job.n_steps)
-        done = sum(_steps_done(job, files) for files in all_files)
+        done = sum(_steps_done(job, batch) for batch in batches)
         if done < total:
             what = f"sampling {len(starts)} × {1e-3 * fs * job.n_steps:g} ps"
             with show_progress(total, what, "steps", done=done, show=progress) as advance:
-                for files, start, energy in zip(all_files, starts, energies, strict=True):
-                    run_start(job, files, start, energy, advance)
+                for batch in batches:
+                    run_batch(job, batch, advance)
     return SampleResult.open(folder)
 
 
-def _number(name: str, value: Any, *, above: float) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not (np.isfinite(number) and number > above):
-        raise InputError(f"{name} is {value!r}", expected=f"a number greater than {above:g}")
-    return number
+def _systems(
+    system: openmm.System, topology: app.Topology, models: Sequence[EnergyModel], replicas: int
+) -> tuple[openmm.System, openmm.System]:
+    """The System of one start and that of all replicas, both with the models; the user's stays as it is."""
+    if replicas == 1 and not models:
+        return system, system
+    model = None if not models else models[0] if len(models) == 1 else Sum(models)
+    if replicas == 1:
+        alone = stepped = copy.deepcopy(system)
+    else:
+        stepped, many = replicate(system, topology, replicas)
+        alone = without_motion_removal(system)
+        if model is not None:
+            attach(stepped, many, model, atoms=np.arange(stepped.getNumParticles()).reshape(replicas, -1))
+    if model is not None:
+        attach(alone, topology, model)
+    return alone, stepped
 
 
-def _count(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(f"{name} is {value!r}", expected=f"a whole number, at least {least}")
-    return int(value)
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        raise InputError(f"{name} is {value!r}", expected=f"one of {', '.join(allowed)}")
-    return value
-
-
-def _whole_steps(n_steps: int | None, duration: Any, timestep: float, interval: int) -> int:
-    """Steps to run: n_steps, or duration over timestep, down to whole intervals."""
-    if (n_steps is None) == (duration is None):
-        raise InputError("the length of the run is not clear", expected="either n_steps or duration (ps)")
-    if n_steps is None:
-        femtoseconds_each = 1.0 if hasattr(duration, "value_in_unit") else 1e3
-        n_steps = round(_number("duration", strip(duration, "time"), above=0.0) * femtoseconds_each / timestep)
-    steps = _count("n_steps", n_steps, 1) // interval * interval
-    if not steps:
-        raise InputError(f"{n_steps} steps are fewer than the interval of {interval}", mend="run longer or store more")
-    return steps
-
-
-def _check_thermostats(job: Job) -> None:
-    """Barostats and thermostats in the system have a temperature of their own, which must be the run's."""
-    for force in job.system.getForces():
-        if not hasattr(force, "getDefaultTemperature"):
-            continue
-        name = type(force).__name__
-        if job.ensemble == "nve":
-            raise MismatchError(f"the system has a {name}, which changes the energy of an nve run", mend="remove it")
-        own = force.getDefaultTemperature().value_in_unit(unit.kelvin)
-        if abs(own - job.temperature) > 1e-6 * job.temperature:
-            raise MismatchError(
-                f"the {name} in the system is set to {own:g} K",
-                expected=f"the run's temperature of {job.temperature:g} K",
-                mend="change one of them",
-            )
-
-
-def _starts(system: openmm.System, topology: app.Topology, positions: Any) -> NDArray[np.float64]:
-    """Positions as (n_starts, n_atoms, 3), Å, checked."""
-    starts = positions_to_angstrom(positions)
-    starts = starts[None] if starts.ndim == 2 else starts
-    n_atoms = system.getNumParticles()
-    if topology.getNumAtoms() != n_atoms:
-        raise MismatchError(f"the topology has {topology.getNumAtoms()} atoms, the system {n_atoms}")
-    if starts.ndim != 3 or starts.shape[1:] != (n_atoms, 3) or not len(starts):
-        raise MismatchError(
-            f"positions have shape {starts.shape}", expected=f"({n_atoms}, 3) or (n_starts, {n_atoms}, 3)"
+def _batches(job: Job, starts: NDArray[np.float64], energies: list[float], folder: Path, suffix: str) -> list[Batch]:
+    """The starts, shared out among contexts."""
+    return [
+        Batch(
+            files=tuple(
+                StartFiles(folder, index, suffix, job.replicas) for index in range(first, first + job.replicas)
+            ),
+            starts=starts[first : first + job.replicas],
+            energies=np.array(energies[first : first + job.replicas]),
+            temperatures=np.array(job.temperatures[first : first + job.replicas]),
         )
-    massive = [i for i in range(n_atoms) if system.getParticleMass(i).value_in_unit(unit.dalton) > 0]
-    for number, start in enumerate(starts):
-        if not np.isfinite(start).all():
-            raise InputError(f"start {number} has a position that is not finite")
-        near = cKDTree(start[massive]).query_pairs(NEAREST, output_type="ndarray")
-        if len(near):
-            i, j = (massive[index] for index in near[0])
-            gap = np.linalg.norm(start[i] - start[j])
-            raise InputError(
-                f"atoms {i} and {j} of start {number} overlap: they are {gap:.2g} Å apart",
-                mend="positions are taken in Å unless they carry a unit; check it, and the geometry",
-            )
-    return starts
+        for first in range(0, len(starts), job.replicas)
+    ]
 
 
 def _start_energies(job: Job, starts: NDArray[np.float64]) -> list[float]:
@@ -233,6 +233,14 @@ def _start_energies(job: Job, starts: NDArray[np.float64]) -> list[float]:
             f"the platform {job.platform[0].getName()} does not take the system: {error}",
             mend="choose another platform; for forces of a plugin, load the plugin before openmm makes the system",
         ) from error
+    known = tuple(context.getParameters())
+    for name, value in job.parameters.items():
+        if name not in known:
+            raise InputError(
+                f"no force of the system has a global parameter {name!r}",
+                expected=f"one of {', '.join(known) or 'none'}",
+            )
+        context.setParameter(name, value)
     energies = []
     for number, start in enumerate(starts):
         place(context, start)
@@ -253,6 +261,7 @@ def _write_topology(folder: Path, topology: app.Topology, start: NDArray[np.floa
             app.PDBFile.writeFile(topology, start * unit.angstrom, file, keepIds=True)
 
 
-def _steps_done(job: Job, files: StartFiles) -> int:
-    progress = read_progress(files.checkpoint)
-    return 0 if progress is None else job.equilibration + min(progress.step, job.n_steps)
+def _steps_done(job: Job, batch: Batch) -> int:
+    """Steps of a batch that its checkpoint holds, summed over the starts."""
+    progress = read_progress(batch.files[0].checkpoint)
+    return 0 if progress is None else len(batch.files) * (job.equilibration + min(progress.step, job.n_steps))

@@ -43,7 +43,7 @@ def read_xml(text: str, path: Path, kind: type[Kind], *, mend: str) -> Kind:
         raise InputError(
             f"{path} holds a PythonForce, a pickle that runs code when it is read",
             expected="a System without the model",
-            mend="save the System before `attach`, and attach the model again after reading it",
+            mend="write it with save_system and its attachments, or attach the model again after reading",
         )
     if "TorchForce" in types:
         choose("torchforce")

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[2] / "openmm_hybrid"
 #: A room may import from the rooms before its own line, and from itself; the single files of the first two lines from
 #: each other as well.
 LAYERS = (
-    ("units", "errors", "registry", "files", "progress", "tables"),
+    ("units", "errors", "registry", "files", "progress", "tables", "ffxml", "forcefielddir"),
     ("molecule", "frames", "frames_io", "geometry"),
     ("forms",),
     ("models",),
@@ -37,6 +37,7 @@ MAY_IMPORT_ASIDE = {
     "cli": set(ASIDE),
     "sgdml": {"analysis"},
     "training": {"analysis"},
+    "simulation": {"analysis"},
     "correction": {"analysis"},
 }
 MAY_IMPORT_OPENMM = {"gaff", "forcefield", "backends", "simulation", "units"}

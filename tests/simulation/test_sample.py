@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from toy_systems import oscillators, topology_of, water
 from openmm_hybrid.analysis.populations import mean_with_error
 from openmm_hybrid.analysis.stability import energy_drift
 from openmm_hybrid.errors import InputError, MismatchError, NumericalError
+from openmm_hybrid.simulation import platform as platform_module
 from openmm_hybrid.simulation.minimize import minimize
 from openmm_hybrid.simulation.platform import choose_platform
 from openmm_hybrid.simulation.result import SampleResult
@@ -108,6 +112,100 @@ def test_auto_platform_is_reference_for_a_small_molecule_only() -> None:
         choose_platform(big, "Quantum")
 
 
+@pytest.mark.parametrize(
+    ("step", "quickest", "expected"), [(5e-5, 1e-6, "Reference"), (1e-3, 1e-4, "CPU"), (1e-3, 9e-4, "Reference")]
+)
+def test_auto_platform_is_the_quickest_where_it_is_worth_it(
+    monkeypatch: pytest.MonkeyPatch, step: float, quickest: float, expected: str
+) -> None:
+    """Measured times are replaced by these: no step that takes less than 0.1 ms on Reference, or gains less than 1.2
+    times, moves to another platform."""
+    times = {"Reference": step, "CPU": quickest}
+    monkeypatch.setattr(
+        platform_module, "_seconds", lambda system, candidate, x: times.get(candidate[0].getName(), 1.0)
+    )
+    system, _, start = oscillators(80, 1.0)
+    assert choose_platform(system, "auto", start)[0].getName() == expected
+
+
+def test_platforms_are_measured_without_moving_anything() -> None:
+    system, _, start = oscillators(80, 1.0)
+    reference = (openmm.Platform.getPlatformByName("Reference"), {})
+    assert 0 < platform_module._seconds(system, reference, start) < 1.0
+    impossible = openmm.System()
+    impossible.addParticle(1.0)
+    force = openmm.CustomExternalForce("no_such_name*x")
+    force.addParticle(0)
+    impossible.addForce(force)
+    assert platform_module._seconds(impossible, reference, np.ones((1, 3))) == np.inf
+
+
+def test_a_run_goes_on_with_auto_on_its_platform(tmp_path: Path) -> None:
+    system, topology, start = water()
+    sample(system, topology, start, output=tmp_path, platform="CPU", **STEPS)
+    assert json.loads((tmp_path / "settings.json").read_text())["platform"] == "CPU"
+    sample(system, topology, start, output=tmp_path, **{**STEPS, "n_steps": 80})
+    assert json.loads((tmp_path / "settings.json").read_text())["platform"] == "CPU"
+    with zipfile.ZipFile(tmp_path / "checkpoint_0.zip") as archive:
+        assert " CPU " in json.loads(archive.read("run.json"))["made_on"]
+    sample(system, topology, start, output=tmp_path, overwrite=True, **STEPS)
+    assert json.loads((tmp_path / "settings.json").read_text())["platform"] == "Reference"
+
+
+def _two_groups() -> tuple[openmm.System, Any, Any]:
+    system, topology, start = water()
+    system.getForce(1).setForceGroup(1)
+    return system, topology, start
+
+
+def test_several_time_steps_conserve_the_energy(tmp_path: Path) -> None:
+    """Bonds four times in a step of 1 fs, the angle once: the drift is noise; a single step of 1 fs is worse."""
+    system, topology, start = _two_groups()
+    settings: dict[str, Any] = {
+        "ensemble": "nve", "duration": 10.0, "timestep": 1.0, "interval": 20, "temperature": 300.0, "friction": 10.0,
+        "seed": 2, "progress": False,
+    }  # fmt: skip
+    spread = {}
+    for name, respa in (("respa", [(0, 4), (1, 1)]), ("single", [(0, 1), (1, 1)])):
+        log = sample(system, topology, start, output=tmp_path / name, respa=respa, **settings).starts[0].log
+        drift = energy_drift(log["time"], log["total"], n_atoms=3)
+        assert abs(drift.value) < 1e-3
+        spread[name] = drift.fluctuation
+        assert np.ptp(log["kinetic"]) > 0.2
+    assert spread["respa"] < 0.3 * spread["single"]
+
+
+def test_several_time_steps_sample_the_temperature(tmp_path: Path) -> None:
+    """Equipartition of 40 carbons on springs, half of the stiffness in either group: ⟨x²⟩ = kT/k."""
+    stiffness = 1e5
+    system, topology, start = oscillators(40, stiffness / 2)
+    outer = copy.deepcopy(system.getForce(0))
+    outer.setForceGroup(5)
+    system.addForce(outer)
+    run = sample(
+        system, topology, start, output=tmp_path, temperature=350.0, friction=20.0, duration=10.0,
+        respa=[(0, 2), (5, 1)], interval=25, equilibration=2000, seed=3, progress=False,
+    )  # fmt: skip
+    mean = mean_with_error(((run.positions - start) ** 2).mean(axis=(1, 2)))
+    expected = BOLTZMANN * 350.0 / (stiffness / 4.184 / 100.0)
+    assert abs(mean.value - expected) < 4 * mean.error
+    assert mean.error < 0.03 * expected
+
+
+def test_parameters_are_set(tmp_path: Path) -> None:
+    system, topology, start = water()
+    field = openmm.CustomExternalForce("height")
+    field.addGlobalParameter("height", 0.0)
+    field.addParticle(0)
+    system.addForce(field)
+    fixed: dict[str, Any] = {**STEPS, "minimize": False, "platform": "Reference"}
+    plain = sample(system, topology, start, output=tmp_path / "a", **fixed)
+    lifted = sample(system, topology, start, output=tmp_path / "b", parameters={"height": 41.84}, **fixed)
+    np.testing.assert_allclose(lifted.log["potential"], plain.log["potential"] + 10.0, rtol=0, atol=1e-9)
+    with pytest.raises(MismatchError, match="parameters"):
+        sample(system, topology, start, output=tmp_path / "b", parameters={"height": 1.0}, **fixed)
+
+
 def test_minimum_of_a_water_like_molecule() -> None:
     system, _, start = water()
     positions, energy = minimize(system, start * 1.05, tolerance=1e-4)
@@ -170,6 +268,10 @@ def _refused(change: dict[str, Any], positions: Any = None) -> dict[str, Any]:
         ({"temperature": 300 * unit.nanometer}, None, "temperature is needed"),
         ({"friction": "high"}, None, "friction is 'high'"),
         ({"ensemble": "npt"}, None, "nvt, nve"),
+        ({"temperature": [300.0, 400.0]}, None, r"temperatures have shape \(2,\)"),
+        ({"parameters": {"lambda": 1.0}}, None, "no force of the system has a global parameter 'lambda'"),
+        ({"respa": [(0, 2), (1, 1)]}, None, r"respa names the force groups \[0, 1\]; expected .* once: \[0\]"),
+        ({"respa": [(0, 0)]}, None, "the evaluations of respa is 0"),
         ({"format": "xyz"}, None, "dcd, xtc"),
         ({"seed": 0.5}, None, "seed is 0.5"),
         ({}, np.zeros((3, 2)), "shape"),
