@@ -118,6 +118,7 @@ def test_a_whole_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "train labels.npz -o model.npz --molecule methanol/molecule.sdf --n-train 10": "model.npz",
         "export correction.npz -o correction.pt": "correction.pt",
         "sample methanol -o hybrid --duration 0.02 --interval 20 --model correction.npz": "hybrid/trajectory_0.dcd",
+        "sample methanol -o many --duration 0.02 --interval 20 --model correction.npz --replicas 3": "many/log_2.csv",
         "sample methanol -o again --duration 0.02 --interval 20 --model correction.pt --atoms 0-5": "again/log_0.csv",
     }.items():
         done = CliRunner().invoke(app, line.split())

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from openmm_hybrid import __version__
-from openmm_hybrid.cli import files, learn, prepare, run
+from openmm_hybrid.cli import files, forcefield, learn, prepare, run, study
 from openmm_hybrid.cli_errors import Verbs
 
 app = typer.Typer(
@@ -46,12 +46,15 @@ for verb in (
     prepare.label,
     learn.train,
     learn.correct,
+    forcefield.fit,
+    forcefield.replace,
     files.export,
     files.convert,
     run.sample,
     run.doctor,
 ):
     app.command()(verb)
+app.add_typer(study.app, name="study")
 
 
 def main() -> None:

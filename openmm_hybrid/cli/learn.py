@@ -128,25 +128,85 @@ def correct(
     system: Annotated[Path, typer.Argument(help="Folder of `build`, in vacuum.")],
     frames: Annotated[Path, typer.Argument(help="Labelled frames of the same atoms.")],
     output: Output,
+    recipe: Annotated[str, typer.Option(help="global, local or distilled.")] = "",
+    atoms: Annotated[str, typer.Option(help="Of a local correction, such as 0-8,12.")] = "",
+    smarts: Annotated[str, typer.Option(help="The same as a pattern, whose first match it is.")] = "",
+    along: Annotated[str, typer.Option(help="Of a distilled one: '8,10; 5,6,12,11 x 6,5,10,7'.")] = "",
+    gate: Annotated[bool, typer.Option("--gate", help="Let the correction fade far from its training frames.")] = False,
     sigma: Annotated[float, typer.Option(help="Length of the kernel, 1/Å.")] = 1.0,
-    lam: Lam = 1e-10,
+    lam: Annotated[float | None, typer.Option(help="Regularisation; 1e-10, or sought for a local correction.")] = None,
     n_train: NTrain = None,
     e_unit: EnergyUnit = "",
     seed: Seed = 0,
 ) -> None:
-    """An sGDML model of the difference between labels and force field, as npz."""
+    """What labels say beyond a force field, as npz: an sGDML model of all atoms or of some, or functions of few
+    coordinates."""
     from openmm_hybrid import correction
     from openmm_hybrid.frames import Frames
     from openmm_hybrid.gaff import SystemModel
     from openmm_hybrid.simulation.system_files import load_system
 
     check_npz(output)
+    chosen = _recipe(recipe, atoms or smarts, along)
+    _check_recipe(chosen, atoms, smarts, along, gate)
     forces, topology, _ = load_system(system)
     if forces.usesPeriodicBoundaryConditions():
         raise InputError(f"{system} is solvated", expected="the molecule in vacuum", mend="build it without --padding")
     data = Frames.load(frames, e_unit=e_unit)
     known = read_molecule(system / "molecule.sdf" if (system / "molecule.sdf").is_file() else None)
     field = SystemModel(forces, topology)
-    model = correction.train(field, data, sigma=sigma, lam=lam, n_train=n_train, molecule=known, seed=seed)
-    model.save(output)
+    if chosen == "distilled":
+        distilled = correction.distill(field, data, _along(along), molecule=known)
+        distilled.model.save(output)
+        print(distilled.summary())
+    elif chosen == "local":
+        lams = correction.LAMS if lam is None else (lam,)
+        group = smarts or read_indices(atoms)
+        local = correction.train_local(
+            field, data, group, molecule=known, sigma=sigma, lams=lams, n_train=n_train, seed=seed
+        )
+        here = Frames(local.model.atomic_numbers, data.positions[:, local.atoms])
+        correction.save(correction.gate(local.model, here) if gate else local.model, output, atoms=local.atoms)
+        print(local.summary())
+    else:
+        lam = 1e-10 if lam is None else lam
+        model = correction.train(field, data, sigma=sigma, lam=lam, n_train=n_train, molecule=known, seed=seed)
+        if gate:
+            correction.save(correction.gate(model, data), output)
+        else:
+            model.save(output)
     print(f"correction of {data.name} in {output}")
+
+
+def _recipe(name: str, atoms: str, along: str) -> str:
+    """The recipe that was named, or that the other options ask for."""
+    return name or ("local" if atoms else "distilled" if along else "global")
+
+
+def _check_recipe(recipe: str, atoms: str, smarts: str, along: str, gate: bool) -> None:
+    if recipe not in ("global", "local", "distilled"):
+        raise InputError(f"unknown recipe {recipe!r}", expected="global, local or distilled")
+    if atoms and smarts:
+        raise InputError("both --atoms and --smarts are given", expected="one of them")
+    if bool(atoms or smarts) != (recipe == "local"):
+        raise InputError(
+            f"recipe {recipe} with{'' if atoms or smarts else 'out'} atoms",
+            expected="--atoms or --smarts for a local correction, and for no other",
+        )
+    if bool(along) != (recipe == "distilled"):
+        raise InputError(
+            f"recipe {recipe} with{'' if along else 'out'} --along", expected="--along for a distilled correction only"
+        )
+    if gate and recipe == "distilled":
+        raise InputError("a distilled correction has no gate", mend="leave out --gate: it is saturated by itself")
+
+
+def _along(text: str) -> list[list[int] | list[list[int]]]:
+    """Coordinates from text such as "8,10; 5,6,12,11 x 6,5,10,7"."""
+    try:
+        terms = [[[int(atom) for atom in part.split(",")] for part in term.split("x")] for term in text.split(";")]
+    except ValueError:
+        raise InputError(
+            f"cannot read the coordinates {text!r}", expected="atoms such as '8,10; 5,6,12,11 x 6,5,10,7'"
+        ) from None
+    return [term[0] if len(term) == 1 else term for term in terms]

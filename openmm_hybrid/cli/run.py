@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from openmm_hybrid.cli.options import Output, Seed, read_indices
 from openmm_hybrid.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from openmm_hybrid.models.base import EnergyModel
 
 
@@ -32,10 +35,11 @@ def doctor(
 def sample(
     system: Annotated[Path, typer.Argument(help="Folder of `build`.")],
     output: Output,
-    model: Annotated[Path | None, typer.Option(help="Model to add: npz of sGDML, or pt of `export`.")] = None,
-    atoms: Annotated[str, typer.Option(help="Atoms of the model, such as 0-8,12; the first ones by default.")] = "",
+    model: Annotated[Path | None, typer.Option(help="Model to add: npz of `correct`, or pt of `export`.")] = None,
+    atoms: Annotated[str, typer.Option(help="Atoms of the model, such as 0-8,12; its own or the first ones.")] = "",
     backend: Annotated[str, typer.Option(help="auto, torchforce or pythonforce.")] = "auto",
     duration: Annotated[float, typer.Option(help="Length of the run, ps.")] = 100.0,
+    replicas: Annotated[int, typer.Option(help="Copies in vacuum, stepped together, each with its own noise.")] = 1,
     temperature: Annotated[float, typer.Option(help="K")] = 500.0,
     timestep: Annotated[float, typer.Option(help="fs")] = 0.5,
     friction: Annotated[float, typer.Option(help="1/ps")] = 1.0,
@@ -47,6 +51,7 @@ def sample(
     seed: Seed = 0,
 ) -> None:
     """Molecular dynamics with force field and model; started again, it goes on where it stopped."""
+    from openmm_hybrid.models.compose import OnAtoms
     from openmm_hybrid.simulation.attach import attach
     from openmm_hybrid.simulation.sample import sample as run
     from openmm_hybrid.simulation.system_files import load_system
@@ -54,14 +59,20 @@ def sample(
     if atoms and model is None:
         raise InputError("atoms were given without a model", mend="name the model that they belong to: --model")
     forces, topology, positions = load_system(system)
-    if model is not None:
-        loaded = _model(model)
-        attach(forces, topology, loaded, atoms=read_indices(atoms) or range(loaded.n_atoms), backend=backend)
+    loaded, places = (None, []) if model is None else _model(model)
+    places = read_indices(atoms) or places
+    together: list[EnergyModel] = []
+    if loaded is not None and replicas > 1:
+        together.append(OnAtoms(loaded, places, [atom.element.atomic_number for atom in topology.atoms()]))
+    elif loaded is not None:
+        attach(forces, topology, loaded, atoms=places, backend=backend)
     result = run(
         forces,
         topology,
         positions,
         output=output,
+        models=together,
+        replicas=replicas,
         duration=duration,
         temperature=temperature,
         timestep=timestep,
@@ -74,10 +85,33 @@ def sample(
         seed=seed,
     )
     print(f"{len(result.positions)} frames in {output}, {result.speed:.3g} ns/day")
+    if loaded is not None:
+        _report_gate(loaded, places, topology, result.positions, output)
 
 
-def _model(path: Path) -> EnergyModel:
-    from openmm_hybrid import sgdml
+def _model(path: Path) -> tuple[EnergyModel, list[int]]:
+    """A model, and the atoms that it is for: those that its file names, or the first ones."""
+    from openmm_hybrid import correction
     from openmm_hybrid.models.artifact import load_torchscript
 
-    return load_torchscript(path) if path.suffix in (".pt", ".pth") else sgdml.load(path)
+    if path.suffix in (".pt", ".pth"):
+        script = load_torchscript(path)
+        return script, list(range(script.n_atoms))
+    stored = correction.load(path)
+    return stored.model, list(range(stored.model.n_atoms)) if stored.atoms is None else stored.atoms.tolist()
+
+
+def _report_gate(
+    model: EnergyModel, atoms: list[int], topology: Any, positions: NDArray[np.float64], output: Path
+) -> None:
+    """Say how often a gated model did not act in full, and keep the molecule's frames for relabelling."""
+    from openmm_hybrid.correction import Gated, gate_report
+
+    if not isinstance(model, Gated):
+        return
+    numbers = [atom.element.atomic_number for atom in next(topology.residues()).atoms()]
+    report = gate_report(model, positions[:, : len(numbers)], atoms=atoms)
+    print(report.summary())
+    kept = report.save_hits(output / "gate_hits.npz", numbers)
+    if kept is not None:
+        print(f"these frames, for relabelling, in {kept}")

@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
+from openmm_hybrid.correction.archive import Stored, load, save
+from openmm_hybrid.correction.distill import Distilled, distill
+from openmm_hybrid.correction.local import LAMS, LocalCorrection, train_local
+from openmm_hybrid.correction.rank import Ranking, RankRow, rank
 from openmm_hybrid.correction.recipe import train
 from openmm_hybrid.correction.residual import residual
+from openmm_hybrid.correction.trust import Gated, GateReport, gate, gate_report
 
-__all__ = ["residual", "train"]
+__all__ = [
+    "LAMS",
+    "Distilled",
+    "GateReport",
+    "Gated",
+    "LocalCorrection",
+    "RankRow",
+    "Ranking",
+    "Stored",
+    "distill",
+    "gate",
+    "gate_report",
+    "load",
+    "rank",
+    "residual",
+    "save",
+    "train",
+    "train_local",
+]

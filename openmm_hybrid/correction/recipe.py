@@ -1,4 +1,4 @@
-"""Recipes: from a force field and labelled geometries to a correction."""
+"""The global recipe: a correction of all atoms."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def train(
     force_field: EnergyModel,
     frames: Frames,
     *,
+    reference: EnergyModel | None = None,
     sigma: float | str = 1.0,
     lam: float = 1e-10,
     perms: ArrayLike | str | None = "graph",
@@ -38,15 +39,17 @@ def train(
     """An sGDML model of the residual: force field + correction ≈ reference (arXiv:2008.04198, Sec. V).
 
     The sum of the two is ``Sum((force_field, correction))``; in a simulation, `attach` the correction to the System
-    that the force field came from. A correction of some atoms goes into the Sum in an `OnAtoms`, and is attached with
-    ``atoms=``.
+    that the force field came from. For a correction of some atoms see `train_local`; ``atoms=`` here trains on their
+    residual forces as they are. Such a model goes into the Sum in an `OnAtoms`, and is attached with ``atoms=``.
 
     Parameters
     ----------
     force_field : EnergyModel
-        Such as ``GaffSystem.model()``.
+        Such as ``GaffSystem.model()``, or a `ForceField`.
     frames : Frames
-        With energies and forces of the reference.
+        With energies and forces of the reference; geometries alone where `reference` labels them.
+    reference : EnergyModel, optional
+        A model as the reference, such as an sGDML model of coupled-cluster labels.
     sigma : float, 1/Å, or "search"
         Length of the kernel. Our choice of 1 is about the distance between the descriptors of training frames at a few
         hundred kelvin: away from them the correction fades, and the force field is left. The 10 to 100 of sGDML models
@@ -66,7 +69,7 @@ def train(
     from openmm_hybrid import sgdml
 
     return sgdml.train(
-        residual(force_field, frames),
+        residual(force_field, frames, reference=reference),
         sigma=sigma,
         lam=lam,
         perms=perms,

@@ -4,5 +4,6 @@ from openmm_hybrid.figures.density import density_figure
 from openmm_hybrid.figures.errors import force_error_figure
 from openmm_hybrid.figures.learning_curve import learning_curve_figure
 from openmm_hybrid.figures.style import save_figure
+from openmm_hybrid.figures.table2 import table2_figure
 
-__all__ = ["density_figure", "force_error_figure", "learning_curve_figure", "save_figure"]
+__all__ = ["density_figure", "force_error_figure", "learning_curve_figure", "save_figure", "table2_figure"]

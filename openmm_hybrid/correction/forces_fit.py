@@ -1,0 +1,225 @@
+"""Least squares of forces or energies by terms linear in their parameters, smooth as cross-validation says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.linalg import block_diag
+from torch import Tensor
+
+from openmm_hybrid.correction.motions import turns
+from openmm_hybrid.errors import InputError
+from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.forcefield.model import ForceFieldModule
+from openmm_hybrid.forcefield.terms import coordinates_of
+from openmm_hybrid.forms.base import FunctionalForm
+from openmm_hybrid.forms.waves import Waves
+from openmm_hybrid.frames import Frames
+from openmm_hybrid.progress import progress
+
+Floats = NDArray[np.float64]
+
+FOLDS = 5
+_STRENGTHS = tuple(10.0**power for power in range(-8, 3))
+_TOLERATED = 0.01  # of the smallest error: one standard error is more where frames differ much
+_SLOPES = 1e-1  # of the curvature's penalty: functions go flat, not straight on, where little was sampled
+_FLAT = 1e-2  # of slopes outside the range, beside what the frames say
+_RIDGE = 1e-9  # settles what forces do not say, as a spline's constant
+_NOTHING = 1e-12  # squared slopes a frame that are rounding
+_BATCH = 64  # frames at once
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Result of `fit`.
+
+    Parameters
+    ----------
+    coefficients : (n_fitted,), kcal/mol
+    smoothness : float
+        Strength of the penalty.
+    share : float
+        Part of the labels' squares (energies: less their mean) that is explained in frames left out.
+    """
+
+    coefficients: Floats = field(repr=False)
+    smoothness: float
+    share: float
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Normal:
+    """AᵀA, Aᵀy and yᵀy of some frames."""
+
+    matrix: Floats
+    right: Floats
+    square: float
+
+    @classmethod
+    def of(cls, a: Floats, y: Floats) -> _Normal:
+        return cls(a.T @ a, a.T @ y, float(y @ y))
+
+    @classmethod
+    def total(cls, parts: Sequence[_Normal]) -> _Normal:
+        return cls(
+            np.sum([part.matrix for part in parts], axis=0),
+            np.sum([part.right for part in parts], axis=0),
+            sum(part.square for part in parts),
+        )
+
+    def solve(self, penalty: Floats) -> Floats:
+        ridge = _RIDGE * self.matrix.trace() / len(self.matrix)
+        return np.asarray(np.linalg.solve(self.matrix + penalty + ridge * np.eye(len(penalty)), self.right))
+
+    def error(self, solution: Floats) -> float:
+        """|y − A c|², not below zero by rounding."""
+        return max(0.0, self.square - 2.0 * float(self.right @ solution) + float(solution @ self.matrix @ solution))
+
+
+def fit(start: ForceField, rest: Frames, labels: str, bonds: NDArray[np.int64], *, show: bool = True) -> Fit:
+    """Coefficients whose forces or energies come closest to those of the frames.
+
+    Parameters
+    ----------
+    start : ForceField
+        Of `Spline` and `Waves` terms; the terms of a group share their parameters.
+    rest : Frames
+        With labels; 2 · FOLDS of them at least.
+    labels : {"turns", "forces", "energies"}
+        Forces along turns about bonds, all forces, or energies up to a constant.
+    bonds : (n_bonds, 2)
+
+    Raises
+    ------
+    InputError
+        No turn changes the coordinates, or all forces are zero.
+    """
+    folds = _folds(start, rest, labels, bonds, show)
+    total = _Normal.total(folds)
+    if total.matrix.trace() <= _NOTHING * len(rest):
+        raise InputError(
+            "no turn about a bond changes these coordinates", mend="fit labels='forces', or other coordinates"
+        )
+    if total.square <= 0.0:
+        raise InputError("there is no residual", expected="a reference that differs from the force field")
+    bent, flat = (_penalty(start, total.matrix, of) for of in (_bending, _slopes_outside))
+    penalties = [strength * bent + _FLAT * flat for strength in _STRENGTHS]
+    # One row a fold, one column a strength.
+    errors = np.array([_left_out(folds, number, penalties) for number in range(FOLDS)])
+    # Energies scatter by what all other coordinates do: a tolerance of their error would smooth everything away.
+    best = int(np.argmin(errors.sum(axis=0))) if labels == "energies" else _strongest(errors)
+    share = 1.0 - float(errors[:, best].sum()) / total.square
+    return Fit(total.solve(penalties[best]), _STRENGTHS[best], share)
+
+
+def _left_out(folds: Sequence[_Normal], number: int, penalties: Sequence[Floats]) -> list[float]:
+    """Errors of a fold for each penalty, fitted to the other folds."""
+    others = _Normal.total([fold for place, fold in enumerate(folds) if place != number])
+    return [folds[number].error(others.solve(penalty)) for penalty in penalties]
+
+
+def _strongest(errors: Floats) -> int:
+    """The strongest penalty whose error is within one standard error of the smallest: the rule of Breiman et al.,
+    Classification and Regression Trees (1984). The smallest alone may be that of a function which few frames at the
+    ends of its range would throw off."""
+    least = int(np.argmin(errors.sum(axis=0)))
+    more = errors - errors[:, [least]]
+    spread = errors[:, least].std(ddof=1) * np.sqrt(len(errors))
+    allowed = np.minimum(spread, _TOLERATED * errors[:, least].sum())
+    return int(np.flatnonzero(more.sum(axis=0) <= allowed).max())
+
+
+def _folds(start: ForceField, rest: Frames, labels: str, bonds: NDArray[np.int64], show: bool) -> list[_Normal]:
+    energies, forces = rest.labels()
+    n = int(start.parameters.fitted.sum())
+    module = start.module()
+    order = np.random.default_rng(0).permutation(len(rest))
+    folds = []
+    with progress(len(rest), "distilling", "frames", show=show) as advance:
+        for fold in np.array_split(order, FOLDS):
+            parts, rows = [], []
+            for chosen in np.array_split(fold, -(-len(fold) // _BATCH)):
+                values, a = _rows(module, start, rest.positions[chosen])
+                rows.append(values)
+                y = forces[chosen].reshape(len(chosen), -1, 1)
+                if labels == "turns":
+                    u = turns(rest.positions[chosen], bonds).transpose(0, 2, 1)
+                    a, y = u @ a, u @ y
+                parts.append(_Normal.of(a.reshape(-1, n), y.ravel()))
+                advance(len(chosen))
+            if labels == "energies":  # up to a constant, each fold's own
+                values = np.concatenate(rows)
+                parts = [_Normal.of(values - values.mean(axis=0), energies[fold] - energies[fold].mean())]
+            folds.append(_Normal.total(parts))
+    return folds
+
+
+def _rows(module: ForceFieldModule, start: ForceField, positions: Floats) -> tuple[Floats, Floats]:
+    """Energies (n_frames, n_fitted) and forces (n_frames, 3 n_atoms, n_fitted) of functions with the coefficient 1."""
+    q, jacobian = module.internal.jacobian(torch.tensor(positions))
+    place = np.cumsum(start.parameters.fitted) - 1
+    energies = torch.zeros(len(positions), int(place[-1]) + 1, dtype=torch.float64)
+    forces = torch.zeros(len(positions), jacobian.shape[2], int(place[-1]) + 1, dtype=torch.float64)
+    for terms, numbers in zip(start.terms, coordinates_of(start.terms, start.n_atoms)[1], strict=True):
+        values, slopes = terms.form.design(q[:, numbers], module.theta[torch.tensor(terms.assignment)])
+        # Images share their parameters, so that one row of places stands for all.
+        fitted = [k for k, column in enumerate(terms.form.columns) if column.fitted]
+        own = torch.tensor(place[terms.assignment[0, fitted]])
+        energies[:, own] += values.sum(dim=1)
+        forces[:, :, own] -= torch.einsum("ftqn,ftqx->fxn", slopes, jacobian[:, numbers])
+    return energies.numpy(), forces.numpy()
+
+
+def _penalty(start: ForceField, matrix: Floats, of: Callable[[FunctionalForm, Tensor], Floats]) -> Floats:
+    """A penalty of each function, on the scale of its own part of the normal matrix."""
+    parts, first = [], 0
+    for terms in start.terms:
+        own = of(terms.form, torch.tensor(start.parameters.values[terms.assignment[:1]]))
+        size = matrix[first : first + len(own), first : first + len(own)].trace()
+        parts.append(own * (size / max(float(own.trace()), 1e-300)))
+        first += len(own)
+    return np.asarray(block_diag(*parts))
+
+
+def _bending(form: FunctionalForm, row: Tensor) -> Floats:
+    """The penalty of curvature, and of slopes beside it."""
+    if isinstance(form, Waves):
+        return np.diag([float((j * j + k * k) ** 2 + _SLOPES * (j * j + k * k)) for _, j, k in form.waves()])
+    n = sum(column.fitted for column in form.columns)
+    first = np.roll(np.eye(n), 1, axis=1) - np.eye(n)
+    second = first @ first
+    if form.coordinates[0].kind != "dihedral":
+        first, second = first[:-1], second[:-2]
+    return np.asarray(second.T @ second + _SLOPES * first.T @ first)
+
+
+def _slopes_outside(form: FunctionalForm, row: Tensor) -> Floats:
+    """The penalty of slopes outside the sampled range of a distance or angle.
+
+    Without it a function goes on as steeply as it ends: a well opens where nothing was sampled, and a simulation falls
+    into it.
+    """
+    spans, outside, place = [], [], 0
+    for coordinate in form.coordinates:
+        if coordinate.kind == "dihedral":
+            values = np.linspace(-np.pi, np.pi, 25)[:-1]
+            beyond = np.zeros(len(values), dtype=bool)
+        else:
+            lower, upper = row[0, place : place + 2].tolist()
+            values = np.linspace(lower - (upper - lower) / 2.0, upper + (upper - lower) / 2.0, 33)
+            beyond = (values < lower) | (values > upper)
+            place += 2
+        spans.append(values)
+        outside.append(beyond)
+    q = torch.tensor(np.stack([each.ravel() for each in np.meshgrid(*spans, indexing="ij")], axis=-1))[:, None]
+    there = np.stack([each.ravel() for each in np.meshgrid(*outside, indexing="ij")], axis=-1)
+    _, slopes = form.design(q, row)
+    rows = slopes[:, 0].numpy()[there]  # along a coordinate, where this one is beyond its range
+    return np.asarray(rows.T @ rows)
