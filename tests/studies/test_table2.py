@@ -1,0 +1,126 @@
+"""The table of refitted force fields: cells, journal, models, the paper's numbers; and the verbs fit and replace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import openmm
+import pytest
+from forcefield.molecules import built, shaken
+from typer.testing import CliRunner
+
+import openmm_hybrid as oh
+from openmm_hybrid.cli import app
+from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.simulation.system_files import save_system
+from openmm_hybrid.studies import table2
+from openmm_hybrid.studies.published import published
+
+SMALL = table2.Settings(n_train=(24,), forms=("gaff", "cross", "sgdml"), seeds=1, n_test=10)
+
+
+@pytest.fixture(scope="module")
+def frames() -> oh.Frames:
+    """Ethanol near its minimum, labelled by GAFF with other bonds."""
+    system = built("ethanol")
+    start = oh.ForceField.from_system(system.system, system.topology)
+    values = start.parameters.values.copy()
+    values[start.group("bonds").assignment[:, 0]] *= 1.2
+    positions = shaken(system, n_frames=60, by=0.03)
+    energies, forces = start.with_values(values).predict(positions)
+    return oh.Frames(start.atomic_numbers, positions, energies, forces, name="toy_ethanol", theory="GAFF, stiff bonds")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With charges, which would take a Hartree-Fock calculation."""
+    path = tmp_path_factory.mktemp("table2")
+    np.save(path / "ethanol-resp.npy", built("ethanol").charges)
+    return path
+
+
+@pytest.fixture(scope="module")
+def table(frames: oh.Frames, folder: Path) -> table2.Table:
+    return table2.run([frames], SMALL, folder, show=False, report=lambda line: None)
+
+
+def test_cells_models_and_figures(table: table2.Table, folder: Path, frames: oh.Frames) -> None:
+    assert table.rows() == [("ethanol", form, 24) for form in SMALL.forms]
+    content = json.loads((folder / "table2.json").read_text())
+    assert set(content["figures"]) >= {"force_rmse.ethanol.gaff.24", "energy_mae.ethanol.sgdml.24"}
+    # The labels are of GAFF's form: the fit finds them, to the restraint that pulls to the start.
+    assert content["figures"]["force_rmse.ethanol.gaff.24"]["value"] < 0.5
+    before = oh.ForceField.from_system(built("ethanol").system, built("ethanol").topology).predict(frames.positions)[1]
+    assert np.sqrt(np.mean((before - frames.forces) ** 2)) > 3.0
+    fitted = oh.ForceField.load(folder / "models" / "ethanol-cross-24-0.npz")
+    assert "cross.chain" in fitted.groups
+    assert oh.sgdml.load(folder / "models" / "ethanol-sgdml-24-0.npz").n_atoms == 9
+    assert "ethanol cross" in table.text()
+
+
+def test_goes_on_where_it_stopped(table: table2.Table, folder: Path, frames: oh.Frames) -> None:
+    lines: list[str] = []
+    again = table2.run([frames], SMALL, folder, show=False, report=lines.append)
+    assert not lines
+    assert again.cells == table.cells
+    more = table2.Settings(n_train=(24,), forms=("gaff",), seeds=2, n_test=10)
+    table2.run([frames], more, folder, show=False, report=lines.append)
+    assert [line.split(":")[0] for line in lines] == ["ethanol-gaff-24-1"]
+
+
+def test_refuses_other_data_and_too_few_frames(table: table2.Table, folder: Path, frames: oh.Frames) -> None:
+    with pytest.raises(MismatchError, match="data differ"):
+        table2.run([frames[:50]], SMALL, folder, show=False)
+    with pytest.raises(InputError, match="distinct geometries"):
+        table2.run([frames], table2.Settings(n_train=(55,), forms=("gaff",), n_test=10), folder, show=False)
+    with pytest.raises(InputError, match="unknown row 'opls'"):
+        table2.Settings(forms=("opls",))
+
+
+def test_the_papers_numbers_stand_beside() -> None:
+    # Table II of J. Chem. Phys. 153, 124109 (2020): aspirin, GAFF-NN, 11000 frames.
+    assert published("force_rmse", "aspirin", "nn", 7000) == 5.95
+    assert published("force_rmse", "ethanol", "morse", 110) == 15.38
+    assert np.isnan(published("force_rmse", "ethanol", "cross", 110))
+
+
+def test_curves_for_the_picture(table: table2.Table) -> None:
+    own, theirs = table.curves("force_rmse")
+    assert set(own["ethanol"]) == set(SMALL.forms)
+    assert theirs == {}  # 24 frames are none of the paper's
+
+
+def test_fit_and_replace_on_the_command_line(tmp_path: Path, frames: oh.Frames) -> None:
+    system = built("ethanol")
+    save_system(tmp_path / "ethanol", system.system, system.topology, system.positions)
+    frames.save(tmp_path / "frames.npz")
+    fit = (
+        f"fit {tmp_path}/ethanol {tmp_path}/frames.npz -o {tmp_path}/ff.npz --n-train 24 --n-test 10 --fixed charges/*"
+    )
+    done = CliRunner().invoke(app, [*fit.split(), "--bonds", "morse", "--report", f"{tmp_path}/fit.json"])
+    assert done.exit_code == 0, done.output
+    assert "test" in done.stdout
+    assert json.loads((tmp_path / "fit.json").read_text())["molecules"]
+    fitted = oh.ForceField.load(tmp_path / "ff.npz")
+    assert "bonds.morse" in fitted.groups
+    put = CliRunner().invoke(app, ["replace", f"{tmp_path}/ethanol", f"{tmp_path}/ff.npz", "-o", f"{tmp_path}/better"])
+    assert put.exit_code == 0, put.output
+    made = openmm.XmlSerializer.deserialize((tmp_path / "better" / "system.xml").read_text())
+    energies, _ = oh.gaff.SystemModel(made, system.topology).predict(frames.positions[:5])
+    np.testing.assert_allclose(energies, fitted.predict(frames.positions[:5])[0], rtol=1e-9)
+    same = CliRunner().invoke(
+        app, ["replace", f"{tmp_path}/ethanol", f"{tmp_path}/ff.npz", "-o", f"{tmp_path}/ethanol"]
+    )
+    assert same.exit_code == 2
+    assert "name another one" in same.stderr
+
+
+def test_study_on_the_command_line(folder: Path, table: table2.Table, frames: oh.Frames, tmp_path: Path) -> None:
+    frames.save(tmp_path / "toy_ethanol.npz")
+    command = ["study", "table2", f"{tmp_path}/toy_ethanol.npz", "-o", str(folder), "--n-train", "24", "--seeds", "1"]
+    done = CliRunner().invoke(app, [*command, "--forms", "gaff,cross", "--n-test", "10"])
+    assert done.exit_code == 0, done.output
+    assert (folder / "table2_force_rmse.png").stat().st_size > 1000
+    assert "ethanol gaff" in done.stdout
