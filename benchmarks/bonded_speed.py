@@ -6,7 +6,8 @@ python -m benchmarks.bonded_speed [--threads 2] [--quick]
 parameters are random, as their values do not change the time. water_ratio: in a box of about 6000 atoms with PME on the
 CPU platform, vacuum_ratio: alone on the CPU platform, reference_ratio: alone on the Reference platform.
 native_over_torchforce: time of the networks alone through TorchForce over that through the spline backend, on the CPU
-platform, and with .reference on the Reference platform, where a lone molecule is stepped 40 times faster. Charges are AM1-BCC's; they do not change the time either.
+platform, and with .reference on the Reference platform, where a lone molecule is stepped 40 times faster. Charges are
+AM1-BCC's; they do not change the time either.
 
 All sides take turns, A B C … A B C …; a ratio is the median over rounds of the ratio within a round. Leave the machine
 alone meanwhile.

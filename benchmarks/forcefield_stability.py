@@ -5,8 +5,8 @@ python -m benchmarks.forcefield_stability FORCEFIELD.npz … --frames FRAMES.npz
 For each force field: dynamics at 500 K from five frames of the file, each started from another dihedral basin where
 there are several, and 50 ps at 500 K and constant volume in a box of about 500 waters. The System is GAFF's with the
 force field put in its place (`openmm_hybrid.replace`), all in OpenMM's own forces. Reported are the largest stretch of
-a bond over its length in the first start, which has to stay below 1.5, and the bonds that were ever beyond it. Runs that were stopped
-go on.
+a bond over its length in the first start, which has to stay below 1.5, and the bonds that were ever beyond it. Runs
+that were stopped go on.
 """
 
 from __future__ import annotations
