@@ -9,7 +9,7 @@ export PYTHON ?= python3
 PLUGIN := .venv/bin
 MODERN := .venv-modern/bin
 # Scripts that `make test` runs in their quick form.
-EXAMPLES := examples/aspirin.py
+EXAMPLES := examples/aspirin.py examples/better_gaff.py
 
 # Two test processes of one thread each.
 PYTEST = OMP_NUM_THREADS=1 $(1)/python -m pytest -q -n 2
