@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from openmm_hybrid import geometry
 from openmm_hybrid.analysis.errors import ErrorTable, error_table
 from openmm_hybrid.errors import InputError, MismatchError
 from openmm_hybrid.forcefield import ForceField
@@ -28,6 +29,7 @@ from openmm_hybrid.training.result import FitResult, MoleculeFit
 from openmm_hybrid.training.split import Split, split
 
 METHODS = ("auto", "solve", "gradient")
+_LONG = 1.4  # of its equilibrium length; no bond of a molecule at 1000 K is so long on average
 _HELD_OUT = 10  # of how many training frames one is held out to stop the training of networks
 _MOST_HELD_OUT = 300
 _FIRST_SOLVE = 300  # frames whose solution networks start at
@@ -96,7 +98,7 @@ def fit(
     InputError
         A setting out of range, too few frames, no labels, nothing to fit, or a pattern that matches nothing.
     MismatchError
-        Frames of other atoms than the force field, or equal names with different values.
+        Frames of other atoms than the force field or of another order, or equal names with different values.
     NumericalError
         The normal equations are singular.
 
@@ -217,7 +219,25 @@ def _paired(
                 f"the frames of {part.name!r} have other atoms than the force field {each.name!r}",
                 expected=f"the atomic numbers {each.numbers.tolist()}, in this order",
             )
+        _check_bonds(each, part)
     return fields, data
+
+
+def _check_bonds(forcefield: ForceField, frames: Frames) -> None:
+    """Equal elements in another order are another molecule: its bonds are then far too long."""
+    for terms in forcefield.terms:
+        if terms.group not in ("bonds", "bonds.morse"):
+            continue
+        lengths = np.median(geometry.distance(frames.positions, terms.atoms), axis=0)
+        expected = forcefield.parameters.values[terms.assignment[:, -1]]
+        worst = int(np.argmax(lengths / expected))
+        if lengths[worst] > _LONG * expected[worst]:
+            i, j = terms.atoms[worst].tolist()
+            raise MismatchError(
+                f"the bond {i}-{j} of {forcefield.name!r} is {lengths[worst]:.2f} Å long in the frames {frames.name!r}",
+                expected=f"about {expected[worst]:.2f} Å",
+                mend="build the force field in the frames' order of atoms: Molecule.from_geometry, Molecule.reordered",
+            )
 
 
 def _held_out(train: Sequence[Frames]) -> tuple[list[Frames], list[Frames]]:

@@ -182,3 +182,11 @@ def test_ethanol_reaches_the_papers_error(reference_data: Callable[[str], Path])
     result = oh.fit(builder.finish(), data, n_train=60, n_test=100, show=False, md_steps=0)
     assert result.test.force_rmse < 8.0
     assert result.test.force_rmse < 0.6 * result.molecules[0].start.force_rmse
+
+
+def test_refuses_the_same_elements_in_another_order() -> None:
+    """Hydrogen peroxide with its hydrogens exchanged has the same list of elements and other bonds."""
+    data = frames(peroxide(), 40)
+    exchanged = replace(data, positions=data.positions[:, [3, 1, 2, 0]], forces=data.forces[:, [3, 1, 2, 0]])
+    with pytest.raises(MismatchError, match="the bond 0-1 of 'peroxide' is"):
+        oh.fit(peroxide(), exchanged, n_train=20, n_test=10, show=False)
