@@ -20,7 +20,7 @@ _GROUPS = ("cross.chain", "cross.star", "cross.torsions")
 
 
 def idle(forcefield: ForceField, frames: Frames, *, rise: float = 0.1, energy_weight: float = 0.3) -> tuple[str, ...]:
-    """Types of cross terms of chains, stars and torsions that a fitted force field loses little without.
+    """Types of cross terms of chains, stars and torsions that a fitted force field loses little without::
 
         small = edited.without(*oh.training.idle(result.model, training_frames))
         result = oh.fit(small, frames, n_train=1100)
