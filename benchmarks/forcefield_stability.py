@@ -28,7 +28,7 @@ TEMPERATURE = 500.0
 STARTS = 5
 BROKEN = 1.5
 """Length of a bond over that in the first start at which it counts as broken."""
-_PADDING = 9.0  # Å of water
+_PADDING = 12.0  # Å; half of the box
 
 
 def stretch(
