@@ -19,6 +19,7 @@ _PUBLIC = {
     "gaff": "openmm_hybrid.gaff",
     "sgdml": "openmm_hybrid.sgdml",
     "ForceField": "openmm_hybrid.forcefield.model:ForceField",
+    "forcefield": "openmm_hybrid.forcefield",
     "fit": "openmm_hybrid.training.fit:fit",
     "training": "openmm_hybrid.training",
     "FitResult": "openmm_hybrid.training.result:FitResult",
