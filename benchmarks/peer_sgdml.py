@@ -54,7 +54,8 @@ def train(data: str, indices: list[int], sigma: float, lam: float, perms: list[l
     start = time.perf_counter()
     model = trainer.train(task)
     seconds = time.perf_counter() - start
-    np.savez_compressed(out, **model)
+    # What is no array (None, dictionaries of errors) would be written as a pickle, and is not needed to predict.
+    np.savez_compressed(out, **{name: value for name, value in model.items() if np.asarray(value).dtype != object})
     return {"seconds": seconds, "solver": str(model["solver_name"]), **peak()}
 
 
