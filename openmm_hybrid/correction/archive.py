@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
-from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from openmm_hybrid import __version__
 from openmm_hybrid.correction.trust import Gated
 from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.files import replacing
+from openmm_hybrid.files import reading_npz, replacing
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.models.base import EnergyModel
 from openmm_hybrid.sgdml import KernelDistance, SGDMLModel
@@ -101,22 +99,10 @@ def load(path: str | Path) -> Stored:
     InputError
         The file is missing, damaged, of another kind or of a newer version.
     """
-    path = Path(path)
-    if not path.is_file() or not is_zipfile(path):
-        raise InputError(f"{path} is missing or no npz file", expected="a correction (.npz)")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            kind = _kind(archive)
-            if kind.get("format") == FORMAT:
-                return _stored(archive, kind)
-    except InputError as error:
-        raise InputError(f"{path}: {error.problem}", expected=error.expected, mend=error.mend) from error
-    except (OSError, EOFError, LookupError, TypeError, ValueError, MemoryError, BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"{path} cannot be read as a correction ({type(error).__name__}: {error})",
-            expected="a complete file",
-            mend="copy it again",
-        ) from error
+    with reading_npz(path, "a correction") as archive:
+        kind = _kind(archive)
+        if kind.get("format") == FORMAT:
+            return _stored(archive, kind)
     return Stored(ForceField.load(path) if kind else load_sgdml(path))
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid import __version__
 from openmm_hybrid.errors import InputError
-from openmm_hybrid.files import replacing
+from openmm_hybrid.files import reading_npz, replacing
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.parameters import Parameters
 from openmm_hybrid.forcefield.terms import Terms
@@ -76,30 +74,9 @@ def read(path: str | Path) -> tuple[ForceField, dict[str, Any]]:
         The file is missing, damaged, no force field, of a newer version, or contradicts itself; a form in it comes
         from a package that is not installed.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path} does not exist", expected="a force-field file (.npz)")
-    if not is_zipfile(path):
-        raise InputError(f"{path} is no npz file, or a damaged one", expected="a force-field file (.npz)")
-    try:
-        # Opened here: numpy leaves a file open whose zip directory is damaged.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            description = _description(path, archive)
-            return _forcefield(description, archive), dict(description["notes"])
-    except InputError as error:
-        raise InputError(f"{path}: {error.problem}", expected=error.expected, mend=error.mend) from error
-    except (OSError, EOFError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(path, error) from error
-    except (MemoryError, NotImplementedError, BadZipFile, zlib.error) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(
-        f"{path} cannot be read as a force field ({type(error).__name__}: {error})",
-        expected="a complete file that ForceField.save wrote",
-        mend="copy or download it again",
-    )
+    with reading_npz(path, "a force field") as archive:
+        description = _description(archive)
+        return _forcefield(description, archive), dict(description["notes"])
 
 
 def _described(form: FunctionalForm) -> dict[str, Any]:
@@ -113,7 +90,7 @@ def _described(form: FunctionalForm) -> dict[str, Any]:
     )
 
 
-def _description(path: Path, archive: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+def _description(archive: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     """The JSON text, of this format and a version that is known."""
     text = archive["description"] if "description" in archive else np.array(0)
     known = json.loads(text.item()) if text.dtype.kind == "U" and text.ndim == 0 else {}

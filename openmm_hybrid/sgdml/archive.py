@@ -6,17 +6,15 @@ and an entry that is needed but pickled is refused: so no file can run code here
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
-from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid.errors import InputError
-from openmm_hybrid.files import replacing
+from openmm_hybrid.files import reading_npz, replacing
 from openmm_hybrid.sgdml.descriptor import pair_permutations
 from openmm_hybrid.sgdml.model import SGDMLModel
 from openmm_hybrid.units import energy_factor, length_factor
@@ -37,23 +35,8 @@ def load(path: str | Path) -> SGDMLModel:
         The file is missing, damaged, no model, needs pickle, or its entries contradict each other; periodic models,
         which this package does not evaluate.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path} does not exist", expected="an sGDML model file (.npz)")
-    if not is_zipfile(path):
-        raise InputError(f"{path} is no npz file, or a damaged one", expected="an sGDML model file (.npz)")
-    try:
-        # Opened here: numpy leaves a file open whose zip directory is damaged.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return _model(_Entries(path, archive))
-    except (OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, BadZipFile, zlib.error) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{path} cannot be read as an sGDML model ({error})",
-            expected="a complete npz file of plain arrays",
-            mend="copy or download it again, or train the model again",
-        ) from error
+    with reading_npz(path, "an sGDML model") as archive:
+        return _model(_Entries(Path(path), archive))
 
 
 def save(model: SGDMLModel, path: Path) -> Path:

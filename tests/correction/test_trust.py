@@ -142,7 +142,7 @@ def test_damaged_and_foreign_files_are_refused(gated, training, tmp_path):
         path.write_bytes(content[:size])
         with pytest.raises(InputError, match=r"gated\.npz"):
             oh.correction.load(path)
-    with pytest.raises(InputError, match="missing"):
+    with pytest.raises(InputError, match="does not exist"):
         oh.correction.load(tmp_path / "nowhere.npz")
     training.save(tmp_path / "frames.npz")
     with pytest.raises(InputError, match=r"frames\.npz"):
