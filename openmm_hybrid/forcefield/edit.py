@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -35,18 +35,8 @@ _WIDTHS = 4.0  # standard deviations of a harmonic coordinate in its first range
 _TEMPERATURE = 500.0  # at which these are taken, K
 
 
-def edit(
-    forcefield: ForceField,
-    *,
-    bonds: str = "harmonic",
-    angles: str = "harmonic",
-    propers: str = "fourier",
-    impropers: str = "fourier",
-    cross: bool | Sequence[str] = False,
-    seed: int = 0,
-) -> ForceField:
-    """See `ForceField.edit`."""
-    wanted = {"bonds": bonds, "angles": angles, "propers": propers, "impropers": impropers}
+def edit(forcefield: ForceField, wanted: Mapping[str, str], cross: bool | Sequence[str], seed: int) -> ForceField:
+    """See `ForceField.edit`; `wanted` are its forms by group."""
     forms = {group: _parse(group, word) for group, word in wanted.items()}
     kinds = _cross_kinds(cross)
     for group, (name, size) in forms.items():
@@ -147,7 +137,8 @@ def _with_added(forcefield: ForceField, group: str, name: str, size: int, seed: 
     start = form.start(int(row.max()) + 1, seed=seed) if isinstance(form, Neural) else form.start(int(row.max()) + 1)
     values = start.numpy()[row]
     if kind != "dihedral":
-        values[:, :2] = [_ranges(forcefield)[kind, min(each, each[::-1])] for each in map(tuple, atoms.tolist())]
+        ranges = _ranges(forcefield)
+        values[:, :2] = [ranges[kind, min(each, each[::-1])] for each in map(tuple, atoms.tolist())]
     builder = Builder.of(forcefield)
     builder.add(f"{group}.{name}", form, _by_atoms(atoms, values.tolist()))
     return builder.finish()

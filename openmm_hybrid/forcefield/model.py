@@ -231,7 +231,8 @@ class ForceField(TorchModel):
         """
         from openmm_hybrid.forcefield.edit import edit
 
-        return edit(self, bonds=bonds, angles=angles, propers=propers, impropers=impropers, cross=cross, seed=seed)
+        forms = {"bonds": bonds, "angles": angles, "propers": propers, "impropers": impropers}
+        return edit(self, forms, cross, seed)
 
     def without(self, *types: str) -> ForceField:
         """The force field without the terms of some types, such as "cross.chain/C0-C1-C2-H5", and their parameters.

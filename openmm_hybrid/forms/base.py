@@ -32,6 +32,8 @@ class Coordinate:
 DISTANCE = Coordinate("distance", (0, 1))
 ANGLE = Coordinate("angle", (0, 1, 2))
 DIHEDRAL = Coordinate("dihedral", (0, 1, 2, 3))
+SINGLE = {"distance": DISTANCE, "angle": ANGLE, "dihedral": DIHEDRAL}
+"""The coordinate of a form that has one, by its kind."""
 
 
 @dataclass(frozen=True)

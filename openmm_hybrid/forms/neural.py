@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 
 from openmm_hybrid.errors import InputError
-from openmm_hybrid.forms.base import ANGLE, DIHEDRAL, DISTANCE, Column, Coordinate, FunctionalForm
+from openmm_hybrid.forms.base import SINGLE, Column, Coordinate, FunctionalForm
 from openmm_hybrid.forms.saturate import range_columns, standardise
-
-_COORDINATES = {"distance": DISTANCE, "angle": ANGLE, "dihedral": DIHEDRAL}
 
 
 @final
@@ -36,8 +34,8 @@ class Neural(FunctionalForm):
 
     def __init__(self, kind: str, *, hidden: int = 12, even: bool = True) -> None:
         super().__init__()
-        if kind not in _COORDINATES:
-            raise InputError(f"neural terms of kind {kind!r}", expected=f"one of {', '.join(_COORDINATES)}")
+        if kind not in SINGLE:
+            raise InputError(f"neural terms of kind {kind!r}", expected=f"one of {', '.join(SINGLE)}")
         if isinstance(hidden, bool) or not isinstance(hidden, int) or hidden < 1:
             raise InputError(f"hidden layers of width {hidden!r}", expected="a whole number above 0")
         self.kind = kind
@@ -59,7 +57,7 @@ class Neural(FunctionalForm):
     @property
     def coordinates(self) -> tuple[Coordinate, ...]:
         """See `FunctionalForm.coordinates`."""
-        return (_COORDINATES[self.kind],)
+        return (SINGLE[self.kind],)
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 
 from openmm_hybrid.errors import InputError
-from openmm_hybrid.forms.base import ANGLE, DIHEDRAL, DISTANCE, Column, Coordinate, LinearForm
+from openmm_hybrid.forms.base import SINGLE, Column, Coordinate, LinearForm
 from openmm_hybrid.forms.saturate import MARGIN, range_columns, standardise
-
-_COORDINATES = {"distance": DISTANCE, "angle": ANGLE, "dihedral": DIHEDRAL}
 
 
 @final
@@ -31,8 +29,8 @@ class Spline(LinearForm):
     """
 
     def __init__(self, kind: str, *, pieces: int = 12) -> None:
-        if kind not in _COORDINATES:
-            raise InputError(f"spline terms of kind {kind!r}", expected=f"one of {', '.join(_COORDINATES)}")
+        if kind not in SINGLE:
+            raise InputError(f"spline terms of kind {kind!r}", expected=f"one of {', '.join(SINGLE)}")
         if isinstance(pieces, bool) or not isinstance(pieces, int) or pieces < 4:
             raise InputError(f"a spline of {pieces!r} pieces", expected="a whole number above 3")
         super().__init__(0 if kind == "dihedral" else 2)
@@ -55,7 +53,7 @@ class Spline(LinearForm):
     @property
     def coordinates(self) -> tuple[Coordinate, ...]:
         """See `FunctionalForm.coordinates`."""
-        return (_COORDINATES[self.kind],)
+        return (SINGLE[self.kind],)
 
     @property
     def columns(self) -> tuple[Column, ...]:

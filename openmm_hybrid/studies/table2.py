@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 
@@ -235,22 +235,21 @@ def run(
 def _cell(
     frames: Frames, start: ForceField, form: str, n: int, seed: int, settings: Settings, folder: Path, show: bool
 ) -> Cell:
-    parts = split(frames, n, 0, settings.n_test, seed)
-    training, test = frames[parts.train], frames[parts.test]
     path = folder / "models" / f"{_key(_name(frames), form, n, seed)}.npz"
     clock = time.monotonic()
     if form == "sgdml":
-        model = train(training, sigma=SIGMA, seed=seed, show=show)
+        parts = split(frames, n, 0, settings.n_test, seed)  # the fits' own
+        model = train(frames[parts.train], sigma=SIGMA, seed=seed, show=show)
         model.save(path)
-        predicted = model.predict(test.positions)
+        test = frames[parts.test]
+        errors = error_table(test, model.predict(test.positions))
     else:
         edited = start.edit(**FORMS[form], seed=seed)
         result = fit(edited, frames, n_train=n, n_test=settings.n_test, seed=seed, restraint=RESTRAINT, show=show)
-        fitted = result.model
-        fitted.save(path)
-        predicted = fitted.predict(test.positions)
+        result.model.save(path)
+        errors = cast(ErrorTable, result.test)  # there is a test frame at least
     seconds = time.monotonic() - clock
-    return Cell(_name(frames), form, n, seed, seconds, error_table(test, predicted))
+    return Cell(_name(frames), form, n, seed, seconds, errors)
 
 
 def _start(frames: Frames, folder: Path) -> ForceField:

@@ -79,9 +79,8 @@ class SolveSettings:
 @final
 @dataclass(frozen=True)
 class Trial:
-    """One ridge that was tried: `loss` is that of frames left out, (kcal/mol/Å)², `step` the Gauss-Newton step."""
+    """One ridge that was tried: `loss` is that of frames left out, (kcal/mol/Å)²."""
 
-    step: int
     ridge: float
     loss: float
 
@@ -159,15 +158,15 @@ class _Problem:
 
     def run(self, start: NDArray[np.float64], tolerance: float) -> Solution:
         """Steps until the loss falls by less than this part of itself."""
-        theta, ridge, trials, losses = torch.tensor(start), 0.0, [], []
-        scale, loss_now = torch.zeros(0), math.inf
+        theta, losses = torch.tensor(start), []
+        trials: list[Trial] = []
+        ridge, scale, loss_now = 0.0, torch.zeros(0), math.inf
         for step in range(self.settings.max_steps):
             moments = accumulate(self.molecules, self.folds, theta, self.free, self.settings.energy_weight)
             matrix, right, square = Moments.total(moments).normal()
             if step == 0:
                 scale = _scales(matrix.diagonal(), [self.parameters.names[k] for k in self.free.tolist()])
-                ridge, tried = self._ridge(moments, scale, theta, step)
-                trials += tried
+                ridge, trials = self._ridge(moments, scale, theta)
                 loss_now = float(square) + self._penalty(theta, scale, ridge)
                 losses.append(loss_now)
             theta, found, exact = self._step(theta, matrix, right, scale, ridge, loss_now)
@@ -177,13 +176,13 @@ class _Problem:
                 break
         return Solution(theta.numpy(), ridge, tuple(trials), tuple(losses))
 
-    def _ridge(self, moments: list[Moments], scale: Tensor, theta: Tensor, step: int) -> tuple[float, list[Trial]]:
+    def _ridge(self, moments: list[Moments], scale: Tensor, theta: Tensor) -> tuple[float, list[Trial]]:
         if self.settings.ridge is not None:
             return self.settings.ridge, []
         away = (theta - self._centre)[self.free]
         rows = self._rows(scale)
         losses = cross_validate(moments, scale, self._prior, away, rows, RIDGES)
-        tried = [Trial(step, ridge, value) for ridge, value in zip(RIDGES, losses, strict=True)]
+        tried = [Trial(ridge, value) for ridge, value in zip(RIDGES, losses, strict=True)]
         return max(trial.ridge for trial in tried if trial.loss <= _AS_GOOD * min(losses)), tried
 
     def _step(

@@ -133,8 +133,8 @@ class FitResult:
 
     def trials_table(self) -> str:
         """The ridges that were tried, with the root of the loss on frames left out, kcal/mol/Å."""
-        rows = [(str(trial.step), f"{trial.ridge:.1e}", cell(max(trial.loss, 0.0) ** 0.5)) for trial in self.trials]
-        return text_table(("step", "ridge", "loss^1/2"), rows)
+        rows = [(f"{trial.ridge:.1e}", cell(max(trial.loss, 0.0) ** 0.5)) for trial in self.trials]
+        return text_table(("ridge", "loss^1/2"), rows)
 
     def as_dict(self) -> dict[str, Any]:
         """Errors, guards, ridge and cost, for JSON."""

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from openmm_hybrid.errors import InputError
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.forcefield.edit import edit
 from openmm_hybrid.models.base import EnergyModel
 from openmm_hybrid.testing import TorchModelSuite
 
@@ -30,10 +29,10 @@ def disturbed(forcefield: ForceField) -> ForceField:
 
 EDITS = {
     "gaff": ethanol,
-    "morse, fourier6": lambda: edit(ethanol(), bonds="morse", propers="fourier6"),
-    "spline": lambda: edit(ethanol(), bonds="spline", angles="spline8", propers="spline"),
-    "neural": lambda: edit(ethanol(), bonds="neural4", angles="neural4", propers="neural4"),
-    "cross": lambda: edit(ethanol(), cross=True),
+    "morse, fourier6": lambda: ethanol().edit(bonds="morse", propers="fourier6"),
+    "spline": lambda: ethanol().edit(bonds="spline", angles="spline8", propers="spline"),
+    "neural": lambda: ethanol().edit(bonds="neural4", angles="neural4", propers="neural4"),
+    "cross": lambda: ethanol().edit(cross=True),
 }
 
 
@@ -84,7 +83,7 @@ def test_charge_sum_is_the_net_charge() -> None:
 
 def test_parameters_have_a_gradient() -> None:
     """`slopes` at stored coordinates, by autograd, against central differences: what a fit goes by."""
-    model = disturbed(edit(ethanol(), bonds="morse", cross=["angle"]))
+    model = disturbed(ethanol().edit(bonds="morse", cross=["angle"]))
     module = model.module()
     q, _ = module.internal(torch.tensor(shaken(built("ethanol"))))
     theta = module.theta.clone().requires_grad_()
