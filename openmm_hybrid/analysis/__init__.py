@@ -14,6 +14,7 @@ from openmm_hybrid.analysis.distributions import (
 from openmm_hybrid.analysis.errors import ErrorTable, error_table
 from openmm_hybrid.analysis.free_energy import FreeEnergies, mbar
 from openmm_hybrid.analysis.populations import Basins, label_basins, populations
+from openmm_hybrid.analysis.similarity import Excess, excess, free_energy_difference
 from openmm_hybrid.analysis.stability import Drift, energy_drift
 
 __all__ = [
@@ -22,12 +23,15 @@ __all__ = [
     "Drift",
     "ErrorTable",
     "Estimate",
+    "Excess",
     "FreeEnergies",
     "Weights",
     "boltzmann_weights",
     "dihedral_density",
     "energy_drift",
     "error_table",
+    "excess",
+    "free_energy_difference",
     "jensen_shannon",
     "label_basins",
     "mbar",

@@ -128,10 +128,16 @@ def correct(
     system: Annotated[Path, typer.Argument(help="Folder of `build`, in vacuum.")],
     frames: Annotated[Path, typer.Argument(help="Labelled frames of the same atoms.")],
     output: Output,
-    recipe: Annotated[str, typer.Option(help="global, local or distilled.")] = "",
+    recipe: Annotated[str, typer.Option(help="global, local, distilled or populations.")] = "",
     atoms: Annotated[str, typer.Option(help="Of a local correction, such as 0-8,12.")] = "",
     smarts: Annotated[str, typer.Option(help="The same as a pattern, whose first match it is.")] = "",
-    along: Annotated[str, typer.Option(help="Of a distilled one: '8,10; 5,6,12,11 x 6,5,10,7'.")] = "",
+    along: Annotated[
+        str, typer.Option(help="Coordinates of a distilled one, or of populations: '8,10; 5,6,12,11 x 6,5,10,7'.")
+    ] = "",
+    own: Annotated[
+        Path | None, typer.Option(help="Frames of the force field's own dynamics, to match populations with FRAMES.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="Of both ensembles, where populations are matched, K.")] = 300.0,
     gate: Annotated[bool, typer.Option("--gate", help="Let the correction fade far from its training frames.")] = False,
     sigma: Annotated[float, typer.Option(help="Length of the kernel, 1/Å.")] = 1.0,
     lam: Annotated[float | None, typer.Option(help="Regularisation; 1e-10, or sought for a local correction.")] = None,
@@ -140,22 +146,28 @@ def correct(
     seed: Seed = 0,
 ) -> None:
     """What labels say beyond a force field, as npz: an sGDML model of all atoms or of some, or functions of few
-    coordinates."""
+    coordinates; or what populations say, which takes frames without labels."""
     from openmm_hybrid import correction
     from openmm_hybrid.frames import Frames
     from openmm_hybrid.gaff import SystemModel
     from openmm_hybrid.simulation.system_files import load_system
 
     check_npz(output)
-    chosen = _recipe(recipe, atoms or smarts, along)
-    _check_recipe(chosen, atoms, smarts, along, gate)
+    chosen = _recipe(recipe, atoms or smarts, along, own)
+    _check_recipe(chosen, atoms, smarts, along, own, gate)
     forces, topology, _ = load_system(system)
     if forces.usesPeriodicBoundaryConditions():
         raise InputError(f"{system} is solvated", expected="the molecule in vacuum", mend="build it without --padding")
     data = Frames.load(frames, e_unit=e_unit)
     known = read_molecule(system / "molecule.sdf" if (system / "molecule.sdf").is_file() else None)
     field = SystemModel(forces, topology)
-    if chosen == "distilled":
+    if chosen == "populations" and own is not None:
+        matched = correction.match_populations(
+            Frames.load(own), data, _along(along), temperature=temperature, molecule=known
+        )
+        matched.model.save(output)
+        print(matched.summary())
+    elif chosen == "distilled":
         distilled = correction.distill(field, data, _along(along), molecule=known)
         distilled.model.save(output)
         print(distilled.summary())
@@ -178,14 +190,14 @@ def correct(
     print(f"correction of {data.name} in {output}")
 
 
-def _recipe(name: str, atoms: str, along: str) -> str:
+def _recipe(name: str, atoms: str, along: str, own: Path | None) -> str:
     """The recipe that was named, or that the other options ask for."""
-    return name or ("local" if atoms else "distilled" if along else "global")
+    return name or ("local" if atoms else "populations" if own else "distilled" if along else "global")
 
 
-def _check_recipe(recipe: str, atoms: str, smarts: str, along: str, gate: bool) -> None:
-    if recipe not in ("global", "local", "distilled"):
-        raise InputError(f"unknown recipe {recipe!r}", expected="global, local or distilled")
+def _check_recipe(recipe: str, atoms: str, smarts: str, along: str, own: Path | None, gate: bool) -> None:
+    if recipe not in ("global", "local", "distilled", "populations"):
+        raise InputError(f"unknown recipe {recipe!r}", expected="global, local, distilled or populations")
     if atoms and smarts:
         raise InputError("both --atoms and --smarts are given", expected="one of them")
     if bool(atoms or smarts) != (recipe == "local"):
@@ -193,12 +205,18 @@ def _check_recipe(recipe: str, atoms: str, smarts: str, along: str, gate: bool) 
             f"recipe {recipe} with{'' if atoms or smarts else 'out'} atoms",
             expected="--atoms or --smarts for a local correction, and for no other",
         )
-    if bool(along) != (recipe == "distilled"):
+    if bool(along) != (recipe in ("distilled", "populations")):
         raise InputError(
-            f"recipe {recipe} with{'' if along else 'out'} --along", expected="--along for a distilled correction only"
+            f"recipe {recipe} with{'' if along else 'out'} --along",
+            expected="--along for the recipes distilled and populations, and for no other",
         )
-    if gate and recipe == "distilled":
-        raise InputError("a distilled correction has no gate", mend="leave out --gate: it is saturated by itself")
+    if (own is not None) != (recipe == "populations"):
+        raise InputError(
+            f"recipe {recipe} with{'out' if own is None else ''} --own",
+            expected="--own, frames of the force field's dynamics, for the recipe populations only",
+        )
+    if gate and recipe in ("distilled", "populations"):
+        raise InputError("functions of coordinates have no gate", mend="leave out --gate: they are flat outside")
 
 
 def _along(text: str) -> list[list[int] | list[list[int]]]:

@@ -38,3 +38,36 @@ def table2(
         label = f"{measure.split('_')[0]} RMSE / {unit}"
         save_figure(table2_figure(errors, published, label=label), output / f"table2_{measure}.png")
     print(f"table2.json, pictures and models in {output}")
+
+
+@app.command()
+def sampling(
+    frames: Annotated[Path, typer.Argument(help="Labelled frames that the reference is trained on (npz, xyz, h5).")],
+    output: Output,
+    molecule: Annotated[str, typer.Option(help="aspirin, ethanol or malonaldehyde.")] = "aspirin",
+    potentials: Annotated[
+        str, typer.Option(help="Of gaff-am1bcc, cross, global, local, distilled.")
+    ] = "gaff-am1bcc,cross,global,local,distilled",
+    temperature: Annotated[float, typer.Option(help="K.")] = 500.0,
+    duration: Annotated[float, typer.Option(help="ps of each start.")] = 125.0,
+    starts: Annotated[int, typer.Option(help="Independent starts of each ensemble.")] = 32,
+    n_train: Annotated[int, typer.Option(help="Frames that the reference is trained on.")] = 950,
+    charges: Annotated[str, typer.Option(help="Of GAFF.")] = "resp",
+) -> None:
+    """Ensembles of GAFF, and of GAFF refitted and corrected, against that of sGDML: table, JSON and pictures."""
+    from openmm_hybrid.figures import density_figure, save_figure
+    from openmm_hybrid.frames import Frames
+    from openmm_hybrid.studies import sampling as study
+    from openmm_hybrid.studies.conformations import case_of
+    from openmm_hybrid.studies.potentials import Settings, bench_of
+    from openmm_hybrid.studies.result import write_json
+
+    settings = Settings(n_train=n_train, starts=starts, duration=duration, temperature=temperature, charges=charges)
+    case = case_of(molecule)
+    bench = bench_of(Frames.load(frames), case, molecule, settings, output)
+    result = study.run(bench, potentials.split(","))
+    write_json(output / f"sampling_{molecule}.json", result.as_dict())
+    picture = density_figure(result.densities(), case.labels, notes=result.notes())
+    save_figure(picture, output / f"sampling_{molecule}.png")
+    print(result.table())
+    print(f"sampling_{molecule}.json, picture, models and runs in {output}")

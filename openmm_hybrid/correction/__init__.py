@@ -5,6 +5,7 @@ from __future__ import annotations
 from openmm_hybrid.correction.archive import Stored, load, save
 from openmm_hybrid.correction.distill import Distilled, distill
 from openmm_hybrid.correction.local import LAMS, LocalCorrection, train_local
+from openmm_hybrid.correction.populations import Matched, match_populations
 from openmm_hybrid.correction.rank import Ranking, RankRow, rank
 from openmm_hybrid.correction.recipe import train
 from openmm_hybrid.correction.residual import residual
@@ -16,6 +17,7 @@ __all__ = [
     "GateReport",
     "Gated",
     "LocalCorrection",
+    "Matched",
     "RankRow",
     "Ranking",
     "Stored",
@@ -23,6 +25,7 @@ __all__ = [
     "gate",
     "gate_report",
     "load",
+    "match_populations",
     "rank",
     "residual",
     "save",

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import block_diag
-from torch import Tensor
 
+from openmm_hybrid.correction import smoothness
+from openmm_hybrid.correction.coordinates import designs
 from openmm_hybrid.correction.motions import turns
 from openmm_hybrid.errors import InputError
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.forcefield.model import ForceFieldModule
-from openmm_hybrid.forcefield.terms import coordinates_of
-from openmm_hybrid.forms.base import FunctionalForm
-from openmm_hybrid.forms.waves import Waves
 from openmm_hybrid.frames import Frames
 from openmm_hybrid.progress import progress
 
 Floats = NDArray[np.float64]
 
 FOLDS = 5
-_STRENGTHS = tuple(10.0**power for power in range(-8, 3))
 _TOLERATED = 0.01  # of the smallest error: one standard error is more where frames differ much
-_SLOPES = 1e-1  # of the curvature's penalty: functions go flat, not straight on, where little was sampled
-_FLAT = 1e-2  # of slopes outside the range, beside what the frames say
 _RIDGE = 1e-9  # settles what forces do not say, as a spline's constant
 _NOTHING = 1e-12  # squared slopes a frame that are rounding
 _BATCH = 64  # frames at once
@@ -109,14 +103,13 @@ def fit(start: ForceField, rest: Frames, labels: str, bonds: NDArray[np.int64], 
         )
     if total.square <= 0.0:
         raise InputError("there is no residual", expected="a reference that differs from the force field")
-    bent, flat = (_penalty(start, total.matrix, of) for of in (_bending, _slopes_outside))
-    penalties = [strength * bent + _FLAT * flat for strength in _STRENGTHS]
+    penalties = smoothness.penalties(start, total.matrix)
     # One row a fold, one column a strength.
     errors = np.array([_left_out(folds, number, penalties) for number in range(FOLDS)])
     # Energies scatter by what all other coordinates do: a tolerance of their error would smooth everything away.
     best = int(np.argmin(errors.sum(axis=0))) if labels == "energies" else _strongest(errors)
     share = 1.0 - float(errors[:, best].sum()) / total.square
-    return Fit(total.solve(penalties[best]), _STRENGTHS[best], share)
+    return Fit(total.solve(penalties[best]), smoothness.STRENGTHS[best], share)
 
 
 def _left_out(folds: Sequence[_Normal], number: int, penalties: Sequence[Floats]) -> list[float]:
@@ -164,62 +157,10 @@ def _folds(start: ForceField, rest: Frames, labels: str, bonds: NDArray[np.int64
 def _rows(module: ForceFieldModule, start: ForceField, positions: Floats) -> tuple[Floats, Floats]:
     """Energies (n_frames, n_fitted) and forces (n_frames, 3 n_atoms, n_fitted) of functions with the coefficient 1."""
     q, jacobian = module.internal.jacobian(torch.tensor(positions))
-    place = np.cumsum(start.parameters.fitted) - 1
-    energies = torch.zeros(len(positions), int(place[-1]) + 1, dtype=torch.float64)
-    forces = torch.zeros(len(positions), jacobian.shape[2], int(place[-1]) + 1, dtype=torch.float64)
-    for terms, numbers in zip(start.terms, coordinates_of(start.terms, start.n_atoms)[1], strict=True):
-        values, slopes = terms.form.design(q[:, numbers], module.theta[torch.tensor(terms.assignment)])
-        # Images share their parameters, so that one row of places stands for all.
-        fitted = [k for k, column in enumerate(terms.form.columns) if column.fitted]
-        own = torch.tensor(place[terms.assignment[0, fitted]])
-        energies[:, own] += values.sum(dim=1)
-        forces[:, :, own] -= torch.einsum("ftqn,ftqx->fxn", slopes, jacobian[:, numbers])
+    n_fitted = int(start.parameters.fitted.sum())
+    energies = torch.zeros(len(positions), n_fitted, dtype=torch.float64)
+    forces = torch.zeros(len(positions), jacobian.shape[2], n_fitted, dtype=torch.float64)
+    for numbers, columns, values, slopes in designs(start, q):
+        energies[:, columns] += values
+        forces[:, :, columns] -= torch.einsum("ftqn,ftqx->fxn", slopes, jacobian[:, numbers])
     return energies.numpy(), forces.numpy()
-
-
-def _penalty(start: ForceField, matrix: Floats, of: Callable[[FunctionalForm, Tensor], Floats]) -> Floats:
-    """A penalty of each function, on the scale of its own part of the normal matrix."""
-    parts, first = [], 0
-    for terms in start.terms:
-        own = of(terms.form, torch.tensor(start.parameters.values[terms.assignment[:1]]))
-        size = matrix[first : first + len(own), first : first + len(own)].trace()
-        parts.append(own * (size / max(float(own.trace()), 1e-300)))
-        first += len(own)
-    return np.asarray(block_diag(*parts))
-
-
-def _bending(form: FunctionalForm, row: Tensor) -> Floats:
-    """The penalty of curvature, and of slopes beside it."""
-    if isinstance(form, Waves):
-        return np.diag([float((j * j + k * k) ** 2 + _SLOPES * (j * j + k * k)) for _, j, k in form.waves()])
-    n = sum(column.fitted for column in form.columns)
-    first = np.roll(np.eye(n), 1, axis=1) - np.eye(n)
-    second = first @ first
-    if form.coordinates[0].kind != "dihedral":
-        first, second = first[:-1], second[:-2]
-    return np.asarray(second.T @ second + _SLOPES * first.T @ first)
-
-
-def _slopes_outside(form: FunctionalForm, row: Tensor) -> Floats:
-    """The penalty of slopes outside the sampled range of a distance or angle.
-
-    Without it a function goes on as steeply as it ends: a well opens where nothing was sampled, and a simulation falls
-    into it.
-    """
-    spans, outside, place = [], [], 0
-    for coordinate in form.coordinates:
-        if coordinate.kind == "dihedral":
-            values = np.linspace(-np.pi, np.pi, 25)[:-1]
-            beyond = np.zeros(len(values), dtype=bool)
-        else:
-            lower, upper = row[0, place : place + 2].tolist()
-            values = np.linspace(lower - (upper - lower) / 2.0, upper + (upper - lower) / 2.0, 33)
-            beyond = (values < lower) | (values > upper)
-            place += 2
-        spans.append(values)
-        outside.append(beyond)
-    q = torch.tensor(np.stack([each.ravel() for each in np.meshgrid(*spans, indexing="ij")], axis=-1))[:, None]
-    there = np.stack([each.ravel() for each in np.meshgrid(*outside, indexing="ij")], axis=-1)
-    _, slopes = form.design(q, row)
-    rows = slopes[:, 0].numpy()[there]  # along a coordinate, where this one is beyond its range
-    return np.asarray(rows.T @ rows)

@@ -157,7 +157,7 @@ def training_set(
         )
     if fault := length_fault(frames):
         warnings.warn(fault, stacklevel=2)
-    group = _permutations(frames, perms, molecule, seed)
+    group = permutations_of(frames, perms, molecule, seed)
     chosen = None if atoms is None else np.asarray(atoms)
     cut = frames
     if chosen is not None:
@@ -189,7 +189,7 @@ def _cut(frames: Frames, atoms: Ints) -> Frames:
     )
 
 
-def _permutations(frames: Frames, perms: str | ArrayLike | None, molecule: Molecule | None, seed: int) -> Ints:
+def permutations_of(frames: Frames, perms: str | ArrayLike | None, molecule: Molecule | None, seed: int = 0) -> Ints:
     """The group of the whole molecule."""
     if molecule is not None and not np.array_equal(molecule.atomic_numbers, frames.atomic_numbers):
         raise MismatchError(

@@ -44,6 +44,7 @@ def _system(place: Path):
         ("local", "--atoms 1,0,5 --gate", "representable"),
         ("pattern", "--smarts [#8][#6] --lam 1e-4", "representable"),
         ("distilled", "--along 0,1 --recipe distilled", "functions of 2-5"),
+        ("populations", "--along 2,5 --own {}/labels.npz --temperature 500", "bit apart"),
     ],
 )
 def test_correct_and_sample(folder: Path, name: str, options: str, said: str) -> None:
@@ -69,6 +70,8 @@ def test_correct_and_sample(folder: Path, name: str, options: str, said: str) ->
         ("--recipe local", "without atoms"),
         ("--recipe global --atoms 0,1", "for no other"),
         ("--recipe distilled", "without --along"),
+        ("--recipe populations --along 2,5", "without --own"),
+        ("--recipe distilled --along 2,5 --own {}/labels.npz", "with --own"),
         ("--along 0,5 --gate", "leave out --gate"),
         ("--along 0,x5", "cannot read the coordinates"),
     ],

@@ -133,7 +133,7 @@ def test_refuses_bad_coordinates():
         ([(0,)], "different atoms"),
         ([(0, 9)], "different atoms"),
         ([(1, 1)], "different atoms"),
-        ([], "0 functions"),
+        ([], "no coordinates"),
         (["ab"], "coordinate 'ab'"),
     ):
         with pytest.raises(InputError, match=match):

@@ -1,0 +1,124 @@
+"""Minima of an energy model: geometries relaxed from many starts, and the distinct ones among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize
+
+from openmm_hybrid.errors import InputError, NumericalError
+from openmm_hybrid.models.base import EnergyModel
+
+Floats = NDArray[np.float64]
+
+_MAX_ITERATIONS = 5000
+_STEP = 0.1  # Å, the unit of length of the search and so its first step: none leaps over a barrier
+_ABSURD = 0.5  # kcal/mol/Å, where a search that stopped early is none
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Minimum:
+    """A minimum of the potential energy.
+
+    Parameters
+    ----------
+    positions : (n_atoms, 3), Å
+    energy : float, kcal/mol
+    features : (n_features,)
+        What tells it from others, such as dihedrals.
+    found : int
+        Starts that led there.
+    """
+
+    positions: Floats = field(repr=False)
+    energy: float
+    features: Floats
+    found: int = 1
+
+
+def relax(model: EnergyModel, positions: ArrayLike, *, max_force: float = 0.005) -> tuple[Floats, float]:
+    """The nearest minimum, by L-BFGS in Cartesian coordinates (Liu and Nocedal, Math. Program. 45, 503 (1989)).
+
+    Parameters
+    ----------
+    model : EnergyModel
+    positions : (n_atoms, 3), Å
+    max_force : float, kcal/mol/Å
+        Largest component at which to stop. The search may also end where the energy no longer falls in rounding.
+
+    Returns
+    -------
+    positions : (n_atoms, 3), Å
+    energy : float, kcal/mol
+
+    Raises
+    ------
+    InputError
+        The positions are not those of one geometry of the model.
+    NumericalError
+        Forces of 0.5 kcal/mol/Å and more are left, or are not finite.
+    """
+    start = np.asarray(positions, dtype=np.float64)
+    shape = (len(model.atomic_numbers), 3)
+    if start.shape != shape:
+        raise InputError(f"positions have shape {start.shape}", expected=f"{shape}")
+
+    def energy_and_slope(x: Floats) -> tuple[float, Floats]:
+        energies, forces = model.predict(_STEP * x.reshape(1, *shape))
+        return float(energies[0]), -_STEP * forces[0].ravel()
+
+    options = {"maxiter": _MAX_ITERATIONS, "maxfun": 2 * _MAX_ITERATIONS, "maxcor": 30, "ftol": 1e-14}
+    options |= {"gtol": _STEP * max_force}
+    found = minimize(energy_and_slope, start.ravel() / _STEP, jac=True, method="L-BFGS-B", options=options)
+    left = np.abs(found.jac).max() / _STEP
+    if not left < _ABSURD:
+        raise NumericalError(
+            f"the search for a minimum stopped at a force of {left:.3g} kcal/mol/Å",
+            mend="start closer to a minimum, where the model holds",
+        )
+    return _STEP * found.x.reshape(shape), float(found.fun)
+
+
+def minima(
+    model: EnergyModel,
+    starts: Sequence[ArrayLike],
+    features: Callable[[Floats], Floats],
+    *,
+    same_energy: float = 0.02,
+    same_features: float = 0.1,
+) -> list[Minimum]:
+    """Distinct minima that a set of geometries relaxes to, the lowest first.
+
+    Parameters
+    ----------
+    model : EnergyModel
+    starts : sequence of (n_atoms, 3), Å
+        Those from which no minimum is found are left out.
+    features : function
+        Positions (n_atoms, 3) → (n_features,), what tells conformations apart and images under symmetry do not change.
+    same_energy : float, kcal/mol
+    same_features : float
+        Minima closer than both are one.
+    """
+    found: list[Minimum] = []
+    for start in starts:
+        try:
+            positions, energy = relax(model, start)
+        except NumericalError:
+            continue
+        values = features(positions)
+        for number, known in enumerate(found):
+            if (
+                abs(energy - known.energy) < same_energy
+                and np.abs(values - known.features).max(initial=0.0) < same_features
+            ):
+                found[number] = Minimum(known.positions, known.energy, known.features, known.found + 1)
+                break
+        else:
+            found.append(Minimum(positions, energy, values))
+    return sorted(found, key=lambda each: each.energy)

@@ -1,0 +1,313 @@
+"""The potentials whose ensembles the sampling study compares, each made from what came before it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmm_hybrid import correction, gaff, sgdml
+from openmm_hybrid.files import replacing
+from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.frames import Frames
+from openmm_hybrid.models.base import EnergyModel
+from openmm_hybrid.models.compose import OnAtoms, Sum
+from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.simulation.replace import replace
+from openmm_hybrid.simulation.result import SampleResult
+from openmm_hybrid.simulation.sample import sample
+from openmm_hybrid.studies.conformations import Conformations
+from openmm_hybrid.training import fit
+
+SIGMA = 20.0
+"""Of the reference, 1/Å."""
+
+_RESTRAINT = 0.01  # of the refitted force field, (kcal/mol/Å)²
+
+
+@final
+@dataclass(frozen=True)
+class Settings:
+    """How much of everything.
+
+    Parameters
+    ----------
+    n_train : int
+        Frames that models are trained on; the others test them.
+    n_fit : int
+        Of the frames of the training runs, those that local corrections are trained on.
+    starts : int
+        Independent starts of each ensemble, stepped together where the potential is a kernel model.
+    duration : float, ps
+        Of each start.
+    training_duration : float, ps
+        Of each start of the runs that corrections are trained on, which are none of those compared.
+    equilibration : float, ps
+        Of each start, left out.
+    temperature : float, K
+    timestep : float, fs
+    interval : int
+        Steps between frames.
+    searches : int
+        Frames of the reference that minima are sought from.
+    charges : str
+        Of GAFF, a name of `openmm_hybrid.gaff.assign_charges`.
+    """
+
+    n_train: int = 950
+    n_fit: int = 1000
+    starts: int = 32
+    duration: float = 125.0
+    training_duration: float = 30.0
+    equilibration: float = 5.0
+    temperature: float = 500.0
+    timestep: float = 1.0
+    interval: int = 100
+    searches: int = 48
+    charges: str = "resp"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Potential:
+    """What is sampled: OpenMM's forces and the models added to them, and all of it as a model.
+
+    Parameters
+    ----------
+    system : openmm.System
+    models : tuple of EnergyModel
+    whole : EnergyModel
+        The energy of both together.
+    """
+
+    system: Any = field(repr=False)
+    models: tuple[EnergyModel, ...]
+    whole: EnergyModel
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A molecule with its reference frames and GAFF, and a folder for what is made of them.
+
+    Parameters
+    ----------
+    molecule : Molecule
+        Atoms in the frames' order.
+    frames : Frames
+        Distinct geometries with labels.
+    case : Conformations
+    settings : Settings
+    folder : Path
+    show : bool
+        Show progress.
+    """
+
+    molecule: Molecule
+    frames: Frames
+    case: Conformations
+    settings: Settings
+    folder: Path
+    show: bool = True
+
+    @cached_property
+    def built(self) -> gaff.GaffSystem:
+        """GAFF 1.81 with the charges of the settings, which are computed once."""
+        return self.gaff_with(self.settings.charges)
+
+    def gaff_with(self, method: str) -> gaff.GaffSystem:
+        """GAFF 1.81 with charges of a method, which are computed once."""
+        path = self.folder / f"{method}.npy"
+        if not path.is_file():
+            charges = gaff.assign_charges(self.molecule, method)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary:
+                np.save(temporary, charges)
+        return gaff.build(self.molecule, version="1.81", charges=np.load(path, allow_pickle=False))
+
+    @cached_property
+    def force_field(self) -> ForceField:
+        """GAFF's tables."""
+        return ForceField.from_system(self.built.system, self.built.topology, name=self.molecule.name)
+
+    @cached_property
+    def data(self) -> sgdml.TrainingSet:
+        """What models of labels are trained on, and in its `test` the frames that they are not."""
+        return sgdml.training_set(self.frames, n_train=self.settings.n_train, molecule=self.molecule)
+
+    @cached_property
+    def training_frames(self) -> tuple[Frames, Frames]:
+        """Frames of runs of GAFF and of the reference that nothing is compared with."""
+        own, reference = (
+            Frames(self.molecule.atomic_numbers, self.run(name, training=True).positions, name=self.molecule.name)
+            for name in ("gaff", "reference")
+        )
+        return own, reference
+
+    @cached_property
+    def mixed_frames(self) -> Frames:
+        """As many frames of either ensemble, in random order, to be labelled by the reference.
+
+        The free energy that a force field misses lies between its mean energy in the force field's ensemble and that
+        in the reference's (Gibbs-Bogoliubov); their average is right to second order, as a trapezoid of thermodynamic
+        integration.
+        """
+        rng = np.random.default_rng(0)
+        half = self.settings.n_fit // 2
+        parts = [each[rng.choice(len(each), min(half, len(each)), replace=False)] for each in self.training_frames]
+        return Frames.concatenate(parts)[rng.permutation(sum(map(len, parts)))]
+
+    def potential(self, name: str) -> Potential:
+        """One of `POTENTIALS`."""
+        return POTENTIALS[name](self)
+
+    def kept(self, name: str, make: Callable[[Path], object]) -> Path:
+        """The file of a model; where there is none, `make` writes it to the path that it is given."""
+        path = self.folder / "models" / f"{name}.npz"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            make(path)
+        return path
+
+    def run(self, name: str, *, training: bool = False) -> SampleResult:
+        """The dynamics of a potential; a run that is there is not made again."""
+        settings, potential = self.settings, self.potential(name)
+        starts = np.random.default_rng(1 if training else 0).choice(len(self.frames), settings.starts, replace=False)
+        return sample(
+            potential.system,
+            self.built.topology,
+            self.frames.positions[starts],
+            models=potential.models,
+            replicas=settings.starts if any(_is_kernel(model) for model in potential.models) else 1,
+            output=self.folder / "runs" / (f"{name}-training" if training else name),
+            duration=settings.training_duration if training else settings.duration,
+            temperature=settings.temperature,
+            timestep=settings.timestep,
+            interval=settings.interval,
+            equilibration=round(1e3 * settings.equilibration / settings.timestep),
+            minimize=False,
+            progress=self.show,
+        )
+
+
+def _is_kernel(model: EnergyModel) -> bool:
+    return not isinstance(model, ForceField)
+
+
+def _reference(bench: Bench) -> Potential:
+    """sGDML of what refitted GAFF with cross terms leaves of the labels, gated.
+
+    It has smaller errors than sGDML alone on the same frames, and where these frames end the force field goes on:
+    alone, aspirin's left them at 500 K and fell apart.
+    """
+
+    def make(path: Path) -> None:
+        base, train = bench.potential("cross").whole, bench.data.train
+        model = correction.train(base, train, sigma=SIGMA, n_valid=0, molecule=bench.molecule, show=bench.show)
+        correction.save(correction.gate(model, train), path)
+
+    return _corrected(bench, bench.potential("cross"), bench.kept("reference", make))
+
+
+def _gaff(bench: Bench) -> Potential:
+    return Potential(bench.built.system, (), bench.force_field)
+
+
+def _am1bcc(bench: Bench) -> Potential:
+    built = bench.gaff_with("am1-bcc")
+    return Potential(built.system, (), ForceField.from_system(built.system, built.topology))
+
+
+def _cross(bench: Bench) -> Potential:
+    """GAFF refitted with cross terms."""
+
+    def make(path: Path) -> None:
+        edited, train = bench.force_field.edit(propers="fourier4", cross=True), bench.data.train
+        found = fit(edited, train, n_train=len(train), n_test=0, restraint=_RESTRAINT, show=bench.show)
+        found.model.save(path)
+
+    model = ForceField.load(bench.kept("cross", make))
+    system = copy.deepcopy(bench.built.system)
+    replace(system, bench.built.topology, model)
+    return Potential(system, (), model)
+
+
+def _global(bench: Bench) -> Potential:
+    """sGDML of all atoms over GAFF, trained on the reference's potential, which labels frames of both ensembles."""
+
+    def make(path: Path) -> None:
+        frames, reference = bench.mixed_frames, bench.potential("reference").whole
+        model = correction.train(
+            bench.force_field, frames, reference=reference, n_valid=0, molecule=bench.molecule, show=bench.show
+        )
+        correction.save(correction.gate(model, frames), path)
+
+    return _corrected(bench, _gaff(bench), bench.kept("global", make))
+
+
+def _local(bench: Bench) -> Potential:
+    """sGDML of few atoms, trained on the reference's potential, which labels frames of both ensembles."""
+
+    def make(path: Path) -> None:
+        found = correction.train_local(
+            bench.force_field,
+            bench.mixed_frames,
+            bench.case.local_atoms(bench.molecule),
+            molecule=bench.molecule,
+            reference=bench.potential("reference").whole,
+            show=bench.show,
+        )
+        correction.save(found.model, path, atoms=found.atoms)
+
+    return _corrected(bench, _gaff(bench), bench.kept("local", make))
+
+
+def _distilled(bench: Bench) -> Potential:
+    """The two dihedrals' free energy, from frames of both ensembles."""
+
+    def make(path: Path) -> None:
+        found = correction.match_populations(
+            *bench.training_frames,
+            [bench.case.dihedral_atoms(bench.molecule)],
+            temperature=bench.settings.temperature,
+            molecule=bench.molecule,
+        )
+        found.model.save(path)
+
+    return _corrected(bench, _gaff(bench), bench.kept("distilled", make))
+
+
+def _corrected(bench: Bench, base: Potential, path: Path) -> Potential:
+    stored = correction.load(path)
+    placed = stored.model
+    if stored.atoms is not None:
+        placed = OnAtoms(placed, stored.atoms, bench.molecule.atomic_numbers)
+    return Potential(base.system, (*base.models, placed), Sum((base.whole, placed)))
+
+
+POTENTIALS: dict[str, Callable[[Bench], Potential]] = {
+    "reference": _reference,
+    "gaff": _gaff,
+    "gaff-am1bcc": _am1bcc,
+    "cross": _cross,
+    "global": _global,
+    "local": _local,
+    "distilled": _distilled,
+}
+"""Name → what is sampled."""
+
+
+def bench_of(
+    frames: Frames, case: Conformations, name: str, settings: Settings, folder: Path, *, show: bool = True
+) -> Bench:
+    """The bench of labelled frames: duplicates out, the molecule seen in the lowest frame."""
+    distinct = frames.unique()
+    lowest: NDArray[np.float64] = distinct.positions[int(np.argmin(distinct.labels()[0]))]
+    molecule = Molecule.from_geometry(distinct.atomic_numbers, lowest, name=name)
+    return Bench(molecule, distinct, case, settings, folder, show)
