@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +28,7 @@ from numpy.typing import NDArray
 from openmm import app, unit
 
 import openmm_hybrid as oh
-from benchmarks.sgdml_evaluation import Timed, interleaved, ratio
+from benchmarks.timing import interleaved, ratio, rounded, stepper
 from benchmarks.worker import THREADS, settings, use_settings
 from openmm_hybrid.backends import BACKENDS
 from openmm_hybrid.forcefield import ForceField
@@ -66,27 +65,6 @@ def randomised(forcefield: ForceField, seed: int = 0) -> ForceField:
         if column.startswith("w3") or (group.startswith("cross") and column.startswith("k_")):
             values[place] = 0.3 * rng.normal()
     return forcefield.with_values(values)
-
-
-def stepper(system: openmm.System, positions: Any, platform: str, threads: int, steps: int) -> Timed:
-    """A function that takes `steps` steps so many times and gives the seconds a step of each."""
-    properties = {"Threads": str(threads)} if platform == "CPU" else {}
-    integrator = openmm.LangevinMiddleIntegrator(300.0, 1.0, 0.0005)
-    context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName(platform), properties)
-    context.setPositions(positions)
-    openmm.LocalEnergyMinimizer.minimize(context, maxIterations=20)
-    context.setVelocitiesToTemperature(300.0, 1)
-
-    def run(number: int) -> list[float]:
-        seconds = []
-        for _ in range(number):
-            start = time.perf_counter()
-            integrator.step(steps)
-            context.getState(energy=True)  # waits for the last step
-            seconds.append((time.perf_counter() - start) / steps)
-        return seconds
-
-    return run
 
 
 def replaced(
@@ -159,7 +137,7 @@ def measure(threads: int, chosen: Plan) -> dict[str, Any]:
         load_average=os.getloadavg()[0],
         particles_of_the_water_box=box.system.getNumParticles(),
         terms={name: {block.group: len(block) for block in each.terms} for name, each in forcefields.items()},
-        rounds_ms={case: {name: np.round(t, 4).tolist() for name, t in sides.items()} for case, sides in times.items()},
+        rounds_ms={case: rounded(sides) for case, sides in times.items()},
     )
 
 

@@ -1,7 +1,8 @@
 """The peer's side of the benchmarks: a script for the Python of an environment that has sgdml 1.0.3, numpy and torch.
 
 python peer_sgdml.py THREADS reads requests from its standard input, one JSON object a line with the entry "task", and
-answers each with one line of JSON (see `benchmarks.worker`). What sgdml prints goes to standard error.
+answers each with one line of JSON (see `benchmarks.worker`). What sgdml prints goes to standard error. `Dynamics` needs
+ase too.
 """
 
 from __future__ import annotations
@@ -108,14 +109,52 @@ class Predictor:
         return self._predictor.predict(self._frames[:number])[1].tolist()
 
     def _use(self, bulk: bool, workers: int, chunk: int) -> None:
-        self._predictor._set_bulk_mp(bulk)
-        self._predictor._set_num_workers(workers, force_reset=True)
-        self._predictor._set_chunk_size(chunk)
+        _set(self._predictor, bulk, workers, chunk)
 
     def _seconds(self, number: int) -> float:
         start = time.perf_counter()
         self._predictor.predict(self._frames[:number])
         return time.perf_counter() - start
+
+
+class Dynamics:
+    """ASE's Langevin dynamics with sgdml's ASE calculator, at 300 K with 0.5 fs and 1/ps.
+
+    It starts from the first geometry (n, 3 n_atoms) of an npy file. `setting` is one of `Predictor.prepare`, or None
+    for what the calculator chooses when it is constructed.
+    """
+
+    def __init__(self, model: str, start: str, setting: tuple[bool, int, int] | None) -> None:
+        from ase import Atoms, units
+        from ase.md.langevin import Langevin
+        from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+        from sgdml.intf.ase_calc import SGDMLCalculator
+
+        # Its choice is by a measurement, which it otherwise keeps in its own folder and takes from there ever after.
+        GDMLPredict._load_cached_bmark_result = lambda self, n_bulk: None
+        GDMLPredict._save_cached_bmark_result = lambda self, *result: None
+        calculator = SGDMLCalculator(model)
+        if setting is not None:
+            _set(calculator.gdml_predict, *setting)
+        numbers = _load(model)["z"]
+        atoms = Atoms(numbers, np.load(start)[0].reshape(-1, 3), calculator=calculator)
+        MaxwellBoltzmannDistribution(atoms, temperature_K=300.0)
+        self._dynamics = Langevin(atoms, 0.5 * units.fs, temperature_K=300.0, friction=1e-3 / units.fs)
+
+    def step(self, steps: int, repeats: int) -> list[float]:
+        """Seconds a step of each of some runs of so many steps."""
+        seconds = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            self._dynamics.run(steps)
+            seconds.append((time.perf_counter() - start) / steps)
+        return seconds
+
+
+def _set(predictor: GDMLPredict, bulk: bool, workers: int, chunk: int) -> None:
+    predictor._set_bulk_mp(bulk)
+    predictor._set_num_workers(workers, force_reset=True)
+    predictor._set_chunk_size(chunk)
 
 
 def _load(model: str) -> dict[str, Any]:
@@ -127,7 +166,7 @@ def main() -> None:
     """Answer requests until there are no more."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    predictor: Predictor | None = None
+    timed: Predictor | Dynamics | None = None
     for line in sys.stdin:
         request = json.loads(line)
         task = request.pop("task")
@@ -136,9 +175,11 @@ def main() -> None:
         elif task == "predict":
             answer = predict(**request)
         elif task == "load":
-            predictor, answer = Predictor(**request), None
+            timed, answer = Predictor(**request), None
+        elif task == "dynamics":
+            timed, answer = Dynamics(**request), None
         else:
-            answer = getattr(predictor, task)(**request)
+            answer = getattr(timed, task)(**request)
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -31,6 +30,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.timing import Timed, interleaved, ratio, rounded, timed
 from benchmarks.worker import THREADS, Worker, data_folder, settings, use_settings
 from openmm_hybrid import Frames, sgdml
 from openmm_hybrid.sgdml import SGDMLModel
@@ -42,22 +42,6 @@ PEERS = ("numpy", "numpy_tuned", "torch")
 OURS = ("ours", "ours_mixed", "gemm", "plain_gemm")
 REPEATS = dict.fromkeys(OURS, 40) | dict.fromkeys(PEERS, 8)
 """Single evaluations in a row, a round; the first two are not counted."""
-
-Timed = Callable[[int], list[float]]
-
-
-def timed(call: Callable[[], object]) -> Timed:
-    """A function that runs `call` so many times and gives the seconds of each."""
-
-    def run(number: int) -> list[float]:
-        seconds = []
-        for _ in range(number):
-            start = time.perf_counter()
-            call()
-            seconds.append(time.perf_counter() - start)
-        return seconds
-
-    return run
 
 
 def products(model: SGDMLModel) -> Callable[[], object]:
@@ -97,20 +81,6 @@ def _ones(*shape: int) -> torch.Tensor:
     return torch.ones(shape, dtype=torch.float64)
 
 
-def interleaved(sides: dict[str, Timed], rounds: int, repeats: dict[str, int], skipped: int) -> dict[str, NDArray[Any]]:
-    """Median time of each side in each round, ms; the first `skipped` times of a round are not counted."""
-    found: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name, run in sides.items():
-            found[name].append(1e3 * float(np.median(run(repeats[name] + skipped)[skipped:])))
-    return {name: np.array(times) for name, times in found.items()}
-
-
-def ratio(first: NDArray[Any], second: NDArray[Any]) -> float:
-    """Median over rounds of first/second."""
-    return float(np.median(first / second))
-
-
 def measure(model: SGDMLModel, positions: NDArray[np.float64], python: Path, folder: Path) -> dict[str, Any]:
     """The document that is printed."""
     path, frames = model.save(folder / "model.npz"), folder / "frames.npy"
@@ -124,7 +94,7 @@ def measure(model: SGDMLModel, positions: NDArray[np.float64], python: Path, fol
             peer.ask("load", model=str(path), frames=str(frames), use_torch=kind == "torch")
         exact = model.predict(positions[:20])[1].reshape(20, -1)
         differences = {kind: float(np.abs(peer.ask("forces", number=20) - exact).max()) for kind, peer in peers.items()}
-        rounded = mixed(torch.tensor(positions[:20]))[1].numpy().reshape(20, -1)
+        coarse = mixed(torch.tensor(positions[:20]))[1].numpy().reshape(20, -1)
         chosen = {"single": peers["numpy_tuned"].ask("prepare", number=1)}
         stack.enter_context(torch.inference_mode())
         sides: dict[str, Timed] = {
@@ -155,10 +125,10 @@ def measure(model: SGDMLModel, positions: NDArray[np.float64], python: Path, fol
         threads=torch.get_num_threads(),
         environment=settings(torch.get_num_threads()),
         load_average=os.getloadavg()[0],
-        rounds_ms={"evaluation": _rounded(single), "batch": _rounded(batch)},
+        rounds_ms={"evaluation": rounded(single), "batch": rounded(batch)},
         bulk_workers_and_chunk_of_numpy_tuned=chosen,
         largest_force_difference_to_the_peer=differences,
-        largest_force_difference_of_mixed=float(np.abs(rounded - exact).max()),
+        largest_force_difference_of_mixed=float(np.abs(coarse - exact).max()),
         largest_force=float(np.abs(exact).max()),
     )
 
@@ -168,10 +138,6 @@ def _timed_peers(peers: dict[str, Worker], number: int) -> dict[str, Timed]:
         kind: lambda repeats, peer=peer: peer.ask("times", number=number, repeats=repeats)  # type: ignore[misc]
         for kind, peer in peers.items()
     }
-
-
-def _rounded(times: dict[str, NDArray[Any]]) -> dict[str, list[float]]:
-    return {name: [round(float(value), 4) for value in values] for name, values in times.items()}
 
 
 def main() -> None:
