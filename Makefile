@@ -60,7 +60,7 @@ system-test:
 	tools/bootstrap.sh venv .venv 'openmm==8.4.*' 'torch==2.9.*' -e '.[torchforce,gaff,labels,free-energy,test,docs]'
 
 .venv-modern/.ready: pyproject.toml | system
-	tools/bootstrap.sh venv .venv-modern 'openmm>=8.6.1' 'torch==2.13.0' -e '.[gaff,labels,free-energy,test]'
+	tools/bootstrap.sh venv .venv-modern 'openmm>=8.6.1' 'torch==2.13.0' -e '.[gaff,labels,free-energy,openmm-ml,test]'
 
 clean:
 	rm -rf .venv .venv-modern docs/_build .mypy_cache .pytest_cache .ruff_cache

@@ -40,6 +40,34 @@ class Stored:
     model: EnergyModel
     atoms: NDArray[np.int64] | None = None
 
+    def on(self, molecule: ArrayLike) -> NDArray[np.int64]:
+        """The particles to give to `attach` as ``atoms``.
+
+        Parameters
+        ----------
+        molecule : (n_atoms,) or (n_copies, n_atoms)
+            Particles of the whole molecule, in the atom order of the data that the correction was made from.
+
+        Raises
+        ------
+        MismatchError
+            The molecule has too few or too many atoms.
+        """
+        particles = np.asarray(molecule)
+        n_atoms = particles.shape[-1] if particles.ndim else 0
+        if self.atoms is None and n_atoms != self.model.n_atoms:
+            raise MismatchError(
+                f"{n_atoms} atoms were given", expected=f"{self.model.n_atoms}, the correction's number"
+            )
+        if self.atoms is None:
+            return particles
+        if n_atoms <= self.atoms.max():
+            raise MismatchError(
+                f"{n_atoms} atoms were given",
+                expected=f"the whole molecule: the correction is for atom {self.atoms.max()}",
+            )
+        return particles[..., self.atoms]
+
 
 def save(model: SGDMLModel | Gated, path: str | Path, *, atoms: ArrayLike | None = None) -> Path:
     """Write a correction; the file appears complete or not at all.
@@ -92,13 +120,15 @@ def save(model: SGDMLModel | Gated, path: str | Path, *, atoms: ArrayLike | None
 
 
 def load(path: str | Path) -> Stored:
-    """Read a correction of any recipe: a file of `save`, an sGDML model or a force field.
+    """Read a correction of any recipe: a file of `save`, an sGDML model, a force field, or a ready set by its name.
 
     Raises
     ------
     InputError
-        The file is missing, damaged, of another kind or of a newer version.
+        The file is missing, damaged, of another kind or of a newer version, or no set has this name.
     """
+    if Path(path).suffix != ".npz":
+        return Stored(ForceField.load(path))
     with reading_npz(path, "a correction") as archive:
         kind = _kind(archive)
         if kind.get("format") == FORMAT:

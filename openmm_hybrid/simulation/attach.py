@@ -75,15 +75,20 @@ def attach(
     """
     torch_dtype(dtype)
     placement = place(system, topology, model, atoms=atoms, scale=scale, force_group=force_group)
-    forces = [
-        force
-        for carrier, part in plan(model, choose(backend))
-        for force in carrier.forces(replace(placement, model=part), dtype=dtype)
-    ]
+    forces = planned_forces(placement, backend, dtype)
     warn_of_constraints(system, placement)
     for force in forces:
         system.addForce(force)
     return forces
+
+
+def planned_forces(placement: Placement, backend: str, dtype: str) -> list[openmm.Force]:
+    """The forces of a placed model, not yet in a System; raises as `attach`."""
+    return [
+        force
+        for carrier, part in plan(placement.model, choose(backend))
+        for force in carrier.forces(replace(placement, model=part), dtype=dtype)
+    ]
 
 
 def warn_of_constraints(system: openmm.System, placement: Placement) -> None:

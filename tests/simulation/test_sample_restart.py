@@ -9,7 +9,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -72,11 +71,9 @@ def _assert_same(one: SampleResult, other: SampleResult) -> None:
 
 def _kill_when_logged(process: subprocess.Popen[str], output: Path, size: int) -> bool:
     """SIGKILL once the logs hold so many bytes; whether it met the process alive."""
-    while process.poll() is None and sum(path.stat().st_size for path in output.glob("log_*.csv")) < size:
-        time.sleep(0.001)
-    process.kill()
-    process.communicate()
-    return process.returncode == -signal.SIGKILL
+    from benchmarks.kills import kill_when  # not above: the process started here imports this module too
+
+    return kill_when(process, lambda: sum(path.stat().st_size for path in output.glob("log_*.csv")) >= size)
 
 
 @pytest.mark.parametrize("format", ["dcd", "xtc"])
