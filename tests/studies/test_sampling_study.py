@@ -65,7 +65,7 @@ def test_the_minima_are_those_of_ethanol(result):
 def test_the_document_is_json_and_names_its_figures(result):
     content = json.loads(json.dumps(result.as_dict(), allow_nan=False))
     for name in ("gaff", *NAMES):
-        assert {f"js_ratio.{name}", f"js_excess_error.{name}", f"free_energy.{name}", f"minimum_b.{name}"} <= set(
+        assert {f"js_ratio.{name}", f"js_excess_error.{name}", f"free_energy.{name}", f"minimum_a.{name}"} <= set(
             content["figures"]
         )
     assert "js_ratio.reference" not in content["figures"]
