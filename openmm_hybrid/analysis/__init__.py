@@ -14,7 +14,13 @@ from openmm_hybrid.analysis.distributions import (
 from openmm_hybrid.analysis.errors import ErrorTable, error_table
 from openmm_hybrid.analysis.free_energy import FreeEnergies, mbar
 from openmm_hybrid.analysis.populations import Basins, label_basins, populations
-from openmm_hybrid.analysis.similarity import Excess, excess, free_energy_difference
+from openmm_hybrid.analysis.similarity import (
+    Excess,
+    StartDependence,
+    excess,
+    free_energy_difference,
+    start_dependence,
+)
 from openmm_hybrid.analysis.stability import Drift, energy_drift
 
 __all__ = [
@@ -25,6 +31,7 @@ __all__ = [
     "Estimate",
     "Excess",
     "FreeEnergies",
+    "StartDependence",
     "Weights",
     "boltzmann_weights",
     "dihedral_density",
@@ -37,5 +44,6 @@ __all__ = [
     "mbar",
     "mean_with_error",
     "populations",
+    "start_dependence",
     "statistical_inefficiency",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from openmm_hybrid.errors import InputError, MismatchError
 from openmm_hybrid.units import BOLTZMANN, strip
 
 Array = NDArray[np.float64]
+
+_FEW = 30  # effective frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +72,8 @@ class Weights:
 def boltzmann_weights(sampled: ArrayLike, target: ArrayLike, temperature: float) -> Weights:
     """Weights that turn averages over an ensemble of one energy into those of another.
 
-    w ∝ exp(−(E_target − E_sampled)/kT) (Zwanzig, J. Chem. Phys. 22, 1420 (1954)). Look at `effective_samples`: below a
-    few tens the result rests on a few frames.
+    w ∝ exp(−(E_target − E_sampled)/kT) (Zwanzig, J. Chem. Phys. 22, 1420 (1954)). Warns where `effective_samples` is
+    below 30: then averages rest on a few frames, or on one whose energy the sampled model has very wrong.
 
     Parameters
     ----------
@@ -84,7 +87,14 @@ def boltzmann_weights(sampled: ArrayLike, target: ArrayLike, temperature: float)
     exponents = -(wanted - made) / (BOLTZMANN * strip(temperature, "temperature"))
     if not np.isfinite(exponents).all():
         raise InputError("an energy is not finite, or the temperature is zero")
-    return Weights(np.exp(exponents - logsumexp(exponents)))
+    weights = Weights(np.exp(exponents - logsumexp(exponents)))
+    if weights.effective_samples < _FEW <= len(made):
+        warnings.warn(
+            f"averages over {len(made)} reweighted frames rest on {weights.effective_samples:.1f} of them: the"
+            " ensembles hardly overlap, or an energy is very wrong; look at the heaviest frames, or sample the target.",
+            stacklevel=2,
+        )
+    return weights
 
 
 def dihedral_density(

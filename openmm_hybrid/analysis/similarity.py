@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.analysis.distributions import Density
 from openmm_hybrid.errors import InputError, MismatchError
@@ -109,6 +109,63 @@ def excess(
         times = draws.resampled(draws.own, len(own)), draws.resampled(draws.reference, len(other))
         samples.append(compared(*times, max(1, n_splits // 8), draws)[0])
     return Excess(full, floor, value, float(np.std(samples, ddof=1)), np.array(samples))
+
+
+@dataclass(frozen=True, eq=False)
+class StartDependence:
+    """Whether an ensemble still knows where its starts began. Made by `start_dependence`.
+
+    Parameters
+    ----------
+    distance : float
+        Between the starts that began in one place and the others.
+    expected : float
+        Mean distance between random groups of the same sizes: what noise makes of it.
+    p : float
+        Share of random groups as far apart as these; small where the start is remembered.
+    """
+
+    distance: float
+    expected: float
+    p: float
+
+
+def start_dependence(
+    ensemble: Sequence[Density], began: ArrayLike, measure: Measure, *, n_permutations: int = 500, seed: int = 0
+) -> StartDependence:
+    """A permutation test (Fisher, *The Design of Experiments*, 1935, ch. 3) of populations against where starts began.
+
+    Parameters
+    ----------
+    ensemble : sequence of Density
+        One for each start, all of one length.
+    began : (n_starts,), bool
+        Whether the start began in the one place or in the other.
+    measure : function
+        Of two densities, such as `jensen_shannon`.
+    n_permutations : int
+
+    Raises
+    ------
+    InputError
+        Fewer than two starts began in either place.
+    MismatchError
+        Not one place for each start.
+    """
+    groups = np.asarray(began, dtype=bool)
+    if groups.shape != (len(ensemble),):
+        raise MismatchError(f"began has shape {groups.shape}", expected=f"({len(ensemble)},), one for each start")
+    if min(groups.sum(), (~groups).sum()) < 2:
+        raise InputError(f"{groups.sum()} of {len(groups)} starts began there", expected="2 or more here and there")
+    grid, values = ensemble[0].grid, np.array([density.values for density in ensemble])
+
+    def apart(chosen: NDArray[np.bool_]) -> float:
+        return measure(Density(grid, values[chosen].mean(axis=0)), Density(grid, values[~chosen].mean(axis=0)))
+
+    distance, rng = apart(groups), np.random.default_rng(seed)
+    random = np.array([apart(rng.permutation(groups)) for _ in range(n_permutations)])
+    p = (1 + np.count_nonzero(random >= distance)) / (1 + n_permutations)
+    return StartDependence(distance, float(random.mean()), float(p))
 
 
 def free_energy_difference(temperature: float, below: float = 3.0) -> Measure:

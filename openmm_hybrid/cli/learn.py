@@ -25,6 +25,15 @@ from openmm_hybrid.errors import InputError
 if TYPE_CHECKING:
     from openmm_hybrid.sgdml import SolverSettings, TrainingSet
 
+_KERNEL = {"--gate", "--sigma", "--lam", "--n-train", "--seed"}
+_RECIPES: dict[str, tuple[tuple[set[str], ...], set[str]]] = {
+    "global": ((), _KERNEL),
+    "local": (({"--atoms", "--smarts"},), _KERNEL),
+    "distilled": (({"--along"},), set()),
+    "populations": (({"--along"}, {"--own"}, {"--temperature"}), set()),
+}
+"""Recipe of a correction → sets of options of which it needs one each, and others that it takes."""
+
 
 def train(
     frames: Annotated[Path, typer.Argument(help="Labelled frames (npz, xyz, h5).")],
@@ -137,13 +146,15 @@ def correct(
     own: Annotated[
         Path | None, typer.Option(help="Frames of the force field's own dynamics, to match populations with FRAMES.")
     ] = None,
-    temperature: Annotated[float, typer.Option(help="Of both ensembles, where populations are matched, K.")] = 300.0,
+    temperature: Annotated[
+        float | None, typer.Option(help="Of both ensembles, where populations are matched, K.")
+    ] = None,
     gate: Annotated[bool, typer.Option("--gate", help="Let the correction fade far from its training frames.")] = False,
-    sigma: Annotated[float, typer.Option(help="Length of the kernel, 1/Å.")] = 1.0,
+    sigma: Annotated[float | None, typer.Option(help="Length of the kernel, 1/Å; 1 if not given.")] = None,
     lam: Annotated[float | None, typer.Option(help="Regularisation; 1e-10, or sought for a local correction.")] = None,
     n_train: NTrain = None,
     e_unit: EnergyUnit = "",
-    seed: Seed = 0,
+    seed: Annotated[int | None, typer.Option(help="Of the draw of frames; 0 if not given.")] = None,
 ) -> None:
     """What labels say beyond a force field, as npz: an sGDML model of all atoms or of some, or functions of few
     coordinates; or what populations say, which takes frames without labels."""
@@ -154,14 +165,27 @@ def correct(
 
     check_npz(output)
     chosen = _recipe(recipe, atoms or smarts, along, own)
-    _check_recipe(chosen, atoms, smarts, along, own, gate)
+    given = {
+        "--atoms": atoms,
+        "--smarts": smarts,
+        "--along": along,
+        "--own": own,
+        "--temperature": temperature,
+        "--gate": gate or None,
+        "--sigma": sigma,
+        "--lam": lam,
+        "--n-train": n_train,
+        "--seed": seed,
+    }
+    _check_recipe(chosen, {option for option, value in given.items() if value not in (None, "")})
     forces, topology, _ = load_system(system)
     if forces.usesPeriodicBoundaryConditions():
         raise InputError(f"{system} is solvated", expected="the molecule in vacuum", mend="build it without --padding")
     data = Frames.load(frames, e_unit=e_unit)
     known = read_molecule(system / "molecule.sdf" if (system / "molecule.sdf").is_file() else None)
     field = SystemModel(forces, topology)
-    if chosen == "populations" and own is not None:
+    length, seed = (1.0 if sigma is None else sigma), seed or 0
+    if own is not None and temperature is not None:
         matched = correction.match_populations(
             Frames.load(own), data, _along(along), temperature=temperature, molecule=known
         )
@@ -175,14 +199,14 @@ def correct(
         lams = correction.LAMS if lam is None else (lam,)
         group = smarts or read_indices(atoms)
         local = correction.train_local(
-            field, data, group, molecule=known, sigma=sigma, lams=lams, n_train=n_train, seed=seed
+            field, data, group, molecule=known, sigma=length, lams=lams, n_train=n_train, seed=seed
         )
         here = Frames(local.model.atomic_numbers, data.positions[:, local.atoms])
         correction.save(correction.gate(local.model, here) if gate else local.model, output, atoms=local.atoms)
         print(local.summary())
     else:
         lam = 1e-10 if lam is None else lam
-        model = correction.train(field, data, sigma=sigma, lam=lam, n_train=n_train, molecule=known, seed=seed)
+        model = correction.train(field, data, sigma=length, lam=lam, n_train=n_train, molecule=known, seed=seed)
         if gate:
             correction.save(correction.gate(model, data), output)
         else:
@@ -195,28 +219,22 @@ def _recipe(name: str, atoms: str, along: str, own: Path | None) -> str:
     return name or ("local" if atoms else "populations" if own else "distilled" if along else "global")
 
 
-def _check_recipe(recipe: str, atoms: str, smarts: str, along: str, own: Path | None, gate: bool) -> None:
-    if recipe not in ("global", "local", "distilled", "populations"):
+def _check_recipe(recipe: str, given: set[str]) -> None:
+    """Refuse options that a recipe does not take, and miss those that it needs."""
+    if recipe not in _RECIPES:
         raise InputError(f"unknown recipe {recipe!r}", expected="global, local, distilled or populations")
-    if atoms and smarts:
+    if given >= {"--atoms", "--smarts"}:
         raise InputError("both --atoms and --smarts are given", expected="one of them")
-    if bool(atoms or smarts) != (recipe == "local"):
+    needed, others = _RECIPES[recipe]
+    for group in needed:
+        if not given & group:
+            raise InputError(f"recipe {recipe} without {' or '.join(sorted(group))}", expected="these options")
+    strange = given.difference(others, *needed)
+    if strange:
         raise InputError(
-            f"recipe {recipe} with{'' if atoms or smarts else 'out'} atoms",
-            expected="--atoms or --smarts for a local correction, and for no other",
+            f"recipe {recipe} with {', '.join(sorted(strange))}",
+            expected=f"options that it takes: {', '.join(sorted(others.union(*needed)))}",
         )
-    if bool(along) != (recipe in ("distilled", "populations")):
-        raise InputError(
-            f"recipe {recipe} with{'' if along else 'out'} --along",
-            expected="--along for the recipes distilled and populations, and for no other",
-        )
-    if (own is not None) != (recipe == "populations"):
-        raise InputError(
-            f"recipe {recipe} with{'out' if own is None else ''} --own",
-            expected="--own, frames of the force field's dynamics, for the recipe populations only",
-        )
-    if gate and recipe in ("distilled", "populations"):
-        raise InputError("functions of coordinates have no gate", mend="leave out --gate: they are flat outside")
 
 
 def _along(text: str) -> list[list[int] | list[list[int]]]:

@@ -53,6 +53,11 @@ class Conformations:
         match = molecule.find(self.pattern)[0]
         return [match[place] for place in self.local]
 
+    def folded(self, dihedrals: Floats) -> Floats:
+        """How far (n, 2) dihedrals of (n, 2) are from zero, where symmetry and mirror images count as the same, rad."""
+        folds = np.array(self.folds)
+        return np.asarray(np.abs(np.angle(np.exp(1j * folds * dihedrals))) / folds)
+
     def features(self, dihedrals: Floats) -> Floats:
         """What tells conformations apart, mirror images being one: (3,) of the two dihedrals, rad."""
         first, second = dihedrals * np.array(self.folds)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid import correction, gaff, sgdml
+from openmm_hybrid.errors import InputError, MismatchError
 from openmm_hybrid.files import replacing
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.frames import Frames
@@ -23,11 +26,16 @@ from openmm_hybrid.simulation.replace import replace
 from openmm_hybrid.simulation.result import SampleResult
 from openmm_hybrid.simulation.sample import sample
 from openmm_hybrid.studies.conformations import Conformations
+from openmm_hybrid.studies.result import write_json
 from openmm_hybrid.training import fit
 
 SIGMA = 1.0
 """Of the reference, 1/Å: short, as of any correction. With 20, some runs of aspirin ended in holes 20 kcal/mol deep
 where there are no training frames, the gate notwithstanding."""
+
+GATE = 1.3, 1.6
+"""Of the reference: no training frame of aspirin, left out, is further than 1.3 from the others. With 1.5 and 2.5, two
+of 32 starts were in holes 5 to 10 kcal/mol deep, at 1.6 to 2.1, after 70 ps."""
 
 _RESTRAINT = 0.01  # of the refitted force field, (kcal/mol/Å)²
 
@@ -59,6 +67,11 @@ class Settings:
         Frames of the reference that minima are sought from.
     charges : str
         Of GAFF, a name of `openmm_hybrid.gaff.assign_charges`.
+
+    Raises
+    ------
+    InputError
+        Too few starts to tell an ensemble from its noise, or a number that is not above zero.
     """
 
     n_train: int = 950
@@ -72,6 +85,14 @@ class Settings:
     interval: int = 100
     searches: int = 48
     charges: str = "resp"
+
+    def __post_init__(self) -> None:
+        if self.starts < 4:
+            raise InputError(f"{self.starts} starts", expected="4 or more, since halves of them are compared")
+        numbers = {name: value for name, value in asdict(self).items() if name not in ("charges", "equilibration")}
+        wrong = [f"{name} = {value}" for name, value in numbers.items() if not value > 0]
+        if wrong:
+            raise InputError(", ".join(wrong), expected="numbers above zero")
 
 
 @final
@@ -176,14 +197,18 @@ class Bench:
             make(path)
         return path
 
+    def starts(self, *, training: bool = False) -> NDArray[np.float64]:
+        """Where runs begin (n_starts, n_atoms, 3), Å: frames of the labels."""
+        rng = np.random.default_rng(1 if training else 0)
+        return self.frames.positions[rng.choice(len(self.frames), self.settings.starts, replace=False)]
+
     def run(self, name: str, *, training: bool = False) -> SampleResult:
         """The dynamics of a potential; a run that is there is not made again."""
         settings, potential = self.settings, self.potential(name)
-        starts = np.random.default_rng(1 if training else 0).choice(len(self.frames), settings.starts, replace=False)
         return sample(
             potential.system,
             self.built.topology,
-            self.frames.positions[starts],
+            self.starts(training=training),
             models=potential.models,
             replicas=settings.starts if any(_is_kernel(model) for model in potential.models) else 1,
             output=self.folder / "runs" / (f"{name}-training" if training else name),
@@ -208,7 +233,7 @@ def _reference(bench: Bench) -> Potential:
     def make(path: Path) -> None:
         base, train = bench.potential("cross").whole, bench.data.train
         model = correction.train(base, train, sigma=SIGMA, n_valid=0, molecule=bench.molecule, show=bench.show)
-        correction.save(correction.gate(model, train), path)
+        correction.save(correction.gate(model, train, lower=GATE[0], upper=GATE[1]), path)
 
     return _corrected(bench, bench.potential("cross"), bench.kept("reference", make))
 
@@ -304,8 +329,21 @@ POTENTIALS: dict[str, Callable[[Bench], Potential]] = {
 def bench_of(
     frames: Frames, case: Conformations, name: str, settings: Settings, folder: Path, *, show: bool = True
 ) -> Bench:
-    """The bench of labelled frames: duplicates out, the molecule seen in the lowest frame."""
+    """The bench of labelled frames: duplicates out, the molecule seen in the lowest frame.
+
+    Raises
+    ------
+    MismatchError
+        The folder holds models of other frames or settings; runs may get longer, and searches more.
+    """
     distinct = frames.unique()
     lowest: NDArray[np.float64] = distinct.positions[int(np.argmin(distinct.labels()[0]))]
     molecule = Molecule.from_geometry(distinct.atomic_numbers, lowest, name=name)
+    job = asdict(settings) | {"molecule": name, "frames": hashlib.md5(distinct.positions.tobytes()).hexdigest()}
+    for free in ("duration", "searches"):
+        del job[free]
+    path = folder / "settings.json"
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != job:
+        raise MismatchError(f"{folder} holds a study of other frames or settings", mend="give another folder")
+    write_json(path, job)
     return Bench(molecule, distinct, case, settings, folder, show)

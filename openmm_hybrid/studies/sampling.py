@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid import analysis
-from openmm_hybrid.analysis import Density, ErrorTable, Estimate, Excess
+from openmm_hybrid.analysis import Density, ErrorTable, Estimate, Excess, StartDependence
 from openmm_hybrid.errors import InputError
 from openmm_hybrid.models.base import EnergyModel
 from openmm_hybrid.models.minima import Minimum, minima, relax
@@ -51,6 +51,8 @@ class Ensemble:
         RMS difference of the free-energy surfaces, kcal/mol.
     populations : tuple of dict
         Of the thirds of each dihedral's absolute value.
+    dependence : tuple of StartDependence
+        For each dihedral, of the starts that began above the median of its absolute value against the others.
     minima : (n_minima,), kcal/mol
         Energies of the reference's lowest minima, relaxed in this potential, above that of the first.
     shifts : (n_minima,), rad
@@ -66,6 +68,7 @@ class Ensemble:
     divergence: Excess | None
     surface: Excess | None
     populations: tuple[dict[str, Estimate], ...]
+    dependence: tuple[StartDependence, ...]
     minima: Floats
     shifts: Floats
     errors: ErrorTable
@@ -138,6 +141,7 @@ class Comparison:
                 figures[f"minimum_{'abc'[number]}.{each.name}"] = float(energy), "kcal/mol"
             figures[f"force_mae.{each.name}"] = each.errors.force_mae, "kcal/mol/Å"
             figures[f"speed.{each.name}"] = each.speed, "ns/day"
+            figures[f"start_dependence_p.{each.name}"] = min(found.p for found in each.dependence), "1"
             if each.divergence is None or each.surface is None:
                 continue
             for name, excess, unit in (("js", each.divergence, "bit"), ("free_energy", each.surface, "kcal/mol")):
@@ -156,6 +160,7 @@ class Comparison:
         details = {
             each.name: {
                 "populations": [{name: asdict(share) for name, share in one.items()} for one in each.populations],
+                "start_dependence": [asdict(found) for found in each.dependence],
                 "turned_in_relaxation": np.degrees(each.shifts).tolist(),
                 "errors": each.errors.as_dict(),
             }
@@ -197,6 +202,8 @@ def run(bench: Bench, names: Sequence[str], *, report: Callable[[str], None] = p
     lowest = _lowest(bench, atoms)
     unseen = bench.data.test()
     by_start = {name: [conformations.density(each) for each in values] for name, values in series.items()}
+    first = bench.case.folded(conformations.values(bench.starts(), atoms))
+    began = [far > np.median(far) for far in first.T]
     found = []
     for name in wanted:
         whole = bench.potential(name).whole
@@ -213,6 +220,7 @@ def run(bench: Bench, names: Sequence[str], *, report: Callable[[str], None] = p
                 divergence,
                 surface,
                 tuple(_populations(series[name][..., axis]) for axis in range(2)),
+                tuple(analysis.start_dependence(by_start[name], far, analysis.jensen_shannon) for far in began),
                 energies,
                 shifts,
                 analysis.error_table(unseen, whole.predict(unseen.positions)),

@@ -83,6 +83,14 @@ def test_weights_of_equal_energies_and_of_far_ones() -> None:
         boltzmann_weights([1.0], [np.inf], 300.0)
 
 
+def test_weights_that_rest_on_few_frames_warn() -> None:
+    target = np.zeros(100)
+    boltzmann_weights(np.zeros(100), target, 300.0)
+    target[7] = -10.0
+    with pytest.warns(UserWarning, match=r"100 reweighted frames rest on 1\.0 of them"):
+        boltzmann_weights(np.zeros(100), target, 300.0)
+
+
 def test_jensen_shannon_against_its_definition() -> None:
     p, q = np.array([0.5, 0.5, 0.0, 0.0]), np.array([0.25, 0.25, 0.25, 0.25])
     middle = (p + q) / 2

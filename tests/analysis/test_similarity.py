@@ -65,6 +65,26 @@ def test_free_energy_surfaces_differ_by_what_was_added():
     assert measure(density(base), density(base)) == pytest.approx(0.0, abs=1e-12)
 
 
+def test_starts_that_are_remembered_are_told_from_starts_that_are_not():
+    began = np.arange(16) < 7
+    forgotten = [
+        analysis.start_dependence(starts(1.0, seed=seed), began, jensen_shannon, n_permutations=99)
+        for seed in range(20)
+    ]
+    p = np.array([each.p for each in forgotten])
+    assert 0.25 < p.mean() < 0.75  # uniform: 0.5 ± 0.065
+    ratio = [each.distance / each.expected for each in forgotten]
+    assert np.mean(ratio) == pytest.approx(1.0, abs=0.3)
+    mixed = [*starts(1.0, seed=1, n=7), *starts(1.5, seed=2, n=9)]
+    found = analysis.start_dependence(mixed, began, jensen_shannon, n_permutations=99)
+    assert found.p == 0.01
+    assert found.distance > 2 * found.expected
+    with pytest.raises(InputError, match="1 of 16 starts"):
+        analysis.start_dependence(mixed, np.arange(16) < 1, jensen_shannon)
+    with pytest.raises(MismatchError, match="one for each start"):
+        analysis.start_dependence(mixed, [True, False], jensen_shannon)
+
+
 def test_bad_input_is_refused():
     few = starts(1.0, seed=0, n=3)
     with pytest.raises(InputError, match="3 and 3 starts"):

@@ -67,12 +67,15 @@ def test_correct_and_sample(folder: Path, name: str, options: str, said: str) ->
     [
         ("--recipe some", "unknown recipe"),
         ("--atoms 0,1 --smarts CO", "one of them"),
-        ("--recipe local", "without atoms"),
-        ("--recipe global --atoms 0,1", "for no other"),
+        ("--recipe local", "without --atoms or --smarts"),
+        ("--recipe global --atoms 0,1", "recipe global with --atoms"),
         ("--recipe distilled", "without --along"),
         ("--recipe populations --along 2,5", "without --own"),
         ("--recipe distilled --along 2,5 --own {}/labels.npz", "with --own"),
-        ("--along 0,5 --gate", "leave out --gate"),
+        ("--recipe populations --along 2,5 --own {}/labels.npz", "without --temperature"),
+        ("--atoms 0,1 --temperature 500", "recipe local with --temperature"),
+        ("--along 0,5 --gate --sigma 2", "recipe distilled with --gate, --sigma"),
+        ("--along 0,5 --seed 0", "with --seed; expected options that it takes: --along"),
         ("--along 0,x5", "cannot read the coordinates"),
     ],
 )

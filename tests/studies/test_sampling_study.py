@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import openmm_hybrid as oh
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.errors import InputError, MismatchError
 from openmm_hybrid.studies import sampling
 from openmm_hybrid.studies.conformations import CASES, case_of
 from openmm_hybrid.studies.potentials import Settings, bench_of
@@ -84,11 +85,22 @@ def test_what_is_there_is_not_made_again(bench, result, monkeypatch):
 def test_the_cases_name_atoms_of_their_molecules(reference_data, tmp_path):
     for name, file in (("aspirin", "aspirin_ccsd-train.npz"), ("malonaldehyde", "malonaldehyde_ccsd_t-train.npz")):
         frames = oh.Frames.load(reference_data(file))
-        bench = bench_of(frames, CASES[name], name, QUICK, tmp_path, show=False)
+        bench = bench_of(frames, CASES[name], name, QUICK, tmp_path / name, show=False)
         for atoms in bench.case.dihedral_atoms(bench.molecule):
             bonded = {tuple(sorted(bond)) for bond in bench.molecule.bonds.tolist()}
             assert all(tuple(sorted(pair)) in bonded for pair in pairwise(atoms))
         assert len(set(bench.case.local_atoms(bench.molecule))) <= 10
+
+
+def test_other_settings_are_refused_before_anything_is_made(bench):
+    with pytest.raises(InputError, match="3 starts; expected 4 or more"):
+        replace(QUICK, starts=3)
+    with pytest.raises(InputError, match="timestep = 0"):
+        replace(QUICK, timestep=0)
+    other = replace(QUICK, n_train=40)
+    with pytest.raises(MismatchError, match="other frames or settings"):
+        bench_of(bench.frames, bench.case, "ethanol", other, bench.folder, show=False)
+    bench_of(bench.frames, bench.case, "ethanol", replace(QUICK, duration=0.2), bench.folder, show=False)
 
 
 def test_unknown_names_are_refused(bench):

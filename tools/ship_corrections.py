@@ -1,0 +1,123 @@
+"""Put a correction of populations into forcefields/: what a ready force field misses along two dihedrals.
+
+python tools/ship_corrections.py FRAMES STUDY NAME [--base aspirin-gaff] [--output forcefields]
+
+STUDY is the folder of a finished `openmm-hybrid study sampling FRAMES -o STUDY`. The ready force field `--base` is
+sampled as the study sampled GAFF; the ratio of populations in the study's training run of its reference and in the
+base's is the correction NAME. Base and corrected base are then sampled from other starts and compared with the
+study's run of the reference; how far each is from it goes into the manifest. Runs are kept in STUDY/NAME.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import openmm_hybrid as oh
+from openmm_hybrid import analysis
+from openmm_hybrid.correction import match_populations
+from openmm_hybrid.forcefield import write_set
+from openmm_hybrid.studies import conformations
+from openmm_hybrid.studies.potentials import Bench, Settings, bench_of
+
+
+def sampled(
+    bench: Bench, base: oh.ForceField, models: tuple[oh.ForceField, ...], output: Path, *, training: bool = False
+) -> oh.SampleResult:
+    """The base with corrections, as the study samples."""
+    settings = bench.settings
+    built = oh.gaff.build(bench.molecule, version="1.81", charges=np.zeros(bench.molecule.n_atoms))
+    oh.replace(built.system, built.topology, base)  # it brings charges of its own
+    return oh.sample(
+        built.system,
+        built.topology,
+        bench.starts(training=training),
+        models=models,
+        output=output,
+        duration=settings.duration,
+        temperature=settings.temperature,
+        timestep=settings.timestep,
+        interval=settings.interval,
+        equilibration=round(1e3 * settings.equilibration / settings.timestep),
+        minimize=False,
+    )
+
+
+def compared(bench: Bench, runs: dict[str, oh.SampleResult]) -> dict[str, Any]:
+    """Divergence and free-energy difference from the study's reference, beyond the noise of the starts."""
+    atoms = bench.case.dihedral_atoms(bench.molecule)
+    densities = {
+        name: [conformations.density(conformations.values(start.positions, atoms)) for start in run.starts]
+        for name, run in {**runs, "reference": bench.run("reference")}.items()
+    }
+    measures = {
+        "js_excess": (analysis.jensen_shannon, "bit"),
+        "free_energy_excess": (analysis.free_energy_difference(bench.settings.temperature), "kcal/mol"),
+    }
+    found: dict[str, Any] = {}
+    for label, (measure, unit) in measures.items():
+        for name in runs:
+            excess = analysis.excess(densities[name], densities["reference"], measure)
+            found[f"{label}.{name}"] = {"value": round(excess.value, 4), "error": round(excess.error, 4), "unit": unit}
+    return found
+
+
+def frames_of(bench: Bench, run: oh.SampleResult) -> oh.Frames:
+    """The frames of a run."""
+    positions: NDArray[np.float64] = run.positions
+    return oh.Frames(bench.molecule.atomic_numbers, positions, name=bench.molecule.name)
+
+
+def main() -> None:
+    """Sample, match, sample again, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("frames", type=Path)
+    parser.add_argument("study", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--base", default="aspirin-gaff")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "forcefields")
+    options = parser.parse_args()
+    job = json.loads((options.study / "settings.json").read_text(encoding="utf-8"))
+    finished = json.loads((options.study / f"sampling_{job['molecule']}.json").read_text(encoding="utf-8"))["job"]
+    settings = Settings(**{each.name: finished[each.name] for each in fields(Settings)})
+    case, frames = conformations.case_of(job["molecule"]), oh.Frames.load(options.frames)
+    bench = bench_of(frames, case, job["molecule"], settings, options.study)
+    base, folder = oh.ForceField.load(options.base), options.study / options.name
+    own = sampled(bench, base, (), folder / "base-training", training=True)
+    found = match_populations(
+        frames_of(bench, own),
+        frames_of(bench, bench.run("reference", training=True)),
+        [case.dihedral_atoms(bench.molecule)],
+        temperature=settings.temperature,
+        molecule=bench.molecule,
+    )
+    print(found.summary())
+    runs = {
+        options.base: sampled(bench, base, (), folder / "base"),
+        options.name: sampled(bench, base, (found.model,), folder / "corrected"),
+    }
+    measured = compared(bench, runs)
+    target = write_set(
+        found.model,
+        options.name,
+        options.output,
+        data=f"populations along {' and '.join(case.labels)} of {options.base} and of the sampling study's reference "
+        f"({settings.starts} starts each) at {settings.temperature:g} K; a correction of {options.base} at that "
+        f"temperature, flat outside what was sampled",
+        level=f"{frames.theory}, by sGDML over GAFF with cross terms",
+        errors=measured,
+        command=f"openmm-hybrid study sampling {options.frames.name} -o runs/study-{job['molecule']} --molecule "
+        f"{job['molecule']}; python tools/ship_corrections.py {options.frames.name} runs/study-{job['molecule']} "
+        f"{options.name} --base {options.base}",
+    )
+    print(target, *(f"{key}: {value}" for key, value in measured.items()), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
