@@ -16,8 +16,8 @@ machine, so run this on as many as there are threads. replica_gain: steps a seco
 replicas in one context over those of one alone, global correction, each on the platform that `sample` would take.
 speed: ns a day, summed over the copies. Where OpenMM has a GPU, the cases of water and alone are repeated on it.
 
-All sides of a case take turns, A B C … A B C …; a ratio is the median over rounds of the ratio within a round. Leave
-the machine alone meanwhile.
+torch computes on one thread beside OpenMM's CPU platform, as in `sample`. All sides of a case take turns, A B C …
+A B C …; a ratio is the median over rounds of the ratio within a round. Leave the machine alone meanwhile.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from openmm_hybrid.gaff.system import GaffSystem
 from openmm_hybrid.models.base import EnergyModel
 from openmm_hybrid.sgdml.descriptor import descriptor
 from openmm_hybrid.simulation.platform import choose_platform
+from openmm_hybrid.simulation.threads import one_torch_thread
 from openmm_hybrid.studies.result import document, to_json
 from openmm_hybrid.units import ANGSTROM_PER_NM
 
@@ -114,6 +115,18 @@ class Side:
     start: NDArray[np.float64]
     platform: str
     steps: int
+    replicas: int = 1
+
+    def stepper(self, threads: int, torch_threads: int) -> Timed:
+        """Takes the steps, with torch's threads as `sample` would set them."""
+        run = stepper(self.system, self.start, self.platform, threads, self.steps)
+
+        def call(number: int) -> list[float]:
+            torch.set_num_threads(torch_threads)
+            with one_torch_thread(openmm.Platform.getPlatformByName(self.platform), self.replicas):
+                return run(number)
+
+        return call
 
 
 Cases = dict[str, dict[str, Side]]
@@ -220,7 +233,8 @@ def cases_of(gas: GaffSystem, box: GaffSystem, added: Mapping[str, Correction], 
     for name, system in systems.items():
         start = np.tile(_nm(gas), (chosen.replicas if name == "replicas" else 1, 1))
         platform, _ = choose_platform(system, "auto", start * ANGSTROM_PER_NM)
-        vacuum[name] = Side(system, start, platform.getName(), _steps(name, chosen.share))
+        copies = chosen.replicas if name == "replicas" else 1
+        vacuum[name] = Side(system, start, platform.getName(), _steps(name, chosen.share), copies)
     cases = {
         "water": {
             name: Side(system, _nm(box), "CPU", chosen.water_steps)
@@ -241,7 +255,7 @@ def _nm(gaff: GaffSystem) -> NDArray[np.float64]:
     return np.array(gaff.positions.value_in_unit(unit.nanometer))
 
 
-def measure(threads: int, chosen: Plan, dtype: str, python: Path | None) -> dict[str, Any]:
+def measure(threads: int, torch_threads: int, chosen: Plan, dtype: str, python: Path | None) -> dict[str, Any]:
     """The document that is printed."""
     frames = oh.Frames.load(data_folder() / FRAMES).unique()
     lowest = frames.positions[int(np.argmin(frames.labels()[0]))]
@@ -252,10 +266,7 @@ def measure(threads: int, chosen: Plan, dtype: str, python: Path | None) -> dict
     times: dict[str, Times] = {}
     for case, sides in cases.items():
         with ExitStack() as stack:
-            runs = {
-                name: stepper(side.system, side.start, side.platform, threads, side.steps)
-                for name, side in sides.items()
-            }
+            runs = {name: side.stepper(threads, torch_threads) for name, side in sides.items()}
             if case == "vacuum" and python is not None:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hybrid-speed-")))
                 runs |= ase_sides(python, folder, lowest, chosen.share, stack)
@@ -265,7 +276,7 @@ def measure(threads: int, chosen: Plan, dtype: str, python: Path | None) -> dict
         "hybrid_speed",
         figures_of(times, chosen.replicas),
         threads=threads,
-        torch_threads=torch.get_num_threads(),
+        torch_threads=torch_threads,
         dtype=dtype,
         environment=settings(threads),
         load_average=os.getloadavg()[0],
@@ -281,16 +292,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", type=Path, help="Python of an environment with sgdml 1.0.3 and ase")
     parser.add_argument("--threads", type=int, default=THREADS, help="of OpenMM's CPU platform and of the peer")
-    parser.add_argument("--torch-threads", type=int, help="of torch; as many by default")
+    parser.add_argument(
+        "--torch-threads", type=int, help="of torch, where `sample` leaves them to it; as many by default"
+    )
     parser.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="in which torch computes")
     parser.add_argument("--quick", action="store_true", help="few steps: only to see that it runs")
     options = parser.parse_args()
     use_settings("benchmarks.hybrid_speed", options.threads)
-    torch.set_num_threads(options.torch_threads or options.threads)
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # OpenMM's OpenCL platform writes warnings to standard output
     chosen = QUICK if options.quick else Plan()
-    print(to_json(measure(options.threads, chosen, options.dtype, options.peer)), file=output, flush=True)
+    torch_threads = options.torch_threads or options.threads
+    print(
+        to_json(measure(options.threads, torch_threads, chosen, options.dtype, options.peer)), file=output, flush=True
+    )
 
 
 if __name__ == "__main__":

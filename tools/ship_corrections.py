@@ -1,17 +1,19 @@
 """Put a correction of populations into forcefields/: what a ready force field misses along two dihedrals.
 
-python tools/ship_corrections.py FRAMES STUDY NAME [--base aspirin-gaff] [--output forcefields]
+python tools/ship_corrections.py FRAMES STUDY NAME --level THEORY [--base aspirin-gaff] [--output forcefields]
 
 STUDY is the folder of a finished `openmm-hybrid study sampling FRAMES -o STUDY`. The ready force field `--base` is
-sampled as the study sampled GAFF; the ratio of populations in the study's training run of its reference and in the
-base's is the correction NAME. Base and corrected base are then sampled from other starts and compared with the
-study's run of the reference; how far each is from it goes into the manifest. Runs are kept in STUDY/NAME.
+sampled as the study sampled GAFF; the ratio of populations in the reference's runs and in the base's is the correction
+NAME. Of the reference this takes the study's training run and half of the starts of the run that it compares with; base
+and corrected base, sampled from other starts, are compared with the other half, and how far each is from it goes into
+the manifest. Runs are kept in STUDY/NAME.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -50,11 +52,13 @@ def sampled(
 
 
 def compared(bench: Bench, runs: dict[str, oh.SampleResult]) -> dict[str, Any]:
-    """Divergence and free-energy difference from the study's reference, beyond the noise of the starts."""
+    """Divergence and free-energy difference from the reference's starts that nothing was fitted to, beyond noise."""
     atoms = bench.case.dihedral_atoms(bench.molecule)
+    starts = {name: run.starts for name, run in runs.items()}
+    starts["reference"] = bench.run("reference").starts[bench.settings.starts // 2 :]
     densities = {
-        name: [conformations.density(conformations.values(start.positions, atoms)) for start in run.starts]
-        for name, run in {**runs, "reference": bench.run("reference")}.items()
+        name: [conformations.density(conformations.values(start.positions, atoms)) for start in each]
+        for name, each in starts.items()
     }
     measures = {
         "js_excess": (analysis.jensen_shannon, "bit"),
@@ -68,10 +72,9 @@ def compared(bench: Bench, runs: dict[str, oh.SampleResult]) -> dict[str, Any]:
     return found
 
 
-def frames_of(bench: Bench, run: oh.SampleResult) -> oh.Frames:
-    """The frames of a run."""
-    positions: NDArray[np.float64] = run.positions
-    return oh.Frames(bench.molecule.atomic_numbers, positions, name=bench.molecule.name)
+def frames_of(bench: Bench, positions: Sequence[NDArray[np.float64]]) -> oh.Frames:
+    """The frames of starts."""
+    return oh.Frames(bench.molecule.atomic_numbers, np.concatenate(positions), name=bench.molecule.name)
 
 
 def main() -> None:
@@ -80,6 +83,7 @@ def main() -> None:
     parser.add_argument("frames", type=Path)
     parser.add_argument("study", type=Path)
     parser.add_argument("name")
+    parser.add_argument("--level", required=True, help="of the labels of FRAMES")
     parser.add_argument("--base", default="aspirin-gaff")
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "forcefields")
     options = parser.parse_args()
@@ -90,9 +94,11 @@ def main() -> None:
     bench = bench_of(frames, case, job["molecule"], settings, options.study)
     base, folder = oh.ForceField.load(options.base), options.study / options.name
     own = sampled(bench, base, (), folder / "base-training", training=True)
+    reference = bench.run("reference").starts[: settings.starts // 2]
+    seen = [bench.run("reference", training=True).positions, *(start.positions for start in reference)]
     found = match_populations(
-        frames_of(bench, own),
-        frames_of(bench, bench.run("reference", training=True)),
+        frames_of(bench, [own.positions]),
+        frames_of(bench, seen),
         [case.dihedral_atoms(bench.molecule)],
         temperature=settings.temperature,
         molecule=bench.molecule,
@@ -110,11 +116,11 @@ def main() -> None:
         data=f"populations along {' and '.join(case.labels)} of {options.base} and of the sampling study's reference "
         f"({settings.starts} starts each) at {settings.temperature:g} K; a correction of {options.base} at that "
         f"temperature, flat outside what was sampled",
-        level=f"{frames.theory}, by sGDML over GAFF with cross terms",
+        level=f"{options.level}, by sGDML over GAFF with cross terms",
         errors=measured,
         command=f"openmm-hybrid study sampling {options.frames.name} -o runs/study-{job['molecule']} --molecule "
         f"{job['molecule']}; python tools/ship_corrections.py {options.frames.name} runs/study-{job['molecule']} "
-        f"{options.name} --base {options.base}",
+        f"{options.name} --base {options.base} --level '{options.level}'",
     )
     print(target, *(f"{key}: {value}" for key, value in measured.items()), sep="\n")
 

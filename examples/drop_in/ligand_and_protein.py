@@ -1,10 +1,11 @@
 """Aspirin beside a protein: villin headpiece in water, OpenMM's own test file, with one ligand added and corrected.
 
-python examples/drop_in/ligand_and_protein.py CORRECTION
+python examples/drop_in/ligand_and_protein.py [CORRECTION]
 
 The ligand takes the place of the waters at the corner of the box. Its atoms come last; only they have another force
 field and a correction, the protein and the water stay as amber14 has them.
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb. Output: runs/drop_in/.
+CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
+aspirin-npistar is taken. Output: runs/drop_in/.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from openmm import app, unit
 import openmm_hybrid as oh
 
 FORCE_FIELD = "aspirin-gaff"
-CORRECTION = sys.argv[1]
+CORRECTION = sys.argv[1] if len(sys.argv) > 1 else "aspirin-npistar"
 QUICK = os.environ.get("OPENMM_HYBRID_QUICK") == "1"
 STEPS = 2 if QUICK else 50_000
 OUTPUT = Path("runs/drop_in")

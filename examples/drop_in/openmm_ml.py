@@ -1,10 +1,11 @@
 """The same models through openmm-ml: MLPotential("openmm-hybrid", model=…). It needs the modern stack and openmmml.
 
-python examples/drop_in/openmm_ml.py CORRECTION
+python examples/drop_in/openmm_ml.py [CORRECTION]
 
 A correction is added to the force field: embedding="correction". A model of the whole energy takes the place of the
 force field's terms inside the molecule, as any potential of openmm-ml does.
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb. Output: runs/drop_in/.
+CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
+aspirin-npistar is taken. Output: runs/drop_in/.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from openmm import app, unit
 from openmmml import MLPotential
 
 FORCE_FIELD = "aspirin-gaff"
-CORRECTION = sys.argv[1]
+CORRECTION = sys.argv[1] if len(sys.argv) > 1 else "aspirin-npistar"
 STEPS = 20 if os.environ.get("OPENMM_HYBRID_QUICK") == "1" else 100_000
 OUTPUT = Path("runs/drop_in")
 OUTPUT.mkdir(parents=True, exist_ok=True)

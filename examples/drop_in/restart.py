@@ -1,11 +1,12 @@
 """A script of your own that goes on where it stopped, with the models that were attached.
 
-python examples/drop_in/restart.py CORRECTION    → runs/drop_in/restart/; call it again to go on
+python examples/drop_in/restart.py [CORRECTION]    → runs/drop_in/restart/; call it again to go on
 
 The first call builds aspirin with its force field and a correction and saves them; each call then runs another part,
 from the checkpoint of the one before. Frames, log and checkpoint are written at the same steps, the checkpoint last: a
 process that is killed in between has one frame too many. `oh.sample` cuts that frame off; plain reporters do not.
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb.
+CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
+aspirin-npistar is taken.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from openmm import app, unit
 import openmm_hybrid as oh
 
 FORCE_FIELD = "aspirin-gaff"
-CORRECTION = sys.argv[1]
+CORRECTION = sys.argv[1] if len(sys.argv) > 1 else "aspirin-npistar"
 STEPS = 20 if os.environ.get("OPENMM_HYBRID_QUICK") == "1" else 100_000
 INTERVAL = STEPS // 10
 FOLDER = Path("runs/drop_in/restart")

@@ -1,8 +1,9 @@
 """An OpenMM script of ten lines, with aspirin, and the lines that put a better force field and a correction into it.
 
-python examples/drop_in/ten_lines.py CORRECTION
+python examples/drop_in/ten_lines.py [CORRECTION]
 
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb. Output: runs/drop_in/.
+CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
+aspirin-npistar is taken. Output: runs/drop_in/.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from openmm import app, unit
 import openmm_hybrid as oh  # added
 
 FORCE_FIELD = "aspirin-gaff"
-CORRECTION = sys.argv[1]
+CORRECTION = sys.argv[1] if len(sys.argv) > 1 else "aspirin-npistar"
 STEPS = 20 if os.environ.get("OPENMM_HYBRID_QUICK") == "1" else 100_000
 OUTPUT = Path("runs/drop_in")
 OUTPUT.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,10 @@
 """Two aspirins in vacuum: one force field and one correction serve both, evaluated together.
 
-python examples/drop_in/two_molecules.py CORRECTION
+python examples/drop_in/two_molecules.py [CORRECTION]
 
 `atoms` has one row for each molecule. Between the molecules acts what acted before: charges and Lennard-Jones.
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb. Output: runs/drop_in/.
+CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
+aspirin-npistar is taken. Output: runs/drop_in/.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from openmm import Vec3, app, unit
 import openmm_hybrid as oh
 
 FORCE_FIELD = "aspirin-gaff"
-CORRECTION = sys.argv[1]
+CORRECTION = sys.argv[1] if len(sys.argv) > 1 else "aspirin-npistar"
 STEPS = 20 if os.environ.get("OPENMM_HYBRID_QUICK") == "1" else 100_000
 OUTPUT = Path("runs/drop_in")
 OUTPUT.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,10 @@
 """Aspirin in a box of about 500 TIP3P waters at 300 K and 1 bar, with its own force field and a correction.
 
-python examples/drop_in/water_npt.py CORRECTION
+python examples/drop_in/water_npt.py [CORRECTION]
 
 The water is rigid, aspirin is flexible: constraints inside it would hold what the correction moves (attach warns).
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb. Output: runs/drop_in/.
+CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
+aspirin-npistar is taken. Output: runs/drop_in/.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from openmm import app, unit
 import openmm_hybrid as oh
 
 FORCE_FIELD = "aspirin-gaff"
-CORRECTION = sys.argv[1]
+CORRECTION = sys.argv[1] if len(sys.argv) > 1 else "aspirin-npistar"
 STEPS = 60 if os.environ.get("OPENMM_HYBRID_QUICK") == "1" else 100_000
 OUTPUT = Path("runs/drop_in")
 OUTPUT.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from openmm_hybrid.correction.archive import Stored, load, save
+from openmm_hybrid.correction.contrast import ContrastRow, contrast
 from openmm_hybrid.correction.distill import Distilled, distill
 from openmm_hybrid.correction.local import LAMS, LocalCorrection, train_local
 from openmm_hybrid.correction.populations import Matched, match_populations
@@ -13,6 +14,7 @@ from openmm_hybrid.correction.trust import Gated, GateReport, gate, gate_report
 
 __all__ = [
     "LAMS",
+    "ContrastRow",
     "Distilled",
     "GateReport",
     "Gated",
@@ -21,6 +23,7 @@ __all__ = [
     "RankRow",
     "Ranking",
     "Stored",
+    "contrast",
     "distill",
     "gate",
     "gate_report",

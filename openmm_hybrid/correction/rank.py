@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any, final
 
 import numpy as np
@@ -12,10 +10,10 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from openmm_hybrid import geometry
+from openmm_hybrid.correction.candidates import candidates
 from openmm_hybrid.correction.motions import turns
 from openmm_hybrid.correction.residual import bonds_of, residual
 from openmm_hybrid.errors import InputError
-from openmm_hybrid.forcefield.paths import angles, chains, neighbours
 from openmm_hybrid.frames import Frames
 from openmm_hybrid.models.base import EnergyModel
 from openmm_hybrid.molecule import Molecule
@@ -161,7 +159,7 @@ def rank(
     moves = basis.reshape(*frames.positions.shape, -1)
     rows = [
         _row(kind, atoms, frames.positions, forces, (moves, turning), order)
-        for kind, atoms in _candidates(frames.atomic_numbers, bonds, hydrogens)
+        for kind, atoms in candidates(frames.atomic_numbers, bonds, hydrogens)
     ]
     turns_exist = bool(turning.size)
     return Ranking(
@@ -170,33 +168,6 @@ def rank(
         rows=tuple(sorted(rows, key=lambda row: -(row.turning_share if turns_exist else row.share))),
         symbols=tuple(chemical_symbols[number] for number in frames.atomic_numbers),
     )
-
-
-def _candidates(
-    numbers: NDArray[np.int64], bonds: NDArray[np.int64], hydrogens: bool
-) -> list[tuple[str, tuple[int, ...]]]:
-    near = neighbours(bonds)
-    pairs = [
-        (i, j)
-        for i, j in combinations(range(len(numbers)), 2)
-        if _bonds_between(near, i, j) >= 3 and (hydrogens or 1 not in (numbers[i], numbers[j]))
-    ]
-    found: list[tuple[str, tuple[int, ...]]] = [("distance", pair) for pair in pairs]
-    found += [("angle", each) for each in angles(bonds)]
-    return found + [("dihedral", each) for each in chains(bonds)]
-
-
-def _bonds_between(near: dict[int, list[int]], start: int, end: int) -> float:
-    """Number of bonds on the shortest way from one atom to another."""
-    seen, ahead = {start}, deque([(start, 0)])
-    while ahead:
-        atom, steps = ahead.popleft()
-        if atom == end:
-            return steps
-        new = [other for other in near.get(atom, []) if other not in seen]
-        seen |= set(new)
-        ahead.extend((other, steps + 1) for other in new)
-    return float("inf")
 
 
 def _row(

@@ -38,6 +38,7 @@ from openmm_hybrid.simulation.reporters import StartFiles
 from openmm_hybrid.simulation.restart import agree, claimed, read_progress
 from openmm_hybrid.simulation.result import SampleResult
 from openmm_hybrid.simulation.run import ABSURD, Batch, run_batch
+from openmm_hybrid.simulation.threads import one_torch_thread
 from openmm_hybrid.units import strip
 
 
@@ -184,7 +185,10 @@ def sample(
         done = sum(_steps_done(job, batch) for batch in batches)
         if done < total:
             what = f"sampling {len(starts)} × {1e-3 * fs * job.n_steps:g} ps"
-            with show_progress(total, what, "steps", done=done, show=progress) as advance:
+            with (
+                one_torch_thread(job.platform[0], replicas),
+                show_progress(total, what, "steps", done=done, show=progress) as advance,
+            ):
                 for batch in batches:
                     run_batch(job, batch, advance)
     return SampleResult.open(folder)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid import correction, gaff, sgdml
+from openmm_hybrid.correction import Gated
 from openmm_hybrid.errors import InputError, MismatchError
 from openmm_hybrid.files import replacing
 from openmm_hybrid.forcefield import ForceField
@@ -33,9 +35,10 @@ SIGMA = 1.0
 """Of the reference, 1/Å: short, as of any correction. With 20, some runs of aspirin ended in holes 20 kcal/mol deep
 where there are no training frames, the gate notwithstanding."""
 
-GATE = 1.3, 1.6
-"""Of the reference: no training frame of aspirin, left out, is further than 1.3 from the others. With 1.5 and 2.5, two
-of 32 starts were in holes 5 to 10 kcal/mol deep, at 1.6 to 2.1, after 70 ps."""
+_FADES = 0.3
+"""Width of the gate of models of all atoms. It begins where the last training frame of the reference is, left out, from
+the others: in aspirin at 1.3. With 1.5 and 2.5, two of 32 starts of aspirin's reference were in holes 5 to 10 kcal/mol
+deep, at 1.6 to 2.1, after 70 ps."""
 
 _RESTRAINT = 0.01  # of the refitted force field, (kcal/mol/Å)²
 
@@ -233,7 +236,9 @@ def _reference(bench: Bench) -> Potential:
     def make(path: Path) -> None:
         base, train = bench.potential("cross").whole, bench.data.train
         model = correction.train(base, train, sigma=SIGMA, n_valid=0, molecule=bench.molecule, show=bench.show)
-        correction.save(correction.gate(model, train, lower=GATE[0], upper=GATE[1]), path)
+        gated = correction.gate(model, train)
+        lower = math.ceil(10.0 * gated.distance.left_out.max()) / 10.0
+        correction.save(Gated(gated.model, gated.distance, lower, round(lower + _FADES, 1)), path)
 
     return _corrected(bench, bench.potential("cross"), bench.kept("reference", make))
 
@@ -265,11 +270,12 @@ def _global(bench: Bench) -> Potential:
     """sGDML of all atoms over GAFF, trained on the reference's potential, which labels frames of both ensembles."""
 
     def make(path: Path) -> None:
-        frames, reference = bench.mixed_frames, bench.potential("reference").whole
+        frames, reference = bench.mixed_frames, bench.potential("reference")
         model = correction.train(
-            bench.force_field, frames, reference=reference, n_valid=0, molecule=bench.molecule, show=bench.show
+            bench.force_field, frames, reference=reference.whole, n_valid=0, molecule=bench.molecule, show=bench.show
         )
-        correction.save(correction.gate(model, frames), path)
+        gate = cast(Gated, reference.models[-1])
+        correction.save(correction.gate(model, frames, lower=gate.lower, upper=gate.upper), path)
 
     return _corrected(bench, _gaff(bench), bench.kept("global", make))
 
@@ -278,15 +284,17 @@ def _local(bench: Bench) -> Potential:
     """sGDML of few atoms, trained on the reference's potential, which labels frames of both ensembles."""
 
     def make(path: Path) -> None:
+        frames = bench.mixed_frames
         found = correction.train_local(
             bench.force_field,
-            bench.mixed_frames,
+            frames,
             bench.case.local_atoms(bench.molecule),
             molecule=bench.molecule,
             reference=bench.potential("reference").whole,
             show=bench.show,
         )
-        correction.save(found.model, path, atoms=found.atoms)
+        here = Frames(found.model.atomic_numbers, frames.positions[:, found.atoms])
+        correction.save(correction.gate(found.model, here), path, atoms=found.atoms)
 
     return _corrected(bench, _gaff(bench), bench.kept("local", make))
 

@@ -12,8 +12,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from openmm_hybrid import analysis
+from openmm_hybrid import analysis, correction
 from openmm_hybrid.analysis import Density, ErrorTable, Estimate, Excess, StartDependence
+from openmm_hybrid.correction import ContrastRow
 from openmm_hybrid.errors import InputError
 from openmm_hybrid.models.base import EnergyModel
 from openmm_hybrid.models.minima import Minimum, minima, relax
@@ -26,6 +27,7 @@ Floats = NDArray[np.float64]
 
 REFERENCE, PLAIN = "reference", "gaff"
 
+_CONTRASTS = 10
 _MINIMA = 3  # of the lowest, called (a), (b), (c)
 _BELOW = 3.0  # kcal/mol, where free-energy surfaces are compared
 _THIRDS = {
@@ -78,10 +80,22 @@ class Ensemble:
 @final
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """All ensembles, the reference first."""
+    """All ensembles, the reference first.
+
+    Parameters
+    ----------
+    ensembles : tuple of Ensemble
+    minima : tuple of Minimum
+        The reference's lowest.
+    contrast : tuple of ContrastRow
+        The coordinates along which GAFF differs most from the reference.
+    job : dict
+        Settings.
+    """
 
     ensembles: tuple[Ensemble, ...]
     minima: tuple[Minimum, ...]
+    contrast: tuple[ContrastRow, ...]
     job: dict[str, Any]
 
     def table(self) -> str:
@@ -169,7 +183,8 @@ class Comparison:
         lowest = [
             {"energy": each.energy, "features": each.features.tolist(), "found": each.found} for each in self.minima
         ]
-        return document("sampling", figures, job=self.job, ensembles=details, minima=lowest)
+        contrast = [asdict(each) for each in self.contrast]
+        return document("sampling", figures, job=self.job, ensembles=details, minima=lowest, contrast=contrast)
 
 
 def run(bench: Bench, names: Sequence[str], *, report: Callable[[str], None] = print) -> Comparison:
@@ -227,7 +242,11 @@ def run(bench: Bench, names: Sequence[str], *, report: Callable[[str], None] = p
                 speeds[name],
             )
         )
-    return Comparison(tuple(found), tuple(lowest), asdict(bench.settings) | {"molecule": bench.molecule.name})
+    plain, reference = (np.stack([start.positions for start in bench.run(name).starts]) for name in (PLAIN, REFERENCE))
+    contrast = correction.contrast(plain, reference, bench.molecule)[:_CONTRASTS]
+    return Comparison(
+        tuple(found), tuple(lowest), tuple(contrast), asdict(bench.settings) | {"molecule": bench.molecule.name}
+    )
 
 
 def _lowest(bench: Bench, atoms: tuple[tuple[int, ...], ...]) -> list[Minimum]:

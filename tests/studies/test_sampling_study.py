@@ -53,6 +53,9 @@ def test_every_potential_is_compared_with_the_reference(result):
         assert each.minima[0] == 0.0
         assert np.isfinite(each.minima).all()
         assert all(sum(share.value for share in one.values()) == pytest.approx(1.0) for one in each.populations)
+        assert all(0.0 < found.p <= 1.0 for found in each.dependence)
+    assert 0 < len(result.contrast) <= 10
+    assert result.contrast[0].divergence == max(row.divergence for row in result.contrast) > 0.0
 
 
 def test_the_minima_are_those_of_ethanol(result):
