@@ -231,9 +231,9 @@ def cases_of(gas: GaffSystem, box: GaffSystem, added: Mapping[str, Correction], 
     systems["replicas"] = replicated(gas, added["global"].model, chosen.replicas, dtype)
     vacuum = {}
     for name, system in systems.items():
-        start = np.tile(_nm(gas), (chosen.replicas if name == "replicas" else 1, 1))
-        platform, _ = choose_platform(system, "auto", start * ANGSTROM_PER_NM)
         copies = chosen.replicas if name == "replicas" else 1
+        start = np.tile(_nm(gas), (copies, 1))
+        platform, _ = choose_platform(system, "auto", start * ANGSTROM_PER_NM)
         vacuum[name] = Side(system, start, platform.getName(), _steps(name, chosen.share), copies)
     cases = {
         "water": {

@@ -12,6 +12,7 @@ the manifest. Runs are kept in STUDY/NAME.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import fields
@@ -27,28 +28,6 @@ from openmm_hybrid.correction import match_populations
 from openmm_hybrid.forcefield import write_set
 from openmm_hybrid.studies import conformations
 from openmm_hybrid.studies.potentials import Bench, Settings, bench_of
-
-
-def sampled(
-    bench: Bench, base: oh.ForceField, models: tuple[oh.ForceField, ...], output: Path, *, training: bool = False
-) -> oh.SampleResult:
-    """The base with corrections, as the study samples."""
-    settings = bench.settings
-    built = oh.gaff.build(bench.molecule, version="1.81", charges=np.zeros(bench.molecule.n_atoms))
-    oh.replace(built.system, built.topology, base)  # it brings charges of its own
-    return oh.sample(
-        built.system,
-        built.topology,
-        bench.starts(training=training),
-        models=models,
-        output=output,
-        duration=settings.duration,
-        temperature=settings.temperature,
-        timestep=settings.timestep,
-        interval=settings.interval,
-        equilibration=round(1e3 * settings.equilibration / settings.timestep),
-        minimize=False,
-    )
 
 
 def compared(bench: Bench, runs: dict[str, oh.SampleResult]) -> dict[str, Any]:
@@ -93,7 +72,10 @@ def main() -> None:
     case, frames = conformations.case_of(job["molecule"]), oh.Frames.load(options.frames)
     bench = bench_of(frames, case, job["molecule"], settings, options.study)
     base, folder = oh.ForceField.load(options.base), options.study / options.name
-    own = sampled(bench, base, (), folder / "base-training", training=True)
+    system = copy.deepcopy(bench.built.system)
+    oh.replace(system, bench.built.topology, base)
+    starts, duration = bench.starts(), settings.duration
+    own = bench.sampled(system, (), folder / "base-training", bench.starts(training=True), duration)
     reference = bench.run("reference").starts[: settings.starts // 2]
     seen = [bench.run("reference", training=True).positions, *(start.positions for start in reference)]
     found = match_populations(
@@ -105,16 +87,17 @@ def main() -> None:
     )
     print(found.summary())
     runs = {
-        options.base: sampled(bench, base, (), folder / "base"),
-        options.name: sampled(bench, base, (found.model,), folder / "corrected"),
+        options.base: bench.sampled(system, (), folder / "base", starts, duration),
+        options.name: bench.sampled(system, (found.model,), folder / "corrected", starts, duration),
     }
     measured = compared(bench, runs)
     target = write_set(
         found.model,
         options.name,
         options.output,
-        data=f"populations along {' and '.join(case.labels)} of {options.base} and of the sampling study's reference "
-        f"({settings.starts} starts each) at {settings.temperature:g} K; a correction of {options.base} at that "
+        data=f"populations along {' and '.join(case.labels)} of {options.base} ({settings.starts} starts) and of the "
+        f"sampling study's reference (its training run, and half of its {settings.starts} starts; errors are against the other half) at "
+        f"{settings.temperature:g} K; a correction of {options.base} at that "
         f"temperature, flat outside what was sampled",
         level=f"{options.level}, by sGDML over GAFF with cross terms",
         errors=measured,

@@ -208,14 +208,32 @@ class Bench:
     def run(self, name: str, *, training: bool = False) -> SampleResult:
         """The dynamics of a potential; a run that is there is not made again."""
         settings, potential = self.settings, self.potential(name)
-        return sample(
+        return self.sampled(
             potential.system,
-            self.built.topology,
+            potential.models,
+            self.folder / "runs" / (f"{name}-training" if training else name),
             self.starts(training=training),
-            models=potential.models,
-            replicas=settings.starts if any(_is_kernel(model) for model in potential.models) else 1,
-            output=self.folder / "runs" / (f"{name}-training" if training else name),
-            duration=settings.training_duration if training else settings.duration,
+            settings.training_duration if training else settings.duration,
+        )
+
+    def sampled(
+        self,
+        system: Any,
+        models: tuple[EnergyModel, ...],
+        output: Path,
+        starts: NDArray[np.float64],
+        duration: float,
+    ) -> SampleResult:
+        """Dynamics as the settings say: of an OpenMM System with models, from `starts`, `duration` ps each."""
+        settings = self.settings
+        return sample(
+            system,
+            self.built.topology,
+            starts,
+            models=models,
+            replicas=len(starts) if any(_is_kernel(model) for model in models) else 1,
+            output=output,
+            duration=duration,
             temperature=settings.temperature,
             timestep=settings.timestep,
             interval=settings.interval,
