@@ -96,9 +96,9 @@ def main() -> None:
         options.name,
         options.output,
         data=f"populations along {' and '.join(case.labels)} of {options.base} ({settings.starts} starts) and of the "
-        f"sampling study's reference (its training run, and half of its {settings.starts} starts; errors are against the other half) at "
-        f"{settings.temperature:g} K; a correction of {options.base} at that "
-        f"temperature, flat outside what was sampled",
+        f"sampling study's reference (its training run, and half of its {settings.starts} starts; errors are against "
+        f"the other half) at {settings.temperature:g} K; a correction of {options.base} at that temperature, flat "
+        f"outside what was sampled",
         level=f"{options.level}, by sGDML over GAFF with cross terms",
         errors=measured,
         command=f"openmm-hybrid study sampling {options.frames.name} -o runs/study-{job['molecule']} --molecule "
