@@ -46,8 +46,8 @@ def sampling(
     output: Output,
     molecule: Annotated[str, typer.Option(help="aspirin, ethanol or malonaldehyde.")] = "aspirin",
     potentials: Annotated[
-        str, typer.Option(help="Of gaff-am1bcc, cross, global, local, distilled.")
-    ] = "gaff-am1bcc,cross,global,local,distilled",
+        str, typer.Option(help="Of gaff-am1bcc, cross, global, local-forces, local, distilled.")
+    ] = "gaff-am1bcc,cross,global,local-forces,local,distilled",
     temperature: Annotated[float, typer.Option(help="K.")] = 500.0,
     duration: Annotated[float, typer.Option(help="ps of each start.")] = 125.0,
     starts: Annotated[int, typer.Option(help="Independent starts of each ensemble.")] = 32,

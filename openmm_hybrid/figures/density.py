@@ -28,7 +28,7 @@ def density_figure(
     Parameters
     ----------
     densities : mapping of str to Density
-        Name of the ensemble ("GAFF", "hybrid", "GFN2-xTB") → 2-D density; at most 7.
+        Name of the ensemble ("GAFF", "hybrid", "GFN2-xTB") → 2-D density; at most 8.
     labels : (str, str)
         Of the first and the second dihedral, such as "C–C–O–H".
     notes : mapping of str to str, optional
@@ -37,7 +37,7 @@ def density_figure(
     Raises
     ------
     InputError
-        No densities, more than 7, a 1-D one, or notes on an ensemble that is not there.
+        No densities, more than 8, a 1-D one, or notes on an ensemble that is not there.
     """
     if not 0 < len(densities) <= len(COLOURS) or any(density.values.ndim != 2 for density in densities.values()):
         raise InputError("the densities cannot be shown", expected=f"1 to {len(COLOURS)} densities of two dihedrals")

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast, final
 
@@ -53,7 +53,7 @@ class Settings:
     n_train : int
         Frames that models are trained on; the others test them.
     n_fit : int
-        Of the frames of the training runs, those that local corrections are trained on.
+        Of the frames of the training runs, those that corrections of GAFF by kernel models are trained on.
     starts : int
         Independent starts of each ensemble, stepped together where the potential is a kernel model.
     duration : float, ps
@@ -166,18 +166,13 @@ class Bench:
         """What models of labels are trained on, and in its `test` the frames that they are not."""
         return sgdml.training_set(self.frames, n_train=self.settings.n_train, molecule=self.molecule)
 
-    @cached_property
-    def training_frames(self) -> tuple[Frames, Frames]:
-        """Frames of runs of GAFF and of the reference that nothing is compared with."""
-        own, reference = (
-            Frames(self.molecule.atomic_numbers, self.run(name, training=True).positions, name=self.molecule.name)
-            for name in ("gaff", "reference")
-        )
-        return own, reference
+    def training_frames(self, name: str) -> Frames:
+        """Frames of a run of a potential that nothing is compared with."""
+        return Frames(self.molecule.atomic_numbers, self.run(name, training=True).positions, name=self.molecule.name)
 
     @cached_property
     def mixed_frames(self) -> Frames:
-        """As many frames of either ensemble, in random order, to be labelled by the reference.
+        """As many frames of GAFF's ensemble as of the reference's, in random order, to be labelled by the reference.
 
         The free energy that a force field misses lies between its mean energy in the force field's ensemble and that
         in the reference's (Gibbs-Bogoliubov); their average is right to second order, as a trapezoid of thermodynamic
@@ -185,7 +180,8 @@ class Bench:
         """
         rng = np.random.default_rng(0)
         half = self.settings.n_fit // 2
-        parts = [each[rng.choice(len(each), min(half, len(each)), replace=False)] for each in self.training_frames]
+        ensembles = map(self.training_frames, ("gaff", "reference"))
+        parts = [each[rng.choice(len(each), min(half, len(each)), replace=False)] for each in ensembles]
         return Frames.concatenate(parts)[rng.permutation(sum(map(len, parts)))]
 
     def potential(self, name: str) -> Potential:
@@ -298,7 +294,7 @@ def _global(bench: Bench) -> Potential:
     return _corrected(bench, _gaff(bench), bench.kept("global", make))
 
 
-def _local(bench: Bench) -> Potential:
+def _local_forces(bench: Bench) -> Potential:
     """sGDML of few atoms, trained on the reference's potential, which labels frames of both ensembles."""
 
     def make(path: Path) -> None:
@@ -314,22 +310,32 @@ def _local(bench: Bench) -> Potential:
         here = Frames(found.model.atomic_numbers, frames.positions[:, found.atoms])
         correction.save(correction.gate(found.model, here), path, atoms=found.atoms)
 
-    return _corrected(bench, _gaff(bench), bench.kept("local", make))
+    return _corrected(bench, _gaff(bench), bench.kept("local-forces", make))
+
+
+def _local(bench: Bench) -> Potential:
+    """The same and the two dihedrals' free energy that it misses: between basins the forces on few atoms, which the
+    others scatter, add up to an energy that is uncertain by more than kT. The dihedrals are of the same atoms, or of
+    ones that symmetry makes equal to them."""
+    path = bench.kept("local-populations", partial(_match, bench, "local-forces"))
+    return _corrected(bench, bench.potential("local-forces"), path)
 
 
 def _distilled(bench: Bench) -> Potential:
-    """The two dihedrals' free energy, from frames of both ensembles."""
+    """The two dihedrals' free energy that GAFF misses."""
+    return _corrected(bench, _gaff(bench), bench.kept("distilled", partial(_match, bench, "gaff")))
 
-    def make(path: Path) -> None:
-        found = correction.match_populations(
-            *bench.training_frames,
-            [bench.case.dihedral_atoms(bench.molecule)],
-            temperature=bench.settings.temperature,
-            molecule=bench.molecule,
-        )
-        found.model.save(path)
 
-    return _corrected(bench, _gaff(bench), bench.kept("distilled", make))
+def _match(bench: Bench, own: str, path: Path) -> None:
+    """Write what a potential's training run misses of the dihedrals' free energy."""
+    found = correction.match_populations(
+        bench.training_frames(own),
+        bench.training_frames("reference"),
+        [bench.case.dihedral_atoms(bench.molecule)],
+        temperature=bench.settings.temperature,
+        molecule=bench.molecule,
+    )
+    found.model.save(path)
 
 
 def _corrected(bench: Bench, base: Potential, path: Path) -> Potential:
@@ -346,6 +352,7 @@ POTENTIALS: dict[str, Callable[[Bench], Potential]] = {
     "gaff-am1bcc": _am1bcc,
     "cross": _cross,
     "global": _global,
+    "local-forces": _local_forces,
     "local": _local,
     "distilled": _distilled,
 }

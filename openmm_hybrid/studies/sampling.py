@@ -59,6 +59,8 @@ class Ensemble:
         Energies of the reference's lowest minima, relaxed in this potential, above that of the first.
     shifts : (n_minima,), rad
         How far the relaxation turned a dihedral at most.
+    contrast : tuple of ContrastRow
+        The coordinates along which it differs most from the reference; none for the reference itself.
     errors : ErrorTable
         Of energies and forces on unseen frames.
     speed : float, ns/day
@@ -73,6 +75,7 @@ class Ensemble:
     dependence: tuple[StartDependence, ...]
     minima: Floats
     shifts: Floats
+    contrast: tuple[ContrastRow, ...] = field(repr=False)
     errors: ErrorTable
     speed: float
 
@@ -87,15 +90,12 @@ class Comparison:
     ensembles : tuple of Ensemble
     minima : tuple of Minimum
         The reference's lowest.
-    contrast : tuple of ContrastRow
-        The coordinates along which GAFF differs most from the reference.
     job : dict
         Settings.
     """
 
     ensembles: tuple[Ensemble, ...]
     minima: tuple[Minimum, ...]
-    contrast: tuple[ContrastRow, ...]
     job: dict[str, Any]
 
     def table(self) -> str:
@@ -165,6 +165,7 @@ class Comparison:
             ratio, error = self.ratio(each)
             figures[f"js_ratio.{each.name}"] = ratio, "1"
             figures[f"js_ratio_error.{each.name}"] = error, "1"
+            figures[f"contrast.{each.name}"] = each.contrast[0].divergence, "bit"
             off = np.abs(each.minima - self.ensembles[0].minima).max()
             figures[f"minima_error.{each.name}"] = float(off), "kcal/mol"
         first = next(each for each in self.ensembles if each.divergence is not None)
@@ -176,6 +177,7 @@ class Comparison:
                 "populations": [{name: asdict(share) for name, share in one.items()} for one in each.populations],
                 "start_dependence": [asdict(found) for found in each.dependence],
                 "turned_in_relaxation": np.degrees(each.shifts).tolist(),
+                "contrast": [asdict(row) for row in each.contrast],
                 "errors": each.errors.as_dict(),
             }
             for each in self.ensembles
@@ -183,8 +185,7 @@ class Comparison:
         lowest = [
             {"energy": each.energy, "features": each.features.tolist(), "found": each.found} for each in self.minima
         ]
-        contrast = [asdict(each) for each in self.contrast]
-        return document("sampling", figures, job=self.job, ensembles=details, minima=lowest, contrast=contrast)
+        return document("sampling", figures, job=self.job, ensembles=details, minima=lowest)
 
 
 def run(bench: Bench, names: Sequence[str], *, report: Callable[[str], None] = print) -> Comparison:
@@ -224,10 +225,12 @@ def run(bench: Bench, names: Sequence[str], *, report: Callable[[str], None] = p
         whole = bench.potential(name).whole
         energies, shifts = _relaxed(whole, lowest, atoms)
         divergence = surface = None
+        contrast: list[ContrastRow] = []
         if name != REFERENCE:
             divergence = analysis.excess(by_start[name], by_start[REFERENCE], analysis.jensen_shannon)
             measure = analysis.free_energy_difference(bench.settings.temperature, _BELOW)
             surface = analysis.excess(by_start[name], by_start[REFERENCE], measure)
+            contrast = correction.contrast(_positions(bench, name), _positions(bench, REFERENCE), bench.molecule)
         found.append(
             Ensemble(
                 name,
@@ -238,15 +241,17 @@ def run(bench: Bench, names: Sequence[str], *, report: Callable[[str], None] = p
                 tuple(analysis.start_dependence(by_start[name], far, analysis.jensen_shannon) for far in began),
                 energies,
                 shifts,
+                tuple(contrast[:_CONTRASTS]),
                 analysis.error_table(unseen, whole.predict(unseen.positions)),
                 speeds[name],
             )
         )
-    plain, reference = (np.stack([start.positions for start in bench.run(name).starts]) for name in (PLAIN, REFERENCE))
-    contrast = correction.contrast(plain, reference, bench.molecule)[:_CONTRASTS]
-    return Comparison(
-        tuple(found), tuple(lowest), tuple(contrast), asdict(bench.settings) | {"molecule": bench.molecule.name}
-    )
+    return Comparison(tuple(found), tuple(lowest), asdict(bench.settings) | {"molecule": bench.molecule.name})
+
+
+def _positions(bench: Bench, name: str) -> Floats:
+    """Frames (n_starts, n_frames, n_atoms, 3) of a potential's run, Å."""
+    return np.stack([start.positions for start in bench.run(name).starts])
 
 
 def _lowest(bench: Bench, atoms: tuple[tuple[int, ...], ...]) -> list[Minimum]:

@@ -73,7 +73,7 @@ def test_saved_pictures_are_whole_and_the_same_each_time(tmp_path: Path, ending:
 
 def test_bad_input_is_refused(tmp_path: Path) -> None:
     densities = ensembles()
-    with pytest.raises(InputError, match="1 to 7"):
+    with pytest.raises(InputError, match="1 to 8"):
         density_figure({}, LABELS)
     with pytest.raises(InputError, match="two dihedrals"):
         density_figure({"a": densities["GAFF"].marginal(0)}, LABELS)
