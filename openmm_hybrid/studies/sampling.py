@@ -209,10 +209,11 @@ def run(bench: Bench, names: Sequence[str], *, report: Callable[[str], None] = p
         raise InputError(f"unknown potential {unknown[0]!r}", expected=f"some of {', '.join(POTENTIALS)}")
     wanted = dict.fromkeys([REFERENCE, PLAIN, *names])
     atoms = bench.case.dihedral_atoms(bench.molecule)
-    series, speeds = {}, {}
+    frames, series, speeds = {}, {}, {}
     for name in wanted:
         sampled = bench.run(name)
-        series[name] = np.stack([conformations.values(start.positions, atoms) for start in sampled.starts])
+        frames[name] = np.stack([start.positions for start in sampled.starts])
+        series[name] = np.stack([conformations.values(start, atoms) for start in frames[name]])
         speeds[name] = sampled.speed
         report(f"{name}: {series[name].shape[1]} frames of {len(series[name])} starts, {speeds[name]:.0f} ns/day")
     lowest = _lowest(bench, atoms)
@@ -230,7 +231,7 @@ def run(bench: Bench, names: Sequence[str], *, report: Callable[[str], None] = p
             divergence = analysis.excess(by_start[name], by_start[REFERENCE], analysis.jensen_shannon)
             measure = analysis.free_energy_difference(bench.settings.temperature, _BELOW)
             surface = analysis.excess(by_start[name], by_start[REFERENCE], measure)
-            contrast = correction.contrast(_positions(bench, name), _positions(bench, REFERENCE), bench.molecule)
+            contrast = correction.contrast(frames[name], frames[REFERENCE], bench.molecule)
         found.append(
             Ensemble(
                 name,
@@ -247,11 +248,6 @@ def run(bench: Bench, names: Sequence[str], *, report: Callable[[str], None] = p
             )
         )
     return Comparison(tuple(found), tuple(lowest), asdict(bench.settings) | {"molecule": bench.molecule.name})
-
-
-def _positions(bench: Bench, name: str) -> Floats:
-    """Frames (n_starts, n_frames, n_atoms, 3) of a potential's run, Å."""
-    return np.stack([start.positions for start in bench.run(name).starts])
 
 
 def _lowest(bench: Bench, atoms: tuple[tuple[int, ...], ...]) -> list[Minimum]:
