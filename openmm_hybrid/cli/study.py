@@ -49,6 +49,7 @@ def sampling(
         str, typer.Option(help="Of gaff-am1bcc, cross, global, local-forces, local, distilled.")
     ] = "gaff-am1bcc,cross,global,local-forces,local,distilled",
     temperature: Annotated[float, typer.Option(help="K.")] = 500.0,
+    ladder: Annotated[str, typer.Option(help="Rising temperatures to exchange with, such as 390,500; K.")] = "",
     duration: Annotated[float, typer.Option(help="ps of each start.")] = 125.0,
     starts: Annotated[int, typer.Option(help="Independent starts of each ensemble.")] = 32,
     n_train: Annotated[int, typer.Option(help="Frames that the reference is trained on.")] = 950,
@@ -62,7 +63,14 @@ def sampling(
     from openmm_hybrid.studies.potentials import Settings, bench_of
     from openmm_hybrid.studies.result import write_json
 
-    settings = Settings(n_train=n_train, starts=starts, duration=duration, temperature=temperature, charges=charges)
+    settings = Settings(
+        n_train=n_train,
+        starts=starts,
+        duration=duration,
+        temperature=temperature,
+        ladder=tuple(map(float, read_numbers(ladder, "temperatures"))) if ladder else (),
+        charges=charges,
+    )
     case = case_of(molecule)
     bench = bench_of(Frames.load(frames), case, molecule, settings, output)
     result = study.run(bench, potentials.split(","))

@@ -13,6 +13,7 @@ from openmm import app, unit
 from scipy.spatial import cKDTree
 
 from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.simulation.exchange import neighbours
 from openmm_hybrid.simulation.job import Job
 from openmm_hybrid.units import positions_to_angstrom, strip
 
@@ -155,3 +156,22 @@ def check_combination(job: Job) -> None:
         raise MismatchError("replicas were asked for at constant energy", expected='ensemble="nvt", or replicas=1')
     if job.replicas > 1 and job.respa and len(set(job.temperatures)) > 1:
         raise MismatchError("replicas at several temperatures cannot be run with respa", expected="one temperature")
+    if job.exchange is not None:
+        _check_ladders(job)
+
+
+def _check_ladders(job: Job) -> None:
+    lower = neighbours(np.array(job.temperatures))
+    if job.replicas == 1 or not len(lower):
+        raise MismatchError(
+            f"exchange was asked for, with {job.replicas} replicas and no start warmer than the one before it"
+            if not len(lower)
+            else "exchange was asked for, and the starts run one after another",
+            expected="replicas, and temperatures such as 300, 390, 500, 300, 390, 500: two ladders",
+        )
+    cut = lower[(lower + 1) % job.replicas == 0]
+    if len(cut):
+        raise MismatchError(
+            f"a ladder of temperatures is cut: starts {cut[0]} and {cut[0] + 1} are in different contexts",
+            expected=f"whole ladders in every {job.replicas} starts",
+        )

@@ -20,7 +20,8 @@ class Job:
     """What all starts of a run share; times in fs, friction in 1/ps, temperatures in K, the rest in steps.
 
     `system` holds one start; `stepped` is what a context steps: `replicas` of them. `temperatures` has one number for
-    each start. `free` tells that replicas may be moved as a whole.
+    each start. `free` tells that replicas may be moved as a whole, `exchange` the steps between attempts to exchange
+    temperatures.
     """
 
     system: openmm.System
@@ -39,13 +40,15 @@ class Job:
     checkpoint_interval: int | None
     replicas: int = 1
     free: bool = False
+    exchange: int | None = None
     respa: tuple[tuple[int, int], ...] = ()
     parameters: Mapping[str, float] = field(default_factory=dict)
 
 
 def settings_of(job: Job, starts: NDArray[np.float64], energies: list[float]) -> dict[str, Any]:
     """What must be the same for a run to go on; the platform is noted."""
-    names = ("timestep", "friction", "n_steps", "interval", "equilibration", "ensemble", "minimize", "seed", "replicas")
+    lengths = ("timestep", "friction", "n_steps", "interval", "equilibration")
+    names = (*lengths, "ensemble", "minimize", "seed", "replicas", "exchange")
     return {
         "temperature": job.temperatures[0] if len(set(job.temperatures)) == 1 else list(job.temperatures),
         **{name: getattr(job, name) for name in names},

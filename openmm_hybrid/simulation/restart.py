@@ -53,6 +53,8 @@ class Progress:
         Wall-clock time spent on them.
     made_on : str
         OpenMM's version, platform and device: what the binary checkpoint is bound to.
+    exchanges : tuple of (attempts, exchanges)
+        Of each replica's temperature with the next one's; empty where none are exchanged.
     """
 
     step: int
@@ -60,6 +62,7 @@ class Progress:
     steps_run: int
     seconds: float
     made_on: str
+    exchanges: tuple[tuple[int, int], ...] = ()
 
 
 def save_checkpoint(path: Path, context: openmm.Context, progress: Progress) -> None:
@@ -80,7 +83,9 @@ def read_progress(path: Path) -> Progress | None:
         return None
     try:
         stored = json.loads(_member(path, "run.json"))
-        return Progress(**{**stored, "written": tuple(Written(**each) for each in stored["written"])})
+        written = tuple(Written(**each) for each in stored.pop("written"))
+        exchanges = tuple((int(tried), int(done)) for tried, done in stored.pop("exchanges", ()))
+        return Progress(**stored, written=written, exchanges=exchanges)
     except (ValueError, TypeError, KeyError) as error:
         raise _damaged(path) from error
 

@@ -24,10 +24,13 @@ class StartResult:
     ----------
     files : StartFiles
     timestep : float, fs
+    temperature : float, K
+        Of the thermostat.
     """
 
     files: StartFiles
     timestep: float
+    temperature: float
 
     @property
     def positions(self) -> NDArray[np.float64]:
@@ -76,14 +79,39 @@ class SampleResult:
             form, together = str(settings["format"]), int(settings.get("replicas", 1))
             files = [StartFiles(folder, index, form, together) for index in range(settings["n_starts"])]
             timestep = float(settings["timestep"])
+            temperatures = np.broadcast_to(np.array(settings["temperature"], dtype=np.float64), len(files)).tolist()
         except (ValueError, KeyError, TypeError):
             raise InputError(
                 f"{folder / SETTINGS} is damaged", mend="run again with overwrite=True (--overwrite)"
             ) from None
-        starts = tuple(StartResult(file, timestep) for file in files if file.trajectory.is_file())
+        each = zip(files, temperatures, strict=True)
+        starts = tuple(StartResult(file, timestep, kelvin) for file, kelvin in each if file.trajectory.is_file())
         if not starts:
             raise InputError(f"the run in {folder} has no trajectory yet", mend="let it go on: call sample again")
         return cls(folder, starts)
+
+    def at(self, temperature: float) -> SampleResult:
+        """The starts of one temperature, K.
+
+        Raises
+        ------
+        InputError
+            There is none.
+        """
+        starts = tuple(start for start in self.starts if np.isclose(start.temperature, temperature))
+        if not starts:
+            present = ", ".join(f"{each:g}" for each in dict.fromkeys(start.temperature for start in self.starts))
+            raise InputError(f"no start of {self.path} is at {temperature:g} K", expected=f"one of {present}")
+        return SampleResult(self.path, starts)
+
+    @property
+    def exchange_rate(self) -> NDArray[np.float64]:
+        """Share of attempts (n_starts,) in which each start changed places with the next; NaN where none is made."""
+        checkpoints = dict.fromkeys(start.files.checkpoint for start in self.starts)
+        counts = {path: _exchanges(path) for path in checkpoints}
+        places = ((start.files.checkpoint, start.files.index % start.files.replicas) for start in self.starts)
+        pairs = [counts[path][place] if counts[path] else (0, 0) for path, place in places]
+        return np.array([done / tried if tried else np.nan for tried, done in pairs])
 
     @property
     def positions(self) -> NDArray[np.float64]:
@@ -118,6 +146,11 @@ def _speed(starts: Sequence[StartResult]) -> float:
             seconds[start.files.checkpoint] = progress.seconds
     spent = sum(seconds.values())
     return 86400.0 * nanoseconds / spent if spent > 0 else 0.0
+
+
+def _exchanges(checkpoint: Path) -> tuple[tuple[int, int], ...]:
+    progress = read_progress(checkpoint)
+    return () if progress is None else progress.exchanges
 
 
 def read_log(path: Path) -> NDArray[np.void]:

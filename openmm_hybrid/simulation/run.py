@@ -17,6 +17,7 @@ from openmm import app, unit
 
 from openmm_hybrid.errors import HybridError, NumericalError
 from openmm_hybrid.files import replacing
+from openmm_hybrid.simulation.exchange import Exchange
 from openmm_hybrid.simulation.integrators import draw_velocities, langevin, langevin_of_each, verlet
 from openmm_hybrid.simulation.job import Job
 from openmm_hybrid.simulation.minimize import minimize_context, place
@@ -148,6 +149,8 @@ class _Loop:
         self._freedoms = degrees_of_freedom(job.system)
         self._good_step = self._step
         self._good: Snapshot | None = None
+        seed = _seed(job.seed, batch.files[0].index, 0, 3)
+        self._ladders = Exchange(batch.temperatures, seed, () if done is None else done.exchanges)
 
     def run(self, advance: Callable[[int], None]) -> None:
         job, integrator = self._job, self._context.getIntegrator()
@@ -161,6 +164,8 @@ class _Loop:
                 advance(steps * len(self._batch.files))
                 if self._step % job.interval == 0:
                     self._report()
+                if job.exchange is not None and self._step % job.exchange == 0:
+                    self._change_places(job.exchange)
                 if interrupted() or self._due():
                     self._save()
                 if interrupted():
@@ -171,11 +176,13 @@ class _Loop:
         self._save()
 
     def _stride(self) -> int:
-        """Steps to the next frame, checkpoint, or change of integrator, but not more than a short time takes."""
+        """Steps to the next frame, exchange, checkpoint or other integrator, but no more than a short time takes."""
         job, step = self._job, self._step
         ends = [step - step % job.interval + job.interval, job.n_steps]
         if step < 0:
             ends.append(0)
+        if job.exchange is not None:
+            ends.append(step - step % job.exchange + job.exchange)
         if job.checkpoint_interval is not None:
             ends.append(self._saved_step + job.checkpoint_interval)
         run, seconds = step - self._first_step, time.monotonic() - self._began
@@ -201,6 +208,10 @@ class _Loop:
                 recorder.append(positions, self._good.box, log_line(picoseconds, potential, kinetic, self._freedoms))
         if self._job.free:
             recentre(self._context, self._good)
+
+    def _change_places(self, every: int) -> None:
+        found = self._good if self._good is not None and self._good_step == self._step else self._checked()
+        self._ladders.attempt(self._context, found.potential, (self._step + self._job.equilibration) // every)
 
     def _checked(self) -> Snapshot:
         """Positions and energies now.
@@ -258,6 +269,7 @@ class _Loop:
             steps_run=self._steps_before + self._step - self._first_step,
             seconds=self._seconds_before + time.monotonic() - self._began,
             made_on=made_on(self._context),
+            exchanges=() if self._job.exchange is None else self._ladders.counts,
         )
         save_checkpoint(self._batch.files[0].checkpoint, self._context, progress)
         self._saved_step, self._saved_at = self._step, time.monotonic()

@@ -52,6 +52,7 @@ def sample(
     duration: Any = None,
     models: Sequence[EnergyModel] = (),
     replicas: int = 1,
+    exchange: int | None = None,
     temperature: Any = 500.0,
     timestep: Any = 0.5,
     friction: Any = 1.0,
@@ -97,6 +98,10 @@ def sample(
         So many starts are stepped together, in one context, as copies that do not feel each other: one evaluation of
         each model then serves all of them, see `replicate`. A single start is repeated; each has its own velocities
         and noise. The system is that of one molecule in vacuum, without attached torch forces (give `models`).
+    exchange : int, optional
+        Steps between attempts to exchange temperatures (see `openmm_hybrid.simulation.exchange`). Neighbouring
+        replicas whose temperatures rise are a ladder: 300, 390, 500, 300, 390, 500 are two. Configurations change
+        places and files do not, so that start 3's frames are all of 300 K; `SampleResult.at` selects them.
     temperature : float, or (n_starts,), K
     timestep : float, fs
     friction : float, 1/ps
@@ -134,7 +139,8 @@ def sample(
         An argument is out of range, atoms overlap, or a start's energy is not finite. Nothing has been written.
     MismatchError
         System, topology and positions do not belong together, a barostat or thermostat in the system has another
-        temperature or meets "nve", or the folder holds a run with other settings.
+        temperature or meets "nve", ladders to exchange on are missing or cut, or the folder holds a run with other
+        settings.
     NumericalError
         The simulation blew up; the message names the step, and all good frames stay.
     HybridError
@@ -170,6 +176,7 @@ def sample(
             stepped, platform_of(folder, platform, overwrite=overwrite), starts[:replicas].reshape(-1, 3)
         ),
         replicas=replicas,
+        exchange=None if exchange is None else whole("exchange", exchange, 1),
         free=replicas > 1 and any(isinstance(force, openmm.CMMotionRemover) for force in system.getForces()),
         respa=force_groups(respa, stepped),
         parameters={name: real(name, value, above=-np.inf) for name, value in (parameters or {}).items()},

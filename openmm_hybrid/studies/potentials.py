@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast, final
 
@@ -63,9 +64,12 @@ class Settings:
     equilibration : float, ps
         Of each start, left out.
     temperature : float, K
+    ladder : tuple of float, K
+        Rising temperatures above it. Each start is then as many replicas more, which exchange temperatures with it
+        and are not compared: for barriers that it does not cross alone.
     timestep : float, fs
     interval : int
-        Steps between frames.
+        Steps between frames, and between exchanges.
     searches : int
         Frames of the reference that minima are sought from.
     charges : str
@@ -84,6 +88,7 @@ class Settings:
     training_duration: float = 30.0
     equilibration: float = 5.0
     temperature: float = 500.0
+    ladder: tuple[float, ...] = ()
     timestep: float = 1.0
     interval: int = 100
     searches: int = 48
@@ -92,10 +97,13 @@ class Settings:
     def __post_init__(self) -> None:
         if self.starts < 4:
             raise InputError(f"{self.starts} starts", expected="4 or more, since halves of them are compared")
-        numbers = {name: value for name, value in asdict(self).items() if name not in ("charges", "equilibration")}
+        others = ("charges", "equilibration", "ladder")
+        numbers = {name: value for name, value in asdict(self).items() if name not in others}
         wrong = [f"{name} = {value}" for name, value in numbers.items() if not value > 0]
         if wrong:
             raise InputError(", ".join(wrong), expected="numbers above zero")
+        if any(warmer <= colder for colder, warmer in pairwise((self.temperature, *self.ladder))):
+            raise InputError(f"the ladder is {self.ladder}", expected=f"rising numbers above {self.temperature:g} K")
 
 
 @final
@@ -220,23 +228,30 @@ class Bench:
         starts: NDArray[np.float64],
         duration: float,
     ) -> SampleResult:
-        """Dynamics as the settings say: of an OpenMM System with models, from `starts`, `duration` ps each."""
+        """Dynamics as the settings say: of an OpenMM System with models, from `starts`, `duration` ps each.
+
+        Of replicas that exchange temperatures, those at the settings' temperature.
+        """
         settings = self.settings
-        return sample(
+        rungs = (settings.temperature, *settings.ladder)
+        together = len(rungs) > 1 or any(_is_kernel(model) for model in models)
+        run = sample(
             system,
             self.built.topology,
-            starts,
+            np.repeat(starts, len(rungs), axis=0),
             models=models,
-            replicas=len(starts) if any(_is_kernel(model) for model in models) else 1,
+            replicas=len(rungs) * len(starts) if together else 1,
+            exchange=settings.interval if settings.ladder else None,
             output=output,
             duration=duration,
-            temperature=settings.temperature,
+            temperature=np.tile(rungs, len(starts)),
             timestep=settings.timestep,
             interval=settings.interval,
             equilibration=round(1e3 * settings.equilibration / settings.timestep),
             minimize=False,
             progress=self.show,
         )
+        return run.at(settings.temperature)
 
 
 def _is_kernel(model: EnergyModel) -> bool:
@@ -375,6 +390,7 @@ def bench_of(
     job = asdict(settings) | {"molecule": name, "frames": hashlib.md5(distinct.positions.tobytes()).hexdigest()}
     for free in ("duration", "searches"):
         del job[free]
+    job["ladder"] = list(settings.ladder)
     path = folder / "settings.json"
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != job:
         raise MismatchError(f"{folder} holds a study of other frames or settings", mend="give another folder")

@@ -104,10 +104,23 @@ def test_other_settings_are_refused_before_anything_is_made(bench):
         replace(QUICK, starts=3)
     with pytest.raises(InputError, match="timestep = 0"):
         replace(QUICK, timestep=0)
+    with pytest.raises(InputError, match=r"the ladder is \(600.0, 550.0\); expected rising numbers above 500 K"):
+        replace(QUICK, ladder=(600.0, 550.0))
     other = replace(QUICK, n_train=40)
     with pytest.raises(MismatchError, match="other frames or settings"):
         bench_of(bench.frames, bench.case, "ethanol", other, bench.folder, show=False)
     bench_of(bench.frames, bench.case, "ethanol", replace(QUICK, duration=0.2), bench.folder, show=False)
+
+
+def test_of_replicas_that_exchange_temperatures_the_coldest_are_compared(bench, tmp_path):
+    settings = replace(QUICK, ladder=(650.0,))
+    run = bench_of(bench.frames, bench.case, "ethanol", settings, tmp_path, show=False).run("gaff")
+    assert [start.temperature for start in run.starts] == 4 * [500.0]
+    whole = oh.SampleResult.open(run.path)
+    assert [start.temperature for start in whole.starts] == 4 * [500.0, 650.0]
+    assert np.isfinite(whole.exchange_rate[::2]).all()
+    again = bench_of(bench.frames, bench.case, "ethanol", settings, tmp_path, show=False)
+    assert len(again.run("gaff").positions) == len(run.positions) == 4 * 20
 
 
 def test_unknown_names_are_refused(bench):
