@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -157,5 +161,23 @@ def _on_the_cpu(platform: openmm.Platform) -> bool:
     """PoCL names its CPU devices "cpu-…" or "pthread-…"; OpenMM's own CPU platform is faster there."""
     smallest = openmm.System()  # kernels of a real one take seconds to compile
     smallest.addParticle(1.0)
-    context = openmm.Context(smallest, openmm.VerletIntegrator(1e-9), platform)
+    with _printed_to_stderr():
+        context = openmm.Context(smallest, openmm.VerletIntegrator(1e-9), platform)
     return platform.getPropertyValue(context, "DeviceName").lower().startswith(("cpu", "pthread"))
+
+
+@contextmanager
+def _printed_to_stderr() -> Iterator[None]:
+    """What OpenMM itself prints in the block goes to standard error: its warning of PoCL must not get among results."""
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:  # a process without standard output
+        yield
+        return
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)

@@ -140,6 +140,25 @@ def test_platforms_are_measured_without_moving_anything() -> None:
     assert platform_module._seconds(impossible, reference, np.ones((1, 3))) == np.inf
 
 
+def test_what_a_trial_of_opencl_prints_does_not_get_among_results(capfd: pytest.CaptureFixture[str]) -> None:
+    """OpenMM warns of PoCL on standard output, which holds the JSON of a command."""
+    try:
+        opencl = openmm.Platform.getPlatformByName("OpenCL")
+    except openmm.OpenMMException:
+        pytest.skip("OpenMM has no OpenCL platform here")
+    smallest = openmm.System()
+    smallest.addParticle(1.0)
+    try:
+        openmm.Context(smallest, openmm.VerletIntegrator(0.001), opencl)
+    except openmm.OpenMMException:
+        pytest.skip("there is no OpenCL device")
+    warning = capfd.readouterr().out
+    platform_module._usable(opencl, oscillators(2, 1.0)[0])
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert warning in printed.err
+
+
 def test_a_run_goes_on_with_auto_on_its_platform(tmp_path: Path) -> None:
     system, topology, start = water()
     sample(system, topology, start, output=tmp_path, platform="CPU", **STEPS)
