@@ -1,12 +1,12 @@
-"""Put a correction of populations into forcefields/: what a ready force field misses along two dihedrals.
+"""Put a correction of populations into forcefields/: what a force field misses along two dihedrals.
 
 python tools/ship_corrections.py FRAMES STUDY NAME --level THEORY [--base aspirin-gaff] [--output forcefields]
 
-STUDY is the folder of a finished `openmm-hybrid study sampling FRAMES -o STUDY`. The ready force field `--base` is
-sampled as the study sampled GAFF; the ratio of populations in the reference's runs and in the base's is the correction
-NAME. Of the reference this takes the study's training run and half of the starts of the run that it compares with; base
-and corrected base, sampled from other starts, are compared with the other half, and how far each is from it goes into
-the manifest. Runs are kept in STUDY/NAME.
+STUDY is the folder of a finished `openmm-hybrid study sampling FRAMES -o STUDY`. The force field `--base`, a ready one
+or "gaff" for the study's own, is sampled as the study sampled GAFF; the ratio of populations in the reference's runs
+and in the base's is the correction NAME. Of the reference this takes the study's training run and half of the starts of
+the run that it compares with; base and corrected base, sampled from other starts, are compared with the other half, and
+how far each is from it goes into the manifest. Runs are kept in STUDY/NAME.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from openmm_hybrid.correction import match_populations
 from openmm_hybrid.forcefield import write_set
 from openmm_hybrid.studies import conformations
 from openmm_hybrid.studies.potentials import Bench, Settings, bench_of
+from openmm_hybrid.studies.sampling import PLAIN
 
 
 def compared(bench: Bench, runs: dict[str, oh.SampleResult]) -> dict[str, Any]:
@@ -71,9 +72,11 @@ def main() -> None:
     settings = Settings(**{each.name: finished[each.name] for each in fields(Settings)})
     case, frames = conformations.case_of(job["molecule"]), oh.Frames.load(options.frames)
     bench = bench_of(frames, case, job["molecule"], settings, options.study)
-    base, folder = oh.ForceField.load(options.base), options.study / options.name
-    system = copy.deepcopy(bench.built.system)
-    oh.replace(system, bench.built.topology, base)
+    folder = options.study / options.name
+    system, described = copy.deepcopy(bench.built.system), f"GAFF 1.81 with {settings.charges} charges"
+    if options.base != PLAIN:
+        oh.replace(system, bench.built.topology, oh.ForceField.load(options.base))
+        described = options.base
     starts, duration = bench.starts(), settings.duration
     own = bench.sampled(system, (), folder / "base-training", bench.starts(training=True), duration)
     reference = bench.run("reference").starts[: settings.starts // 2]
@@ -95,9 +98,9 @@ def main() -> None:
         found.model,
         options.name,
         options.output,
-        data=f"populations along {' and '.join(case.labels)} of {options.base} ({settings.starts} starts) and of the "
+        data=f"populations along {' and '.join(case.labels)} of {described} ({settings.starts} starts) and of the "
         f"sampling study's reference (its training run, and half of its {settings.starts} starts; errors are against "
-        f"the other half) at {settings.temperature:g} K; a correction of {options.base} at that temperature, flat "
+        f"the other half) at {settings.temperature:g} K; a correction of {described} at that temperature, flat "
         f"outside what was sampled",
         level=f"{options.level}, by sGDML over GAFF with cross terms",
         errors=measured,
