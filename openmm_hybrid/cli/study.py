@@ -51,6 +51,9 @@ def sampling(
     temperature: Annotated[float, typer.Option(help="K.")] = 500.0,
     ladder: Annotated[str, typer.Option(help="Rising temperatures to exchange with, such as 390,500; K.")] = "",
     duration: Annotated[float, typer.Option(help="ps of each start.")] = 125.0,
+    training_duration: Annotated[
+        float, typer.Option(help="ps of each start of the runs that corrections are trained on.")
+    ] = 30.0,
     starts: Annotated[int, typer.Option(help="Independent starts of each ensemble.")] = 32,
     n_train: Annotated[int, typer.Option(help="Frames that the reference is trained on.")] = 950,
     charges: Annotated[str, typer.Option(help="Of GAFF.")] = "resp",
@@ -67,6 +70,7 @@ def sampling(
         n_train=n_train,
         starts=starts,
         duration=duration,
+        training_duration=training_duration,
         temperature=temperature,
         ladder=tuple(map(float, read_numbers(ladder, "temperatures"))) if ladder else (),
         charges=charges,
