@@ -73,10 +73,12 @@ def main() -> None:
     case, frames = conformations.case_of(job["molecule"]), oh.Frames.load(options.frames)
     bench = bench_of(frames, case, job["molecule"], settings, options.study)
     folder = options.study / options.name
-    system, described = copy.deepcopy(bench.built.system), f"GAFF 1.81 with {settings.charges} charges"
-    if options.base != PLAIN:
+    system, described = copy.deepcopy(bench.built.system), options.base
+    if options.base == PLAIN:
+        charges = ", ".join(f"{charge:.4f}" for charge in bench.built.charges)
+        described = f"GAFF 1.81 with the charges {charges}"
+    else:
         oh.replace(system, bench.built.topology, oh.ForceField.load(options.base))
-        described = options.base
     starts, duration = bench.starts(), settings.duration
     own = bench.sampled(system, (), folder / "base-training", bench.starts(training=True), duration)
     reference = bench.run("reference").starts[: settings.starts // 2]
