@@ -30,9 +30,9 @@ from openmm import app, unit
 import openmm_hybrid as oh
 from benchmarks.timing import interleaved, ratio, rounded, stepper
 from benchmarks.worker import THREADS, settings, use_settings
-from openmm_hybrid.backends import BACKENDS
+from openmm_hybrid.core.result_document import document, to_json
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.studies.result import document, to_json
+from openmm_hybrid.systems.backends import BACKENDS
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 PADDING = 19.5  # Å; half of the box, which then holds about 6000 atoms

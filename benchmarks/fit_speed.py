@@ -29,13 +29,13 @@ import torch
 import openmm_hybrid as oh
 from benchmarks.peak import peak
 from benchmarks.worker import ROOT, THREADS, data_folder, settings, use_settings
+from openmm_hybrid.core.result_document import document, to_json
+from openmm_hybrid.fitting import GradientSettings
+from openmm_hybrid.fitting.cached_frames import Stored
+from openmm_hybrid.fitting.fit import free_parameters
+from openmm_hybrid.fitting.ranges import set_ranges
+from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.studies.result import document, to_json
-from openmm_hybrid.training import GradientSettings
-from openmm_hybrid.training.fit import free_parameters
-from openmm_hybrid.training.joint import Joint
-from openmm_hybrid.training.ranges import set_ranges
-from openmm_hybrid.training.stored import Stored
 
 PARTS = ("cross", "nn", "epoch")
 FORMS: dict[str, dict[str, Any]] = {
@@ -61,7 +61,7 @@ def fitted(form: str, n: int) -> dict[str, Any]:
     forcefield, frames = aspirin(form)
     before = peak()["peak_GB"]
     start = time.perf_counter()
-    result = oh.fit(forcefield, frames, n_train=n, show=False)
+    result = oh.fit(forcefield, frames, n_train=n, progress=False)
     seconds = time.perf_counter() - start
     return {"seconds": seconds, **peak(), "before_GB": before, **result.as_dict()}
 
@@ -70,7 +70,7 @@ def epochs(n: int) -> dict[str, Any]:
     """Milliseconds of an epoch of both sides in each round, and how far their gradients differ."""
     forcefield, frames = aspirin("nn")
     part = frames[np.random.default_rng(0).permutation(len(frames))[:n]]
-    joint = set_ranges(Joint.of([forcefield]), [part])
+    joint = set_ranges(SharedParameters.of([forcefield]), [part])
     weights = free_parameters(joint, ())[1]
     stored = Stored(joint, 0, part, weights)
     positions, labels = torch.tensor(part.positions).float(), torch.tensor(part.labels()[1]).flatten(1).float()

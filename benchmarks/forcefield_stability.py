@@ -20,9 +20,10 @@ import openmm
 from numpy.typing import NDArray
 
 import openmm_hybrid as oh
-from openmm_hybrid import gaff, geometry
+from openmm_hybrid import gaff
+from openmm_hybrid.core import geometry
+from openmm_hybrid.core.result_document import document, to_json
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.studies.result import document, to_json
 
 TEMPERATURE = 500.0
 STARTS = 5

@@ -21,11 +21,11 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import AllChem
 
 from openmm_hybrid import Molecule, gaff
-from openmm_hybrid.gaff.parameters import load_gaff, read_frcmod
+from openmm_hybrid.core.result_document import document, to_json
+from openmm_hybrid.core.units import KJ_PER_KCAL, positions_to_angstrom
+from openmm_hybrid.gaff.dat_parameters import load_gaff, read_frcmod
 from openmm_hybrid.gaff.system import assemble
 from openmm_hybrid.gaff.template import make_template
-from openmm_hybrid.studies.result import document, to_json
-from openmm_hybrid.units import KJ_PER_KCAL, positions_to_angstrom
 
 TOLERANCES = {"bonds": 1e-5, "angles": 5e-4, "propers": 1e-4, "impropers": 0.05, "nonbonded": 1e-5}
 """kJ/mol; the largest difference that counts as agreement."""

@@ -35,12 +35,12 @@ import openmm_hybrid as oh
 from benchmarks.forcefield_stability import BROKEN, stretch
 from benchmarks.kills import kill_when
 from openmm_hybrid import analysis, gaff
+from openmm_hybrid.core.result_document import document, to_json, write_json
+from openmm_hybrid.core.units import ANGSTROM_PER_NM
 from openmm_hybrid.correction import Stored
-from openmm_hybrid.simulation.platform import choose_platform
-from openmm_hybrid.simulation.restart import read_progress
-from openmm_hybrid.simulation.result import read_log
-from openmm_hybrid.studies.result import document, to_json, write_json
-from openmm_hybrid.units import ANGSTROM_PER_NM
+from openmm_hybrid.sampling.platform import choose_platform
+from openmm_hybrid.sampling.restart import read_progress
+from openmm_hybrid.sampling.sample_result import read_log
 
 ROOT = Path(__file__).parents[1]
 TEMPERATURE = 300.0

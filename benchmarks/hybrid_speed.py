@@ -41,14 +41,14 @@ from openmm import unit
 import openmm_hybrid as oh
 from benchmarks.timing import Timed, interleaved, ratio, rounded, stepper
 from benchmarks.worker import THREADS, Worker, data_folder, settings, use_settings
+from openmm_hybrid.core.result_document import document, to_json
+from openmm_hybrid.core.units import ANGSTROM_PER_NM
 from openmm_hybrid.gaff.system import GaffSystem
-from openmm_hybrid.models.base import EnergyModel
 from openmm_hybrid.models.compose import OnAtoms, Sum
+from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.sampling.platform import choose_platform
+from openmm_hybrid.sampling.threads import one_torch_thread
 from openmm_hybrid.sgdml.descriptor import descriptor
-from openmm_hybrid.simulation.platform import choose_platform
-from openmm_hybrid.simulation.threads import one_torch_thread
-from openmm_hybrid.studies.result import document, to_json
-from openmm_hybrid.units import ANGSTROM_PER_NM
 
 FRAMES, GLOBAL = "aspirin_ccsd-train.npz", "sgdml_model_2018_aspirin.npz"
 LOCAL = (6, 5, 11, 12, 10, 7, 9, 8, 3, 4)
@@ -164,7 +164,7 @@ def corrections(gas: GaffSystem, frames: oh.Frames, chosen: Plan) -> dict[str, C
     molecule = gas.molecules[0]
     whole = oh.sgdml.load(data_folder() / GLOBAL)
     distilled = oh.correction.distill(
-        gas.model(), frames[: chosen.frames], [TWISTS], molecule=molecule, order=chosen.order, show=False
+        gas.model(), frames[: chosen.frames], [TWISTS], molecule=molecule, order=chosen.order, progress=False
     )
     everything = tuple(range(frames.n_atoms))
     few = random_model(frames, molecule, LOCAL, chosen.points)

@@ -18,8 +18,8 @@ import torch
 from benchmarks.peak import peak
 from openmm_hybrid import Frames, sgdml
 from openmm_hybrid.sgdml.kernel import HessianKernel
-from openmm_hybrid.sgdml.solvers.base import Size
 from openmm_hybrid.sgdml.solvers.choice import plan
+from openmm_hybrid.sgdml.solvers.solver import Size
 
 
 def train(
@@ -45,7 +45,7 @@ def train(
         solver=solver,
         max_memory=max_memory,
         device="cpu",
-        show=False,
+        progress=False,
     )
     seconds, processor_seconds = time.perf_counter() - start, time.process_time() - used
     largest = peak()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.worker import THREADS
 from openmm_hybrid import Frames
-from openmm_hybrid.studies.result import commit, write_json
+from openmm_hybrid.core.result_document import commit, write_json
 
 Part = dict[str, Any]
 

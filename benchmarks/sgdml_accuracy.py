@@ -26,7 +26,7 @@ from rdkit.Chem import AllChem
 from benchmarks.parts import Part, errors, measured, part_options
 from benchmarks.worker import Worker, data_folder, distinct_frames, settings, use_settings
 from openmm_hybrid import Frames, Molecule, sgdml
-from openmm_hybrid.studies.result import document, to_json
+from openmm_hybrid.core.result_document import document, to_json
 
 SIGMA, LAM = 20.0, 1e-10
 N_TRAIN = 560

@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 from benchmarks.timing import Timed, interleaved, ratio, rounded, timed
 from benchmarks.worker import THREADS, Worker, data_folder, settings, use_settings
 from openmm_hybrid import Frames, sgdml
+from openmm_hybrid.core.result_document import document, to_json
 from openmm_hybrid.sgdml import SGDMLModel
-from openmm_hybrid.studies.result import document, to_json
 
 BATCH = 1000
 SINGLE_ROUNDS, BATCH_ROUNDS = 25, 3

@@ -10,7 +10,7 @@ import numpy as np
 import openmm
 from numpy.typing import NDArray
 
-from openmm_hybrid.simulation.platform import platform_properties
+from openmm_hybrid.sampling.platform import platform_properties
 
 Timed = Callable[[int], list[float]]
 """Does its work so many times and gives the seconds of each."""

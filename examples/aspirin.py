@@ -26,11 +26,12 @@ import openmm
 import torch
 
 import openmm_hybrid as oh
-from openmm_hybrid import analysis, figures, geometry
-from openmm_hybrid.errors import MismatchError, NumericalError
-from openmm_hybrid.files import replacing
-from openmm_hybrid.studies.report import Section, write_report
-from openmm_hybrid.studies.result import document, write_json
+from openmm_hybrid import analysis, figures
+from openmm_hybrid.core import geometry
+from openmm_hybrid.core.errors import MismatchError, NumericalError
+from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.html_report import Section, write_report
+from openmm_hybrid.core.result_document import document, write_json
 
 SMILES = "CC(=O)Oc1ccccc1C(=O)O"
 TEMPERATURE = 500.0  # K
@@ -71,7 +72,7 @@ def main() -> None:
     heading("1/7 GAFF from SMILES, with RESP charges")
     molecule = oh.Molecule.from_smiles(SMILES, name="aspirin", n_conformers=size.starts)
     gaff = oh.gaff.build(molecule, version="1.81", charges=resp_charges(molecule, folder / "charges.npy"))
-    force_field = gaff.model()
+    forcefield = gaff.model()
 
     heading(f"2/7 sampling GAFF at {TEMPERATURE:g} K")
     gaff_run = oh.sample(
@@ -93,13 +94,13 @@ def main() -> None:
     heading(f"4/7 training the correction: sGDML of {LEVEL} minus GAFF")
     # GAFF's frames are not quite where the hybrid goes: a few rounds of labelling what it meets itself.
     for number in range(size.rounds):
-        trial = trained(force_field, training, molecule, folder / f"round_{number}" / "model.npz")
+        trial = trained(forcefield, training, molecule, folder / f"round_{number}" / "model.npz")
         met = explore(gaff, trial, gaff_run, size.round_ps, folder / f"round_{number}")
         chosen = met[np.random.default_rng(number).permutation(len(met))[: size.from_round]]
         path = folder / f"round_{number}" / "frames.npz"
         training = oh.Frames.concatenate([training, oh.reference.label(engine, molecule, chosen, path=path).frames])
-    correction = trained(force_field, training, molecule, folder / "model.npz")
-    hybrid = oh.Sum((force_field, correction))
+    correction = trained(forcefield, training, molecule, folder / "model.npz")
+    hybrid = oh.Sum((forcefield, correction))
     oh.export_torchscript(correction, folder / "correction.pt", name="aspirin correction")
 
     heading(f"5/7 sampling GAFF + correction at {TEMPERATURE:g} K")
@@ -139,7 +140,7 @@ def main() -> None:
     errors = {
         f"{model_name}, {where}": analysis.error_table(reference, model.predict(reference.positions))
         for where, reference in (("unseen frames of GAFF", unseen), ("frames of the hybrid", relabelled))
-        for model_name, model in (("GAFF", force_field), ("hybrid", hybrid))
+        for model_name, model in (("GAFF", forcefield), ("hybrid", hybrid))
     }
     attached = oh.gaff.SystemModel(system, gaff.topology)
     parity = [
@@ -163,7 +164,7 @@ def main() -> None:
     figures.save_figure(picture, folder / "densities.png")
     scatter = figures.force_error_figure(
         unseen.labels()[1],
-        {name: model.predict(unseen.positions)[1] for name, model in (("GAFF", force_field), ("hybrid", hybrid))},
+        {name: model.predict(unseen.positions)[1] for name, model in (("GAFF", forcefield), ("hybrid", hybrid))},
         {name: errors[f"{name}, unseen frames of GAFF"] for name in ("GAFF", "hybrid")},
     )
     figures.save_figure(scatter, folder / "forces.png")
@@ -202,7 +203,7 @@ def heading(text: str) -> None:
 def check_settings(path: Path, settings: dict[str, float]) -> None:
     """Note the settings; refuse to go on with results that other settings made."""
     if path.exists() and json.loads(path.read_text()) != settings:
-        raise MismatchError(f"{path.parent} holds a run with other settings", mend=f"remove the folder {path.parent}")
+        raise MismatchError(f"{path.parent} holds a run with other settings", hint=f"remove the folder {path.parent}")
     write_json(path, settings)
 
 
@@ -215,12 +216,12 @@ def resp_charges(molecule: oh.Molecule, path: Path) -> np.ndarray:
     return np.load(path)
 
 
-def trained(force_field: oh.EnergyModel, training: oh.Frames, molecule: oh.Molecule, path: Path) -> oh.EnergyModel:
+def trained(forcefield: oh.EnergyModel, training: oh.Frames, molecule: oh.Molecule, path: Path) -> oh.EnergyModel:
     """The correction in `path`, trained first where there is none."""
     if not path.exists():
         print(f"training on {len(training)} frames", flush=True)
         torch.set_num_threads(os.cpu_count() or 1)
-        oh.correction.train(force_field, training, molecule=molecule).save(path)
+        oh.correction.train(forcefield, training, molecule=molecule).save(path)
         torch.set_num_threads(1)
     return oh.sgdml.load(path)
 

@@ -17,14 +17,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.models.base import EnergyModel
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.models.energy_model import EnergyModel
 
 if TYPE_CHECKING:
     import torch
 
     from openmm_hybrid.forcefield.model import ForceField
-    from openmm_hybrid.forms.base import FunctionalForm
+    from openmm_hybrid.forms.form import FunctionalForm
 
 
 class EnergyModelSuite:
@@ -296,7 +296,7 @@ def _in_openmm(
     import openmm
     from openmm import unit
 
-    from openmm_hybrid.units import ANGSTROM_PER_NM, KJ_PER_KCAL, NM_PER_ANGSTROM
+    from openmm_hybrid.core.units import ANGSTROM_PER_NM, KJ_PER_KCAL, NM_PER_ANGSTROM
 
     first, _, rest = form.expression().partition(";")
     lines = [f"{KJ_PER_KCAL!r}*({first})", *filter(None, [rest])]

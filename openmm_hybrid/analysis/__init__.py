@@ -11,7 +11,7 @@ from openmm_hybrid.analysis.distributions import (
     dihedral_density,
     jensen_shannon,
 )
-from openmm_hybrid.analysis.errors import ErrorTable, error_table
+from openmm_hybrid.analysis.error_table import ErrorTable, error_table
 from openmm_hybrid.analysis.free_energy import FreeEnergies, mbar
 from openmm_hybrid.analysis.populations import Basins, label_basins, populations
 from openmm_hybrid.analysis.similarity import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.core.errors import InputError, MismatchError
 
 Array = NDArray[np.float64]
 

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import jensenshannon
 from scipy.special import i0e, logsumexp
 
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.units import BOLTZMANN, strip
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.units import BOLTZMANN, strip
 
 Array = NDArray[np.float64]
 

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
 from openmm_hybrid.analysis.blocks import statistical_inefficiency
-from openmm_hybrid.errors import InputError, MissingDependencyError, NumericalError
-from openmm_hybrid.units import BOLTZMANN
+from openmm_hybrid.core.errors import InputError, MissingDependencyError, NumericalError
+from openmm_hybrid.core.units import BOLTZMANN
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ def mbar(energies: Sequence[ArrayLike], temperature: float) -> FreeEnergies:
             from pymbar.utils import ParameterError
         except ImportError as error:
             raise MissingDependencyError(
-                "free energies need pymbar, which is not installed", mend="pip install 'openmm-hybrid[free-energy]'"
+                "free energies need pymbar, which is not installed", hint="pip install 'openmm-hybrid[free-energy]'"
             ) from error
         try:
             # Of pymbar's solvers the one that does not hand scipy options which it warns of.
@@ -92,10 +92,10 @@ def mbar(energies: Sequence[ArrayLike], temperature: float) -> FreeEnergies:
             found = solution.compute_free_energy_differences()
             overlap = solution.compute_overlap()["matrix"]
         except (ParameterError, np.linalg.LinAlgError, FloatingPointError) as error:
-            raise NumericalError(f"MBAR was not solved: {error}", mend=_MEND) from error
+            raise NumericalError(f"MBAR was not solved: {error}", hint=_MEND) from error
     values, errors = np.asarray(found["Delta_f"])[0], np.asarray(found["dDelta_f"])[0]
     if not (np.isfinite(values).all() and np.isfinite(errors).all()) or _residual(reduced, counts, values) > 1e-6:
-        raise NumericalError("MBAR was not solved: its equations do not hold", mend=_MEND)
+        raise NumericalError("MBAR was not solved: its equations do not hold", hint=_MEND)
     unit = BOLTZMANN * temperature
     nearest = min(float(overlap[k, k + 1]) for k in range(len(samples) - 1))
     return FreeEnergies(unit * values, unit * errors, nearest, counts)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.analysis.blocks import Estimate, mean_with_error
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.core.errors import InputError
 
 Basins = Mapping[str, tuple[float, float]]
 """Name → interval [low, high) of a dihedral in rad; with low > high it reaches across ±π."""
@@ -42,7 +42,7 @@ def label_basins(dihedrals: ArrayLike, basins: Basins) -> NDArray[np.str_]:
         inside.append(after & before if low <= high else after | before)
     counts = np.sum(inside, axis=0)
     if (counts > 1).any():
-        raise InputError("two basins overlap", mend="give intervals that do not")
+        raise InputError("two basins overlap", hint="give intervals that do not")
     return names[np.where(counts == 0, len(basins), np.argmax(inside, axis=0))]
 
 

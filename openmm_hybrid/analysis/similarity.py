@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.analysis.distributions import Density
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.units import BOLTZMANN, strip
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.units import BOLTZMANN, strip
 
 Array = NDArray[np.float64]
 Measure = Callable[[Density, Density], float]

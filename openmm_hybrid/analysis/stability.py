@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import linregress
 
 from openmm_hybrid.analysis.blocks import statistical_inefficiency
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.core.errors import InputError
 
 
 @dataclass(frozen=True)

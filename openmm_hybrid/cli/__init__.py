@@ -12,7 +12,7 @@ import typer
 
 from openmm_hybrid import __version__
 from openmm_hybrid.cli import files, forcefield, learn, prepare, run, study
-from openmm_hybrid.cli_errors import Verbs
+from openmm_hybrid.cli.error_lines import Verbs
 
 app = typer.Typer(
     cls=Verbs,

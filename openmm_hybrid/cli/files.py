@@ -17,7 +17,7 @@ def export(
 ) -> None:
     """The model as one TorchScript file, which plain libtorch loads."""
     from openmm_hybrid import sgdml
-    from openmm_hybrid.models.artifact import export_torchscript
+    from openmm_hybrid.models.torchscript import export_torchscript
 
     loaded = sgdml.load(model)
     export_torchscript(loaded, output, name=loaded.name, theory=loaded.theory, dtype=dtype)
@@ -31,6 +31,6 @@ def convert(
     r_unit: LengthUnit = "",
 ) -> None:
     """Frames in another format, or an sGDML model in today's layout."""
-    from openmm_hybrid.studies import convert as study
+    from openmm_hybrid.models_io import convert as study
 
     print(f"{study.run(source, target, r_unit=r_unit, e_unit=e_unit)} in {target}")

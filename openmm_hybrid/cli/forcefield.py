@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from openmm_hybrid.cli.options import EnergyUnit, Output, Seed, check_npz, read_indices
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.core.errors import InputError
 
 
 def fit(
@@ -28,11 +28,11 @@ def fit(
     seed: Seed = 0,
 ) -> None:
     """GAFF with parameters, and forms if asked for, fitted to labels; as npz."""
+    from openmm_hybrid.core.result_document import write_json
+    from openmm_hybrid.data.frames import Frames
+    from openmm_hybrid.fitting import fit as run
     from openmm_hybrid.forcefield import ForceField
-    from openmm_hybrid.frames import Frames
-    from openmm_hybrid.simulation.system_files import load_system
-    from openmm_hybrid.studies.result import write_json
-    from openmm_hybrid.training import fit as run
+    from openmm_hybrid.systems.system_files import load_system
 
     check_npz(output)
     forces, topology, _ = load_system(system)
@@ -56,11 +56,11 @@ def replace(
 ) -> None:
     """The System with a fitted force field in the place of its molecule's GAFF, all in OpenMM's own forces."""
     from openmm_hybrid.forcefield import ForceField
-    from openmm_hybrid.simulation.replace import replace as put
-    from openmm_hybrid.simulation.system_files import load_system, save_system
+    from openmm_hybrid.systems.replace import replace as put
+    from openmm_hybrid.systems.system_files import load_system, save_system
 
     if output.resolve() == system.resolve():
-        raise InputError(f"{output} is the folder that is read", mend="name another one with -o")
+        raise InputError(f"{output} is the folder that is read", hint="name another one with -o")
     fitted = ForceField.load(forcefield)
     forces, topology, positions = load_system(system)
     put(forces, topology, fitted, atoms=read_indices(atoms) if atoms else range(fitted.n_atoms))

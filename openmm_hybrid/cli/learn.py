@@ -20,7 +20,7 @@ from openmm_hybrid.cli.options import (
     read_numbers,
     read_sigma,
 )
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.core.errors import InputError
 
 if TYPE_CHECKING:
     from openmm_hybrid.sgdml import SolverSettings, TrainingSet
@@ -62,7 +62,7 @@ def train(
     seed: Seed = 0,
 ) -> None:
     """An sGDML model of labelled frames, as npz, with its errors; or one for each number of frames of a curve."""
-    from openmm_hybrid.frames import Frames
+    from openmm_hybrid.data.frames import Frames
     from openmm_hybrid.sgdml import SolverSettings, training_set
     from openmm_hybrid.sgdml.train import check_sigma
 
@@ -73,7 +73,7 @@ def train(
     check_sigma(length, lam)
     if sizes and (n_train is not None or report is not None):
         other = "--report" if n_train is None else "--n-train"
-        raise InputError(f"both {other} and --curve are given", mend="a curve has its own numbers and report")
+        raise InputError(f"both {other} and --curve are given", hint="a curve has its own numbers and report")
     data = training_set(
         Frames.load(frames, e_unit=e_unit),
         n_train=max(sizes, default=n_train),
@@ -101,8 +101,8 @@ def _single(
     output: Path,
     report: Path | None,
 ) -> None:
+    from openmm_hybrid.core.result_document import write_json
     from openmm_hybrid.studies import training
-    from openmm_hybrid.studies.result import write_json
 
     result = training.run(data, sigma=sigma, lam=lam, n_test=n_test, solver=solver)
     result.training.model.save(output)
@@ -159,9 +159,9 @@ def correct(
     """What labels say beyond a force field, as npz: an sGDML model of all atoms or of some, or functions of few
     coordinates; or what populations say, which takes frames without labels."""
     from openmm_hybrid import correction
-    from openmm_hybrid.frames import Frames
+    from openmm_hybrid.data.frames import Frames
     from openmm_hybrid.gaff import SystemModel
-    from openmm_hybrid.simulation.system_files import load_system
+    from openmm_hybrid.systems.system_files import load_system
 
     check_npz(output)
     chosen = _recipe(recipe, atoms or smarts, along, own)
@@ -180,7 +180,7 @@ def correct(
     _check_recipe(chosen, {option for option, value in given.items() if value not in (None, "")})
     forces, topology, _ = load_system(system)
     if forces.usesPeriodicBoundaryConditions():
-        raise InputError(f"{system} is solvated", expected="the molecule in vacuum", mend="build it without --padding")
+        raise InputError(f"{system} is solvated", expected="the molecule in vacuum", hint="build it without --padding")
     data = Frames.load(frames, e_unit=e_unit)
     known = read_molecule(system / "molecule.sdf" if (system / "molecule.sdf").is_file() else None)
     field = SystemModel(forces, topology)

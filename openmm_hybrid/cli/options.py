@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.core.errors import InputError
 
 if TYPE_CHECKING:
-    from openmm_hybrid.molecule import Molecule
+    from openmm_hybrid.data.molecule import Molecule
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where the result goes.")]
 Lam = Annotated[float, typer.Option(help="Regularisation of the forces divided by their standard deviation.")]
@@ -30,7 +30,7 @@ def check_npz(output: Path) -> None:
 
 
 def read_molecule(path: Path | None) -> Molecule | None:
-    from openmm_hybrid.molecule import Molecule
+    from openmm_hybrid.data.molecule import Molecule
 
     return None if path is None else Molecule.from_file(path)
 

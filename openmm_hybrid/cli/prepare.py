@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from openmm_hybrid.cli.error_lines import complain
 from openmm_hybrid.cli.options import Output, Seed
-from openmm_hybrid.cli_errors import complain
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.core.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,11 +28,11 @@ def build(
     """GAFF for a molecule: system.xml, topology.pdb, gaff.xml and molecule.sdf in the output folder."""
     from rdkit import Chem
 
-    from openmm_hybrid.files import replacing
+    from openmm_hybrid.core.files import replacing
+    from openmm_hybrid.data.molecule import Molecule
     from openmm_hybrid.gaff import build as build_gaff
     from openmm_hybrid.gaff.solvate import Solvent
-    from openmm_hybrid.molecule import Molecule
-    from openmm_hybrid.simulation.system_files import save_system
+    from openmm_hybrid.systems.system_files import save_system
 
     if padding is not None:
         Solvent(padding=padding, water=water)  # refuses what it does not know before the charges, which take long
@@ -71,9 +71,9 @@ def _geometries(path: Path, count: int | None, seed: int) -> tuple[NDArray[np.in
     """Atomic numbers and positions of a file of frames or a sampling run, drawn at random where fewer are wanted."""
     import numpy as np
 
-    from openmm_hybrid.frames import Frames
-    from openmm_hybrid.simulation.result import SampleResult
-    from openmm_hybrid.simulation.system_files import load_topology
+    from openmm_hybrid.data.frames import Frames
+    from openmm_hybrid.sampling.sample_result import SampleResult
+    from openmm_hybrid.systems.system_files import load_topology
 
     if path.is_dir():
         positions = SampleResult.open(path).positions

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from openmm_hybrid.cli.options import Output, Seed, read_indices
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.core.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from openmm_hybrid.models.base import EnergyModel
+    from openmm_hybrid.models.energy_model import EnergyModel
 
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Show what can run on this machine, and what to do about the rest; exit status 1 if the main job cannot."""
-    from openmm_hybrid.studies.doctor import examine, print_report
+    from openmm_hybrid.cli.doctor import examine, print_report
 
     report = examine()
     if as_json:
@@ -52,12 +52,12 @@ def sample(
 ) -> None:
     """Molecular dynamics with force field and model; started again, it goes on where it stopped."""
     from openmm_hybrid.models.compose import OnAtoms
-    from openmm_hybrid.simulation.attach import attach
-    from openmm_hybrid.simulation.sample import sample as run
-    from openmm_hybrid.simulation.system_files import load_system
+    from openmm_hybrid.sampling.sample import sample as run
+    from openmm_hybrid.systems.attach import attach
+    from openmm_hybrid.systems.system_files import load_system
 
     if atoms and model is None:
-        raise InputError("atoms were given without a model", mend="name the model that they belong to: --model")
+        raise InputError("atoms were given without a model", hint="name the model that they belong to: --model")
     forces, topology, positions = load_system(system)
     loaded, places = (None, []) if model is None else _model(model)
     places = read_indices(atoms) or places
@@ -92,7 +92,7 @@ def sample(
 def _model(path: Path) -> tuple[EnergyModel, list[int]]:
     """A model, and the atoms that it is for: those that its file names, or the first ones."""
     from openmm_hybrid import correction
-    from openmm_hybrid.models.artifact import load_torchscript
+    from openmm_hybrid.models.torchscript import load_torchscript
 
     if path.suffix in (".pt", ".pth"):
         script = load_torchscript(path)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from openmm_hybrid.cli.error_lines import Verbs
 from openmm_hybrid.cli.options import Output, read_numbers
-from openmm_hybrid.cli_errors import Verbs
 
 app = typer.Typer(
     cls=Verbs, help="Comparisons of force fields, models and sampling.", no_args_is_help=True, add_completion=False
@@ -25,8 +25,8 @@ def table2(
     n_test: Annotated[int, typer.Option(help="Unseen frames to test on.")] = 1000,
 ) -> None:
     """GAFF refitted in several forms, and sGDML, against the number of training frames: table, JSON and pictures."""
+    from openmm_hybrid.data.frames import Frames
     from openmm_hybrid.figures import save_figure, table2_figure
-    from openmm_hybrid.frames import Frames
     from openmm_hybrid.studies import table2 as study
 
     rows = tuple(forms.split(",")) if forms else tuple(study.FORMS)
@@ -59,12 +59,12 @@ def sampling(
     charges: Annotated[str, typer.Option(help="Of GAFF.")] = "resp",
 ) -> None:
     """Ensembles of GAFF, and of GAFF refitted and corrected, against that of sGDML: table, JSON and pictures."""
+    from openmm_hybrid.core.result_document import write_json
+    from openmm_hybrid.data.frames import Frames
     from openmm_hybrid.figures import density_figure, save_figure
-    from openmm_hybrid.frames import Frames
     from openmm_hybrid.studies import sampling as study
     from openmm_hybrid.studies.conformations import case_of
     from openmm_hybrid.studies.potentials import Settings, bench_of
-    from openmm_hybrid.studies.result import write_json
 
     settings = Settings(
         n_train=n_train,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from openmm_hybrid.correction.archive import Stored, load, save
-from openmm_hybrid.correction.contrast import ContrastRow, contrast
+from openmm_hybrid.correction.all_atoms import train
 from openmm_hybrid.correction.distill import Distilled, distill
 from openmm_hybrid.correction.local import LAMS, LocalCorrection, train_local
 from openmm_hybrid.correction.populations import Matched, match_populations
-from openmm_hybrid.correction.rank import Ranking, RankRow, rank
-from openmm_hybrid.correction.recipe import train
-from openmm_hybrid.correction.residual import residual
-from openmm_hybrid.correction.trust import Gated, GateReport, gate, gate_report
+from openmm_hybrid.diagnose.contrast import ContrastRow, contrast
+from openmm_hybrid.diagnose.rank import Ranking, RankRow, rank
+from openmm_hybrid.models.residual import residual
+from openmm_hybrid.models_io.correction import Stored, load, save
+from openmm_hybrid.sgdml.gate import Gated, GateReport, gate, gate_report
 
 __all__ = [
     "LAMS",

@@ -10,17 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from openmm_hybrid import geometry
-from openmm_hybrid.correction.residual import bonds_of
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.core import geometry
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.forcefield.builder import Builder
 from openmm_hybrid.forcefield.terms import coordinates_of
-from openmm_hybrid.forms.base import FunctionalForm
+from openmm_hybrid.forms.form import FunctionalForm
+from openmm_hybrid.forms.fourier2d import Fourier2D
 from openmm_hybrid.forms.spline import Spline
-from openmm_hybrid.forms.waves import Waves
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.models.residual import bonds_of
 from openmm_hybrid.sgdml.training_set import permutations_of
 
 Floats = NDArray[np.float64]
@@ -74,7 +74,8 @@ def functions(
     molecule : Molecule, optional
         Gives the bonds, and with them the symmetries; else they are taken from the distances.
     terms : sequence
-        As from `coordinates`: a `Spline` of one of them, `Waves` of two, on all images under the graph's symmetries.
+        As from `coordinates`: a `Spline` of one of them, a `Fourier2D` of two, on all images under the symmetries of
+        the graph.
     pieces, order : int
         Of the splines and of the series.
     """
@@ -88,7 +89,7 @@ def functions(
             form = Spline(_KINDS[len(atoms)], pieces=pieces)
         else:
             texts = [f"{_KINDS[len(part)]} {' '.join(str(atoms.index(atom)) for atom in part)}" for part in coordinates]
-            form = Waves(texts[0], texts[1], order=order)
+            form = Fourier2D(texts[0], texts[1], order=order)
         images: dict[tuple[Atoms, ...], Atoms] = {}
         for perm in perms.tolist():
             key = tuple(min(own, own[::-1]) for own in (tuple(perm[atom] for atom in part) for part in coordinates))

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import final
 
+from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.correction.coordinates import Atoms, Entry, coordinates, described, functions
-from openmm_hybrid.correction.forces_fit import FOLDS, fit
-from openmm_hybrid.correction.residual import residual
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.correction.force_matching import FOLDS, fit
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.models.base import EnergyModel
-from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models.residual import residual
 
 _LABELS = {
     "turns": "residual forces along turns about bonds",
@@ -53,7 +53,7 @@ class Distilled:
 
 
 def distill(
-    force_field: EnergyModel,
+    forcefield: EnergyModel,
     frames: Frames,
     along: Sequence[Entry],
     *,
@@ -62,18 +62,18 @@ def distill(
     labels: str = "turns",
     pieces: int = 12,
     order: int = 5,
-    show: bool = True,
+    progress: bool = True,
 ) -> Distilled:
     """The mean residual along chosen coordinates, as splines and Fourier series.
 
     The coefficients c minimise Σ ‖Uᵀ(ΔF + Σ_k c_k ∂φ_k/∂r)‖² + s Σ (penalty of curvature) over frames, U the
-    orthonormal turns about bonds (see `openmm_hybrid.correction.motions.turns`), and s by five-fold cross-validation.
-    Functions of one coordinate are `Spline`, of two `Waves`; each is put on all images of its atoms under the
+    orthonormal turns about bonds (see `openmm_hybrid.diagnose.motions.turns`), and s by five-fold cross-validation.
+    Functions of one coordinate are `Spline`, of two `Fourier2D`; each is put on all images of its atoms under the
     symmetries of the molecule's graph, and is the same for a mirror image.
 
     Parameters
     ----------
-    force_field : EnergyModel
+    forcefield : EnergyModel
     frames : Frames
         Labelled, or geometries alone where `reference` labels them.
     along : sequence
@@ -88,7 +88,7 @@ def distill(
         is the free energy that is missing, to first order, but which take many more frames (see docs/corrections.md).
     pieces, order : int
         Of the splines and of the series.
-    show : bool
+    progress : bool
         Show the progress.
 
     Raises
@@ -103,9 +103,9 @@ def distill(
     terms = coordinates(along, frames.n_atoms)
     if len(frames) < 2 * FOLDS:
         raise InputError(f"{len(frames)} frames", expected=f"{2 * FOLDS} or more")
-    rest = residual(force_field, frames, reference=reference)
+    rest = residual(forcefield, frames, reference=reference)
     start = functions(frames, molecule, terms, pieces, order)
-    solution = fit(start, rest, labels, start.bonds, show=show)
+    solution = fit(start, rest, labels, start.bonds, progress=progress)
     values = start.parameters.values.copy()
     values[start.parameters.fitted] = solution.coefficients
     return Distilled(start.with_values(values), terms, solution.smoothness, solution.share, labels)

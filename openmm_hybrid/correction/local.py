@@ -9,13 +9,13 @@ from typing import final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from openmm_hybrid.correction.motions import follow, without_rigid
-from openmm_hybrid.correction.residual import bonds_of, chosen_atoms, residual
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.models.base import EnergyModel
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.diagnose.motions import follow, without_rigid
 from openmm_hybrid.models.compose import OnAtoms
-from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models.residual import bonds_of, chosen_atoms, residual
 from openmm_hybrid.sgdml import Search, SGDMLModel, search, training_set
 
 LAMS = (1e-4, 1e-3, 1e-2)
@@ -65,7 +65,7 @@ class LocalCorrection:
 
 
 def train_local(
-    force_field: EnergyModel,
+    forcefield: EnergyModel,
     frames: Frames,
     atoms: ArrayLike | str,
     *,
@@ -78,7 +78,7 @@ def train_local(
     n_train: int | None = None,
     n_valid: int | None = None,
     seed: int = 0,
-    show: bool = True,
+    progress: bool = True,
 ) -> LocalCorrection:
     """An sGDML model of what a force field misses, as a function of chosen atoms only.
 
@@ -87,7 +87,7 @@ def train_local(
 
     Parameters
     ----------
-    force_field : EnergyModel
+    forcefield : EnergyModel
     frames : Frames
         Of the whole molecule, labelled; or geometries alone where `reference` labels them.
     atoms : (n_chosen,) or str
@@ -97,7 +97,7 @@ def train_local(
     reference : EnergyModel, optional
         A model as the reference.
     others : {"follow", "stay"}
-        Whether the other atoms follow where the chosen ones go (see `openmm_hybrid.correction.motions.follow`), so that
+        Whether the other atoms follow where the chosen ones go (see `openmm_hybrid.diagnose.motions.follow`), so that
         what pulls at them counts, or stay where they are: then the labels are the forces on the chosen atoms less
         their net force and torque.
     sigma : float, 1/Å
@@ -106,7 +106,7 @@ def train_local(
         The one with the smallest force error on validation frames is taken.
     perms, n_train, n_valid, seed
         As in `openmm_hybrid.sgdml.train`.
-    show : bool
+    progress : bool
         Show the progress.
 
     Raises
@@ -118,7 +118,7 @@ def train_local(
         raise InputError(f"others = {others!r}", expected="'follow' or 'stay'")
     chosen = chosen_atoms(atoms, frames.n_atoms, molecule)
     bonds = bonds_of(frames, molecule) if others == "follow" else None
-    labelled, representable = _labelled(residual(force_field, frames, reference=reference), chosen, bonds)
+    labelled, representable = _labelled(residual(forcefield, frames, reference=reference), chosen, bonds)
     data = training_set(
         labelled,
         n_train=n_train,
@@ -129,7 +129,7 @@ def train_local(
         draw="random",
         seed=seed,
     )
-    found = search(data, sigmas=(sigma,), lams=tuple(lams), show=show)
+    found = search(data, sigmas=(sigma,), lams=tuple(lams), progress=progress)
     _, valid = data.valid.labels()
     left = valid - found.model.predict(data.valid.positions)[1]
     return LocalCorrection(

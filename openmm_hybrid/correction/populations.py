@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
+from openmm_hybrid.core.units import BOLTZMANN, strip
 from openmm_hybrid.correction import smoothness
 from openmm_hybrid.correction.coordinates import Atoms, Entry, coordinates, described, designs, functions
-from openmm_hybrid.correction.forces_fit import FOLDS
-from openmm_hybrid.errors import InputError, MismatchError, NumericalError
+from openmm_hybrid.correction.force_matching import FOLDS
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.molecule import Molecule
-from openmm_hybrid.units import BOLTZMANN, strip
 
 Floats = NDArray[np.float64]
 
@@ -198,7 +198,7 @@ def _solve(data: _Classes, penalty: Floats) -> Floats:
     if not np.abs(data.gradient(found.x) + weight @ found.x).max() < 1e-6:
         raise NumericalError(
             f"the regression of populations did not converge ({found.message})",
-            mend="take fewer pieces or a smaller order, or more frames",
+            hint="take fewer pieces or a smaller order, or more frames",
         )
     return np.asarray(found.x)
 

@@ -11,8 +11,8 @@ from scipy.linalg import block_diag
 from torch import Tensor
 
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.forms.base import FunctionalForm
-from openmm_hybrid.forms.waves import Waves
+from openmm_hybrid.forms.form import FunctionalForm
+from openmm_hybrid.forms.fourier2d import Fourier2D
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ def penalties(start: ForceField, matrix: Floats) -> list[Floats]:
     Parameters
     ----------
     start : ForceField
-        Of `Spline` and `Waves` terms; the terms of a group share their parameters.
+        Of `Spline` and `Fourier2D` terms; the terms of a group share their parameters.
     matrix : (n_fitted, n_fitted)
         Normal matrix (or Hessian) of the fit, which sets the scale.
     """
@@ -50,7 +50,7 @@ def _penalty(start: ForceField, matrix: Floats, of: Callable[[FunctionalForm, Te
 
 def _bending(form: FunctionalForm, row: Tensor) -> Floats:
     """The penalty of curvature, and of slopes beside it."""
-    if isinstance(form, Waves):
+    if isinstance(form, Fourier2D):
         return np.diag([float((j * j + k * k) ** 2 + _SLOPES * (j * j + k * k)) for _, j, k in form.waves()])
     n = sum(column.fitted for column in form.columns)
     first = np.roll(np.eye(n), 1, axis=1) - np.eye(n)

@@ -1,7 +1,7 @@
 """Pictures of analysis results; nothing is computed here."""
 
 from openmm_hybrid.figures.density import density_figure
-from openmm_hybrid.figures.errors import force_error_figure
+from openmm_hybrid.figures.error_plots import force_error_figure
 from openmm_hybrid.figures.learning_curve import learning_curve_figure
 from openmm_hybrid.figures.style import save_figure
 from openmm_hybrid.figures.table2 import table2_figure

@@ -9,7 +9,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure, SubFigure
 
 from openmm_hybrid.analysis.distributions import Density
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.figures.style import COLOURS, DASHES, SEQUENTIAL, SIZE, degree_axis, new_figure
 
 _PER_DEGREE = np.pi / 180.0

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from openmm_hybrid.analysis.errors import ErrorTable
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.analysis.error_table import ErrorTable
+from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.figures.style import COLOURS, DASHES, SIZE, new_figure
 
 _PANELS = (("force", "force error / kcal/mol/Å"), ("energy", "energy error / kcal/mol"))

@@ -8,8 +8,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.files import replacing
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import replacing
 
 COLOURS = ("#0072B2", "#D55E00", "#000000", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 """Of lines; the palette of Okabe and Ito (2008), which the colour-blind can tell apart."""

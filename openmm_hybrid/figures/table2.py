@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.figures.style import COLOURS, SIZE, new_figure
 
 Curve = Mapping[int, float]

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid import __version__
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.files import reading_npz, replacing
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import reading_npz, replacing
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.parameters import Parameters
 from openmm_hybrid.forcefield.terms import Terms
 from openmm_hybrid.forms import FORMS
-from openmm_hybrid.forms.base import FunctionalForm
+from openmm_hybrid.forms.form import FunctionalForm
 
 FORMAT, VERSION = "openmm-hybrid force field", 1
 
@@ -86,7 +86,7 @@ def _described(form: FunctionalForm) -> dict[str, Any]:
     raise InputError(
         f"the form {form.name!r} is not registered",
         expected="a form that a file can name",
-        mend=f"announce its class in the entry-point group {FORMS.group!r}",
+        hint=f"announce its class in the entry-point group {FORMS.group!r}",
     )
 
 
@@ -103,7 +103,7 @@ def _description(archive: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         raise InputError(
             f"version {known['version']} of the format, by {known.get('written_by', 'an unknown program')}",
             expected=f"version {VERSION}",
-            mend="update openmm-hybrid",
+            hint="update openmm-hybrid",
         )
     return known
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.data.molecule import equivalent_atoms
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.parameters import Parameters
 from openmm_hybrid.forcefield.terms import Terms, label, share
-from openmm_hybrid.forms.base import FunctionalForm
-from openmm_hybrid.molecule import equivalent_atoms
+from openmm_hybrid.forms.form import FunctionalForm
 
 _SCALE_DIGITS = 9  # digits to which scale factors are the same: they are quotients of stored products
 

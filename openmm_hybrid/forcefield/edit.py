@@ -8,18 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import torch
 
-from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.units import BOLTZMANN
 from openmm_hybrid.forcefield.builder import Builder
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.paths import angles as every_angle
 from openmm_hybrid.forcefield.paths import chains, pentads, stars
-from openmm_hybrid.forms.base import FunctionalForm
 from openmm_hybrid.forms.cross import Cross, mirrored
+from openmm_hybrid.forms.form import FunctionalForm
 from openmm_hybrid.forms.fourier import Fourier
 from openmm_hybrid.forms.morse import Morse
 from openmm_hybrid.forms.neural import Neural
 from openmm_hybrid.forms.spline import Spline
-from openmm_hybrid.units import BOLTZMANN
 
 CROSS = ("bond", "angle", "chain", "star")
 """The kinds of cross terms that ``cross=True`` stands for."""
@@ -179,7 +179,7 @@ class _Ranges(dict[tuple[str, tuple[int, ...]], tuple[float, float]]):
         raise MismatchError(
             f"the {kind} of atoms {'-'.join(map(str, atoms))} has no classical term",
             expected="a bond or angle term for every bond and angle of the molecule",
-            mend="build the System with constraints=None",
+            hint="build the System with constraints=None",
         )
 
 

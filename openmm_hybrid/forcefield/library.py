@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from openmm_hybrid import __version__
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.files import replacing
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.forcefielddir import folder
 from openmm_hybrid.forcefield import archive
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.write_xml import write_ffxml
-from openmm_hybrid.forcefielddir import folder
 
 FILE, MANIFEST = "forcefield.npz", "manifest.json"
 REQUIRED = ("data", "level", "errors", "command", "versions", "sha256")
@@ -47,16 +47,16 @@ def manifest(name: str, root: str | Path | None = None) -> dict[str, Any]:
         raise InputError(
             f"unknown force field {name!r}",
             expected=f"a path that ends in .npz, or one of {', '.join(known) or 'none: no set is installed'}",
-            mend=f"did you mean {' or '.join(near)}?" if near else "",
+            hint=f"did you mean {' or '.join(near)}?" if near else "",
         )
     path = Path(root or folder()) / name / MANIFEST
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error})", mend="install the package again") from error
+        raise InputError(f"{path} cannot be read ({error})", hint="install the package again") from error
     missing = set(REQUIRED) - set(found) if isinstance(found, dict) else set(REQUIRED)
     if missing:
-        raise InputError(f"{path} lacks {', '.join(sorted(missing))}", mend="install the package again")
+        raise InputError(f"{path} lacks {', '.join(sorted(missing))}", hint="install the package again")
     return dict(found)
 
 
@@ -71,12 +71,12 @@ def load(name: str, root: str | Path | None = None) -> ForceField:
     expected = manifest(name, root)["sha256"]
     path = Path(root or folder()) / name / FILE
     if not path.is_file():
-        raise InputError(f"{path} does not exist", mend="install the package again")
+        raise InputError(f"{path} does not exist", hint="install the package again")
     if _sha256(path) != expected:
         raise InputError(
             f"{path} is not the file that its manifest describes",
             expected=f"the SHA-256 {expected}",
-            mend="install the package again, or make the set again with the manifest's command",
+            hint="install the package again, or make the set again with the manifest's command",
         )
     return archive.load(path)
 

@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from openmm import app
 from torch import Tensor
 
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.forcefield.parameters import Parameters
 from openmm_hybrid.forcefield.terms import Block, Terms, coordinates_of
-from openmm_hybrid.models.base import TorchModel
+from openmm_hybrid.models.energy_model import TorchModel
 
 
 @final

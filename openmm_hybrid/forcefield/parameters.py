@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.forms.base import Column
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.forms.form import Column
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,14 +12,14 @@ import numpy as np
 import openmm
 from openmm import app, unit
 
-from openmm_hybrid.errors import MismatchError
+from openmm_hybrid.core.errors import MismatchError
+from openmm_hybrid.core.units import ANGSTROM_PER_NM, KCAL_PER_KJ, KJ_PER_KCAL
 from openmm_hybrid.forcefield.builder import Builder
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forms.fourier import Fourier
 from openmm_hybrid.forms.harmonic import Harmonic
 from openmm_hybrid.forms.morse import Morse
 from openmm_hybrid.forms.nonbonded import Coulomb, LennardJones
-from openmm_hybrid.units import ANGSTROM_PER_NM, KCAL_PER_KJ, KJ_PER_KCAL
 
 _PER_AREA = KCAL_PER_KJ / ANGSTROM_PER_NM**2
 _MORSE = re.compile(r"(\w+)\*\(1-exp\(-(\w+)\*\(r-(\w+)\)\)\)\^2")
@@ -75,7 +75,7 @@ def _check(system: openmm.System, topology: app.Topology) -> None:
         raise MismatchError(
             "the System is periodic",
             expected="one molecule in vacuum without a cutoff",
-            mend="read the molecule alone, and put the result into the box with oh.replace",
+            hint="read the molecule alone, and put the result into the box with oh.replace",
         )
     if system.getNumConstraints():
         warnings.warn(
@@ -232,5 +232,5 @@ def _unreadable(force: openmm.Force, why: str) -> MismatchError:
     return MismatchError(
         f"{kind}{'' if label == kind else f' {label!r}'} cannot be read: {why}",
         expected="harmonic bonds and angles, Morse bonds, periodic torsions, Coulomb and Lennard-Jones with no cutoff",
-        mend="remove this force from the System, and attach it again after the fit",
+        hint="remove this force from the System, and attach it again after the fit",
     )

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from openmm_hybrid.forms.base import KINDS, FunctionalForm
+from openmm_hybrid.forms.form import KINDS, FunctionalForm
 from openmm_hybrid.forms.internal import InternalCoordinates
 
 

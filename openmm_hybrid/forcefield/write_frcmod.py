@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 
 from openmm import app, unit
 
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.files import replacing
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.units import DEGREE_PER_RADIAN
 from openmm_hybrid.forcefield.builder import graph_classes
-from openmm_hybrid.forcefield.classical import Atoms, Classical, Cosine, classical
+from openmm_hybrid.forcefield.classical_terms import Atoms, Classical, Cosine, classical
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.paths import angles as every_angle
 from openmm_hybrid.forcefield.paths import chains, neighbours
-from openmm_hybrid.units import DEGREE_PER_RADIAN
 
 _HALF_RMIN = 2.0 ** (1.0 / 6.0) / 2.0  # times σ is half of the distance of the minimum
 _NEW = [first + second for first, second in product("zyxwvu", digits + ascii_lowercase)]  # GAFF has none of them
@@ -44,14 +44,14 @@ def write_frcmod(forcefield: ForceField, path: str | Path, types: Sequence[str] 
         raise InputError(
             f"{len(given)} types such as {max(given, key=len, default='')!r} were given",
             expected=f"the GAFF types of {len(forcefield.numbers)} atoms, of one or two characters",
-            mend="give types=gs.atom_types, or read the System with them",
+            hint="give types=gs.atom_types, or read the System with them",
         )
     tables = classical(forcefield)
     if tables.morse:
         raise MismatchError(
             "AMBER has no Morse bonds",
             expected="harmonic bonds",
-            mend="write an OpenMM file with to_ffxml, or edit(bonds='harmonic') and fit again",
+            hint="write an OpenMM file with to_ffxml, or edit(bonds='harmonic') and fit again",
         )
     lines = list(_lines(forcefield, tables))
     new = _split(forcefield, given, lines)
@@ -86,7 +86,7 @@ def _present(value: tuple[float, ...] | None, atoms: Atoms) -> tuple[float, ...]
         raise MismatchError(
             f"atoms {'-'.join(map(str, atoms))} have no {'bond' if len(atoms) == 2 else 'angle'} term",
             expected="a harmonic term for every bond and angle of the molecule",
-            mend="build the System with constraints=None",
+            hint="build the System with constraints=None",
         )
     return value
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from openmm import app, unit
 
-from openmm_hybrid.ffxml import HarmonicTerm, MorseTerm, ResidueTemplate, TorsionTerm, to_xml
-from openmm_hybrid.files import replacing
-from openmm_hybrid.forcefield.classical import Atoms, Classical, Cosine, classical
+from openmm_hybrid.core.ffxml import HarmonicTerm, MorseTerm, ResidueTemplate, TorsionTerm, to_xml
+from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.units import ANGSTROM_PER_NM, KJ_PER_KCAL, NM_PER_ANGSTROM
+from openmm_hybrid.forcefield.classical_terms import Atoms, Classical, Cosine, classical
 from openmm_hybrid.forcefield.model import ForceField
-from openmm_hybrid.units import ANGSTROM_PER_NM, KJ_PER_KCAL, NM_PER_ANGSTROM
 
 _PER_AREA = KJ_PER_KCAL * ANGSTROM_PER_NM**2
 _TINY = 1e-12  # kcal/mol below which a constant is rounding

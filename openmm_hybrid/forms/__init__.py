@@ -4,7 +4,7 @@ A form knows neither atoms nor molecules. It takes the coordinates of its terms,
 parameters, and gives energies and dE/dq; `openmm_hybrid.forcefield` says which atoms and which parameters.
 """
 
-from openmm_hybrid.registry import Registry
+from openmm_hybrid.core.registry import Registry
 
 FORMS = Registry(
     kind="functional form",
@@ -15,7 +15,7 @@ FORMS = Registry(
         "spline": "openmm_hybrid.forms.spline:Spline",
         "neural": "openmm_hybrid.forms.neural:Neural",
         "cross": "openmm_hybrid.forms.cross:Cross",
-        "waves": "openmm_hybrid.forms.waves:Waves",
+        "waves": "openmm_hybrid.forms.fourier2d:Fourier2D",
         "coulomb": "openmm_hybrid.forms.nonbonded:Coulomb",
         "lennard-jones": "openmm_hybrid.forms.nonbonded:LennardJones",
     },

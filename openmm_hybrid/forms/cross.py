@@ -9,8 +9,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.forms.base import ANGLE, DIHEDRAL, DISTANCE, Column, Coordinate, LinearForm
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.forms.form import ANGLE, DIHEDRAL, DISTANCE, Column, Coordinate, LinearForm
 from openmm_hybrid.forms.saturate import range_columns, saturate_expression, standardise
 
 

@@ -7,8 +7,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.forms.base import DIHEDRAL, Column, Coordinate, LinearForm
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.forms.form import DIHEDRAL, Column, Coordinate, LinearForm
 
 
 @final

@@ -6,8 +6,8 @@ from typing import final
 
 from torch import Tensor
 
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.forms.base import ANGLE, DISTANCE, Column, Coordinate, FunctionalForm
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.forms.form import ANGLE, DISTANCE, Column, Coordinate, FunctionalForm
 
 
 @final

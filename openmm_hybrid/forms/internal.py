@@ -1,6 +1,7 @@
 """Distances, angles and dihedrals of a molecule in torch, with the rows of Wilson's B-matrix.
 
-The equations are those of `openmm_hybrid.geometry`, finite at the same singular points; here they are scriptable and
+The equations are those of `openmm_hybrid.core.geometry`, finite at the same singular points; here they are scriptable
+and
 keep the dtype of the positions.
 """
 

@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from openmm_hybrid.forms.base import DISTANCE, Column, Coordinate, FunctionalForm
+from openmm_hybrid.forms.form import DISTANCE, Column, Coordinate, FunctionalForm
 
 
 @final

@@ -6,8 +6,8 @@ from typing import final
 
 from torch import Tensor
 
-from openmm_hybrid.forms.base import DISTANCE, Column, Coordinate, FunctionalForm
-from openmm_hybrid.units import COULOMB
+from openmm_hybrid.core.units import COULOMB
+from openmm_hybrid.forms.form import DISTANCE, Column, Coordinate, FunctionalForm
 
 
 @final

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from openmm_hybrid.forms.base import Column
+from openmm_hybrid.forms.form import Column
 
 MARGIN = 0.25
 """How far a saturated coordinate goes beyond the range, in widths of the range; our choice."""

@@ -8,8 +8,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.forms.base import SINGLE, Column, Coordinate, LinearForm
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.forms.form import SINGLE, Column, Coordinate, LinearForm
 from openmm_hybrid.forms.saturate import MARGIN, range_columns, standardise
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from openmm_hybrid.errors import HybridError, MissingDependencyError, NumericalError
+from openmm_hybrid.core.errors import HybridError, MissingDependencyError, NumericalError
+from openmm_hybrid.core.progress import progress_bar
+from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.gaff.amber import mol2_atoms, run_program
 from openmm_hybrid.gaff.assign import check_elements
-from openmm_hybrid.molecule import Molecule
-from openmm_hybrid.progress import progress as show_progress
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -36,7 +36,7 @@ def am1bcc_charges(molecule: Molecule, *, progress: bool = True) -> NDArray[np.f
     """
     check_elements(molecule)
     with (
-        show_progress(1, f"AM1-BCC of {molecule.name}", "molecules", show=progress) as advance,
+        progress_bar(1, f"AM1-BCC of {molecule.name}", "molecules", enabled=progress) as advance,
         tempfile.TemporaryDirectory(prefix="am1-bcc-") as name,
     ):
         raw = _antechamber(molecule, Path(name))
@@ -59,7 +59,7 @@ def _antechamber(molecule: Molecule, folder: Path) -> NDArray[np.float64]:
     except (HybridError, OSError, ValueError, IndexError) as error:
         raise NumericalError(
             f"AM1-BCC charges of {molecule.name} failed: {error}",
-            mend='check its geometry and formal charges, or take charges="resp"',
+            hint='check its geometry and formal charges, or take charges="resp"',
         ) from error
     if charges.shape != (molecule.n_atoms,):
         raise NumericalError(f"antechamber gave {len(charges)} charges for the {molecule.n_atoms} atoms")

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from openmm_hybrid.errors import HybridError, MissingDependencyError
+from openmm_hybrid.core.errors import HybridError, MissingDependencyError
 
 INSTALL = 'pip install "openmm-hybrid[gaff]" (Linux, macOS on ARM) or conda install -c conda-forge ambertools'
 
@@ -40,7 +40,7 @@ def find_program(name: str) -> Path:
     bundle = _bundle()
     program = bundle / "bin" / name if bundle else None
     if program is None or not os.access(program, os.X_OK):
-        raise MissingDependencyError(f"the AmberTools program {name} was not found", mend=INSTALL)
+        raise MissingDependencyError(f"the AmberTools program {name} was not found", hint=INSTALL)
     return program
 
 
@@ -74,7 +74,7 @@ def run_program(name: str, arguments: Sequence[str], folder: Path) -> str:
         package = "apt install libarpack2" if of_sqm else f"install the system package that holds {library}"
         raise MissingDependencyError(
             f"the AmberTools of {name} lack the shared library {library}",
-            mend=f"{package}, or take AmberTools from conda-forge",
+            hint=f"{package}, or take AmberTools from conda-forge",
         )
     if run.returncode != 0:
         raise HybridError(f"{name} failed (exit status {run.returncode}): {last_line(output)}")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from openmm_hybrid.errors import HybridError, InputError, MissingDependencyError
+from openmm_hybrid.core.errors import HybridError, InputError, MissingDependencyError
+from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.gaff.amber import mol2_atoms, run_program
 from openmm_hybrid.gaff.conjugation import consistent_types, kekule
-from openmm_hybrid.gaff.parameters import Parameters, gaff_dat, load_gaff, read_frcmod
-from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.gaff.dat_parameters import Parameters, gaff_dat, load_gaff, read_frcmod
 
 ELEMENTS = (1, 6, 7, 8, 9, 15, 16, 17, 35, 53)
 """Atomic numbers for which GAFF has parameters: H C N O F P S Cl Br I."""
@@ -41,12 +41,12 @@ def check_elements(molecule: Molecule) -> None:
         raise InputError(
             f"{molecule.name}: GAFF has no parameters for atom {named}",
             expected="the elements H C N O F P S Cl Br I",
-            mend="leave the atom out, or give a prmtop made with parameters for it (gaff.from_prmtop)",
+            hint="leave the atom out, or give a prmtop made with parameters for it (gaff.from_prmtop)",
         )
     if molecule.n_atoms < 2:
         raise InputError(
             f"{molecule.name} is a single atom, which GAFF does not describe",
-            mend="take an ion from OpenMM's own force-field files",
+            hint="take an ion from OpenMM's own force-field files",
         )
 
 
@@ -106,7 +106,7 @@ def antechamber_types(molecule: Molecule, version: str) -> tuple[str, ...]:
         except (HybridError, OSError, ValueError, IndexError) as error:
             raise HybridError(
                 f"antechamber could not type {molecule.name}: {error}",
-                mend="check its bond orders and formal charges",
+                hint="check its bond orders and formal charges",
             ) from error
     if positions.shape != (molecule.n_atoms, 3) or np.abs(positions - molecule.positions).max() > 2e-3:
         raise HybridError(f"antechamber changed the order of the atoms of {molecule.name}")
@@ -116,7 +116,7 @@ def antechamber_types(molecule: Molecule, version: str) -> tuple[str, ...]:
         raise InputError(
             f"{molecule.name}: GAFF {version} does not know the type {', '.join(unknown)} of atom "
             + ", ".join(str(i) for i, kind in enumerate(types) if kind in unknown),
-            mend="take a later version of GAFF",
+            hint="take a later version of GAFF",
         )
     return consistent_types(types, structure)
 
@@ -134,7 +134,7 @@ def openff_types(molecule: Molecule, version: str) -> tuple[str, ...]:
     check_elements(molecule)
     if shutil.which("antechamber") is None and find_spec("openff") is not None:
         raise MissingDependencyError(
-            "typing='openff' needs antechamber on PATH", mend="conda install -c conda-forge ambertools"
+            "typing='openff' needs antechamber on PATH", hint="conda install -c conda-forge ambertools"
         )
     try:
         from openff.toolkit import Molecule as OpenFFMolecule
@@ -155,7 +155,7 @@ def openff_types(molecule: Molecule, version: str) -> tuple[str, ...]:
         xml = GAFFTemplateGenerator(forcefield=name).generate_residue_template(openff)
     except ImportError as error:
         raise MissingDependencyError(
-            f"typing='openff' needs openff-toolkit ({error})", mend=f"{CONDA}; or take typing='antechamber'"
+            f"typing='openff' needs openff-toolkit ({error})", hint=f"{CONDA}; or take typing='antechamber'"
         ) from error
     types = tuple(atom.attrib["type"] for atom in ElementTree.fromstring(xml).findall("./Residues/Residue/Atom"))
     if len(types) != molecule.n_atoms:
@@ -197,7 +197,7 @@ def _refuse_attn(frcmod: str, molecule: Molecule, types: Sequence[str]) -> None:
             raise InputError(
                 f"{molecule.name}: GAFF has no parameters for {'-'.join(term)}, nor similar ones; "
                 f"atoms {', '.join(atoms)}",
-                mend="check the bond orders and charges, or give a prmtop with parameters of your own",
+                hint="check the bond orders and charges, or give a prmtop with parameters of your own",
             )
 
 

@@ -11,14 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from openmm import app
 from scipy.spatial import cKDTree
 
-from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.units import positions_to_angstrom, strip
+from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.gaff.assign import antechamber_types, check_elements, molecule_parameters, openff_types
 from openmm_hybrid.gaff.charges import assign_charges
-from openmm_hybrid.gaff.parameters import load_gaff
+from openmm_hybrid.gaff.dat_parameters import load_gaff
 from openmm_hybrid.gaff.system import GaffSystem, assemble, constraint_name
 from openmm_hybrid.gaff.template import Template, make_template, to_xml
-from openmm_hybrid.molecule import Molecule
-from openmm_hybrid.units import positions_to_angstrom, strip
 
 TYPINGS = ("antechamber", "openff")
 Charges = str | ArrayLike

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from openmm_hybrid import units
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.molecule import Molecule
-from openmm_hybrid.registry import Registry
+from openmm_hybrid.core import units
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.registry import Registry
+from openmm_hybrid.data.molecule import Molecule
 
 METHODS = Registry(
     "charge method",
@@ -61,6 +61,6 @@ def _given(molecule: Molecule, charges: NDArray[np.float64]) -> NDArray[np.float
         raise MismatchError(
             f"the charges sum to {charges.sum():.4f} e",
             expected=f"the net charge of {molecule.name}, {molecule.charge:+d} e, within {_ROUNDING} e",
-            mend="check their order and the formal charges of the molecule",
+            hint="check their order and the formal charges of the molecule",
         )
     return charges

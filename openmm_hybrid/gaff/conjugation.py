@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.data.molecule import Molecule
 
 if TYPE_CHECKING:
     from rdkit import Chem

@@ -9,9 +9,9 @@ import numpy as np
 import openmm
 from openmm import app, unit
 
-from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.units import NM_PER_ANGSTROM, positions_to_angstrom, strip
 from openmm_hybrid.gaff.system import CONSTRAINTS, GaffSystem, constraint_name
-from openmm_hybrid.units import NM_PER_ANGSTROM, positions_to_angstrom, strip
 
 
 def from_prmtop(
@@ -44,7 +44,7 @@ def from_prmtop(
         amber = app.AmberPrmtopFile(str(path), periodicBoxVectors=box)
     except (TypeError, ValueError, KeyError, IndexError) as error:
         raise InputError(
-            f"{path} cannot be read as a prmtop file ({error})", mend="write it again with tleap"
+            f"{path} cannot be read as a prmtop file ({error})", hint="write it again with tleap"
         ) from None
     topology = amber.topology
     if positions.shape != (topology.getNumAtoms(), 3):

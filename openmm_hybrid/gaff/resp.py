@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from openmm_hybrid.errors import MissingDependencyError, NumericalError
+from openmm_hybrid.core.errors import MissingDependencyError, NumericalError
+from openmm_hybrid.core.progress import progress_bar
+from openmm_hybrid.core.units import ANGSTROM_PER_BOHR
+from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.gaff.assign import check_elements
-from openmm_hybrid.molecule import Molecule
-from openmm_hybrid.progress import progress as show_progress
-from openmm_hybrid.units import ANGSTROM_PER_BOHR
 
 if TYPE_CHECKING:
     from pyscf import gto
@@ -65,7 +65,7 @@ def resp_charges(molecule: Molecule, *, progress: bool = True) -> Array:
     check_elements(molecule)
     _require_pyscf()
     potentials = []
-    with show_progress(molecule.conformers.shape[0], "RESP: RHF/6-31G*", "conformers", show=progress) as advance:
+    with progress_bar(molecule.conformers.shape[0], "RESP: RHF/6-31G*", "conformers", enabled=progress) as advance:
         for positions in molecule.conformers:
             points = surface_points(molecule.atomic_numbers, positions)
             potentials.append((positions, points, _potential(molecule, positions, points)))
@@ -159,7 +159,7 @@ def _restrained(problem: _Problem, classes: NDArray[np.int64], fixed: Array, wei
         if np.abs(updated - charges).max() < 1e-9:
             return updated + expand @ np.full(len(labels), (problem.net_charge - updated.sum()) / counts.sum())
         charges = updated
-    raise NumericalError("the RESP fit does not settle", mend="check the conformers for overlapping atoms")
+    raise NumericalError("the RESP fit does not settle", hint="check the conformers for overlapping atoms")
 
 
 def _potential(molecule: Molecule, positions: Array, points: Array) -> Array:
@@ -213,7 +213,7 @@ def _density(molecule: Molecule, mol: gto.Mole) -> Array:
     if not field.converged:
         raise NumericalError(
             f"RHF/6-31G* of {molecule.name} does not converge",
-            mend='check geometry and net charge, or use charges="am1-bcc"',
+            hint='check geometry and net charge, or use charges="am1-bcc"',
         )
     return np.asarray(field.make_rdm1())
 
@@ -224,7 +224,7 @@ def _require_pyscf() -> None:
     except ImportError:
         raise MissingDependencyError(
             "RESP charges need PySCF, which is not installed",
-            mend='pip install "openmm-hybrid[gaff]", or give charges="am1-bcc" or an array',
+            hint='pip install "openmm-hybrid[gaff]", or give charges="am1-bcc" or an array',
         ) from None
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import openmm
 from openmm import app, unit
 
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.units import NM_PER_ANGSTROM
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.units import NM_PER_ANGSTROM
 
 WATERS = {
     "tip3p": "tip3p",
@@ -59,7 +59,7 @@ class Solvent:
             raise InputError(
                 f"a cutoff of {self.cutoff} Å with a padding of {self.padding} Å",
                 expected="a cutoff below the padding, since the box may be twice as long as the padding and no longer",
-                mend="raise the padding or lower the cutoff",
+                hint="raise the padding or lower the cutoff",
             )
 
 

@@ -13,14 +13,14 @@ import openmm
 from numpy.typing import NDArray
 from openmm import app, unit
 
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.files import replacing
-from openmm_hybrid.gaff.model import SystemModel
-from openmm_hybrid.gaff.pin import pin_terms, place
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.units import NM_PER_ANGSTROM, strip
+from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.gaff.assign_by_index import pin_terms, place
 from openmm_hybrid.gaff.solvate import Solvent, add_solvent
 from openmm_hybrid.gaff.template import Template, to_xml
-from openmm_hybrid.molecule import Molecule
-from openmm_hybrid.units import NM_PER_ANGSTROM, strip
+from openmm_hybrid.models.system import SystemModel
 
 CONSTRAINTS: dict[str | None, Any] = {None: None, "HBonds": app.HBonds, "AllBonds": app.AllBonds}
 """Names of OpenMM's constraints that `build` takes."""
@@ -161,7 +161,7 @@ class GaffSystem:
         if not self.templates:
             raise MismatchError(
                 f"a system read from a prmtop cannot be {purpose}",
-                mend="build it from a Molecule with gaff.build, or prepare it in AmberTools",
+                hint="build it from a Molecule with gaff.build, or prepare it in AmberTools",
             )
         return self.templates
 

@@ -11,13 +11,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from openmm_hybrid import ffxml
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.ffxml import HarmonicTerm, TorsionTerm
+from openmm_hybrid.core import ffxml
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.ffxml import HarmonicTerm, TorsionTerm
+from openmm_hybrid.core.units import ANGSTROM_PER_NM, KJ_PER_KCAL, NM_PER_ANGSTROM
+from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.gaff.assign import atom_names
-from openmm_hybrid.gaff.parameters import SCEE, SCNB, Cosine, LennardJones, Parameters, order_improper
-from openmm_hybrid.molecule import Molecule
-from openmm_hybrid.units import ANGSTROM_PER_NM, KJ_PER_KCAL, NM_PER_ANGSTROM
+from openmm_hybrid.gaff.dat_parameters import SCEE, SCNB, Cosine, LennardJones, Parameters, order_improper
 
 T = TypeVar("T")
 
@@ -160,7 +160,7 @@ def _found(value: T | None, molecule: Molecule, types: Sequence[str], atoms: Seq
         kinds = "-".join(types[atom] for atom in atoms)
         raise InputError(
             f"{molecule.name}: GAFF has no parameters for {kinds} (atoms {'-'.join(map(str, atoms))})",
-            mend="check bond orders and charges, or give a prmtop (gaff.from_prmtop)",
+            hint="check bond orders and charges, or give a prmtop (gaff.from_prmtop)",
         )
     return value
 

@@ -9,9 +9,9 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from openmm_hybrid.errors import MismatchError
-from openmm_hybrid.models.base import EnergyModel
-from openmm_hybrid.units import KCAL_PER_EV
+from openmm_hybrid.core.errors import MismatchError
+from openmm_hybrid.core.units import KCAL_PER_EV
+from openmm_hybrid.models.energy_model import EnergyModel
 
 
 def as_ase(model: EnergyModel) -> Calculator:
@@ -57,16 +57,16 @@ class EnergyModelCalculator(Calculator):
 
 def _checked(model: EnergyModel, atoms: Atoms | None) -> Atoms:
     if atoms is None:
-        raise MismatchError("the calculator has no atoms", mend="set atoms.calc to it, or give it atoms")
+        raise MismatchError("the calculator has no atoms", hint="set atoms.calc to it, or give it atoms")
     numbers = atoms.get_atomic_numbers()
     if not np.array_equal(numbers, model.atomic_numbers):
         raise MismatchError(
             f"the atoms {atoms.get_chemical_formula('reduce')} have the atomic numbers {numbers.tolist()}",
             expected=f"{model.atomic_numbers.tolist()}, those of the model",
-            mend="give the model's molecule in its atom order",
+            hint="give the model's molecule in its atom order",
         )
     if atoms.pbc.any():
         raise MismatchError(
-            "the atoms are periodic", expected="a molecule in vacuum, as the model is", mend="set atoms.pbc = False"
+            "the atoms are periodic", expected="a molecule in vacuum, as the model is", hint="set atoms.pbc = False"
         )
     return atoms

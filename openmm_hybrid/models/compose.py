@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.models.base import EnergyModel
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.models.energy_model import EnergyModel
 
 
 @final
@@ -140,7 +140,7 @@ class OnAtoms(EnergyModel):
             raise MismatchError(
                 f"atom {chosen[k]} has atomic number {numbers[chosen[k]]}",
                 expected=f"{model.atomic_numbers[k]}, that of the model's atom {k}",
-                mend="list the atoms in the model's order",
+                hint="list the atoms in the model's order",
             )
         object.__setattr__(self, "model", model)
         object.__setattr__(self, "atoms", chosen.astype(np.int64))
@@ -168,7 +168,7 @@ def _same_atoms(first: EnergyModel, other: EnergyModel, name: str) -> None:
         raise MismatchError(
             f"{name} is of the atomic numbers {other.atomic_numbers.tolist()}",
             expected=f"{first.atomic_numbers.tolist()}, those of the first model",
-            mend="bring them to one atom order, or wrap the smaller one in OnAtoms",
+            hint="bring them to one atom order, or wrap the smaller one in OnAtoms",
         )
 
 

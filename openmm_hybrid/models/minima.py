@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
-from openmm_hybrid.errors import InputError, NumericalError
-from openmm_hybrid.models.base import EnergyModel
+from openmm_hybrid.core.errors import InputError, NumericalError
+from openmm_hybrid.models.energy_model import EnergyModel
 
 Floats = NDArray[np.float64]
 
@@ -79,7 +79,7 @@ def relax(model: EnergyModel, positions: ArrayLike, *, max_force: float = 0.005)
     if not left < _ABSURD:
         raise NumericalError(
             f"the search for a minimum stopped at a force of {left:.3g} kcal/mol/Å",
-            mend="start closer to a minimum, where the model holds",
+            hint="start closer to a minimum, where the model holds",
         )
     return _STEP * found.x.reshape(shape), float(found.fun)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from openmm_hybrid.reference.base import ReferenceEngine
+from openmm_hybrid.core.registry import Registry
 from openmm_hybrid.reference.label import LabelResult, label
-from openmm_hybrid.registry import Registry
+from openmm_hybrid.reference.reference_engine import ReferenceEngine
 
 ENGINES = Registry(
     "reference engine",

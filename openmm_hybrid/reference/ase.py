@@ -10,9 +10,9 @@ from ase import Atoms
 from ase.calculators.calculator import CalculatorError, CalculatorSetupError
 from numpy.typing import NDArray
 
-from openmm_hybrid.errors import HybridError, InputError, NumericalError
-from openmm_hybrid.reference.base import ReferenceEngine
-from openmm_hybrid.units import KCAL_PER_EV
+from openmm_hybrid.core.errors import HybridError, InputError, NumericalError
+from openmm_hybrid.core.units import KCAL_PER_EV
+from openmm_hybrid.reference.reference_engine import ReferenceEngine
 
 if TYPE_CHECKING:
     from ase.calculators.abc import GetPropertiesMixin
@@ -57,7 +57,7 @@ class AseEngine(ReferenceEngine):
         except NotImplementedError as error:
             raise InputError(f"{self.theory} gives no energies and forces ({error})") from error
         except (OSError, CalculatorSetupError) as error:
-            raise HybridError(f"{self.theory} cannot be run: {error}", mend="check its program and settings") from error
+            raise HybridError(f"{self.theory} cannot be run: {error}", hint="check its program and settings") from error
         except (CalculatorError, RuntimeError, ValueError, ArithmeticError) as error:
             raise NumericalError(f"{self.theory}: {type(error).__name__}: {error}") from error
         return float(energy) * KCAL_PER_EV, np.asarray(forces, dtype=np.float64) * KCAL_PER_EV

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from openmm_hybrid import units
-from openmm_hybrid.errors import InputError, MismatchError, NumericalError
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.frames_io import check_ending
-from openmm_hybrid.molecule import Molecule
-from openmm_hybrid.progress import progress as show_progress
-from openmm_hybrid.reference.base import ReferenceEngine
-from openmm_hybrid.reference.journal import Journal, Label
+from openmm_hybrid.core import units
+from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
+from openmm_hybrid.core.progress import progress_bar
+from openmm_hybrid.data.formats import check_ending
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.reference.label_journal import Journal, Label
+from openmm_hybrid.reference.reference_engine import ReferenceEngine
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ def label(
         raise MismatchError(
             f"{engine.theory} is set to the net charge {engine.net_charge:+d} e",
             expected=f"{molecule.charge:+d} e for {molecule.name}",
-            mend="make the engine with charge=molecule.charge",
+            hint="make the engine with charge=molecule.charge",
         )
     numbers = molecule.atomic_numbers if isinstance(molecule, Molecule) else np.asarray(molecule)
     title = name or (molecule.name if isinstance(molecule, Molecule) else path.stem)
@@ -105,7 +105,7 @@ def _compute(engine: ReferenceEngine, given: Frames, journal: Journal, progress:
     done = len(journal.labels)
     if done == len(given):
         return
-    with show_progress(len(given), f"labelling with {engine.theory}", "frames", done=done, show=progress) as advance:
+    with progress_bar(len(given), f"labelling with {engine.theory}", "frames", done=done, enabled=progress) as advance:
         for index in range(len(given)):
             if index in journal.labels:
                 continue
@@ -127,7 +127,7 @@ def _collect(given: Frames, labels: Mapping[int, Label], journal: Path) -> Label
     if not indices.size:
         raise NumericalError(
             f"{given.theory} failed for all {len(given)} frames; the first: {failed[0]}",
-            mend=f"check units (Å), atom order and net charge, and remove {journal} to try again",
+            hint=f"check units (Å), atom order and net charge, and remove {journal} to try again",
         )
     frames = Frames(
         given.atomic_numbers,

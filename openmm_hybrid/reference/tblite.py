@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from openmm_hybrid.errors import InputError, MissingDependencyError, NumericalError
-from openmm_hybrid.reference.base import ReferenceEngine
-from openmm_hybrid.units import ANGSTROM_PER_BOHR, KCAL_PER_HARTREE
+from openmm_hybrid.core.errors import InputError, MissingDependencyError, NumericalError
+from openmm_hybrid.core.units import ANGSTROM_PER_BOHR, KCAL_PER_HARTREE
+from openmm_hybrid.reference.reference_engine import ReferenceEngine
 
 METHODS = ("GFN2-xTB", "GFN1-xTB")
 
@@ -51,7 +51,7 @@ class TbliteEngine(ReferenceEngine):
         except ImportError as error:
             raise MissingDependencyError(
                 f"{self.method} needs tblite, which cannot be loaded ({error})",
-                mend='pip install "openmm-hybrid[labels]", or give another engine (AseEngine)',
+                hint='pip install "openmm-hybrid[labels]", or give another engine (AseEngine)',
             ) from None
 
     @property
@@ -72,7 +72,7 @@ class TbliteEngine(ReferenceEngine):
         if atomic_numbers.max() < 58 and (electrons - self.unpaired) % 2:
             raise InputError(
                 f"{electrons} electrons cannot have {self.unpaired} unpaired",
-                mend="check the net charge and the number of unpaired electrons",
+                hint="check the net charge and the number of unpaired electrons",
             )
 
     def evaluate(

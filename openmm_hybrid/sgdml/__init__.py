@@ -4,12 +4,12 @@
 ``training_set`` draws the frames, ``search`` or ``fit`` solve for a model, ``assess`` and ``consistency`` check it.
 """
 
-from openmm_hybrid.sgdml.archive import load
 from openmm_hybrid.sgdml.check import Consistency, assess, consistency
 from openmm_hybrid.sgdml.compress import Compression, CompressionPoint, compress
 from openmm_hybrid.sgdml.fit import SolverSettings, fit
 from openmm_hybrid.sgdml.matching import data_permutations
 from openmm_hybrid.sgdml.model import SGDMLModel
+from openmm_hybrid.sgdml.model_file import load
 from openmm_hybrid.sgdml.search import Search, Trial, search
 from openmm_hybrid.sgdml.symmetry import graph_permutations, restrict_permutations
 from openmm_hybrid.sgdml.train import Training, train, train_on

@@ -10,11 +10,11 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from openmm_hybrid.analysis.errors import ErrorTable, error_table
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.models.base import EnergyModel
-from openmm_hybrid.units import ANGSTROM_PER_BOHR, ENERGY_UNITS, NM_PER_ANGSTROM
+from openmm_hybrid.analysis.error_table import ErrorTable, error_table
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.units import ANGSTROM_PER_BOHR, ENERGY_UNITS, NM_PER_ANGSTROM
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.models.energy_model import EnergyModel
 
 # Limits, our choice. Measured with good data (MD17 and CCSD(T) of ethanol, malonaldehyde and aspirin, 20 to 100
 # training frames, sigma 1 to 100): slopes 0.89 to 1.09, correlations above 0.93, spreads below 0.34 Å times the force
@@ -95,7 +95,7 @@ def consistency(model: EnergyModel, frames: Frames, *, force_rmse: float | None 
         The frames have no energies.
     """
     if frames.energies is None:
-        raise InputError(f"the frames of {frames.name!r} have no energies", mend="label them with a reference engine")
+        raise InputError(f"the frames of {frames.name!r} have no energies", hint="label them with a reference engine")
     predicted = model.predict(frames.positions)[0]
     n, nan = frames.n_frames, math.nan
     if n < _FEW or not np.ptp(frames.energies) or not np.ptp(predicted):
@@ -140,7 +140,7 @@ def assess(model: EnergyModel, frames: Frames) -> ErrorTable:
         No frames, or no forces.
     """
     if frames.forces is None:
-        raise InputError(f"the frames of {frames.name!r} have no forces", mend="label them with a reference engine")
+        raise InputError(f"the frames of {frames.name!r} have no forces", hint="label them with a reference engine")
     energies, forces = model.predict(frames.positions)
     if frames.energies is not None:
         return error_table(frames, (energies, forces), remove_offset=False)

@@ -17,16 +17,16 @@ from typing import final
 import numpy as np
 import torch
 
-from openmm_hybrid.analysis.errors import ErrorTable
-from openmm_hybrid.errors import InputError, MismatchError, NumericalError
-from openmm_hybrid.frames import Frames
+from openmm_hybrid.analysis.error_table import ErrorTable
+from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
+from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.sgdml.check import assess
-from openmm_hybrid.sgdml.cloud import similar_geometries, training_geometries
 from openmm_hybrid.sgdml.descriptor import pair_permutations
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.model import SGDMLModel
 from openmm_hybrid.sgdml.projection import Functions, Lessons, Projection, functions_that_fit
 from openmm_hybrid.sgdml.solvers.memory import available_memory
+from openmm_hybrid.sgdml.surrogate_geometries import similar_geometries, training_geometries
 from openmm_hybrid.sgdml.training_set import fingerprint
 
 _LADDER = (2, 3, 5, 8)  # times fewer points, tried one after another
@@ -88,7 +88,7 @@ def compress(
     n_functions: int | None = None,
     max_memory: float | None = None,
     seed: int = 0,
-    show: bool = True,
+    progress: bool = True,
 ) -> Compression:
     """Models of fewer points, fitted to a model's own forces, with their errors on labelled frames.
 
@@ -113,7 +113,7 @@ def compress(
     max_memory : float, GB, optional
         80 % of what is free by default; limits the number of functions.
     seed : int
-    show : bool
+    progress : bool
         Show the progress.
 
     Raises
@@ -130,7 +130,7 @@ def compress(
     held_out = _held_out(model, frames)
     numbers = _numbers(model, n_points, max_force_error)
     limit = functions_that_fit(0.8 * available_memory() if max_memory is None else 1e9 * max_memory)
-    effort = _Effort(min(limit, _MINUTES if n_functions is None else n_functions), seed, show)
+    effort = _Effort(min(limit, _MINUTES if n_functions is None else n_functions), seed, progress)
     lessons, chosen_on = _lessons(model, model.n_train if n_extra is None else n_extra, seed)
     curve = [CompressionPoint(model, assess(model, held_out), 1.0)]
     for number in numbers:
@@ -160,7 +160,7 @@ class _Effort:
 
     n_functions: int
     seed: int
-    show: bool
+    progress: bool
 
 
 def _fit(model: SGDMLModel, lessons: Lessons, chosen_on: Frames, n_points: int, effort: _Effort) -> SGDMLModel:
@@ -175,14 +175,14 @@ def _fit(model: SGDMLModel, lessons: Lessons, chosen_on: Frames, n_points: int, 
     else:
         directions = torch.linalg.qr(torch.tensor(rng.normal(size=(n_points, n_pairs, number))))[0]
     functions = Functions(x, directions, model.perms, model.sigma)
-    return _best_lam(model, Projection.of(functions, lessons, show=effort.show), chosen_on)
+    return _best_lam(model, Projection.of(functions, lessons, progress=effort.progress), chosen_on)
 
 
 def _best_lam(model: SGDMLModel, projection: Projection, chosen_on: Frames) -> SGDMLModel:
     """The model with the smallest force MAE on the frames to choose on."""
     tried = [one for one in (_solved(model, projection, lam) for lam in _LAMS) if one is not None]
     if not tried:
-        raise NumericalError("no λ gives a positive definite matrix", mend="take fewer functions (n_functions=)")
+        raise NumericalError("no λ gives a positive definite matrix", hint="take fewer functions (n_functions=)")
     return min(tried, key=lambda one: assess(one, chosen_on).force_mae)
 
 
@@ -207,14 +207,14 @@ def _held_out(model: SGDMLModel, frames: Frames) -> Frames:
     """The frames that the model was not trained on."""
     if not np.array_equal(frames.atomic_numbers, model.z):
         raise MismatchError(
-            f"the atoms of {frames.name!r} are not the model's", mend="give frames of the molecule that it was made for"
+            f"the atoms of {frames.name!r} are not the model's", hint="give frames of the molecule that it was made for"
         )
     if frames.forces is None:
-        raise InputError(f"the frames of {frames.name!r} have no forces", mend="label them with a reference engine")
+        raise InputError(f"the frames of {frames.name!r} have no forces", hint="label them with a reference engine")
     if fingerprint(frames) == model.md5_train:
         frames = frames[np.setdiff1d(np.arange(len(frames)), model.idxs_train)]
     if not len(frames):
-        raise InputError("there is no frame that the model was not trained on", mend="give frames to measure errors on")
+        raise InputError("there is no frame that the model was not trained on", hint="give frames to measure errors on")
     return frames
 
 

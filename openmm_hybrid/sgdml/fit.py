@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.sgdml.descriptor import jacobian_times
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.model import SGDMLModel
@@ -51,7 +51,7 @@ def fit(
     lam: float = 1e-10,
     solver: SolverSettings = DEFAULT_SOLVER,
     start: NDArray[np.float64] | None = None,
-    show: bool = True,
+    progress: bool = True,
 ) -> SGDMLModel:
     """Solve (K_Hess + λ1) α = −F/std for a training set (Chmiela et al., Nat. Commun. 9, 3887 (2018)).
 
@@ -76,7 +76,7 @@ def fit(
     solver : SolverSettings
     start : (n_train, n_atoms, 3), optional
         α of another model of the same training set, such as one of another sigma, for an iterative solver to start at.
-    show : bool
+    progress : bool
         Show the progress.
 
     Raises
@@ -104,7 +104,7 @@ def fit(
         max_memory=solver.max_memory,
         checkpoint=solver.checkpoint,
         start=None if start is None else kernel.reduce(torch.tensor(-start, device=kernel.x.device)),
-        show=show,
+        progress=progress,
     )
     alphas, own = -kernel.expand(solution), kernel.energies(-solution)
     model = SGDMLModel(
@@ -134,15 +134,15 @@ def _labels(data: TrainingSet) -> tuple[list[NDArray[np.float64]], float]:
     """Forces, and Ē − E if they are trained on, in units of the standard deviation of all these numbers; and that."""
     frames = data.train
     if frames.forces is None:
-        raise InputError(f"the frames of {frames.name!r} have no forces", mend="label them with a reference engine")
+        raise InputError(f"the frames of {frames.name!r} have no forces", hint="label them with a reference engine")
     labels = [frames.forces]
     if data.energy_constraint:
         if frames.energies is None:
-            raise InputError(f"the frames of {frames.name!r} have no energies", mend="train without energy constraint")
+            raise InputError(f"the frames of {frames.name!r} have no energies", hint="train without energy constraint")
         labels.append(frames.energies.mean() - frames.energies)
     std = float(np.std(np.concatenate([label.ravel() for label in labels])))
     if std == 0.0:
-        raise InputError("all training forces are zero", mend="there is nothing to learn")
+        raise InputError("all training forces are zero", hint="there is nothing to learn")
     return [label / std for label in labels], std
 
 

@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse.csgraph import minimum_spanning_tree
 
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.sgdml.symmetry import MAX_PERMUTATIONS, bonds_from_geometry, keep_bonds, keep_handedness
-from openmm_hybrid.units import strip
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.units import strip
+from openmm_hybrid.data.bonds import bonds_from_geometry
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.sgdml.symmetry import MAX_PERMUTATIONS, keep_bonds, keep_handedness
 
 MAX_FRAMES = 250
 _FEW_FRAMES = 20  # of 100 draws of 10 MD17 aspirin frames 7 missed symmetries, of 100 draws of 20 none
@@ -85,7 +86,7 @@ def data_permutations(
         raise InputError(
             f"{frames.n_frames} geometry to find permutations in",
             expected="two or more",
-            mend="take those of the molecular graph (graph_permutations)",
+            hint="take those of the molecular graph (graph_permutations)",
         )
     if frames.n_frames < _FEW_FRAMES:
         warnings.warn(

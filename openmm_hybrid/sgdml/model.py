@@ -11,8 +11,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.models.base import TorchModel
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.models.energy_model import TorchModel
 from openmm_hybrid.sgdml.module import KernelModule
 from openmm_hybrid.sgdml.symmetry import check_permutations
 
@@ -131,6 +131,6 @@ class SGDMLModel(TorchModel):
 
     def save(self, path: str | Path) -> Path:
         """Write the model as sGDML npz, which the sgdml program reads too; complete or not at all. Returns the path."""
-        from openmm_hybrid.sgdml.archive import save
+        from openmm_hybrid.sgdml.model_file import save
 
         return save(self, Path(path))

@@ -25,8 +25,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from openmm_hybrid.errors import NumericalError
-from openmm_hybrid.progress import progress
+from openmm_hybrid.core.errors import NumericalError
+from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.sgdml.descriptor import pair_permutations
 from openmm_hybrid.sgdml.kernel import HessianKernel
 
@@ -128,7 +128,7 @@ class Projection:
     right: Tensor  # Σ L⁻¹ Aᵀ y
 
     @classmethod
-    def of(cls, functions: Functions, lessons: Lessons, *, show: bool) -> Projection:
+    def of(cls, functions: Functions, lessons: Lessons, *, progress: bool) -> Projection:
         """Project energies and forces on the functions.
 
         Raises
@@ -140,7 +140,7 @@ class Projection:
         matrix, right = torch.zeros(n + 1, n + 1, dtype=torch.float64), torch.zeros(n + 1, dtype=torch.float64)
         n_geometries = lessons.kernel.n_points
         step = max(1, _BATCH_ROWS // lessons.kernel.block_size)
-        with progress(n_geometries, f"projecting on {n} functions", "geometries", show=show) as advance:
+        with progress_bar(n_geometries, f"projecting on {n} functions", "geometries", enabled=progress) as advance:
             for first in range(0, n_geometries, step):
                 x, jacobians, labels = lessons.part(first, min(first + step, n_geometries))
                 values, slopes = functions.rows(x, jacobians)
@@ -182,7 +182,7 @@ def _root(functions: Functions) -> Tensor:
             return products
     raise NumericalError(
         f"the {functions.number} functions of {len(functions.x)} points depend on each other in float64",
-        mend="take fewer functions (n_functions=) or points",
+        hint="take fewer functions (n_functions=) or points",
     )
 
 

@@ -12,13 +12,13 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from openmm_hybrid.analysis.errors import ErrorTable
-from openmm_hybrid.errors import InputError, NumericalError
+from openmm_hybrid.analysis.error_table import ErrorTable
+from openmm_hybrid.core.errors import InputError, NumericalError
+from openmm_hybrid.core.text_table import cell, text_table
 from openmm_hybrid.sgdml.check import assess, known
 from openmm_hybrid.sgdml.fit import DEFAULT_SOLVER, SolverSettings, check_lengths, fit
 from openmm_hybrid.sgdml.model import SGDMLModel
 from openmm_hybrid.sgdml.training_set import TrainingSet
-from openmm_hybrid.tables import cell, text_table
 
 _FIRST = (10.0, 20.0, 40.0)  # sigma of the first trials, 1/Å; what small molecules need most often
 _LIMITS = (0.3, 1300.0)  # beyond which the coarse search does not go, 1/Å
@@ -106,7 +106,7 @@ def search(
     lams: Sequence[float] = (1e-10,),
     tolerance: float = 0.1,
     solver: SolverSettings = DEFAULT_SOLVER,
-    show: bool = True,
+    progress: bool = True,
 ) -> Search:
     """The sigma and lam whose model has the smallest force RMSE on the validation frames.
 
@@ -127,7 +127,7 @@ def search(
         Sigma is sought to this part of itself.
     solver : SolverSettings
         Its checkpoint, if there is one, is the beginning of the name of one file a trial.
-    show : bool
+    progress : bool
         Show the progress.
 
     Raises
@@ -143,13 +143,13 @@ def search(
         The best sigma is the smallest or largest one tried.
     """
     if not len(data.idxs_valid):
-        raise InputError("there are no frames to validate on", mend="give n_valid, or train on fewer frames")
+        raise InputError("there are no frames to validate on", hint="give n_valid, or train on fewer frames")
     if not lams or (sigmas is not None and not len(sigmas)) or not tolerance > 0.0:
         raise InputError("there is nothing to search", expected="one sigma and lam or more, and a tolerance above 0")
     for lam in lams:
         for sigma in (1.0,) if sigmas is None else sigmas:
             check_lengths(sigma, lam)
-    runner = _Runner(data, solver, show)
+    runner = _Runner(data, solver, progress)
     for lam in lams:
         if sigmas is not None:
             for sigma in sorted(sigmas):
@@ -159,7 +159,7 @@ def search(
     if runner.model is None:
         raise NumericalError(
             f"none of {len(runner.trials)} sigmas gave a model; the last reason was: {runner.trials[-1].refused}",
-            mend="raise lam",
+            hint="raise lam",
         )
     result = Search(runner.model, tuple(runner.trials))
     _warn_at_an_end(result)
@@ -170,10 +170,10 @@ def search(
 class _Runner:
     """Fits trials one by one, each once, and keeps the best model."""
 
-    def __init__(self, data: TrainingSet, solver: SolverSettings, show: bool) -> None:
+    def __init__(self, data: TrainingSet, solver: SolverSettings, progress: bool) -> None:
         self.trials: list[Trial] = []
         self.model: SGDMLModel | None = None
-        self._data, self._solver, self._show = data, solver, show
+        self._data, self._solver, self._show = data, solver, progress
         self._valid = data.valid
         self._alphas: dict[tuple[float, float], NDArray[np.float64] | None] = {}
 
@@ -191,7 +191,7 @@ class _Runner:
                 lam=lam,
                 solver=self._solver_of(sigma, lam),
                 start=self._nearest(sigma, lam),
-                show=self._show,
+                progress=self._show,
             )
         except NumericalError as error:
             self.trials.append(Trial(sigma, lam, time.monotonic() - clock, refused=error.problem))

@@ -14,11 +14,10 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.core.errors import InputError, MismatchError
 
 MAX_PERMUTATIONS = 200
 _MAX_MATCHES = 20_000
-_BOND_FACTOR = 1.25  # of the sum of covalent radii
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -92,14 +91,14 @@ def check_permutations(perms: ArrayLike, atomic_numbers: ArrayLike) -> Ints:
         raise InputError(f"permutation {int(np.argmax(wrong))} exchanges atoms of different elements")
     known = {tuple(row) for row in array.tolist()}
     if len(known) < len(array):
-        raise InputError("a permutation is given twice", mend="remove the copies")
+        raise InputError("a permutation is given twice", hint="remove the copies")
     if tuple(range(n_atoms)) not in known:
-        raise InputError("the permutations lack the identity", mend="add it")
+        raise InputError("the permutations lack the identity", hint="add it")
     for first, second in product(array, array):
         if tuple(first[second].tolist()) not in known:
             raise InputError(
                 "the permutations are no group: one after another gives a permutation that is not among them",
-                mend="add all products of them",
+                hint="add all products of them",
             )
     return array
 
@@ -136,7 +135,7 @@ def restrict_permutations(perms: ArrayLike, atoms: ArrayLike) -> Ints:
         wrong = chosen[(chosen < 0) | (chosen >= n_atoms)][0]
         raise InputError(f"atom {wrong} does not exist", expected=f"atoms 0 to {n_atoms - 1}")
     if len(np.unique(chosen)) < len(chosen):
-        raise InputError("an atom is chosen twice", mend="name each atom once")
+        raise InputError("an atom is chosen twice", hint="name each atom once")
     own_number = np.full(n_atoms, -1)
     own_number[chosen] = np.arange(len(chosen))
     images = own_number[group[:, chosen]]
@@ -159,19 +158,6 @@ def keep_handedness(perms: Ints, bonds: Ints, positions: Floats) -> NDArray[np.b
     """
     hands = _handedness(positions, _neighbours(perms.shape[1], bonds))
     return np.array([_keeps_hands(perm, hands) for perm in perms], dtype=bool)
-
-
-def bonds_from_geometry(atomic_numbers: ArrayLike, positions: ArrayLike) -> Ints:
-    """Bonds (n_bonds, 2) between atoms whose mean distance is below 1.25 times the sum of covalent radii (ASE's)."""
-    from ase.data import covalent_radii
-
-    numbers = np.asarray(atomic_numbers, dtype=np.int64)
-    frames = np.asarray(positions, dtype=np.float64).reshape(-1, len(numbers), 3)
-    i, j = np.triu_indices(len(numbers), 1)
-    # Pair by pair: all at once takes gigabytes for a long trajectory.
-    mean = np.array([np.linalg.norm(frames[:, a] - frames[:, b], axis=1).mean() for a, b in zip(i, j, strict=True)])
-    bonded = mean < _BOND_FACTOR * (covalent_radii[numbers[i]] + covalent_radii[numbers[j]])
-    return np.stack([i[bonded], j[bonded]], axis=1).astype(np.int64)
 
 
 def _neighbours(n_atoms: int, bonds: Ints) -> list[list[int]]:
@@ -252,5 +238,5 @@ def _exploded(found: str, limit: int) -> InputError:
     return InputError(
         f"the molecular graph has {found}",
         expected=f"at most {limit}",
-        mend="give the permutations that matter as perms=, an array (n_perms, n_atoms), or perms=None for none",
+        hint="give the permutations that matter as perms=, an array (n_perms, n_atoms), or perms=None for none",
     )

@@ -10,9 +10,9 @@ from typing import final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from openmm_hybrid.errors import InputError, NumericalError
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.core.errors import InputError, NumericalError
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.sgdml.check import Consistency, assess, consistency, warn_of_faults
 from openmm_hybrid.sgdml.fit import DEFAULT_SOLVER, SolverSettings, check_lengths, fit
 from openmm_hybrid.sgdml.model import SGDMLModel
@@ -43,7 +43,7 @@ def train(
     checkpoint: str | Path | None = None,
     device: str = "auto",
     energy_constraint: bool = False,
-    show: bool = True,
+    progress: bool = True,
 ) -> SGDMLModel:
     """Train an sGDML model by solving (K_Hess + λ1) α = −F/std (Chmiela et al., Nat. Commun. 9, 3887 (2018)).
 
@@ -91,7 +91,7 @@ def train(
     energy_constraint : bool
         Train on the energies too, one equation a geometry, not on the forces alone (see `fit`): for energies closer to
         the reference where the two do not quite belong together. Not with `atoms`.
-    show : bool
+    progress : bool
         Show the progress.
 
     Raises
@@ -123,7 +123,7 @@ def train(
         energy_constraint=energy_constraint,
     )
     settings = SolverSettings(solver, max_memory, None if checkpoint is None else Path(checkpoint), device)
-    return train_on(data, sigma=sigma, lam=lam, solver=settings, show=show).model
+    return train_on(data, sigma=sigma, lam=lam, solver=settings, progress=progress).model
 
 
 @final
@@ -152,7 +152,7 @@ def train_on(
     sigma: float | str,
     lam: float = 1e-10,
     solver: SolverSettings = DEFAULT_SOLVER,
-    show: bool = True,
+    progress: bool = True,
 ) -> Training:
     """Train on a training set that was made before; settings, errors and warnings as in `train`.
 
@@ -162,12 +162,12 @@ def train_on(
     early = _check_early(data, sigma, lam, solver.device)  # and the only check of data whose energies are trained on
     found = None
     if isinstance(sigma, str):
-        found = search(data, lams=(lam,), solver=solver, show=show)
+        found = search(data, lams=(lam,), solver=solver, progress=progress)
         model = found.model
-        if show:
+        if progress:
             print(found.table(), file=sys.stderr)
     else:
-        model = fit(data, sigma=sigma, lam=lam, solver=solver, show=show)
+        model = fit(data, sigma=sigma, lam=lam, solver=solver, progress=progress)
     result = early if data.energy_constraint else _check(data, model)
     if result is not None and (early is None or not early.fault):
         warn_of_faults(result, data.frames.name)
@@ -192,7 +192,7 @@ def _check_early(data: TrainingSet, sigma: float | str, lam: float, device: str)
     few = replace(data.first(min(_QUICK, data.n_train)), energy_constraint=False)
     try:
         length = _QUICK_SIGMA if isinstance(sigma, str) else sigma
-        model = fit(few, sigma=length, lam=lam, solver=SolverSettings(device=device), show=False)
+        model = fit(few, sigma=length, lam=lam, solver=SolverSettings(device=device), progress=False)
     except NumericalError:
         return None
     result = _check(few, model)

@@ -10,14 +10,14 @@ from typing import final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.data.bonds import bonds_from_geometry
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.sgdml.check import length_fault
-from openmm_hybrid.sgdml.draw import draw_frames, first_copies
 from openmm_hybrid.sgdml.matching import data_permutations
+from openmm_hybrid.sgdml.selection import draw_frames, first_copies
 from openmm_hybrid.sgdml.symmetry import (
-    bonds_from_geometry,
     check_permutations,
     graph_permutations,
     restrict_permutations,
@@ -145,15 +145,15 @@ def training_set(
         The atoms' distances look like bohr or nm.
     """
     if frames.forces is None:
-        raise InputError(f"the frames of {frames.name!r} have no forces", mend="label them with a reference engine")
+        raise InputError(f"the frames of {frames.name!r} have no forces", hint="label them with a reference engine")
     if energy_constraint and frames.energies is None:
         raise InputError(
-            f"the frames of {frames.name!r} have no energies", mend="label them, or train without an energy constraint"
+            f"the frames of {frames.name!r} have no energies", hint="label them, or train without an energy constraint"
         )
     if energy_constraint and atoms is not None:
         raise InputError(
             "an energy constraint cannot be put on some atoms of a molecule, whose energies are not known",
-            mend="train on their forces alone",
+            hint="train on their forces alone",
         )
     if fault := length_fault(frames):
         warnings.warn(fault, stacklevel=2)
@@ -194,7 +194,7 @@ def permutations_of(frames: Frames, perms: str | ArrayLike | None, molecule: Mol
     if molecule is not None and not np.array_equal(molecule.atomic_numbers, frames.atomic_numbers):
         raise MismatchError(
             f"the atoms of the molecule {molecule.name} are not those of the frames of {frames.name!r}",
-            mend="give the molecule in the frames' atom order (Molecule.reordered)",
+            hint="give the molecule in the frames' atom order (Molecule.reordered)",
         )
     if perms is None:
         return np.arange(frames.n_atoms)[None]
@@ -260,6 +260,6 @@ def _given(indices: ArrayLike, firsts: Ints) -> Ints:
         copies = np.sort(chosen[firsts[chosen] == geometry[np.argmax(counts > 1)]])
         raise InputError(
             f"frames {copies[0]} and {copies[1]} are the same geometry, up to rotation and symmetry",
-            mend="remove one of them, or let n_train= draw frames, which takes no geometry twice",
+            hint="remove one of them, or let n_train= draw frames, which takes no geometry twice",
         )
     return chosen.astype(np.int64)

@@ -24,11 +24,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.frames import Frames
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.units import strip
+from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.sgdml.descriptor import pairs, sorted_pair_permutations
 from openmm_hybrid.sgdml.model import SGDMLModel
-from openmm_hybrid.units import strip
 
 _STIFFEST = 1e-3  # a pair whose spread is below this part of the largest one counts as one of that spread
 _SAME = 1e-5  # √v of geometries that are copies of each other, and rounding
@@ -161,7 +161,7 @@ class KernelDistance:
         distances = _left_out(self._module, everything.points(), self.landmarks)
         scale = float(np.median(distances))
         if scale < _SAME:
-            raise InputError("most training geometries are copies of others", mend="train on distinct geometries")
+            raise InputError("most training geometries are copies of others", hint="train on distinct geometries")
         self._module.scale.fill_(scale)
         object.__setattr__(self, "left_out", distances / scale)
 

@@ -8,10 +8,10 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from openmm_hybrid import geometry
 from openmm_hybrid.analysis import Density, dihedral_density
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.core import geometry
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.data.molecule import Molecule
 
 Floats = NDArray[np.float64]
 

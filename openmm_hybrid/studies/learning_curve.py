@@ -9,15 +9,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, final
 
-from openmm_hybrid.analysis.errors import ErrorTable
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.analysis.error_table import ErrorTable, error_table_from
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.journal import entries
+from openmm_hybrid.core.result_document import document, write_json
+from openmm_hybrid.core.text_table import cell, text_table
 from openmm_hybrid.sgdml.check import assess, known
 from openmm_hybrid.sgdml.fit import DEFAULT_SOLVER, SolverSettings
 from openmm_hybrid.sgdml.train import check_sigma, train_on
 from openmm_hybrid.sgdml.training_set import TrainingSet
-from openmm_hybrid.studies.journal import entries, error_table_from
-from openmm_hybrid.studies.result import document, write_json
-from openmm_hybrid.tables import cell, text_table
 
 
 @final
@@ -121,7 +121,7 @@ def run(
     journal: Path,
     model: Path | None = None,
     solver: SolverSettings = DEFAULT_SOLVER,
-    show: bool = True,
+    progress: bool = True,
 ) -> LearningCurve:
     """Train on the first n frames of a training set for every n, and test each model on the same other frames.
 
@@ -137,7 +137,7 @@ def run(
     model : Path, optional
         npz file for the model of the largest n, which counts as done only if this file is there.
     solver : SolverSettings
-    show : bool
+    progress : bool
         Show the progress.
 
     Raises
@@ -149,7 +149,7 @@ def run(
     """
     test = data.test(settings.n_test)
     if not len(test):
-        raise InputError("no frames are left to test on", mend="leave some out of the largest training set")
+        raise InputError("no frames are left to test on", hint="leave some out of the largest training set")
     data.first(settings.n_train[-1])  # refuses too few frames before anything is trained
     job = _job(data, settings, len(test))
     points = _read(journal, job)
@@ -159,7 +159,7 @@ def run(
             continue
         part = data.first(n)
         clock = time.monotonic()
-        trained = train_on(part, sigma=settings.sigma, lam=settings.lam, solver=solver, show=show).model
+        trained = train_on(part, sigma=settings.sigma, lam=settings.lam, solver=solver, progress=progress).model
         seconds = time.monotonic() - clock
         if is_last and model is not None:
             trained.save(model)

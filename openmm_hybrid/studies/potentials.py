@@ -17,29 +17,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid import correction, gaff, sgdml
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.result_document import write_json
 from openmm_hybrid.correction import Gated
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.files import replacing
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.fitting import fit
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.models.base import EnergyModel
 from openmm_hybrid.models.compose import OnAtoms, Sum
-from openmm_hybrid.molecule import Molecule
-from openmm_hybrid.simulation.replace import replace
-from openmm_hybrid.simulation.result import SampleResult
-from openmm_hybrid.simulation.sample import sample
+from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.sampling.sample import sample
+from openmm_hybrid.sampling.sample_result import SampleResult
 from openmm_hybrid.studies.conformations import Conformations
-from openmm_hybrid.studies.result import write_json
-from openmm_hybrid.training import fit
+from openmm_hybrid.systems.replace import replace
 
 SIGMA = 1.0
-"""Of the reference, 1/Å: short, as of any correction. With 20, some runs of aspirin ended in holes 20 kcal/mol deep
-where there are no training frames, the gate notwithstanding."""
+"""Length of the reference's kernel, 1/Å: short, as for any correction."""
 
 _FADES = 0.3
-"""Width of the gate of models of all atoms. It begins where the last training frame of the reference is, left out, from
-the others: in aspirin at 1.3. With 1.5 and 2.5, two of 32 starts of aspirin's reference were in holes 5 to 10 kcal/mol
-deep, at 1.6 to 2.1, after 70 ps."""
+"""Width of the gate of models of all atoms. It begins at the largest leave-one-out distance of the training frames."""
 
 _RESTRAINT = 0.01  # of the refitted force field, (kcal/mol/Å)²
 
@@ -138,7 +135,7 @@ class Bench:
     case : Conformations
     settings : Settings
     folder : Path
-    show : bool
+    progress : bool
         Show progress.
     """
 
@@ -147,7 +144,7 @@ class Bench:
     case: Conformations
     settings: Settings
     folder: Path
-    show: bool = True
+    progress: bool = True
 
     @cached_property
     def built(self) -> gaff.GaffSystem:
@@ -165,7 +162,7 @@ class Bench:
         return gaff.build(self.molecule, version="1.81", charges=np.load(path, allow_pickle=False))
 
     @cached_property
-    def force_field(self) -> ForceField:
+    def forcefield(self) -> ForceField:
         """GAFF's tables."""
         return ForceField.from_system(self.built.system, self.built.topology, name=self.molecule.name)
 
@@ -249,7 +246,7 @@ class Bench:
             interval=settings.interval,
             equilibration=round(1e3 * settings.equilibration / settings.timestep),
             minimize=False,
-            progress=self.show,
+            progress=self.progress,
         )
         return run.at(settings.temperature)
 
@@ -264,7 +261,7 @@ def _reference(bench: Bench) -> Potential:
 
     def make(path: Path) -> None:
         base, train = bench.potential("cross").whole, bench.data.train
-        model = correction.train(base, train, sigma=SIGMA, n_valid=0, molecule=bench.molecule, show=bench.show)
+        model = correction.train(base, train, sigma=SIGMA, n_valid=0, molecule=bench.molecule, progress=bench.progress)
         gated = correction.gate(model, train)
         lower = math.ceil(10.0 * gated.distance.left_out.max()) / 10.0
         correction.save(Gated(gated.model, gated.distance, lower, round(lower + _FADES, 1)), path)
@@ -273,7 +270,7 @@ def _reference(bench: Bench) -> Potential:
 
 
 def _gaff(bench: Bench) -> Potential:
-    return Potential(bench.built.system, (), bench.force_field)
+    return Potential(bench.built.system, (), bench.forcefield)
 
 
 def _am1bcc(bench: Bench) -> Potential:
@@ -285,8 +282,8 @@ def _cross(bench: Bench) -> Potential:
     """GAFF refitted with cross terms."""
 
     def make(path: Path) -> None:
-        edited, train = bench.force_field.edit(propers="fourier4", cross=True), bench.data.train
-        found = fit(edited, train, n_train=len(train), n_test=0, restraint=_RESTRAINT, show=bench.show)
+        edited, train = bench.forcefield.edit(propers="fourier4", cross=True), bench.data.train
+        found = fit(edited, train, n_train=len(train), n_test=0, restraint=_RESTRAINT, progress=bench.progress)
         found.model.save(path)
 
     model = ForceField.load(bench.kept("cross", make))
@@ -301,7 +298,12 @@ def _global(bench: Bench) -> Potential:
     def make(path: Path) -> None:
         frames, reference = bench.mixed_frames, bench.potential("reference")
         model = correction.train(
-            bench.force_field, frames, reference=reference.whole, n_valid=0, molecule=bench.molecule, show=bench.show
+            bench.forcefield,
+            frames,
+            reference=reference.whole,
+            n_valid=0,
+            molecule=bench.molecule,
+            progress=bench.progress,
         )
         gate = cast(Gated, reference.models[-1])
         correction.save(correction.gate(model, frames, lower=gate.lower, upper=gate.upper), path)
@@ -315,12 +317,12 @@ def _local_forces(bench: Bench) -> Potential:
     def make(path: Path) -> None:
         frames = bench.mixed_frames
         found = correction.train_local(
-            bench.force_field,
+            bench.forcefield,
             frames,
             bench.case.local_atoms(bench.molecule),
             molecule=bench.molecule,
             reference=bench.potential("reference").whole,
-            show=bench.show,
+            progress=bench.progress,
         )
         here = Frames(found.model.atomic_numbers, frames.positions[:, found.atoms])
         correction.save(correction.gate(found.model, here), path, atoms=found.atoms)
@@ -375,7 +377,7 @@ POTENTIALS: dict[str, Callable[[Bench], Potential]] = {
 
 
 def bench_of(
-    frames: Frames, case: Conformations, name: str, settings: Settings, folder: Path, *, show: bool = True
+    frames: Frames, case: Conformations, name: str, settings: Settings, folder: Path, *, progress: bool = True
 ) -> Bench:
     """The bench of labelled frames: duplicates out, the molecule seen in the lowest frame.
 
@@ -393,6 +395,6 @@ def bench_of(
     job["ladder"] = list(settings.ladder)
     path = folder / "settings.json"
     if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != job:
-        raise MismatchError(f"{folder} holds a study of other frames or settings", mend="give another folder")
+        raise MismatchError(f"{folder} holds a study of other frames or settings", hint="give another folder")
     write_json(path, job)
-    return Bench(molecule, distinct, case, settings, folder, show)
+    return Bench(molecule, distinct, case, settings, folder, progress)

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from openmm_hybrid import analysis, correction
 from openmm_hybrid.analysis import Density, ErrorTable, Estimate, Excess, StartDependence
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.result_document import document
+from openmm_hybrid.core.text_table import cell, text_table
 from openmm_hybrid.correction import ContrastRow
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.models.base import EnergyModel
+from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.minima import Minimum, minima, relax
 from openmm_hybrid.studies import conformations
 from openmm_hybrid.studies.potentials import POTENTIALS, Bench
-from openmm_hybrid.studies.result import document
-from openmm_hybrid.tables import cell, text_table
 
 Floats = NDArray[np.float64]
 

@@ -16,19 +16,19 @@ from typing import Any, cast, final
 import numpy as np
 
 from openmm_hybrid import gaff
-from openmm_hybrid.analysis.errors import ErrorTable, error_table
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.files import replacing
+from openmm_hybrid.analysis.error_table import ErrorTable, error_table, error_table_from
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.journal import entries
+from openmm_hybrid.core.result_document import document, write_json
+from openmm_hybrid.core.text_table import cell, text_table
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.data.split import split
+from openmm_hybrid.fitting import fit
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.molecule import Molecule
 from openmm_hybrid.sgdml.train import train
-from openmm_hybrid.studies.journal import entries, error_table_from
 from openmm_hybrid.studies.published import published
-from openmm_hybrid.studies.result import document, write_json
-from openmm_hybrid.tables import cell, text_table
-from openmm_hybrid.training import fit
-from openmm_hybrid.training.split import split
 
 FORMS: dict[str, dict[str, Any]] = {
     "gaff": {},
@@ -186,7 +186,7 @@ def run(
     settings: Settings,
     folder: Path,
     *,
-    show: bool = True,
+    progress: bool = True,
     report: Callable[[str], None] = print,
 ) -> Table:
     """Compute the table; started again, it goes on after the last cell that is done.
@@ -198,7 +198,7 @@ def run(
     settings : Settings
     folder : path
         For ``table2.json``, which is written after each cell, the models (``models/``) and the charges.
-    show : bool
+    progress : bool
         Show the progress of each fit.
     report : function
         Takes a line for every cell.
@@ -226,26 +226,28 @@ def run(
                     key = _key(_name(frames), form, n, seed)
                     if key in done:
                         continue
-                    done[key] = _cell(frames, start, form, n, seed, settings, folder, show)
+                    done[key] = _cell(frames, start, form, n, seed, settings, folder, progress)
                     write_json(journal, Table(job, tuple(done.values())).as_dict())
                     report(_line(done[key]))
     return Table(job, tuple(done.values()))
 
 
 def _cell(
-    frames: Frames, start: ForceField, form: str, n: int, seed: int, settings: Settings, folder: Path, show: bool
+    frames: Frames, start: ForceField, form: str, n: int, seed: int, settings: Settings, folder: Path, progress: bool
 ) -> Cell:
     path = folder / "models" / f"{_key(_name(frames), form, n, seed)}.npz"
     clock = time.monotonic()
     if form == "sgdml":
         parts = split(frames, n, 0, settings.n_test, seed)  # the fits' own
-        model = train(frames[parts.train], sigma=SIGMA, seed=seed, show=show)
+        model = train(frames[parts.train], sigma=SIGMA, seed=seed, progress=progress)
         model.save(path)
         test = frames[parts.test]
         errors = error_table(test, model.predict(test.positions))
     else:
         edited = start.edit(**FORMS[form], seed=seed)
-        result = fit(edited, frames, n_train=n, n_test=settings.n_test, seed=seed, restraint=RESTRAINT, show=show)
+        result = fit(
+            edited, frames, n_train=n, n_test=settings.n_test, seed=seed, restraint=RESTRAINT, progress=progress
+        )
         result.model.save(path)
         errors = cast(ErrorTable, result.test)  # there is a test frame at least
     seconds = time.monotonic() - clock

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from openmm_hybrid.analysis.errors import ErrorTable
+from openmm_hybrid.analysis.error_table import ErrorTable
+from openmm_hybrid.core.result_document import document
+from openmm_hybrid.core.text_table import cell, text_table
 from openmm_hybrid.sgdml.check import assess, known
 from openmm_hybrid.sgdml.fit import DEFAULT_SOLVER, SolverSettings
 from openmm_hybrid.sgdml.train import Training, train_on
 from openmm_hybrid.sgdml.training_set import TrainingSet
-from openmm_hybrid.studies.result import document
-from openmm_hybrid.tables import cell, text_table
 
 
 @final
@@ -76,14 +76,14 @@ def run(
     lam: float = 1e-10,
     n_test: int = 1000,
     solver: SolverSettings = DEFAULT_SOLVER,
-    show: bool = True,
+    progress: bool = True,
 ) -> TrainingReport:
     """Train on a training set, and take the errors on its training, its validation and at most `n_test` other frames.
 
     Settings, errors and warnings are those of `openmm_hybrid.sgdml.train`.
     """
     clock = time.monotonic()
-    training = train_on(data, sigma=sigma, lam=lam, solver=solver, show=show)
+    training = train_on(data, sigma=sigma, lam=lam, solver=solver, progress=progress)
     seconds = time.monotonic() - clock
     parts = {"train": data.train, "valid": data.valid, "test": data.test(n_test)}
     return TrainingReport(

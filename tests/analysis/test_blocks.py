@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from openmm_hybrid.analysis import mean_with_error, statistical_inefficiency
-from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.core.errors import InputError, MismatchError
 
 
 def ar1(a: float, shape: tuple[int, ...], seed: int) -> NDArray[np.float64]:

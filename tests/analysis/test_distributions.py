@@ -11,10 +11,10 @@ from scipy.special import i0, i1
 from scipy.stats import entropy, vonmises
 
 from openmm_hybrid.analysis import Density, boltzmann_weights, dihedral_density, jensen_shannon
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.geometry import dihedral
-from openmm_hybrid.units import BOLTZMANN
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.geometry import dihedral
+from openmm_hybrid.core.units import BOLTZMANN
+from openmm_hybrid.data.frames import Frames
 
 
 def of(*probabilities: float) -> Density:

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from openmm_hybrid.analysis import mbar
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.units import BOLTZMANN
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.units import BOLTZMANN
 
 KT = BOLTZMANN * 300.0
 STIFFNESS = np.array([1.0, 2.0, 4.0, 8.0])  # kcal/mol/Å²

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from openmm_hybrid.analysis import label_basins, populations
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.geometry import dihedral
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.geometry import dihedral
 
 THIRDS = {
     "gauche+": (0.0, 2 * np.pi / 3),

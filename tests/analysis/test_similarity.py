@@ -7,8 +7,8 @@ import pytest
 
 from openmm_hybrid import analysis
 from openmm_hybrid.analysis import Density, dihedral_density, jensen_shannon
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.units import BOLTZMANN
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.units import BOLTZMANN
 
 
 def starts(kappa: float, *, seed: int, n: int = 16, frames: int = 200) -> list[Density]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from openmm_hybrid.analysis import energy_drift
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.core.errors import InputError
 
 
 def test_drift_of_a_line_with_noise() -> None:

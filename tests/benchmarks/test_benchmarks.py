@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sgdml.toys import SWAP, water
 
 from openmm_hybrid.sgdml import load
+from tests.helpers.sgdml_data import SWAP, water
 
 ROOT = Path(__file__).parents[2]
 

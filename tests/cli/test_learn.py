@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from sgdml.toys import water
 from typer.testing import CliRunner
 
 from openmm_hybrid.cli import app
 from openmm_hybrid.sgdml import load, train
+from tests.helpers.sgdml_data import water
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def test_errors_and_report() -> None:
     report = json.loads(Path("r.json").read_text())
     assert report["figures"]["test.force_mae"]["value"] == pytest.approx(float(lines[3].split()[2]), rel=0.01)
     model = load("m.npz")
-    same = train(water(60), sigma=2, n_train=20, n_valid=10, seed=3, show=False)
+    same = train(water(60), sigma=2, n_train=20, n_valid=10, seed=3, progress=False)
     np.testing.assert_array_equal(model.idxs_train, same.idxs_train)
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from models.morse import PairMorse
 from numpy.typing import NDArray
 
-from openmm_hybrid.models.artifact import export_torchscript, load_torchscript
-from openmm_hybrid.models.base import EnergyModel
 from openmm_hybrid.models.compose import Difference, OnAtoms, Sum
+from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models.torchscript import export_torchscript, load_torchscript
 from openmm_hybrid.testing import TorchModelSuite
+from tests.helpers.morse import PairMorse
 
 NUMBERS = (6, 8, 1, 1, 1)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sgdml.toys import labelled
 
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.models.base import EnergyModel
-from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.sgdml import load, train
 from openmm_hybrid.testing import TorchModelSuite
+from tests.helpers.sgdml_data import labelled
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +27,12 @@ def ethanol() -> Frames:
 
 @pytest.fixture(scope="module")
 def symmetric(ethanol: Frames) -> EnergyModel:
-    return train(ethanol, sigma=10, indices=range(25), show=False)
+    return train(ethanol, sigma=10, indices=range(25), progress=False)
 
 
 @pytest.fixture(scope="module")
 def plain(ethanol: Frames) -> EnergyModel:
-    return train(ethanol, sigma=10, perms=None, indices=range(25), show=False)
+    return train(ethanol, sigma=10, perms=None, indices=range(25), progress=False)
 
 
 class TestTrained(TorchModelSuite):
@@ -60,7 +60,7 @@ class TestTwoAtoms(TorchModelSuite):
 
     @pytest.fixture
     def model(self, positions: NDArray[np.float64]) -> EnergyModel:
-        return train(labelled(np.array([1, 1]), positions), sigma=1, perms=[[0, 1], [1, 0]], show=False)
+        return train(labelled(np.array([1, 1]), positions), sigma=1, perms=[[0, 1], [1, 0]], progress=False)
 
 
 class TestModelOf2018(TorchModelSuite):

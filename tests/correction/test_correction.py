@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import openmm_hybrid as oh
-from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.core.errors import InputError, MismatchError
 
 pytest.importorskip("acpype", reason="needs antechamber (extra gaff)")
 pytest.importorskip("tblite", reason="needs tblite (extra labels)")
@@ -21,7 +21,7 @@ def methanol() -> oh.Molecule:
 
 
 @pytest.fixture(scope="module")
-def force_field(methanol):
+def forcefield(methanol):
     return oh.gaff.build(methanol, charges=METHANOL_CHARGES).model()
 
 
@@ -33,31 +33,33 @@ def labelled(methanol, tmp_path_factory) -> oh.Frames:
     return oh.reference.label(engine, methanol, methanol.positions + shifts, path=path, progress=False).frames
 
 
-def test_residual_and_force_field_add_up_to_the_reference(force_field, labelled):
-    rest = oh.correction.residual(force_field, labelled)
-    energies, forces = force_field.predict(labelled.positions)
+def test_residual_and_force_field_add_up_to_the_reference(forcefield, labelled):
+    rest = oh.correction.residual(forcefield, labelled)
+    energies, forces = forcefield.predict(labelled.positions)
     np.testing.assert_allclose(rest.energies + energies, labelled.energies, rtol=0, atol=1e-9)
     np.testing.assert_allclose(rest.forces + forces, labelled.forces, rtol=0, atol=1e-9)
     assert labelled.theory in rest.theory
 
 
-def test_correction_brings_unseen_forces_to_the_reference(force_field, labelled, methanol):
-    correction = oh.correction.train(force_field, labelled[:60], molecule=methanol)
+def test_correction_brings_unseen_forces_to_the_reference(forcefield, labelled, methanol):
+    correction = oh.correction.train(forcefield, labelled[:60], molecule=methanol)
     unseen = labelled[60:]
-    before = oh.analysis.error_table(unseen, force_field.predict(unseen.positions))
-    after = oh.analysis.error_table(unseen, oh.Sum((force_field, correction)).predict(unseen.positions))
+    before = oh.analysis.error_table(unseen, forcefield.predict(unseen.positions))
+    after = oh.analysis.error_table(unseen, oh.Sum((forcefield, correction)).predict(unseen.positions))
     # Measured: 0.07 of either error is left.
     assert after.force_rmse < 0.1 * before.force_rmse
     assert after.energy_rmse < 0.1 * before.energy_rmse
     assert abs(after.energy_offset) < 0.5, "the constant brings the sum to the reference's own zero"
 
 
-def test_correction_of_some_atoms_is_put_on_them(force_field, labelled, methanol):
+def test_correction_of_some_atoms_is_put_on_them(forcefield, labelled, methanol):
     chosen = [1, 0, 5]  # O, C and the H on O
-    correction = oh.correction.train(force_field, labelled[:40], molecule=methanol, atoms=chosen, lam=1e-5, show=False)
+    correction = oh.correction.train(
+        forcefield, labelled[:40], molecule=methanol, atoms=chosen, lam=1e-5, progress=False
+    )
     assert correction.atomic_numbers.tolist() == [8, 6, 1]
     placed = oh.OnAtoms(correction, chosen, methanol.atomic_numbers)
-    rest = oh.correction.residual(force_field, labelled[:40])
+    rest = oh.correction.residual(forcefield, labelled[:40])
     energies, forces = placed.predict(rest.positions)
     np.testing.assert_allclose((rest.energies - energies).mean(), 0.0, atol=1e-9)
     before, after = rest.forces[:, chosen], rest.forces[:, chosen] - forces[:, chosen]
@@ -65,17 +67,17 @@ def test_correction_of_some_atoms_is_put_on_them(force_field, labelled, methanol
     assert not forces[:, [2, 3, 4]].any()
 
 
-def test_correction_fades_to_its_constant_far_from_its_training_data(force_field, labelled, methanol):
-    correction = oh.correction.train(force_field, labelled[:20], molecule=methanol)
+def test_correction_fades_to_its_constant_far_from_its_training_data(forcefield, labelled, methanol):
+    correction = oh.correction.train(forcefield, labelled[:20], molecule=methanol)
     near = np.abs(correction.predict(labelled.positions[:20])[0] - correction.c).max()
     squeezed = np.abs(correction.predict(0.2 * labelled.positions[:20])[0] - correction.c).max()
     assert squeezed < 1e-5 * near  # measured: 1e-6
 
 
-def test_refuses_another_atom_order_and_missing_labels(force_field, labelled, methanol):
+def test_refuses_another_atom_order_and_missing_labels(forcefield, labelled, methanol):
     reversed_frames = oh.Frames(labelled.atomic_numbers[::-1], labelled.positions[:, ::-1], name="reversed")
     with pytest.raises(InputError, match="no energies"):
-        oh.correction.residual(force_field, reversed_frames)
+        oh.correction.residual(forcefield, reversed_frames)
     turned = oh.Frames(
         labelled.atomic_numbers[::-1],
         labelled.positions[:, ::-1],
@@ -84,7 +86,7 @@ def test_refuses_another_atom_order_and_missing_labels(force_field, labelled, me
         name="reversed",
     )
     with pytest.raises(MismatchError, match=r"atom 0 .* atomic number 1; expected 6 .*reordered"):
-        oh.correction.residual(force_field, turned)
+        oh.correction.residual(forcefield, turned)
     fewer = oh.Frames(labelled.atomic_numbers[:5], labelled.positions[:, :5], labelled.energies, labelled.forces[:, :5])
     with pytest.raises(MismatchError, match="5 atoms; expected the 6"):
-        oh.correction.residual(force_field, fewer)
+        oh.correction.residual(forcefield, fewer)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 import openmm
 import pytest
-from correction import toys
 from openmm import app, unit
 
 import openmm_hybrid as oh
-from openmm_hybrid import geometry
-from openmm_hybrid.correction.motions import follow, rotatable_bonds, turns
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.core import geometry
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.diagnose.motions import follow, rotatable_bonds, turns
+from tests.helpers import few_atoms as toys
 
 
 def test_a_planted_function_of_a_distance_is_recovered():
     data = toys.labelled(toys.attraction(), 300)
-    found = oh.correction.distill(toys.base(), data, [toys.PAIR], pieces=16, show=False)
+    found = oh.correction.distill(toys.base(), data, [toys.PAIR], pieces=16, progress=False)
     assert found.share > 0.9  # measured: 0.96; the rest is at the ends, which are held flat outside
     unseen = toys.frames(200, seed=1)
     energies, _ = found.model.predict(unseen.positions)
@@ -29,13 +29,13 @@ def test_a_planted_function_of_a_distance_is_recovered():
 def test_all_forces_give_it_too_and_a_torsion_likewise():
     for planted, along, least in ((toys.attraction(), [0, 4], 0.5), (toys.twist(), (1, 2, 3, 4), 0.97)):
         data = toys.labelled(planted, 100)
-        found = oh.correction.distill(toys.base(), data, [along], labels="forces", show=False)
+        found = oh.correction.distill(toys.base(), data, [along], labels="forces", progress=False)
         assert found.share > least
 
 
 def test_energies_give_it_too_and_it_is_flat_outside():
     data = toys.labelled(toys.attraction(), 100)
-    found = oh.correction.distill(toys.base(), data, [toys.PAIR], labels="energies", show=False)
+    found = oh.correction.distill(toys.base(), data, [toys.PAIR], labels="energies", progress=False)
     assert found.share > 0.9  # measured: 0.95
     pair = np.zeros((6, 6, 3))
     pair[:, 4, 0] = [0.5, 1.0, 1.5, 6.5, 7.0, 9.0]
@@ -48,8 +48,8 @@ def test_energies_give_it_too_and_it_is_flat_outside():
 def test_two_torsions_need_a_function_of_both():
     data = toys.labelled(toys.coupled(), 200)
     pair = ((0, 1, 2, 3), (1, 2, 3, 4))
-    both = oh.correction.distill(toys.base(), data, [pair], order=3, show=False)
-    apart = oh.correction.distill(toys.base(), data, list(pair), show=False)
+    both = oh.correction.distill(toys.base(), data, [pair], order=3, progress=False)
+    apart = oh.correction.distill(toys.base(), data, list(pair), progress=False)
     assert both.share > 0.999
     assert apart.share < 0.2
 
@@ -65,7 +65,7 @@ def test_images_under_the_symmetry_share_one_function():
     field = toys.Builder(numbers, [[0, 1], [1, 2], [2, 3]])
     field.add("none", toys.Harmonic("distance"), {(0, 1): [0.0, 1.0]})
     found = oh.correction.distill(
-        field.finish(), zero, [(0, 2)], reference=reference.finish(), labels="forces", show=False
+        field.finish(), zero, [(0, 2)], reference=reference.finish(), labels="forces", progress=False
     )
     assert len(found.model.terms[0]) == 2
     assert found.share > 0.9
@@ -77,7 +77,7 @@ def test_images_under_the_symmetry_share_one_function():
 def test_openmm_evaluates_it_without_torch(along):
     """Native forces give the energies and forces of the model, in double precision up to the tables' errors."""
     data = toys.labelled(oh.Sum((toys.attraction(), toys.twist())), 60)
-    model = oh.correction.distill(toys.base(), data, along, order=3, show=False).model
+    model = oh.correction.distill(toys.base(), data, along, order=3, progress=False).model
     topology = app.Topology()
     residue = topology.addResidue("MOL", topology.addChain())
     atoms = [
@@ -137,10 +137,10 @@ def test_refuses_bad_coordinates():
         (["ab"], "coordinate 'ab'"),
     ):
         with pytest.raises(InputError, match=match):
-            oh.correction.distill(toys.base(), data, along, show=False)
+            oh.correction.distill(toys.base(), data, along, progress=False)
     with pytest.raises(InputError, match="no turn about a bond"):
-        oh.correction.distill(toys.base(), data, [(0, 1)], show=False)
+        oh.correction.distill(toys.base(), data, [(0, 1)], progress=False)
     with pytest.raises(InputError, match="no residual"):
-        oh.correction.distill(toys.base(), data, [(0, 4)], reference=toys.base(), show=False)
+        oh.correction.distill(toys.base(), data, [(0, 4)], reference=toys.base(), progress=False)
     with pytest.raises(InputError, match="labels = 'some'"):
         oh.correction.distill(toys.base(), data, [(0, 4)], labels="some")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from correction import toys
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 import openmm_hybrid as oh
-from openmm_hybrid import geometry
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.units import BOLTZMANN
+from openmm_hybrid.core import geometry
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.units import BOLTZMANN
+from tests.helpers import few_atoms as toys
 
 KT = BOLTZMANN * 300.0
 TWISTS = ((0, 1, 2, 3), (1, 2, 3, 4))

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from openmm import app, unit
-from sgdml.toys import labelled
 
 import openmm_hybrid as oh
-from openmm_hybrid.simulation.result import read_trajectory
+from openmm_hybrid.sampling.sample_result import read_trajectory
+from tests.helpers.sgdml_data import labelled
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "drop_in"
 Run = Callable[..., dict[str, Any]]
@@ -30,7 +30,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     numbers = np.array([atom.element.atomic_number for atom in pdb.topology.atoms()])[atoms]
     shaken = whole[atoms] + np.random.default_rng(0).normal(scale=0.05, size=(12, len(atoms), 3))
     frames = labelled(numbers, shaken)
-    model = oh.sgdml.train(frames, n_train=10, sigma=10, perms=None, lam=1e-8, show=False)
+    model = oh.sgdml.train(frames, n_train=10, sigma=10, perms=None, lam=1e-8, progress=False)
     return oh.correction.save(model, tmp_path_factory.mktemp("correction") / "local.npz", atoms=atoms)
 
 

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.image import imread
 
 from openmm_hybrid.analysis import Density, ErrorTable, dihedral_density, error_table
-from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.figures import density_figure, force_error_figure, save_figure
 
 LABELS = ("C–C–O–H", "O–C–C–H")

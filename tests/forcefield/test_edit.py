@@ -6,12 +6,12 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from forcefield.molecules import built, shaken
 
-from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.forcefield.paths import angles, chains, pentads, stars
 from openmm_hybrid.forms.cross import GROUPS
+from tests.helpers.forcefield_molecules import built, shaken
 
 
 @pytest.fixture(scope="module")

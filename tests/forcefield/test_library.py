@@ -13,12 +13,12 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
-from forcefield.molecules import built, shaken
-from forcefield.test_write_xml import from_file, read, refitted
 
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.forcefielddir import folder
 from openmm_hybrid.forcefield import ForceField, library, manifest, names, write_set
-from openmm_hybrid.forcefielddir import folder
+from tests.forcefield.test_write_xml import from_file, read, refitted
+from tests.helpers.forcefield_molecules import built, shaken
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from forcefield.molecules import built, shaken
 from numpy.typing import NDArray
 
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.models.base import EnergyModel
+from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.testing import TorchModelSuite
+from tests.helpers.forcefield_molecules import built, shaken
 
 
 def ethanol() -> ForceField:

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import openmm
 import pytest
-from forcefield.molecules import SMILES, built, chain, shaken
-from forcefield.test_write_xml import read, refitted
 from openmm import app
 
-from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.forcefield.classical import classical
-from openmm_hybrid.gaff.parameters import load_gaff, read_frcmod
+from openmm_hybrid.forcefield.classical_terms import classical
+from openmm_hybrid.gaff.dat_parameters import load_gaff, read_frcmod
 from openmm_hybrid.gaff.system import assemble
 from openmm_hybrid.gaff.template import make_template
+from tests.forcefield.test_write_xml import read, refitted
+from tests.helpers.forcefield_molecules import SMILES, built, chain, shaken
 
 
 def energies_by_amber(path: Path, name: str, types: tuple[str, ...], model: ForceField) -> np.ndarray:

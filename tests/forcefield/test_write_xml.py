@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import openmm
 import pytest
-from forcefield.molecules import SMILES, built, chain, shaken
 from openmm import app, unit
 
-from openmm_hybrid.errors import MismatchError
+from openmm_hybrid.core.errors import MismatchError
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.gaff.model import SystemModel
+from openmm_hybrid.models.system import SystemModel
+from tests.helpers.forcefield_molecules import SMILES, built, chain, shaken
 
 
 def read(name: str) -> ForceField:

@@ -12,15 +12,15 @@ import pytest
 from numpy.typing import NDArray
 
 from openmm_hybrid.forms import FORMS
-from openmm_hybrid.forms.base import FunctionalForm
 from openmm_hybrid.forms.cross import GROUPS, Cross
+from openmm_hybrid.forms.form import FunctionalForm
 from openmm_hybrid.forms.fourier import Fourier
+from openmm_hybrid.forms.fourier2d import Fourier2D
 from openmm_hybrid.forms.harmonic import Harmonic
 from openmm_hybrid.forms.morse import Morse
 from openmm_hybrid.forms.neural import Neural
 from openmm_hybrid.forms.nonbonded import Coulomb, LennardJones
 from openmm_hybrid.forms.spline import Spline
-from openmm_hybrid.forms.waves import Waves
 from openmm_hybrid.testing import FunctionalFormSuite
 
 
@@ -58,7 +58,7 @@ CASES = {
     "neural dihedral": Case(Neural("dihedral", hidden=4)),
     "neural odd dihedral": Case(Neural("dihedral", hidden=4, even=False)),
     **{f"cross {kind}": Case(Cross(kind)) for kind in GROUPS},
-    "waves": Case(Waves("dihedral 0 1 2 3", "distance 4 0", order=2)),
+    "waves": Case(Fourier2D("dihedral 0 1 2 3", "distance 4 0", order=2)),
     "coulomb": Case(Coulomb(), ((0.3, -0.6, 1.0), (0.2, 0.1, 1 / 1.2)), diverges=True),
     "lennard-jones": Case(LennardJones(), ((3.4, 2.6, 0.3, 0.2, 1.0), (3.0, 3.1, 0.4, 0.5, 0.5)), diverges=True),
 }

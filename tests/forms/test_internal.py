@@ -1,4 +1,4 @@
-"""InternalCoordinates in torch against the formulas in numpy of `openmm_hybrid.geometry`."""
+"""InternalCoordinates in torch against the formulas in numpy of `openmm_hybrid.core.geometry`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from openmm_hybrid import geometry
+from openmm_hybrid.core import geometry
 from openmm_hybrid.forms.internal import InternalCoordinates
 
 DISTANCES = [(0, 1), (1, 2), (4, 0)]

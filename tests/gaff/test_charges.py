@@ -10,7 +10,13 @@ from openmm import unit
 from scipy.spatial.transform import Rotation
 
 import openmm_hybrid as oh
-from openmm_hybrid.errors import HybridError, InputError, MismatchError, MissingDependencyError, NumericalError
+from openmm_hybrid.core.errors import (
+    HybridError,
+    InputError,
+    MismatchError,
+    MissingDependencyError,
+    NumericalError,
+)
 from openmm_hybrid.gaff import am1bcc, resp
 from openmm_hybrid.gaff.charges import assign_charges
 

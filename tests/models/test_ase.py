@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.optimize import BFGS
-from models.morse import PairMorse
 
 import openmm_hybrid as oh
-from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.models.ase import as_ase
+from tests.helpers.morse import PairMorse
 
 NUMBERS = (6, 8, 1, 1)
 POSITIONS = np.random.default_rng(0).normal(scale=1.5, size=(4, 3))

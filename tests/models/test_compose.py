@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from models.morse import PairMorse, UnscriptableMorse
 
-from openmm_hybrid.errors import InputError, MismatchError
+from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.models.compose import Difference, OnAtoms, Sum
+from tests.helpers.morse import PairMorse, UnscriptableMorse
 
 NUMBERS = (6, 8, 1, 1)
 POSITIONS = np.random.default_rng(0).normal(scale=1.5, size=(3, 4, 3))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from openmm_hybrid.errors import InputError, NumericalError
-from openmm_hybrid.models.base import EnergyModel
+from openmm_hybrid.core.errors import InputError, NumericalError
+from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.minima import minima, relax
 
 

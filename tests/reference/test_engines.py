@@ -13,10 +13,10 @@ from openmm import unit
 from scipy.spatial.transform import Rotation
 
 from openmm_hybrid import reference
-from openmm_hybrid.errors import HybridError, InputError, MissingDependencyError, NumericalError
+from openmm_hybrid.core.errors import HybridError, InputError, MissingDependencyError, NumericalError
+from openmm_hybrid.core.units import KCAL_PER_EV, KCAL_PER_HARTREE
 from openmm_hybrid.reference.ase import AseEngine
 from openmm_hybrid.reference.tblite import TbliteEngine
-from openmm_hybrid.units import KCAL_PER_EV, KCAL_PER_HARTREE
 
 WATER = np.array([[0.0, 0.0, 0.117], [0.0, 0.757, -0.469], [0.0, -0.757, -0.469]])
 NUMBERS = np.array([8, 1, 1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,9 +13,10 @@ import pytest
 from openmm import unit
 
 import openmm_hybrid as oh
-from openmm_hybrid.errors import InputError, MismatchError, NumericalError
+from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
 from openmm_hybrid.reference import ReferenceEngine, label
 from openmm_hybrid.reference.tblite import TbliteEngine
+from tests.helpers import ROOT
 
 POSITIONS = np.arange(2 * 3 * 5.0).reshape(5, 2, 3)
 
@@ -74,13 +74,12 @@ def test_an_interrupted_run_goes_on(tmp_path):
 def test_a_killed_run_goes_on_exactly(tmp_path):
     """SIGKILL at some moment; what is continued equals what runs through, to the last bit."""
     code = f"""
-import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})
-from test_label import *
+from tests.reference.test_label import *
 positions = np.random.default_rng(0).normal(size=(40, 2, 3)) * 3
 label(Spring(delay=0.02), [1, 1], positions, path={str(tmp_path / "a.npz")!r}, progress=False)
 """
     journal = tmp_path / "a.npz.journal"
-    run = subprocess.Popen([sys.executable, "-c", code])
+    run = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     while not (journal.exists() and journal.read_bytes().count(b"\n") > 3):
         time.sleep(0.01)
     run.send_signal(signal.SIGKILL)
@@ -160,15 +159,15 @@ def test_all_failed_is_an_error(tmp_path):
 
 def test_a_full_disk_is_named_and_the_run_goes_on_later(tmp_path):
     code = f"""
-import sys, resource; sys.path.insert(0, {os.path.dirname(__file__)!r})
-from test_label import *
+import resource
+from tests.reference.test_label import *
 resource.setrlimit(resource.RLIMIT_FSIZE, (480, 480))
 try:
     label(Spring(), [1, 1], POSITIONS, path={str(tmp_path / "a.npz")!r}, progress=False)
 except oh.HybridError as error:
     print(error)
 """
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "cannot write" in run.stdout
     assert "start again to go on" in run.stdout
     done = (tmp_path / "a.npz.journal").read_bytes().count(b"\n") - 1

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sgdml.toys import water
 
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.frames import Frames
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.units import ANGSTROM_PER_BOHR, KCAL_PER_EV, KCAL_PER_HARTREE, KJ_PER_KCAL
+from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.sgdml import SGDMLModel, Training, assess, consistency, train, train_on, training_set
-from openmm_hybrid.units import ANGSTROM_PER_BOHR, KCAL_PER_EV, KCAL_PER_HARTREE, KJ_PER_KCAL
+from tests.helpers.sgdml_data import water
 
 DATA_SETS = [
     "md17_ethanol.npz",
@@ -49,7 +49,7 @@ def test_published_data_are_consistent_and_faults_are_named(reference_data: Call
     data = training_set(frames, n_train=50)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = train_on(data, sigma=20, show=False)
+        result = train_on(data, sigma=20, progress=False)
     assert result.consistency is not None
     assert result.consistency.fault == ""
     assert result.consistency.slope == pytest.approx(1.0, abs=0.06)  # measured: 0.978 to 1.012
@@ -67,7 +67,7 @@ def test_published_data_are_consistent_and_faults_are_named(reference_data: Call
 
 
 def trained(frames: Frames) -> tuple[SGDMLModel, Training]:
-    training = train_on(training_set(frames, n_train=40, n_valid=20), sigma=2, show=False)
+    training = train_on(training_set(frames, n_train=40, n_valid=20), sigma=2, progress=False)
     return training.model, training
 
 
@@ -86,7 +86,7 @@ def test_train_warns() -> None:
     frames = water(30)
     assert frames.forces is not None
     with pytest.warns(UserWarning, match="contradict each other: the forces have the wrong sign"):
-        train(replace(frames, forces=-frames.forces), sigma=2, show=False)
+        train(replace(frames, forces=-frames.forces), sigma=2, progress=False)
 
 
 def test_many_frames_are_checked_before_the_long_training() -> None:
@@ -95,7 +95,7 @@ def test_many_frames_are_checked_before_the_long_training() -> None:
     assert frames.forces is not None
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        train(replace(frames, forces=-frames.forces), sigma=2, n_train=200, lam=1e-8, show=False)
+        train(replace(frames, forces=-frames.forces), sigma=2, n_train=200, lam=1e-8, progress=False)
     assert len(said) == 1
 
 
@@ -103,19 +103,19 @@ def test_nothing_is_said_of_few_frames_or_some_atoms() -> None:
     frames = water(30)
     assert frames.forces is not None
     wrong = replace(frames, forces=-frames.forces)
-    result = train_on(training_set(wrong, n_train=9), sigma=2, show=False).consistency
+    result = train_on(training_set(wrong, n_train=9), sigma=2, progress=False).consistency
     assert result is not None
     assert math.isnan(result.slope)
     assert result.as_dict()["slope"] is None
-    assert train_on(training_set(wrong, atoms=[0, 1]), sigma=2, show=False).consistency is None
-    assert train_on(training_set(replace(wrong, energies=None)), sigma=2, show=False).consistency is None
+    assert train_on(training_set(wrong, atoms=[0, 1]), sigma=2, progress=False).consistency is None
+    assert train_on(training_set(replace(wrong, energies=None)), sigma=2, progress=False).consistency is None
     with pytest.raises(InputError, match="no energies"):
-        consistency(train(frames, sigma=2, show=False), replace(frames, energies=None))
+        consistency(train(frames, sigma=2, progress=False), replace(frames, energies=None))
 
 
 def test_errors_without_energies() -> None:
     frames = water(20)
-    model = train(frames, sigma=2, n_train=15, show=False)
+    model = train(frames, sigma=2, n_train=15, progress=False)
     full, bare = assess(model, frames), assess(model, replace(frames, energies=None))
     assert bare.force_mae == full.force_mae
     assert math.isnan(bare.energy_mae)

@@ -9,26 +9,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sgdml.toys import SWAP, water
 
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.frames import Frames
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.sgdml import Compression, SGDMLModel, assess, compress, load, train, uncertainty
-from openmm_hybrid.sgdml.cloud import similar_geometries, temperature, training_geometries
 from openmm_hybrid.sgdml.descriptor import descriptor
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.projection import Functions, Lessons, Projection, functions_that_fit
+from openmm_hybrid.sgdml.surrogate_geometries import similar_geometries, temperature, training_geometries
+from tests.helpers.sgdml_data import SWAP, water
 
 
 @pytest.fixture(scope="module")
 def model() -> SGDMLModel:
     """Trained on frames 0-23 of 30."""
-    return train(water(30), sigma=2, lam=1e-6, perms=SWAP, indices=range(24), show=False)
+    return train(water(30), sigma=2, lam=1e-6, perms=SWAP, indices=range(24), progress=False)
 
 
 @pytest.fixture(scope="module")
 def compression(model: SGDMLModel) -> Compression:
-    return compress(model, water(30), n_points=[6, 12], n_extra=30, show=False)
+    return compress(model, water(30), n_points=[6, 12], n_extra=30, progress=False)
 
 
 def test_functions_are_those_that_the_module_evaluates(model: SGDMLModel) -> None:
@@ -52,7 +52,7 @@ def test_a_projection_on_all_functions_gives_the_forces_back(model: SGDMLModel) 
     energies, forces = model.evaluate(kernel.positions.numpy())
     slopes = kernel.reduce(torch.tensor(-forces / model.std))
     lessons = Lessons(kernel, torch.tensor(energies / model.std), slopes)
-    solution = Projection.of(functions, lessons, show=False).solve(1e-12)
+    solution = Projection.of(functions, lessons, progress=False).solve(1e-12)
     assert solution is not None
     again = replace(model, descriptor_alphas=solution[0].numpy(), alphas=None, c=solution[1] * model.std)
     for mine, its in zip(again.evaluate(water(30).positions), model.evaluate(water(30).positions), strict=True):
@@ -125,7 +125,7 @@ def test_what_a_compressed_model_keeps(model: SGDMLModel, compression: Compressi
 
 
 def test_same_seed_same_model(model: SGDMLModel, compression: Compression) -> None:
-    again, other = (compress(model, water(30), n_points=6, n_extra=30, seed=seed, show=False) for seed in (0, 1))
+    again, other = (compress(model, water(30), n_points=6, n_extra=30, seed=seed, progress=False) for seed in (0, 1))
     np.testing.assert_array_equal(again.model.descriptor_alphas, compression.model.descriptor_alphas)
     assert not np.array_equal(other.model.descriptors, again.model.descriptors)
 
@@ -133,7 +133,7 @@ def test_same_seed_same_model(model: SGDMLModel, compression: Compression) -> No
 def test_fewest_points_within_the_limit(model: SGDMLModel, compression: Compression) -> None:
     whole, middle, small = (point.errors.force_mae for point in compression.curve)
     assert whole < middle < small
-    options: dict[str, object] = {"n_extra": 30, "show": False}
+    options: dict[str, object] = {"n_extra": 30, "progress": False}
     chosen = compress(model, water(30), n_points=[6, 12], max_force_error=(middle + small) / 2, **options)
     assert chosen.model.n_train == 12
     stopped = compress(model, water(30), max_force_error=middle / 2 + whole / 2, **options)
@@ -146,11 +146,11 @@ def test_fewest_points_within_the_limit(model: SGDMLModel, compression: Compress
 def test_ethanol_with_a_third_of_the_points(reference_data: Callable[[str], Path]) -> None:
     """600 CCSD(T) points to 200 costs 9 % more force MAE (docs/compression.md), a training on 200 of them 76 %."""
     frames = Frames.load(reference_data("ethanol_ccsd_t-train.npz")).unique()
-    model = train(frames, sigma=20, n_train=150, show=False)
-    result = compress(model, frames, n_points=50, show=False)
+    model = train(frames, sigma=20, n_train=150, progress=False)
+    result = compress(model, frames, n_points=50, progress=False)
     whole, small = (point.errors.force_mae for point in result.curve)
     assert result.curve[0].errors.n_frames == len(frames) - 150
-    trained = train(frames, sigma=20, indices=model.idxs_train[:50], show=False)
+    trained = train(frames, sigma=20, indices=model.idxs_train[:50], progress=False)
     retrained = assess(trained, frames[np.setdiff1d(np.arange(len(frames)), model.idxs_train)]).force_mae
     assert small < 1.2 * whole
     assert retrained > 1.5 * whole
@@ -169,7 +169,7 @@ def test_ethanol_with_a_third_of_the_points(reference_data: Callable[[str], Path
 )
 def test_settings_are_refused(model: SGDMLModel, options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        compress(model, water(30), show=False, **options)
+        compress(model, water(30), progress=False, **options)
 
 
 def test_frames_are_refused(model: SGDMLModel) -> None:
@@ -178,6 +178,6 @@ def test_frames_are_refused(model: SGDMLModel) -> None:
         compress(model, replace(frames, forces=None))
     with pytest.raises(MismatchError, match="atoms"):
         compress(model, replace(frames, atomic_numbers=np.array([8, 1, 2])))
-    everything = train(frames, sigma=2, lam=1e-6, perms=SWAP, show=False)
+    everything = train(frames, sigma=2, lam=1e-6, perms=SWAP, progress=False)
     with pytest.raises(InputError, match="not trained on"):
         compress(everything, frames)

@@ -12,15 +12,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from sgdml.toys import SWAP, labelled, water
 from torch import Tensor
 from typer.testing import CliRunner
 
 from openmm_hybrid.cli import app
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.models.base import EnergyModel
-from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.sgdml import (
     SGDMLModel,
     SolverSettings,
@@ -36,6 +35,7 @@ from openmm_hybrid.sgdml import (
 from openmm_hybrid.sgdml.descriptor import descriptor
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.testing import TorchModelSuite
+from tests.helpers.sgdml_data import SWAP, labelled, water
 
 #: sgdml 1.0.3 with use_E_cstr (analytic solver, sigma 2, lam 1e-8, both permutations), trained on frames 0-11 of
 #: `water()`: its energies and forces on frames 12 and 13, its constant, std and first coefficients.
@@ -73,7 +73,7 @@ def dense(first: Tensor, second: Tensor, sigma: float) -> Tensor:
 
 @pytest.fixture(scope="module")
 def model() -> SGDMLModel:
-    return train(water(), sigma=2, lam=1e-8, perms=SWAP, indices=range(12), energy_constraint=True, show=False)
+    return train(water(), sigma=2, lam=1e-8, perms=SWAP, indices=range(12), energy_constraint=True, progress=False)
 
 
 def test_blocks_are_the_covariances() -> None:
@@ -95,7 +95,7 @@ def test_blocks_are_the_covariances() -> None:
 def test_model_is_that_of_the_dense_matrix() -> None:
     """Solved and predicted with covariances that are differentiated automatically, in Cartesian coordinates."""
     frames, sigma, lam = water(4), 1.3, 1e-3
-    model = train(frames, sigma=sigma, lam=lam, perms=SWAP, indices=range(3), energy_constraint=True, show=False)
+    model = train(frames, sigma=sigma, lam=lam, perms=SWAP, indices=range(3), energy_constraint=True, progress=False)
     r = torch.tensor(frames.positions)
     matrix = torch.cat([torch.cat([dense(r[i], r[j], sigma) for j in range(3)], 1) for i in range(3)])
     assert frames.forces is not None
@@ -139,7 +139,7 @@ def test_lower_precision(model: SGDMLModel) -> None:
 
 
 def test_modules_without_energies_do_nothing_for_them() -> None:
-    plain = train(water(), sigma=2, perms=SWAP, show=False)
+    plain = train(water(), sigma=2, perms=SWAP, progress=False)
     names = dict(plain.module().named_buffers())
     assert "energy_weights" not in names
     zero = replace(plain, alphas_E=np.zeros(plain.n_train))
@@ -157,7 +157,7 @@ def test_energies_that_the_forces_miss_are_met() -> None:
     noisy = replace(frames, energies=frames.energies + np.sin(7.0 * np.arange(30)))
     data = training_set(noisy, perms=SWAP)
     with_them, without = (
-        train_on(replace(data, energy_constraint=on), sigma=2, show=False).model for on in (True, False)
+        train_on(replace(data, energy_constraint=on), sigma=2, progress=False).model for on in (True, False)
     )
     assert assess(with_them, noisy).energy_mae < 0.5 * assess(without, noisy).energy_mae
 
@@ -166,7 +166,7 @@ def test_ethanol_ccsdt(reference_data: Callable[[str], Path]) -> None:
     """Energies of training and of test frames are closer, forces no worse (docs/sgdml.md has the numbers)."""
     frames = Frames.load(reference_data("ethanol_ccsd_t-train.npz"))
     data = training_set(frames, n_train=100)
-    on, off = (train_on(replace(data, energy_constraint=on), sigma=20, show=False).model for on in (True, False))
+    on, off = (train_on(replace(data, energy_constraint=on), sigma=20, progress=False).model for on in (True, False))
     for part in (data.train, data.test()):
         assert assess(on, part).energy_mae < 0.99 * assess(off, part).energy_mae
         assert assess(on, part).force_mae < 1.01 * assess(off, part).force_mae
@@ -182,7 +182,7 @@ def ethanol() -> Frames:
 
 @pytest.fixture(scope="module")
 def symmetric(ethanol: Frames) -> SGDMLModel:
-    return train(ethanol, sigma=10, indices=range(25), energy_constraint=True, show=False)
+    return train(ethanol, sigma=10, indices=range(25), energy_constraint=True, progress=False)
 
 
 class TestConstrained(TorchModelSuite):
@@ -207,7 +207,7 @@ class TestTwoAtoms(TorchModelSuite):
     @pytest.fixture
     def model(self, positions: NDArray[np.float64]) -> EnergyModel:
         frames = labelled(np.array([1, 1]), positions)
-        return train(frames, sigma=1, perms=[[0, 1], [1, 0]], energy_constraint=True, show=False)
+        return train(frames, sigma=1, perms=[[0, 1], [1, 0]], energy_constraint=True, progress=False)
 
 
 def test_permuted_copies_get_the_same_energy(symmetric: SGDMLModel, ethanol: Frames) -> None:
@@ -220,8 +220,10 @@ def test_permuted_copies_get_the_same_energy(symmetric: SGDMLModel, ethanol: Fra
 
 
 def test_compression_and_distance(model: SGDMLModel) -> None:
-    constrained = train(water(30), sigma=2, lam=1e-6, perms=SWAP, indices=range(24), energy_constraint=True, show=False)
-    smaller = compress(constrained, water(30), n_points=12, n_extra=30, show=False).model
+    constrained = train(
+        water(30), sigma=2, lam=1e-6, perms=SWAP, indices=range(24), energy_constraint=True, progress=False
+    )
+    smaller = compress(constrained, water(30), n_points=12, n_extra=30, progress=False).model
     assert smaller.alphas_E is None
     energies, forces = constrained.predict(water(30).positions)
     found = smaller.predict(water(30).positions)
@@ -232,7 +234,7 @@ def test_compression_and_distance(model: SGDMLModel) -> None:
 
 def test_search_takes_energies_too() -> None:
     data = training_set(water(60), n_train=12, n_valid=20, energy_constraint=True)
-    result = search(data, sigmas=[2.0, 4.0, 400.0], lams=[1e-8], show=False)
+    result = search(data, sigmas=[2.0, 4.0, 400.0], lams=[1e-8], progress=False)
     assert all(trial.errors is not None for trial in result.trials)
     assert result.model.alphas_E is not None
 
@@ -241,8 +243,8 @@ def test_energies_that_contradict_the_forces_are_still_noticed() -> None:
     frames = water(20)
     assert frames.energies is not None
     with pytest.warns(UserWarning, match="wrong sign"):
-        train(replace(frames, energies=-frames.energies), sigma=2, energy_constraint=True, show=False)
-    checked = train_on(training_set(frames, energy_constraint=True), sigma=2, show=False).consistency
+        train(replace(frames, energies=-frames.energies), sigma=2, energy_constraint=True, progress=False)
+    checked = train_on(training_set(frames, energy_constraint=True), sigma=2, progress=False).consistency
     assert checked is not None
     assert checked.slope == pytest.approx(1.0, abs=0.1)
 
@@ -255,9 +257,9 @@ def test_refusals(tmp_path: Path) -> None:
         train(frames, sigma=2, atoms=[1, 2], energy_constraint=True)
     for settings in (SolverSettings("iterative"), SolverSettings(checkpoint=tmp_path / "state.npz")):
         with pytest.raises(InputError, match="for the direct solver"):
-            train_on(training_set(frames, energy_constraint=True), sigma=2, solver=settings, show=False)
+            train_on(training_set(frames, energy_constraint=True), sigma=2, solver=settings, progress=False)
     with pytest.raises(InputError, match=r"direct solver.*GB"):
-        train(frames, sigma=2, energy_constraint=True, max_memory=1e-3, show=False)
+        train(frames, sigma=2, energy_constraint=True, max_memory=1e-3, progress=False)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sgdml.toys import SWAP, water
 from torch import Tensor
 
 from openmm_hybrid.sgdml import kernel as kernel_module
 from openmm_hybrid.sgdml.descriptor import descriptor
 from openmm_hybrid.sgdml.kernel import HessianKernel
+from tests.helpers.sgdml_data import SWAP, water
 
 SIGMA = 1.3
 

@@ -15,10 +15,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.geometry import dihedral
-from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.geometry import dihedral
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.sgdml import data_permutations, graph_permutations, train
 from openmm_hybrid.sgdml.matching import _group
 from openmm_hybrid.sgdml.symmetry import check_permutations
@@ -150,7 +150,7 @@ def test_training_finds_them() -> None:
     forces = np.random.default_rng(0).normal(size=positions.shape)
     frames = Frames(NUMBERS, positions, forces=forces)
     for molecule in (None, MOLECULE):
-        model = train(frames, sigma=5, perms="data", molecule=molecule, n_train=2, show=False)
+        model = train(frames, sigma=5, perms="data", molecule=molecule, n_train=2, progress=False)
         np.testing.assert_array_equal(model.perms, data_permutations(NUMBERS, positions))
 
 

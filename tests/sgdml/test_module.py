@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sgdml.toys import SWAP, water
 
 from openmm_hybrid.sgdml import SGDMLModel, train
 from openmm_hybrid.sgdml.descriptor import descriptor, jacobian
+from tests.helpers.sgdml_data import SWAP, water
 
 
 def plain_sum(model: SGDMLModel, positions: np.ndarray) -> tuple[float, np.ndarray]:
@@ -27,7 +27,7 @@ def plain_sum(model: SGDMLModel, positions: np.ndarray) -> tuple[float, np.ndarr
 
 @pytest.fixture(scope="module")
 def model() -> SGDMLModel:
-    return train(water(), sigma=2, lam=1e-4, perms=SWAP, indices=range(10), show=False)
+    return train(water(), sigma=2, lam=1e-4, perms=SWAP, indices=range(10), progress=False)
 
 
 def test_equals_the_plain_sum(model: SGDMLModel) -> None:
@@ -70,7 +70,7 @@ def test_modules_are_independent_of_each_other(model: SGDMLModel) -> None:
 def test_float32_holds_where_coefficients_cancel() -> None:
     """The coefficients of this fit are 1e5 times its forces."""
     frames = water(40)
-    smooth = train(frames, sigma=20, lam=1e-12, show=False)
+    smooth = train(frames, sigma=20, lam=1e-12, progress=False)
     positions = torch.tensor(frames.positions)
     _, forces = smooth.module()(positions)
     _, single = smooth.module().to(torch.float32)(positions)
@@ -81,7 +81,7 @@ def test_float32_holds_where_coefficients_cancel() -> None:
 def test_mixed_keeps_the_large_terms_in_float64() -> None:
     """Sums over training points in float32, and yet energies far better than float32 can hold their constant."""
     frames = water(40)
-    smooth = train(frames, sigma=20, lam=1e-12, show=False)
+    smooth = train(frames, sigma=20, lam=1e-12, progress=False)
     shifted = SGDMLModel(
         smooth.z, smooth.descriptors, smooth.descriptor_alphas, smooth.perms, smooth.sigma, smooth.c - 4e5, smooth.std
     )

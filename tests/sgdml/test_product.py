@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from sgdml.toys import SWAP, water
 from torch import Tensor
 
 from openmm_hybrid.sgdml import product as product_module
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.product import KernelProduct, weights_memory
+from tests.helpers.sgdml_data import SWAP, water
 
 
 def matrix_of(kernel: HessianKernel) -> Tensor:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sgdml.toys import water
 
-from openmm_hybrid.errors import InputError, NumericalError
+from openmm_hybrid.core.errors import InputError, NumericalError
 from openmm_hybrid.sgdml import SGDMLModel, SolverSettings, TrainingSet, fit, search, train, training_set
 from openmm_hybrid.sgdml.search import _narrow, _round
+from tests.helpers.sgdml_data import water
 
 DATA = training_set(water(60), n_train=12, n_valid=20)
 
@@ -47,10 +47,10 @@ def test_sigmas_are_round() -> None:
 
 
 def test_best_model_is_that_of_the_best_trial() -> None:
-    result = search(DATA, show=False)
+    result = search(DATA, progress=False)
     assert result.best.score == min(trial.score for trial in result.trials)
     assert (result.model.sigma, result.model.lam) == (result.best.sigma, result.best.lam)
-    alone = fit(DATA, sigma=result.best.sigma, show=False)
+    alone = fit(DATA, sigma=result.best.sigma, progress=False)
     np.testing.assert_allclose(alone.predict(DATA.valid.positions)[1], result.model.predict(DATA.valid.positions)[1])
     assert len({(trial.sigma, trial.lam) for trial in result.trials}) == len(result.trials)
     assert result.as_dict()["sigma"] == result.model.sigma
@@ -58,7 +58,7 @@ def test_best_model_is_that_of_the_best_trial() -> None:
 
 @pytest.mark.filterwarnings("ignore:the best sigma")
 def test_a_trial_that_fails_is_a_row() -> None:
-    result = search(DATA, sigmas=[2, 1e6], lams=[0.0, 1e-8], show=False)
+    result = search(DATA, sigmas=[2, 1e6], lams=[0.0, 1e-8], progress=False)
     refused = [trial for trial in result.trials if trial.refused]
     assert {trial.sigma for trial in refused} >= {1e6}
     assert all(trial.errors is None and trial.score == math.inf for trial in refused)
@@ -68,12 +68,12 @@ def test_a_trial_that_fails_is_a_row() -> None:
     assert sum(line.endswith("*") for line in lines) == 1
     assert "not positive definite" in result.table()
     with pytest.raises(NumericalError, match="none of 1"):
-        search(DATA, sigmas=[1e6], lams=[0.0], show=False)
+        search(DATA, sigmas=[1e6], lams=[0.0], progress=False)
 
 
 def test_an_end_of_the_row_is_told() -> None:
     with pytest.warns(UserWarning, match="10, is the largest"):
-        search(DATA, sigmas=[2, 10], show=False)
+        search(DATA, sigmas=[2, 10], progress=False)
 
 
 @pytest.mark.filterwarnings("ignore:the best sigma")
@@ -82,33 +82,33 @@ def test_neighbours_start_from_each_other(monkeypatch: pytest.MonkeyPatch, tmp_p
 
     def spy(data: TrainingSet, **options: object) -> SGDMLModel:
         seen.append((options["sigma"], options["start"], options["solver"]))
-        return fit(data, sigma=options["sigma"], show=False)  # type: ignore[arg-type]
+        return fit(data, sigma=options["sigma"], progress=False)  # type: ignore[arg-type]
 
     monkeypatch.setattr(sys.modules["openmm_hybrid.sgdml.search"], "fit", spy)
-    result = search(DATA, sigmas=[1, 2, 16, 3], solver=SolverSettings(checkpoint=tmp_path / "state.pt"), show=False)
+    result = search(DATA, sigmas=[1, 2, 16, 3], solver=SolverSettings(checkpoint=tmp_path / "state.pt"), progress=False)
     assert [sigma for sigma, _, _ in seen] == [1, 2, 3, 16]
     assert seen[0][1] is None
     for (_, start, _), before in zip(seen[1:], (1, 2, 3), strict=True):
-        np.testing.assert_array_equal(start, fit(DATA, sigma=before, show=False).alphas)
+        np.testing.assert_array_equal(start, fit(DATA, sigma=before, progress=False).alphas)
     assert len({solver.checkpoint for _, _, solver in seen}) == 4
     assert result.best.sigma in (1, 2, 3, 16)
 
 
 def test_what_cannot_be_searched() -> None:
     with pytest.raises(InputError, match="validate"):
-        search(replace(DATA, idxs_valid=DATA.idxs_valid[:0]), show=False)
+        search(replace(DATA, idxs_valid=DATA.idxs_valid[:0]), progress=False)
     with pytest.raises(InputError, match="sigma > 0"):
-        search(DATA, sigmas=[2, -1], show=False)
+        search(DATA, sigmas=[2, -1], progress=False)
     with pytest.raises(InputError, match="nothing to search"):
-        search(DATA, sigmas=[], show=False)
+        search(DATA, sigmas=[], progress=False)
 
 
 def test_train_searches(capsys: pytest.CaptureFixture[str]) -> None:
     model = train(water(60), sigma="search", n_train=12, n_valid=20)
-    assert model.sigma == search(DATA, show=False).model.sigma
+    assert model.sigma == search(DATA, progress=False).model.sigma
     lines = capsys.readouterr().err.splitlines()
     assert sum(line.endswith("*") for line in lines) == 1
-    train(water(60), sigma="search", n_train=12, n_valid=20, show=False)
+    train(water(60), sigma="search", n_train=12, n_valid=20, progress=False)
     assert not capsys.readouterr().err
     with pytest.raises(InputError, match='"search"'):
-        train(water(60), sigma="best", show=False)
+        train(water(60), sigma="best", progress=False)

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sgdml.toys import labelled, water
 
-from openmm_hybrid.frames import Frames
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.models.compose import OnAtoms
-from openmm_hybrid.molecule import Molecule
 from openmm_hybrid.sgdml import train
 from openmm_hybrid.testing import TorchModelSuite
+from tests.helpers.sgdml_data import labelled, water
 
 PROPENE = Molecule.from_smiles("CC=C", n_conformers=1)
 METHYL = [h for h in range(9) if [0, h] in PROPENE.bonds.tolist() and PROPENE.atomic_numbers[h] == 1]
@@ -29,7 +29,7 @@ def propene(n_frames: int) -> Frames:
 
 @pytest.fixture(scope="module")
 def model() -> OnAtoms:
-    part = train(propene(20), sigma=5, lam=1e-4, atoms=CHOSEN, show=False)
+    part = train(propene(20), sigma=5, lam=1e-4, atoms=CHOSEN, progress=False)
     assert len(part.perms) == 6  # the methyl group's
     return OnAtoms(part, CHOSEN, PROPENE.atomic_numbers)
 
@@ -58,7 +58,7 @@ class TestModelOfSomeAtoms(TorchModelSuite):
 
 def test_all_atoms_chosen_is_the_whole_model() -> None:
     frames = water()
-    whole, chosen = train(frames, sigma=2, show=False), train(frames, sigma=2, atoms=[0, 1, 2], show=False)
+    whole, chosen = train(frames, sigma=2, progress=False), train(frames, sigma=2, atoms=[0, 1, 2], progress=False)
     np.testing.assert_allclose(
         chosen.predict(frames.positions)[1], whole.predict(frames.positions)[1], rtol=0, atol=1e-5
     )
@@ -72,7 +72,7 @@ def test_noise_of_the_atoms_left_out_asks_for_a_larger_lam(reference_data: Calla
     assert frames.forces is not None
     errors = []
     for lam in (1e-10, 1e-6):
-        model = train(frames, sigma=10, lam=lam, atoms=atoms, indices=range(150), show=False)
+        model = train(frames, sigma=10, lam=lam, atoms=atoms, indices=range(150), progress=False)
         assert len(model.perms) == 1
         forces = model.predict(frames.positions[150:, atoms])[1]
         errors.append(np.abs(forces - frames.forces[150:, atoms]).mean())

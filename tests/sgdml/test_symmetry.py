@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.data.bonds import bonds_from_geometry
+from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.sgdml.symmetry import (
-    bonds_from_geometry,
     check_permutations,
     graph_permutations,
     restrict_permutations,

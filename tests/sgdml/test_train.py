@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sgdml.toys import SWAP, labelled, water
 
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.sgdml import train
 from openmm_hybrid.sgdml.training_set import fingerprint
+from tests.helpers.sgdml_data import SWAP, labelled, water
 
 #: sgdml 1.0.3 (analytic solver, sigma 2, lam 1e-8, both permutations), trained on frames 0-11 of `water()`: its
 #: energies, forces on frames 12 and 13, and its constant.
@@ -31,7 +31,7 @@ PEER_FORCES = [
 
 def test_same_settings_give_the_peers_model() -> None:
     frames = water()
-    model = train(frames, sigma=2, lam=1e-8, perms=SWAP, indices=range(12), show=False)
+    model = train(frames, sigma=2, lam=1e-8, perms=SWAP, indices=range(12), progress=False)
     energies, forces = model.predict(frames.positions[12:])
     np.testing.assert_allclose(energies, PEER_ENERGIES, rtol=0, atol=1e-6)
     np.testing.assert_allclose(forces.reshape(6, 3), PEER_FORCES, rtol=0, atol=1e-6 * 111)
@@ -40,7 +40,7 @@ def test_same_settings_give_the_peers_model() -> None:
 def test_ethanol_ccsdt(reference_data: Callable[[str], Path]) -> None:
     """sgdml 1.0.3 trained on the same 200 frames: force MAE 0.840 on the same test frames, ours equal to 1e-7."""
     frames = Frames.load(reference_data("ethanol_ccsd_t-train.npz"))
-    model = train(frames, sigma=20, n_train=200, show=False)
+    model = train(frames, sigma=20, n_train=200, progress=False)
     assert len(model.perms) == 6
     others = np.setdiff1d(np.arange(len(frames)), model.idxs_train)
     energies, forces = model.predict(frames.positions[others])
@@ -53,7 +53,7 @@ def test_ethanol_ccsdt(reference_data: Callable[[str], Path]) -> None:
 
 def test_permuted_copies_get_the_same_energy() -> None:
     frames = water()
-    model = train(frames, sigma=2, show=False)
+    model = train(frames, sigma=2, progress=False)
     energies, forces = model.predict(frames.positions)
     swapped_energies, swapped_forces = model.predict(frames.positions[:, [0, 2, 1]])
     np.testing.assert_allclose(swapped_energies, energies, rtol=1e-11)
@@ -64,21 +64,21 @@ def test_draw_is_reproducible_and_takes_no_geometry_twice() -> None:
     frames = water(10)
     turned = frames.positions[:4, [0, 2, 1]] @ np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]) + 1.0
     doubled = Frames.concatenate([frames, labelled(frames.atomic_numbers, turned)])
-    first, second, third = (train(doubled, sigma=2, n_train=9, seed=seed, show=False) for seed in (1, 1, 2))
+    first, second, third = (train(doubled, sigma=2, n_train=9, seed=seed, progress=False) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.idxs_train, second.idxs_train)
     assert set(first.idxs_train) != set(third.idxs_train)
     assert max(first.idxs_train) < 10
     with pytest.raises(InputError, match="1 to 10"):
-        train(doubled, sigma=2, n_train=11, show=False)
+        train(doubled, sigma=2, n_train=11, progress=False)
     with pytest.raises(InputError, match="frames 0 and 10 are the same geometry"):
-        train(doubled, sigma=2, show=False)
-    assert train(doubled, sigma=2, perms=None, indices=[0, 10], show=False).n_train == 2
+        train(doubled, sigma=2, progress=False)
+    assert train(doubled, sigma=2, perms=None, indices=[0, 10], progress=False).n_train == 2
 
 
 def test_without_energies_the_constant_is_zero() -> None:
     frames = water()
-    model = train(replace(frames, energies=None), sigma=2, show=False)
-    full = train(frames, sigma=2, show=False)
+    model = train(replace(frames, energies=None), sigma=2, progress=False)
+    full = train(frames, sigma=2, progress=False)
     assert not model.use_E
     assert model.c == 0.0
     np.testing.assert_array_equal(model.predict(frames.positions)[1], full.predict(frames.positions)[1])
@@ -90,10 +90,10 @@ def test_molecule_gives_the_graph() -> None:
     propene = Molecule.from_smiles("CC=C", n_conformers=1)
     shifts = np.random.default_rng(3).normal(scale=0.03, size=(6, 9, 3))
     frames = labelled(propene.atomic_numbers, propene.positions + shifts)
-    assert len(train(frames, sigma=5, molecule=propene, show=False).perms) == 6
-    assert len(train(frames, sigma=5, show=False).perms) == 12  # no bond orders, so the double bond is not known
+    assert len(train(frames, sigma=5, molecule=propene, progress=False).perms) == 6
+    assert len(train(frames, sigma=5, progress=False).perms) == 12  # no bond orders, so the double bond is not known
     with pytest.raises(MismatchError, match="atom order"):
-        train(frames, sigma=5, molecule=propene.reordered(range(8, -1, -1)), show=False)
+        train(frames, sigma=5, molecule=propene.reordered(range(8, -1, -1)), progress=False)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_molecule_gives_the_graph() -> None:
 )
 def test_settings_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        train(water(), show=False, **options)
+        train(water(), progress=False, **options)
 
 
 def test_frames_are_refused() -> None:

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sgdml.toys import SWAP, labelled, water
 
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.molecule import Molecule
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.units import ANGSTROM_PER_BOHR
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.sgdml import fit, train, training_set
-from openmm_hybrid.sgdml.draw import first_copies
-from openmm_hybrid.units import ANGSTROM_PER_BOHR
+from openmm_hybrid.sgdml.selection import first_copies
+from tests.helpers.sgdml_data import SWAP, labelled, water
 
 
 def propane() -> Frames:
@@ -89,7 +89,7 @@ def test_some_atoms_of_a_molecule() -> None:
     np.testing.assert_array_equal(data.perms, [[0, 1, 2], [2, 1, 0]])
     np.testing.assert_array_equal(data.frames.positions, frames.positions[:, chosen])
     assert data.md5 == training_set(frames).md5
-    model = train(frames, sigma=5, atoms=chosen, show=False)
+    model = train(frames, sigma=5, atoms=chosen, progress=False)
     assert model.n_atoms == 3
     assert frames.energies is not None
     energies, forces = model.predict(frames.positions[:, chosen])
@@ -99,7 +99,7 @@ def test_some_atoms_of_a_molecule() -> None:
         positions=frames.positions[:, chosen],
         forces=frames.forces[:, chosen],
     )
-    alone = train(cut, sigma=5, perms=[[0, 1, 2], [2, 1, 0]], show=False)
+    alone = train(cut, sigma=5, perms=[[0, 1, 2], [2, 1, 0]], progress=False)
     np.testing.assert_allclose(forces, alone.predict(cut.positions)[1], rtol=0, atol=1e-9)
     np.testing.assert_allclose((frames.energies - energies).mean(), 0.0, atol=1e-9)
 
@@ -114,8 +114,8 @@ def test_another_unit_of_length_is_noticed(factor: float, unit: str) -> None:
 
 def test_a_start_has_the_shape_of_the_coefficients() -> None:
     data = training_set(water())
-    model = fit(data, sigma=2, show=False)
-    again = fit(data, sigma=2, start=model.alphas, show=False)
+    model = fit(data, sigma=2, progress=False)
+    again = fit(data, sigma=2, start=model.alphas, progress=False)
     np.testing.assert_allclose(
         again.predict(data.frames.positions)[1], model.predict(data.frames.positions)[1], atol=1e-6
     )

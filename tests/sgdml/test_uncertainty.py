@@ -11,18 +11,18 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
-from sgdml.toys import SWAP, water
 
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.frames import Frames
-from openmm_hybrid.models.base import TorchModel
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.models.energy_model import TorchModel
 from openmm_hybrid.sgdml import KernelDistance, load, train, uncertainty
 from openmm_hybrid.testing import TorchModelSuite
+from tests.helpers.sgdml_data import SWAP, water
 
 
 @pytest.fixture(scope="module")
 def distance() -> KernelDistance:
-    return uncertainty(train(water(), sigma=2, lam=1e-4, perms=SWAP, indices=range(12), show=False))
+    return uncertainty(train(water(), sigma=2, lam=1e-4, perms=SWAP, indices=range(12), progress=False))
 
 
 def plain(distance: KernelDistance, x: np.ndarray, left_out: int | None = None) -> float:
@@ -68,7 +68,7 @@ def test_grows_with_the_way_from_the_data(distance: KernelDistance) -> None:
 
 
 def test_some_points_far_from_each_other() -> None:
-    model = train(water(40), sigma=2, lam=1e-4, perms=SWAP, show=False)
+    model = train(water(40), sigma=2, lam=1e-4, perms=SWAP, progress=False)
     whole, some = uncertainty(model), uncertainty(model, n_points=8)
     assert len(set(some.landmarks)) == 8
     assert len(some.left_out) == 40
@@ -128,7 +128,7 @@ class TestDistanceOfTwoPermutations(TorchModelSuite):
 
 def test_what_has_no_distance_is_refused(distance: KernelDistance) -> None:
     with pytest.raises(InputError, match="one training geometry"):
-        uncertainty(train(water(), sigma=2, perms=SWAP, indices=[3], show=False))
+        uncertainty(train(water(), sigma=2, perms=SWAP, indices=[3], progress=False))
     with pytest.raises(InputError, match="copies"):
         KernelDistance(
             distance.atomic_numbers, np.repeat(distance.descriptors[:1], 5, axis=0), distance.perms, np.arange(5)
@@ -151,7 +151,7 @@ def test_ranks_the_force_errors_of_ethanol(reference_data: Callable[[str], Path]
         Frames(teacher.z, positions[:100], *teacher.evaluate(positions[:100])),
         sigma=20,
         perms=teacher.perms,
-        show=False,
+        progress=False,
     )
     distance = uncertainty(model)
     noise = np.random.default_rng(0).normal(size=(300, 9, 3)) * np.repeat([0.0, 0.04, 0.08], 100)[:, None, None]

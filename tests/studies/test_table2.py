@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import openmm
 import pytest
-from forcefield.molecules import built, shaken
 from typer.testing import CliRunner
 
 import openmm_hybrid as oh
 from openmm_hybrid.cli import app
-from openmm_hybrid.errors import InputError, MismatchError
-from openmm_hybrid.simulation.system_files import save_system
+from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.studies import table2
 from openmm_hybrid.studies.published import published
+from openmm_hybrid.systems.system_files import save_system
+from tests.helpers.forcefield_molecules import built, shaken
 
 SMALL = table2.Settings(n_train=(24,), forms=("gaff", "cross", "sgdml"), seeds=1, n_test=10)
 
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def table(frames: oh.Frames, folder: Path) -> table2.Table:
-    return table2.run([frames], SMALL, folder, show=False, report=lambda line: None)
+    return table2.run([frames], SMALL, folder, progress=False, report=lambda line: None)
 
 
 def test_cells_models_and_figures(table: table2.Table, folder: Path, frames: oh.Frames) -> None:
@@ -62,19 +62,19 @@ def test_cells_models_and_figures(table: table2.Table, folder: Path, frames: oh.
 
 def test_goes_on_where_it_stopped(table: table2.Table, folder: Path, frames: oh.Frames) -> None:
     lines: list[str] = []
-    again = table2.run([frames], SMALL, folder, show=False, report=lines.append)
+    again = table2.run([frames], SMALL, folder, progress=False, report=lines.append)
     assert not lines
     assert again.cells == table.cells
     more = table2.Settings(n_train=(24,), forms=("gaff",), seeds=2, n_test=10)
-    table2.run([frames], more, folder, show=False, report=lines.append)
+    table2.run([frames], more, folder, progress=False, report=lines.append)
     assert [line.split(":")[0] for line in lines] == ["ethanol-gaff-24-1"]
 
 
 def test_refuses_other_data_and_too_few_frames(table: table2.Table, folder: Path, frames: oh.Frames) -> None:
     with pytest.raises(MismatchError, match="data differ"):
-        table2.run([frames[:50]], SMALL, folder, show=False)
+        table2.run([frames[:50]], SMALL, folder, progress=False)
     with pytest.raises(InputError, match="distinct geometries"):
-        table2.run([frames], table2.Settings(n_train=(55,), forms=("gaff",), n_test=10), folder, show=False)
+        table2.run([frames], table2.Settings(n_train=(55,), forms=("gaff",), n_test=10), folder, progress=False)
     with pytest.raises(InputError, match="unknown row 'opls'"):
         table2.Settings(forms=("opls",))
 

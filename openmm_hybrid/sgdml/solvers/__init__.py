@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from openmm_hybrid.errors import InputError
+from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.sgdml.kernel import HessianKernel
-from openmm_hybrid.sgdml.solvers.base import Size
 from openmm_hybrid.sgdml.solvers.choice import plan
+from openmm_hybrid.sgdml.solvers.solver import Size
 
 __all__ = ["pick_device", "solve"]
 
@@ -27,7 +27,7 @@ def solve(
     max_memory: float | None = None,
     checkpoint: Path | None = None,
     start: Tensor | None = None,
-    show: bool = True,
+    progress: bool = True,
 ) -> Tensor:
     """β of (K_Hess + λ1) β = y.
 
@@ -46,7 +46,7 @@ def solve(
         Where the iterative solver keeps its state; a training that was killed goes on from it.
     start : Tensor (n_rows,), optional
         A guess of β.
-    show : bool
+    progress : bool
         Tell the choice with its expected time and memory, and show the progress.
 
     Raises
@@ -62,15 +62,15 @@ def solve(
             raise InputError(
                 "an energy constraint is for the direct solver, which keeps no checkpoint",
                 expected='solver="direct" or "auto", and no checkpoint',
-                mend="train on fewer geometries if memory is short, or without the constraint",
+                hint="train on fewer geometries if memory is short, or without the constraint",
             )
         solver = "direct" if solver == "auto" else solver
     chosen = plan(
         Size.of(kernel), solver=solver, max_memory=max_memory, checkpoint=checkpoint, device=str(kernel.x.device)
     )
-    if show and chosen.seconds > _TELL:
+    if progress and chosen.seconds > _TELL:
         print(chosen, file=sys.stderr)
-    return chosen.solver.solve(kernel, labels, lam=lam, start=start, show=show)
+    return chosen.solver.solve(kernel, labels, lam=lam, start=start, progress=progress)
 
 
 def pick_device(name: str) -> str:
@@ -84,5 +84,5 @@ def pick_device(name: str) -> str:
     if name not in ("auto", "cpu", "cuda"):
         raise InputError(f"there is no device {name!r}", expected="auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("torch finds no GPU", mend='take device="cpu"')
+        raise InputError("torch finds no GPU", hint='take device="cpu"')
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.files import replacing
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import replacing
 from openmm_hybrid.sgdml.kernel import HessianKernel
 
 _VECTORS = ("solution", "residual", "direction")
@@ -73,12 +73,12 @@ def load_state(path: Path, system: str, device: torch.device) -> State | None:
             state = State(int(file["iteration"]), solution, residual, direction, slope=float(file["slope"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
-            f"{path} is no checkpoint of a training ({error})", mend="remove it, or name another"
+            f"{path} is no checkpoint of a training ({error})", hint="remove it, or name another"
         ) from error
     if found != system:
         raise InputError(
             f"{path} is the checkpoint of another training",
             expected="the same frames, sigma, lam, permutations and memory as when it was written",
-            mend="remove it, or name another",
+            hint="remove it, or name another",
         )
     return state

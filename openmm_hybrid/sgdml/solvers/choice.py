@@ -10,11 +10,11 @@ from typing import final
 
 import torch
 
-from openmm_hybrid.errors import InputError
-from openmm_hybrid.sgdml.solvers.base import Size, Solver
+from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.sgdml.solvers.direct import DirectSolver
 from openmm_hybrid.sgdml.solvers.iterative import IterativeSolver
 from openmm_hybrid.sgdml.solvers.memory import available_memory
+from openmm_hybrid.sgdml.solvers.solver import Size, Solver
 
 SOLVERS = ("auto", "direct", "iterative")
 SHARE = 0.8
@@ -91,7 +91,7 @@ def _does_not_fit(size: Size, name: str, budget: int, checkpoint: Path | None) -
     return InputError(
         f"training on {size.n_points} geometries needs {least.memory(size) / 1e9:.1f} GB of memory"
         f" with the {least.name} solver, {budget / 1e9:.1f} GB may be used",
-        mend=(f"train on at most {fitting} geometries (n_train={fitting}), or " if fitting else "")
+        hint=(f"train on at most {fitting} geometries (n_train={fitting}), or " if fitting else "")
         + "raise max_memory, or take a machine with more memory",
     )
 

@@ -14,10 +14,10 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from openmm_hybrid.errors import NumericalError
-from openmm_hybrid.progress import progress
+from openmm_hybrid.core.errors import NumericalError
+from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.sgdml.kernel import HessianKernel
-from openmm_hybrid.sgdml.solvers.base import Size, Solver
+from openmm_hybrid.sgdml.solvers.solver import Size, Solver
 
 _PANEL = 1024  # columns of a panel, about
 _REFINEMENTS = 3
@@ -41,9 +41,11 @@ class DirectSolver(Solver):
         """Of factorisation, whose products are smaller than the largest, and assembly."""
         return 1.5 * size.n_rows**3 / 3 + size.n_points**2 * size.block_size**2 * size.n_pairs * (1 + size.n_perms / 2)
 
-    def solve(self, kernel: HessianKernel, labels: Tensor, *, lam: float, start: Tensor | None, show: bool) -> Tensor:
+    def solve(
+        self, kernel: HessianKernel, labels: Tensor, *, lam: float, start: Tensor | None, progress: bool
+    ) -> Tensor:
         """See `Solver.solve`; the start is not needed."""
-        factor = _Factor(_factorise(_assemble(kernel, lam, show), lam, show))
+        factor = _Factor(_factorise(_assemble(kernel, lam, progress), lam, progress))
         solution = factor.solve(labels)
         scale = float(torch.linalg.vector_norm(labels))
         best, error = solution, float("inf")
@@ -60,7 +62,7 @@ class DirectSolver(Solver):
             raise NumericalError(
                 f"the solution's relative residual is {error:.1e}",
                 expected=f"below {_LIMIT:.0e}",
-                mend=f"raise lam (now {lam:g}), lower sigma (now {kernel.sigma:g}) or drop almost equal geometries",
+                hint=f"raise lam (now {lam:g}), lower sigma (now {kernel.sigma:g}) or drop almost equal geometries",
             )
         return best
 
@@ -69,12 +71,12 @@ def _points_a_panel(block_size: int) -> int:
     return max(1, _PANEL // block_size)
 
 
-def _assemble(kernel: HessianKernel, lam: float, show: bool) -> list[Tensor]:
+def _assemble(kernel: HessianKernel, lam: float, progress: bool) -> list[Tensor]:
     """Panels of K + λ1: of panel k, the rows from its own diagonal block down."""
     n = kernel.n_points
     step = _points_a_panel(kernel.block_size)
     panels = []
-    with progress(n * (n + 1) // 2, "assembling the kernel matrix", "blocks", show=show) as advance:
+    with progress_bar(n * (n + 1) // 2, "assembling the kernel matrix", "blocks", enabled=progress) as advance:
         for first in range(0, n, step):
             last = min(first + step, n)
             panel = kernel.columns(first, last)
@@ -84,10 +86,10 @@ def _assemble(kernel: HessianKernel, lam: float, show: bool) -> list[Tensor]:
     return panels
 
 
-def _factorise(panels: list[Tensor], lam: float, show: bool) -> list[Tensor]:
+def _factorise(panels: list[Tensor], lam: float, progress: bool) -> list[Tensor]:
     """The lower Cholesky factor in place of the matrix (left-looking: a panel takes all earlier ones, then itself)."""
     work = [(k + 1) * (len(panels) - k) for k in range(len(panels))]
-    with progress(sum(work), "Cholesky factorisation", "block products", show=show) as advance:
+    with progress_bar(sum(work), "Cholesky factorisation", "block products", enabled=progress) as advance:
         for k, panel in enumerate(panels):
             width = panel.shape[1]
             for earlier in panels[:k]:
@@ -98,7 +100,7 @@ def _factorise(panels: list[Tensor], lam: float, show: bool) -> list[Tensor]:
                 raise NumericalError(
                     "the kernel matrix is not positive definite in float64",
                     expected=f"a larger regularisation than lam = {lam:g}",
-                    mend="raise lam tenfold or more, lower sigma, or drop almost equal geometries",
+                    hint="raise lam tenfold or more, lower sigma, or drop almost equal geometries",
                 )
             panel[:width] = factor
             if len(panel) > width:

@@ -17,13 +17,13 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from openmm_hybrid.errors import NumericalError
-from openmm_hybrid.progress import progress
+from openmm_hybrid.core.errors import NumericalError
+from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.product import KernelProduct, weights_memory
-from openmm_hybrid.sgdml.solvers.base import Size, Solver
 from openmm_hybrid.sgdml.solvers.checkpoint import State, fingerprint, load_state, save_state
 from openmm_hybrid.sgdml.solvers.preconditioner import Preconditioner, preconditioner_memory
+from openmm_hybrid.sgdml.solvers.solver import Size, Solver
 
 TOLERANCE = 1e-4
 """Relative residual at which the solver stops."""
@@ -68,10 +68,12 @@ class IterativeSolver(Solver):
         product = 15 * size.n_points**2 * size.n_pairs * (1 + size.n_perms / 2) * (1 if self.keep else 5)
         return 3 * size.n_rows * self.rank**2 + _USUAL * (product * (1 + 2 * share) + 40 * self.rank**2)
 
-    def solve(self, kernel: HessianKernel, labels: Tensor, *, lam: float, start: Tensor | None, show: bool) -> Tensor:
+    def solve(
+        self, kernel: HessianKernel, labels: Tensor, *, lam: float, start: Tensor | None, progress: bool
+    ) -> Tensor:
         """See `Solver.solve`."""
         product = KernelProduct(kernel, kernel, keep=self.keep)
-        inverse = Preconditioner(kernel, lam=lam, rank=self.rank, keep=self.keep, show=show)
+        inverse = Preconditioner(kernel, lam=lam, rank=self.rank, keep=self.keep, progress=progress)
         system = fingerprint(kernel, labels, lam, inverse.pivots)
 
         def matrix(vector: Tensor) -> Tensor:
@@ -85,7 +87,7 @@ class IterativeSolver(Solver):
         if state is None:
             state = _first(matrix, inverse, labels, _best_multiple(matrix, labels, start))
         for _ in range(_ATTEMPTS):
-            solution = _conjugate_gradients(matrix, inverse, labels, state, keep, show)
+            solution = _conjugate_gradients(matrix, inverse, labels, state, keep, progress)
             error = _norm(labels - kernel.times(solution) - lam * solution) / _norm(labels)
             if error < _SLACK * TOLERANCE:
                 break
@@ -95,7 +97,7 @@ class IterativeSolver(Solver):
             raise NumericalError(
                 f"conjugate gradients stopped at a relative residual of {error:.1e}",
                 expected=f"below {TOLERANCE:.0e}",
-                mend=f'raise lam (now {lam:g}) tenfold or more, lower sigma (now {kernel.sigma:g}), or solver="direct"',
+                hint=f'raise lam (now {lam:g}) tenfold or more, lower sigma (now {kernel.sigma:g}), or solver="direct"',
             )
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
@@ -121,7 +123,7 @@ def _first(matrix: Operator, inverse: Operator, labels: Tensor, solution: Tensor
 
 
 def _conjugate_gradients(
-    matrix: Operator, inverse: Operator, labels: Tensor, state: State, keep: Callable[[State], None], show: bool
+    matrix: Operator, inverse: Operator, labels: Tensor, state: State, keep: Callable[[State], None], progress: bool
 ) -> Tensor:
     """The solution where the residual is below the tolerance, or the best one when it no longer falls.
 
@@ -131,7 +133,7 @@ def _conjugate_gradients(
     best, solution, saved = math.inf, state.solution.clone(), time.monotonic()
     mark, mark_at = math.inf, state.iteration  # the last notable progress
     shown = min(_decibels(_norm(state.residual) / scale), target)
-    with progress(target, "conjugate gradients", "dB", done=shown, show=show) as advance:
+    with progress_bar(target, "conjugate gradients", "dB", done=shown, enabled=progress) as advance:
         while (size := _norm(state.residual) / scale) > TOLERANCE:
             if size < best:
                 best = size

@@ -22,7 +22,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from openmm_hybrid.progress import progress
+from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.product import KernelProduct, weights_memory
 
@@ -47,14 +47,14 @@ class Preconditioner:
         Keep the weights of the products (see `KernelProduct`).
     seed : int
         Of the drawing.
-    show : bool
+    progress : bool
         Show the progress.
     """
 
     def __init__(
-        self, kernel: HessianKernel, *, lam: float, rank: int, keep: bool = True, seed: int = 0, show: bool = True
+        self, kernel: HessianKernel, *, lam: float, rank: int, keep: bool = True, seed: int = 0, progress: bool = True
     ) -> None:
-        factor, left, self.pivots = _factorise(kernel, rank, seed, show)
+        factor, left, self.pivots = _factorise(kernel, rank, seed, progress)
         self._lower, self._gram = factor[self.pivots], _gram(factor)
         del factor
         trace = float(kernel.diagonal().sum())
@@ -101,7 +101,7 @@ def preconditioner_memory(n_points: int, block_size: int, n_perms: int, rank: in
     return 8 * (n_rows * (rank + 2 * min(_BLOCK, rank)) + 6 * rank**2) + weights
 
 
-def _factorise(kernel: HessianKernel, rank: int, seed: int, show: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _factorise(kernel: HessianKernel, rank: int, seed: int, progress: bool) -> tuple[Tensor, Tensor, Tensor]:
     """F (n_rows, rank), the diagonal of K − F Fᵀ (n_rows,) and the numbers of the chosen columns (rank,)."""
     generator = torch.Generator().manual_seed(seed)
     left = kernel.diagonal()
@@ -109,7 +109,7 @@ def _factorise(kernel: HessianKernel, rank: int, seed: int, show: bool) -> tuple
     factor = torch.empty(kernel.n_rows, rank, dtype=torch.float64, device=left.device)
     pivots: list[Tensor] = []
     done = 0
-    with progress(rank, "choosing the preconditioner", "columns", show=show) as advance:
+    with progress_bar(rank, "choosing the preconditioner", "columns", enabled=progress) as advance:
         while done < rank and float(left.sum()) > enough:
             chosen = _draw(left.view(kernel.n_points, -1), min(_BLOCK, rank - done), generator)
             numbers = torch.cat([j * kernel.block_size + k for j, k in chosen.items()])

@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sgdml.toys import SWAP, water
 from torch import Tensor
 
-from openmm_hybrid.errors import InputError, NumericalError
+from openmm_hybrid.core.errors import InputError, NumericalError
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.product import KernelProduct
-from openmm_hybrid.sgdml.solvers import base, choice, direct, iterative, memory, pick_device, preconditioner, solve
-from openmm_hybrid.sgdml.solvers.base import Size, Solver
+from openmm_hybrid.sgdml.solvers import choice, direct, iterative, memory, pick_device, preconditioner, solve
+from openmm_hybrid.sgdml.solvers import solver as base
 from openmm_hybrid.sgdml.solvers.direct import DirectSolver
 from openmm_hybrid.sgdml.solvers.iterative import TOLERANCE, IterativeSolver
+from openmm_hybrid.sgdml.solvers.solver import Size, Solver
+from tests.helpers.sgdml_data import SWAP, water
 
 LAM = 1e-3
 SOLVERS: dict[str, tuple[Solver, float]] = {
@@ -47,7 +48,7 @@ def labels(kernel: HessianKernel) -> Tensor:
 @pytest.mark.parametrize("name", SOLVERS)
 def test_solution(name: str, kernel: HessianKernel, labels: Tensor) -> None:
     solver, tolerance = SOLVERS[name]
-    solution = solver.solve(kernel, labels, lam=LAM, start=None, show=False)
+    solution = solver.solve(kernel, labels, lam=LAM, start=None, progress=False)
     residual = torch.linalg.vector_norm(matrix_of(kernel) @ solution - labels) / torch.linalg.vector_norm(labels)
     assert residual < tolerance
 
@@ -60,7 +61,7 @@ def test_a_wrong_solution_is_noticed(
     monkeypatch.setattr(HessianKernel, "columns", lambda self, *span: 0.2 * columns(self, *span))
     monkeypatch.setattr(KernelProduct, "__call__", lambda self, flat: 0.2 * product(self, flat))
     with pytest.raises(NumericalError, match="residual"):
-        SOLVERS[name][0].solve(kernel, labels, lam=LAM, start=None, show=False)
+        SOLVERS[name][0].solve(kernel, labels, lam=LAM, start=None, progress=False)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
@@ -76,7 +77,7 @@ def test_direct_solution_in_any_number_of_panels(
     panel: int, kernel: HessianKernel, labels: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(direct, "_PANEL", panel)
-    solution = DirectSolver().solve(kernel, labels, lam=LAM, start=None, show=False)
+    solution = DirectSolver().solve(kernel, labels, lam=LAM, start=None, progress=False)
     np.testing.assert_allclose(solution, torch.linalg.solve(matrix_of(kernel), labels), rtol=1e-8, atol=1e-8)
 
 
@@ -84,7 +85,7 @@ def test_direct_refuses_a_matrix_that_is_not_positive_definite() -> None:
     positions = water(4).positions
     kernel = HessianKernel.of(np.concatenate([positions, positions]), SWAP, 2.0)
     with pytest.raises(NumericalError, match="raise lam"):
-        DirectSolver().solve(kernel, torch.ones(24, dtype=torch.float64), lam=0.0, start=None, show=False)
+        DirectSolver().solve(kernel, torch.ones(24, dtype=torch.float64), lam=0.0, start=None, progress=False)
 
 
 def test_direct_memory_is_half_a_matrix() -> None:
@@ -94,7 +95,7 @@ def test_direct_memory_is_half_a_matrix() -> None:
 
 def test_at_full_rank_the_preconditioned_matrix_is_nearly_one(kernel: HessianKernel) -> None:
     """P = K²/(K + μ) + μ with the ridge μ, so that (K + μ)/P is between 1 and 4/3 (at K = μ)."""
-    inverse = preconditioner.Preconditioner(kernel, lam=LAM, rank=60, show=False)
+    inverse = preconditioner.Preconditioner(kernel, lam=LAM, rank=60, progress=False)
     lower = torch.linalg.cholesky(matrix_of(kernel))
     matrix = lower.T @ torch.stack([inverse(column) for column in lower.T], dim=1)
     spectrum = torch.linalg.eigvalsh(matrix) / LAM
@@ -103,7 +104,7 @@ def test_at_full_rank_the_preconditioned_matrix_is_nearly_one(kernel: HessianKer
 
 
 def test_the_preconditioner_is_symmetric_positive_definite_and_can_be_softened(kernel: HessianKernel) -> None:
-    inverse = preconditioner.Preconditioner(kernel, lam=LAM, rank=20, show=False)
+    inverse = preconditioner.Preconditioner(kernel, lam=LAM, rank=20, progress=False)
     assert len(np.unique(inverse.pivots)) == 20
     for _ in range(2):
         matrix = torch.stack([inverse(column) for column in torch.eye(60, dtype=torch.float64)])
@@ -118,7 +119,7 @@ def test_a_matrix_of_lower_rank_is_solved() -> None:
     frames = water(4)
     kernel = HessianKernel.of(np.concatenate([frames.positions] * 2), SWAP, 2.0)
     forces = kernel.reduce(torch.tensor(np.concatenate([frames.forces] * 2)))
-    solution = IterativeSolver(rank=24).solve(kernel, forces, lam=1e-6, start=None, show=False)
+    solution = IterativeSolver(rank=24).solve(kernel, forces, lam=1e-6, start=None, progress=False)
     np.testing.assert_allclose(kernel.times(solution), forces, atol=2 * TOLERANCE * float(torch.linalg.norm(forces)))
 
 
@@ -137,10 +138,10 @@ def iterations(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_a_start_saves_iterations(kernel: HessianKernel, labels: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     solver, done = IterativeSolver(rank=5), iterations(monkeypatch)
-    solution = solver.solve(kernel, labels, lam=LAM, start=None, show=False)
+    solution = solver.solve(kernel, labels, lam=LAM, start=None, progress=False)
     cold = len(done)
     assert cold > 5
-    again = solver.solve(kernel, labels, lam=LAM, start=3.0 * solution, show=False)  # scaled to the best multiple
+    again = solver.solve(kernel, labels, lam=LAM, start=3.0 * solution, progress=False)  # scaled to the best multiple
     assert len(done) == cold
     np.testing.assert_allclose(again, solution, rtol=1e-3, atol=1e-3 * float(solution.abs().max()))
 
@@ -151,7 +152,7 @@ def test_killed_and_started_again_it_goes_on(
     path = tmp_path / "training.npz"
     monkeypatch.setattr(iterative, "_SAVE_EVERY", 0.0)
     done = iterations(monkeypatch)
-    undisturbed = IterativeSolver(rank=5).solve(kernel, labels, lam=LAM, start=None, show=False)
+    undisturbed = IterativeSolver(rank=5).solve(kernel, labels, lam=LAM, start=None, progress=False)
     whole = len(done)
     del done[:]
     save = iterative.save_state
@@ -164,13 +165,13 @@ def test_killed_and_started_again_it_goes_on(
     monkeypatch.setattr(iterative, "save_state", save_and_die)
     solver = IterativeSolver(rank=5, checkpoint=path)
     with pytest.raises(KeyboardInterrupt):
-        solver.solve(kernel, labels, lam=LAM, start=None, show=False)
+        solver.solve(kernel, labels, lam=LAM, start=None, progress=False)
     assert path.is_file()
     monkeypatch.setattr(iterative, "save_state", save)
     other = replace(kernel, sigma=2.5)
     with pytest.raises(InputError, match="another training"):
-        solver.solve(other, labels, lam=LAM, start=None, show=False)
-    resumed = solver.solve(kernel, labels, lam=LAM, start=None, show=False)
+        solver.solve(other, labels, lam=LAM, start=None, progress=False)
+    resumed = solver.solve(kernel, labels, lam=LAM, start=None, progress=False)
     assert len(done) == whole
     np.testing.assert_allclose(resumed, undisturbed, rtol=1e-9, atol=1e-9)
     assert not path.exists()
@@ -182,7 +183,7 @@ def test_a_file_that_is_no_checkpoint_is_refused_and_kept(
     path = tmp_path / "precious.npz"
     path.write_bytes(b"something else")
     with pytest.raises(InputError, match="no checkpoint"):
-        IterativeSolver(rank=5, checkpoint=path).solve(kernel, labels, lam=LAM, start=None, show=False)
+        IterativeSolver(rank=5, checkpoint=path).solve(kernel, labels, lam=LAM, start=None, progress=False)
     assert path.read_bytes() == b"something else"
 
 
@@ -230,7 +231,7 @@ def test_settings_are_refused(kernel: HessianKernel) -> None:
 
 def test_solve_chooses_for_itself(kernel: HessianKernel) -> None:
     forces = torch.tensor(water(20).forces)
-    solution = solve(kernel, kernel.reduce(forces), lam=LAM, show=False)
+    solution = solve(kernel, kernel.reduce(forces), lam=LAM, progress=False)
     back = kernel.expand(matrix_of(kernel) @ solution)
     np.testing.assert_allclose(back, forces, atol=1e-7 * float(forces.abs().max()))
 

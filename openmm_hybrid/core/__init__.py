@@ -1,0 +1,1 @@
+"""What every room uses: units, errors, files, registries, progress and plain tables."""

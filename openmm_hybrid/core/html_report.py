@@ -1,0 +1,96 @@
+"""A self-contained HTML page from headings, text, tables and pictures."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jinja2 import Environment
+
+from openmm_hybrid.core.files import replacing
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a report: text, then a table, then a picture, whichever are given.
+
+    Parameters
+    ----------
+    heading : str
+    text : str
+        Plain text; an empty line starts a new paragraph.
+    columns, rows : sequences of str
+        Table head and cells.
+    picture : Path or None
+        A PNG file, which is embedded.
+    caption : str
+        Of the picture; also its alternative text.
+    """
+
+    heading: str
+    text: str = ""
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = field(default=())
+    picture: Path | None = None
+    caption: str = ""
+
+    @property
+    def paragraphs(self) -> list[str]:
+        """The text, paragraph by paragraph."""
+        return [part.strip() for part in self.text.split("\n\n") if part.strip()]
+
+    @property
+    def picture_data(self) -> str:
+        """The picture as base64; empty without one."""
+        return "" if self.picture is None else base64.b64encode(self.picture.read_bytes()).decode()
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>
+  body { font: 16px/1.5 system-ui, sans-serif; color: #1d2430; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+  h1 { font-size: 1.7rem; line-height: 1.2; }
+  h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+  table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+  th, td { padding: .3rem .9rem .3rem 0; border-bottom: 1px solid #d5dae2; text-align: right; }
+  th:first-child, td:first-child { text-align: left; }
+  figure { margin: 1rem 0; }
+  img { max-width: 100%; height: auto; }
+  figcaption, .lead { color: #4c586b; }
+</style>
+</head>
+<body>
+<h1>{{ title }}</h1>
+<p class="lead">{{ lead }}</p>
+{% for section in sections %}
+<h2>{{ section.heading }}</h2>
+{% for paragraph in section.paragraphs %}<p>{{ paragraph }}</p>
+{% endfor %}
+{% if section.rows %}<table>
+<thead><tr>{% for cell in section.columns %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
+<tbody>
+{% for row in section.rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</tbody>
+</table>{% endif %}
+{% if section.picture %}<figure>
+<img alt="{{ section.caption }}" src="data:image/png;base64,{{ section.picture_data }}">
+<figcaption>{{ section.caption }}</figcaption>
+</figure>{% endif %}
+{% endfor %}
+</body>
+</html>
+"""
+
+
+def write_report(path: str | Path, title: str, lead: str, sections: Sequence[Section]) -> Path:
+    """Write the page, whole or not at all; every text is escaped and every picture embedded."""
+    page = Environment(autoescape=True).from_string(_PAGE).render(title=title, lead=lead, sections=sections)
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return Path(path)

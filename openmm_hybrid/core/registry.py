@@ -1,0 +1,57 @@
+"""One lazy name → "module:attribute" registry, open to third parties through entry points."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from openmm_hybrid.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Names of one kind of thing, each loaded when it is first asked for.
+
+    Parameters
+    ----------
+    kind : str
+        What the names stand for, in the singular ("backend"); used in messages.
+    builtin : mapping of str to str
+        name → "package.module:attribute".
+    group : str
+        Entry-point group in which other distributions announce theirs.
+    """
+
+    kind: str
+    builtin: Mapping[str, str]
+    group: str
+
+    def names(self) -> tuple[str, ...]:
+        """Every known name: the built-in ones in their order, then those of other distributions."""
+        others = sorted({point.name for point in entry_points(group=self.group)} - set(self.builtin))
+        return (*self.builtin, *others)
+
+    def load(self, name: str) -> Any:
+        """The object called `name`. A built-in name wins over an entry point of the same name.
+
+        Raises
+        ------
+        InputError
+            No such name; the message names the nearest ones.
+        """
+        if name in self.builtin:
+            module, _, attribute = self.builtin[name].partition(":")
+            return getattr(import_module(module), attribute)
+        for point in entry_points(group=self.group):
+            if point.name == name:
+                return point.load()
+        near = difflib.get_close_matches(name, self.names(), n=3)
+        raise InputError(
+            f"unknown {self.kind} {name!r}",
+            expected=f"one of {', '.join(self.names())}",
+            hint=f"did you mean {' or '.join(near)}?" if near else "",
+        )

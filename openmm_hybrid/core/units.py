@@ -1,0 +1,119 @@
+"""Internal units and every conversion factor.
+
+Inside the package: Å, kcal/mol, kcal/mol/Å, e, rad, amu, fs, K. nm and kJ/mol exist only where OpenMM begins.
+Factors: CODATA 2018; the thermochemical calorie (4.184 J) is exact.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from openmm_hybrid.core.errors import InputError
+
+KJ_PER_KCAL = 4.184
+KCAL_PER_KJ = 1.0 / KJ_PER_KCAL
+ANGSTROM_PER_NM = 10.0
+NM_PER_ANGSTROM = 0.1
+ANGSTROM_PER_BOHR = 0.529177210903
+KCAL_PER_HARTREE = 627.5094740631
+KCAL_PER_EV = 23.060547830619
+DEGREE_PER_RADIAN = 180.0 / math.pi
+BOLTZMANN = 0.001987204258640832
+"""Boltzmann's constant in kcal/mol/K."""
+
+COULOMB = 138.93545764438198 * ANGSTROM_PER_NM / KJ_PER_KCAL
+"""e²/(4πε₀) in kcal/mol·Å: OpenMM's constant of its Coulomb energies, so that ours are the same."""
+
+FORCE_KJ_NM = KJ_PER_KCAL * ANGSTROM_PER_NM
+"""Multiplies kcal/mol/Å, gives kJ/mol/nm."""
+
+ENERGY_UNITS: dict[str, float] = {
+    "kcal/mol": 1.0,
+    "kj/mol": KCAL_PER_KJ,
+    "ev": KCAL_PER_EV,
+    "hartree": KCAL_PER_HARTREE,
+    "ha": KCAL_PER_HARTREE,
+}
+"""Name in lower case → kcal/mol of one such unit."""
+
+LENGTH_UNITS: dict[str, float] = {
+    "ang": 1.0,
+    "angstrom": 1.0,
+    "å": 1.0,
+    "nm": ANGSTROM_PER_NM,
+    "nanometer": ANGSTROM_PER_NM,
+    "bohr": ANGSTROM_PER_BOHR,
+    "a0": ANGSTROM_PER_BOHR,
+}
+"""Name in lower case → Å of one such unit."""
+
+
+def energy_factor(name: str) -> float:
+    """kcal/mol of one unit of energy called `name` ("kcal/mol", "kJ/mol", "eV", "Hartree")."""
+    return _factor(name, ENERGY_UNITS, "energy")
+
+
+def length_factor(name: str) -> float:
+    """Å of one unit of length called `name` ("Ang", "nm", "bohr")."""
+    return _factor(name, LENGTH_UNITS, "length")
+
+
+def _factor(name: str, table: dict[str, float], kind: str) -> float:
+    try:
+        return table[name.strip().lower()]
+    except KeyError:
+        raise InputError(
+            f"unknown unit of {kind} {name!r}", expected=f"one of {', '.join(table)}", hint="name one of these"
+        ) from None
+
+
+_INTERNAL = {
+    "length": "angstrom",
+    "energy": "kilocalorie_per_mole",
+    "temperature": "kelvin",
+    "time": "femtosecond",
+    "mass": "dalton",
+    "charge": "elementary_charge",
+    "angle": "radian",
+    "pressure": "bar",
+}
+
+
+def strip(value: Any, kind: str) -> Any:
+    """A plain number or array in internal units, from a number that is in them already or an `openmm.unit` Quantity.
+
+    Parameters
+    ----------
+    value : number, array, openmm.unit.Quantity, or a sequence of Quantities
+    kind : {"length", "energy", "force", "temperature", "time", "mass", "charge", "angle", "rate", "pressure"}
+        "rate" is 1/ps (friction), "pressure" bar; the others as in the module's docstring.
+
+    Raises
+    ------
+    InputError
+        The quantity has another dimension.
+    """
+    if isinstance(value, list | tuple) and value and hasattr(value[0], "value_in_unit"):
+        return [strip(item, kind) for item in value]
+    if not hasattr(value, "value_in_unit"):
+        return value
+    from openmm import unit
+
+    composed = {"rate": unit.picosecond**-1, "force": unit.kilocalorie_per_mole / unit.angstrom}
+    target = composed[kind] if kind in composed else getattr(unit, _INTERNAL[kind])
+    try:
+        return value.value_in_unit(target)
+    except TypeError:
+        raise InputError(
+            f"a quantity in {value.unit} was given where a {kind} is needed", expected=f"a unit of {kind}"
+        ) from None
+
+
+def positions_to_angstrom(positions: Any) -> NDArray[np.float64]:
+    """Positions (…, n_atoms, 3) in Å from an array in Å, an `openmm.unit` Quantity (of Vec3 too) or a list of them."""
+    plain: ArrayLike = strip(positions, "length")
+    return np.asarray(plain, dtype=np.float64)

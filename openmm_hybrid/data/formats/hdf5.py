@@ -1,0 +1,56 @@
+"""HDF5 files of geometries, in the layout of sGDML's npz."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.data.frames import Frames
+
+#: Attributes that are read; others are left alone.
+_TEXT = ("name", "theory", "r_unit", "e_unit", "type")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Every dataset, and the attributes that are texts of the layout, by their keys.
+
+    Raises
+    ------
+    InputError
+        Damaged, a key twice, or a link out of the file.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            twice = set(file) & set(file.attrs)
+            if twice:
+                raise InputError(f"{path}: key {min(twice)!r} is there as dataset and as attribute")
+            texts = {key: file.attrs[key] for key in _TEXT if key in file.attrs}
+            return texts | {key: _array(file, key, path) for key in file}
+    except (OSError, RuntimeError, KeyError, MemoryError) as error:
+        raise InputError(f"{path} is damaged or no HDF5 file", hint="get it again from where it came from") from error
+
+
+def _array(file: Any, key: str, path: Path) -> Any:
+    """A dataset that lies in this file itself: a link could show any other file of the machine."""
+    link = file.get(key, getlink=True)
+    item = file[key] if isinstance(link, h5py.HardLink) else None
+    if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
+        raise InputError(f"{path}: key {key!r} is no dataset of this file", expected="the datasets z, R, E, F")
+    return item[()]
+
+
+def to_bytes(frames: Frames) -> bytes:
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        file["z"], file["R"] = frames.atomic_numbers, frames.positions
+        if frames.energies is not None:
+            file["E"] = frames.energies
+        if frames.forces is not None:
+            file["F"] = frames.forces
+        file.attrs["name"], file.attrs["theory"] = frames.name, frames.theory
+        file.attrs["r_unit"], file.attrs["e_unit"] = "Ang", "kcal/mol"
+    return stream.getvalue()

@@ -1,0 +1,82 @@
+"""sGDML's npz files of geometries."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from openmm_hybrid import __version__
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.data.frames import Frames
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Every array of the file by its key.
+
+    Raises
+    ------
+    InputError
+        Damaged, a key twice, or pickled objects.
+    """
+    damage = InputError(f"{path} is damaged or no npz file", hint="get it again from where it came from")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            key = min(twice).removesuffix(".npy")
+            raise InputError(f"{path}: key {key!r} is there twice", hint="keep one of them")
+        with np.load(path, allow_pickle=False) as data:
+            return {key: _array(data, key, path) for key in data.files}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, MemoryError, RuntimeError) as error:
+        raise damage from error
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise damage from error
+
+
+def _array(data: Any, key: str, path: Path) -> np.ndarray:
+    try:
+        return np.asarray(data[key])
+    except ValueError as error:
+        if "pickle" in str(error).lower():
+            raise InputError(
+                f"{path}: key {key!r} holds pickled objects, which may run code when read",
+                expected="plain arrays",
+                hint="convert it where you trust it",
+            ) from None
+        raise
+
+
+def to_bytes(frames: Frames) -> bytes:
+    """The file that sGDML's own tools write: statistics and fingerprint included."""
+    arrays = {"z": frames.atomic_numbers.astype(np.uint8), "R": frames.positions}
+    statistics: dict[str, float] = {}
+    for key, values in (("E", frames.energies), ("F", frames.forces)):
+        if values is not None:
+            arrays[key] = values
+            if values.size:
+                statistics[f"{key}_min"], statistics[f"{key}_max"] = float(values.min()), float(values.max())
+                statistics[f"{key}_mean"], statistics[f"{key}_var"] = float(values.mean()), float(values.var())
+    texts = {"type": "d", "code_version": f"openmm-hybrid {__version__}", "name": frames.name}
+    texts |= {"theory": frames.theory, "r_unit": "Ang", "e_unit": "kcal/mol"}
+    stream = io.BytesIO()
+    np.savez_compressed(stream, md5=np.array(_fingerprint(arrays)), **arrays, **statistics, **texts)  # type: ignore[arg-type]
+    return stream.getvalue()
+
+
+def _fingerprint(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """sGDML's md5 of a dataset: of the md5 digests of z, R, E and F, one after another."""
+    digest = hashlib.md5()
+    for key in ("z", "R", "E", "F"):
+        if key in arrays:
+            digest.update(hashlib.md5(arrays[key].tobytes()).digest())
+    return digest.hexdigest().encode()

@@ -1,0 +1,200 @@
+"""Frames: geometries of one molecule with their energies, forces and level of theory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.units import strip
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Labelled geometries of one molecule, in one atom order. `openmm.unit` quantities are converted.
+
+    Parameters
+    ----------
+    atomic_numbers : (n_atoms,)
+    positions : (n_frames, n_atoms, 3), Å
+    energies : (n_frames,), kcal/mol, or None
+    forces : (n_frames, n_atoms, 3), kcal/mol/Å, or None
+    name : str
+        Of the molecule or data set.
+    theory : str
+        Level of theory of the labels, such as "CCSD(T)/cc-pVTZ" or "GFN2-xTB"; "unknown" if nothing is known.
+
+    Raises
+    ------
+    MismatchError
+        The arrays' shapes do not belong together.
+    InputError
+        A number is not finite (the message names the frame) or an atomic number does not exist.
+    """
+
+    atomic_numbers: NDArray[np.int64]
+    positions: NDArray[np.float64]
+    energies: NDArray[np.float64] | None = None
+    forces: NDArray[np.float64] | None = None
+    name: str = "molecule"
+    theory: str = "unknown"
+
+    def __post_init__(self) -> None:
+        numbers = np.array(self.atomic_numbers, dtype=np.int64)
+        arrays: dict[str, NDArray[Any]] = {"atomic_numbers": numbers}
+        for field, kind in (("positions", "length"), ("energies", "energy"), ("forces", "force")):
+            value = getattr(self, field)
+            if value is not None:
+                arrays[field] = np.array(strip(value, kind), dtype=np.float64)
+        n_frames = len(arrays["positions"])
+        expected = {
+            "positions": (n_frames, len(numbers), 3),
+            "energies": (n_frames,),
+            "forces": (n_frames, len(numbers), 3),
+        }
+        if numbers.ndim != 1 or numbers.size == 0 or numbers.min() < 1 or numbers.max() > 118:
+            raise InputError(
+                "atomic numbers are not a list of elements", expected="integers from 1 to 118, one an atom"
+            )
+        for field, shape in expected.items():
+            if field not in arrays:
+                continue
+            if arrays[field].shape != shape:
+                raise MismatchError(
+                    f"{field} of {self.name!r} have shape {arrays[field].shape}",
+                    expected=f"{shape} for {n_frames} frames of {len(numbers)} atoms",
+                )
+            finite = np.isfinite(arrays[field]).all(axis=tuple(range(1, len(shape))))
+            if not finite.all():
+                raise InputError(
+                    f"frame {int(np.argmin(finite))} of {self.name!r} has a number in its {field} that is not finite",
+                    hint="remove the frame or label it again",
+                )
+        for field, array in arrays.items():
+            array.flags.writeable = False
+            object.__setattr__(self, field, array)
+
+    @property
+    def n_frames(self) -> int:
+        """Number of geometries."""
+        return len(self.positions)
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return len(self.atomic_numbers)
+
+    def __len__(self) -> int:
+        return self.n_frames
+
+    def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> Frames:
+        """Some of the frames, by integer, slice, indices or mask."""
+        chosen = np.atleast_1d(np.arange(self.n_frames)[index])
+        return replace(
+            self,
+            positions=self.positions[chosen],
+            energies=None if self.energies is None else self.energies[chosen],
+            forces=None if self.forces is None else self.forces[chosen],
+        )
+
+    def labels(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Energies (n_frames,) and forces (n_frames, n_atoms, 3).
+
+        Raises
+        ------
+        InputError
+            One of them is missing.
+        """
+        if self.energies is None or self.forces is None:
+            missing = "energies" if self.energies is None else "forces"
+            raise InputError(
+                f"the frames of {self.name!r} have no {missing}", hint="label them with a reference engine"
+            )
+        return self.energies, self.forces
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Frames]) -> Frames:
+        """The frames of all parts, one after another; name and theory of the first.
+
+        Raises
+        ------
+        MismatchError
+            Other atoms, another level of theory, or labels in some parts only.
+        InputError
+            No parts.
+        """
+        if not parts:
+            raise InputError("there are no frames to concatenate", expected="one part at least")
+        first = parts[0]
+        for number, part in enumerate(parts):
+            if not np.array_equal(part.atomic_numbers, first.atomic_numbers):
+                raise MismatchError(f"part {number} has other atoms than part 0", hint="concatenate one molecule only")
+            if part.theory != first.theory:
+                raise MismatchError(f"part {number} is {part.theory!r}, part 0 {first.theory!r}")
+            if (part.energies is None, part.forces is None) != (first.energies is None, first.forces is None):
+                raise MismatchError(f"part {number} has other labels than part 0", hint="label all parts or none")
+        return replace(
+            first,
+            positions=np.concatenate([part.positions for part in parts]),
+            energies=_joined([part.energies for part in parts]),
+            forces=_joined([part.forces for part in parts]),
+        )
+
+    def duplicates(self, tolerance: float = 1e-6) -> list[tuple[int, ...]]:
+        """Groups of frames with the same geometry, each group ascending, in the order of their first frames.
+
+        Two geometries are the same when all interatomic distances agree within `tolerance` (Å): moved, turned and
+        mirrored copies are found, copies with permuted atoms are not. A group holds the frames within `tolerance` of
+        its first one.
+        """
+        first, second = np.triu_indices(self.n_atoms, k=1)
+        distances = np.linalg.norm(self.positions[:, first] - self.positions[:, second], axis=-1)
+        # Frames whose distances agree within the tolerance have sums that differ by n_pairs times as much at most.
+        total = distances.sum(axis=1)
+        order = np.argsort(total, kind="stable")
+        window = tolerance * len(first)
+        starts = np.searchsorted(total[order], total - window, side="left")
+        ends = np.searchsorted(total[order], total + window, side="right")
+        taken = np.zeros(self.n_frames, dtype=bool)
+        groups = []
+        for frame in range(self.n_frames):
+            near = order[starts[frame] : ends[frame]]
+            near = near[(near > frame) & ~taken[near]]
+            if taken[frame] or not near.size:
+                continue
+            same = near[(np.abs(distances[near] - distances[frame]) <= tolerance).all(axis=1)]
+            if same.size:
+                taken[same] = True
+                groups.append((frame, *sorted(same.tolist())))
+        return groups
+
+    def unique(self, tolerance: float = 1e-6) -> Frames:
+        """The frames without the later copies of each geometry (see `duplicates`)."""
+        later = [frame for group in self.duplicates(tolerance) for frame in group[1:]]
+        return self[np.setdiff1d(np.arange(self.n_frames), later)]
+
+    @classmethod
+    def load(cls, path: str | Path, *, r_unit: str = "", e_unit: str = "") -> Frames:
+        """Read sGDML npz (``.npz``), extended XYZ (``.xyz``, ``.extxyz``) or HDF5 (``.h5``, ``.hdf5``).
+
+        `r_unit` ("Ang", "bohr", …) and `e_unit` ("kcal/mol", "eV", …) are those of a file that does not name them.
+        """
+        from openmm_hybrid.data.formats import load_frames
+
+        return load_frames(path, r_unit=r_unit, e_unit=e_unit)
+
+    def save(self, path: str | Path) -> Path:
+        """Write in the format that the name's ending says; complete or not at all. Returns the path."""
+        from openmm_hybrid.data.formats import save_frames
+
+        return save_frames(self, path)
+
+
+def _joined(arrays: list[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:
+    present = [array for array in arrays if array is not None]
+    return np.concatenate(present) if present else None

@@ -1,0 +1,343 @@
+"""Molecule: elements, bonds, formal charges, a fixed atom order, conformers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from openmm_hybrid.core.errors import InputError, MismatchError, MissingDependencyError
+from openmm_hybrid.core.units import positions_to_angstrom
+
+if TYPE_CHECKING:
+    from rdkit import Chem
+
+
+@dataclass(frozen=True, eq=False)
+class Molecule:
+    """One molecule with explicit hydrogens. Its atom order is fixed for good.
+
+    Made by `from_smiles`, `from_file`, `from_rdkit`, `from_geometry` or `from_openff`, never by hand.
+
+    Parameters
+    ----------
+    rdkit : rdkit.Chem.Mol
+        Sanitised, every hydrogen explicit, no conformers; do not change it.
+    conformers : (n_conformers, n_atoms, 3), Å
+    name : str
+    """
+
+    rdkit: Chem.Mol = field(repr=False)
+    conformers: NDArray[np.float64] = field(repr=False)
+    name: str = "molecule"
+
+    @classmethod
+    def from_smiles(cls, smiles: str, *, name: str = "", n_conformers: int = 1, seed: int = 0) -> Molecule:
+        """A molecule from SMILES; conformers are embedded by ETKDGv3 and relaxed with MMFF94 (or UFF, lacking types).
+
+        Atom order: the heavy atoms as in the SMILES, then the hydrogens (RDKit's AddHs).
+
+        Raises
+        ------
+        InputError
+            The SMILES cannot be parsed, holds several molecules or a radical, or no geometry was found.
+        """
+        from rdkit import Chem, rdBase
+
+        with rdBase.BlockLogs():
+            parsed = Chem.MolFromSmiles(smiles)
+        if parsed is None or parsed.GetNumAtoms() == 0:
+            raise InputError(f"cannot read the SMILES {smiles!r}", hint="check brackets, ring closures and valences")
+        return cls.from_rdkit(Chem.AddHs(parsed), name=name or smiles, n_conformers=n_conformers, seed=seed)
+
+    @classmethod
+    def from_file(cls, path: str | Path, *, name: str = "") -> Molecule:
+        """The first molecule of an SDF, MOL, MOL2 or PDB file, with its coordinates, bond orders and hydrogens.
+
+        Raises
+        ------
+        InputError
+            The file is missing, of another format, unreadable, or lacks hydrogens.
+        """
+        from rdkit import Chem, rdBase
+
+        path = Path(path)
+        readers = {
+            ".sdf": lambda p: next(iter(Chem.SDMolSupplier(p, removeHs=False)), None),
+            ".mol": lambda p: Chem.MolFromMolFile(p, removeHs=False),
+            ".mol2": lambda p: Chem.MolFromMol2File(p, removeHs=False),
+            ".pdb": lambda p: Chem.MolFromPDBFile(p, removeHs=False),
+        }
+        if path.suffix.lower() not in readers:
+            raise InputError(f"{path} is not a molecule file", expected=f"an ending among {', '.join(readers)}")
+        if not path.is_file():
+            raise InputError(f"{path} does not exist")
+        try:
+            with rdBase.BlockLogs():
+                parsed = readers[path.suffix.lower()](str(path))
+        except OSError:  # an empty SDF
+            parsed = None
+        if parsed is None:
+            raise InputError(f"{path} holds no molecule that RDKit can read", hint="open and export it again as SDF")
+        title = parsed.GetProp("_Name").strip() if parsed.HasProp("_Name") else ""
+        return cls.from_rdkit(parsed, name=name or title or path.stem)
+
+    @classmethod
+    def from_rdkit(cls, mol: Chem.Mol, *, name: str = "", n_conformers: int = 1, seed: int = 0) -> Molecule:
+        """A molecule from RDKit's, keeping atom order and conformers; embeds some where there are none.
+
+        Raises
+        ------
+        InputError
+            Implicit hydrogens, several molecules, radicals, or no geometry found.
+        """
+        from rdkit import Chem
+
+        title = name or (mol.GetProp("_Name") if mol.HasProp("_Name") else "") or Chem.MolToSmiles(Chem.RemoveHs(mol))
+        for atom in mol.GetAtoms():
+            if atom.GetNumRadicalElectrons():
+                raise InputError(
+                    f"{title}: atom {atom.GetIdx()} ({atom.GetSymbol()}) is a radical",
+                    expected="a closed-shell molecule",
+                    hint="add the missing hydrogen or the formal charge",
+                )
+            if atom.GetNumImplicitHs():
+                raise InputError(
+                    f"{title}: atom {atom.GetIdx()} ({atom.GetSymbol()}) lacks hydrogens",
+                    hint="add them (Chem.AddHs); if all are there, the bond orders are missing, as in most PDB files: "
+                    "give an SDF",
+                )
+        n_parts = len(Chem.GetMolFrags(mol))
+        if n_parts != 1:
+            raise InputError(
+                f"{title} has {n_parts} separate parts", expected="one molecule", hint="give them one by one"
+            )
+        clean = Chem.Mol(mol)
+        if clean.GetNumConformers() and clean.GetConformer().Is3D():
+            conformers = np.array([conformer.GetPositions() for conformer in clean.GetConformers()])
+        else:
+            conformers = _embed(clean, title, n_conformers, seed)
+        clean.RemoveAllConformers()
+        return cls(rdkit=clean, conformers=_frozen(conformers), name=title)
+
+    @classmethod
+    def from_geometry(
+        cls, atomic_numbers: ArrayLike, positions: ArrayLike, *, charge: int = 0, name: str = ""
+    ) -> Molecule:
+        """A molecule from elements and one geometry, in this atom order; bonds are found from the distances.
+
+        Connectivity and bond orders are RDKit's (`rdDetermineBonds`, after Kim and Kim, Bull. Korean Chem. Soc. 36,
+        1769 (2015)); a geometry near a minimum is the surest. Stereo marks are left out.
+
+        Parameters
+        ----------
+        atomic_numbers : (n_atoms,)
+        positions : (n_atoms, 3), Å, or a Quantity
+        charge : int
+            Net charge, e.
+
+        Raises
+        ------
+        InputError
+            The shapes differ, or no bonds fit the geometry and the charge.
+        """
+        from rdkit import Chem, rdBase
+        from rdkit.Chem import rdDetermineBonds
+
+        numbers, geometry = np.asarray(atomic_numbers), positions_to_angstrom(positions)
+        if numbers.ndim != 1 or geometry.shape != (len(numbers), 3):
+            raise InputError(
+                f"{numbers.shape} atomic numbers and positions {geometry.shape}", expected="(n_atoms,) and (n_atoms, 3)"
+            )
+        mol = Chem.RWMol()
+        for number in numbers.tolist():
+            mol.AddAtom(Chem.Atom(number))
+        conformer = Chem.Conformer(len(numbers))
+        conformer.SetPositions(np.array(geometry, dtype=np.float64))
+        mol.AddConformer(conformer)
+        try:
+            with rdBase.BlockLogs():
+                rdDetermineBonds.DetermineBonds(mol, charge=charge)
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"no bonds fit the geometry of {name or 'the molecule'} with charge {charge} ({reason})",
+                hint="give a geometry near a minimum, the right charge, or an SDF (Molecule.from_file)",
+            ) from None
+        Chem.RemoveStereochemistry(mol)
+        return cls.from_rdkit(mol, name=name)
+
+    @classmethod
+    def from_openff(cls, molecule: Any) -> Molecule:
+        """A molecule from an ``openff.toolkit.Molecule``, in its atom order and with its conformers.
+
+        Raises
+        ------
+        MissingDependencyError
+            openff-toolkit is not installed.
+        """
+        try:
+            from openff.toolkit import Molecule as OpenFFMolecule
+        except ImportError:
+            raise MissingDependencyError(
+                "openff-toolkit is not installed",
+                hint="it is on conda-forge only: conda env create -f environment.yml; or use Molecule.from_rdkit",
+            ) from None
+        if not isinstance(molecule, OpenFFMolecule):
+            raise InputError(f"a {type(molecule).__name__} was given", expected="an openff.toolkit.Molecule")
+        return cls.from_rdkit(molecule.to_rdkit(), name=molecule.name)
+
+    @cached_property
+    def atomic_numbers(self) -> NDArray[np.int64]:
+        """(n_atoms,)"""
+        return _frozen(np.array([atom.GetAtomicNum() for atom in self.rdkit.GetAtoms()], dtype=np.int64))
+
+    @cached_property
+    def elements(self) -> tuple[str, ...]:
+        """Element symbols (n_atoms,)."""
+        return tuple(atom.GetSymbol() for atom in self.rdkit.GetAtoms())
+
+    @cached_property
+    def formal_charges(self) -> NDArray[np.int64]:
+        """(n_atoms,), e"""
+        return _frozen(np.array([atom.GetFormalCharge() for atom in self.rdkit.GetAtoms()], dtype=np.int64))
+
+    @cached_property
+    def bonds(self) -> NDArray[np.int64]:
+        """Bonded pairs (n_bonds, 2), i < j, sorted."""
+        pairs = [sorted((b.GetBeginAtomIdx(), b.GetEndAtomIdx())) for b in self.rdkit.GetBonds()]
+        return _frozen(np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2))
+
+    @cached_property
+    def symmetry_classes(self) -> NDArray[np.int64]:
+        """Class of topologically equivalent atoms of each atom (n_atoms,); equal numbers, equivalent atoms.
+
+        See `equivalent_atoms`.
+        """
+        return _frozen(equivalent_atoms(self.atomic_numbers, self.bonds))
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms, hydrogens included."""
+        return int(self.rdkit.GetNumAtoms())
+
+    @property
+    def charge(self) -> int:
+        """Net charge, e."""
+        return int(self.formal_charges.sum())
+
+    @property
+    def positions(self) -> NDArray[np.float64]:
+        """The first conformer (n_atoms, 3), Å."""
+        return self.conformers[0]
+
+    @property
+    def smiles(self) -> str:
+        """Canonical SMILES without explicit hydrogens."""
+        from rdkit import Chem
+
+        return str(Chem.MolToSmiles(Chem.RemoveHs(self.rdkit)))
+
+    def find(self, smarts: str) -> list[tuple[int, ...]]:
+        """Atoms of each match of a SMARTS pattern, in the pattern's order.
+
+        Raises
+        ------
+        InputError
+            The SMARTS cannot be parsed or does not match.
+        """
+        from rdkit import Chem, rdBase
+
+        with rdBase.BlockLogs():
+            pattern = Chem.MolFromSmarts(smarts)
+        if pattern is None:
+            raise InputError(f"cannot read the SMARTS {smarts!r}")
+        matches = [tuple(match) for match in self.rdkit.GetSubstructMatches(pattern)]
+        if not matches:
+            raise InputError(
+                f"{self.name} has no match for {smarts!r}", hint="check the pattern against Molecule.smiles"
+            )
+        return matches
+
+    def with_conformers(self, conformers: ArrayLike) -> Molecule:
+        """The same molecule with other geometries (n_conformers, n_atoms, 3) or (n_atoms, 3), Å, or a Quantity."""
+        array = positions_to_angstrom(conformers).copy()
+        array = array[None] if array.ndim == 2 else array
+        if array.ndim != 3 or array.shape[1:] != (self.n_atoms, 3) or not len(array):
+            raise MismatchError(
+                f"conformers of {self.name} have shape {array.shape}", expected=f"(n_conformers, {self.n_atoms}, 3)"
+            )
+        if not np.isfinite(array).all():
+            raise InputError(f"conformers of {self.name} have coordinates that are not finite")
+        return replace(self, conformers=_frozen(array))
+
+    def reordered(self, order: Sequence[int]) -> Molecule:
+        """The same molecule with atom ``order[k]`` in place k, conformers included."""
+        from rdkit import Chem
+
+        if sorted(order) != list(range(self.n_atoms)):
+            raise InputError(f"{list(order)} is no permutation of the {self.n_atoms} atoms of {self.name}")
+        mol = Chem.RenumberAtoms(self.rdkit, [int(i) for i in order])
+        return Molecule(rdkit=mol, conformers=_frozen(self.conformers[:, list(order)]), name=self.name)
+
+    def to_rdkit(self) -> Chem.Mol:
+        """A copy as RDKit molecule, with all conformers."""
+        from rdkit import Chem
+
+        mol = Chem.Mol(self.rdkit)
+        for positions in self.conformers:
+            conformer = Chem.Conformer(self.n_atoms)
+            conformer.SetPositions(np.array(positions))
+            mol.AddConformer(conformer, assignId=True)
+        return mol
+
+
+def _embed(mol: Chem.Mol, title: str, n_conformers: int, seed: int) -> NDArray[np.float64]:
+    """Conformers (n, n_atoms, 3) by ETKDGv3, relaxed; the lowest in energy first."""
+    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+
+    parameters: Any = rdDistGeom.ETKDGv3()
+    parameters.randomSeed = seed + 1
+    ids = list(rdDistGeom.EmbedMultipleConfs(mol, n_conformers, parameters))
+    if not ids:
+        parameters.useRandomCoords = True
+        ids = list(rdDistGeom.EmbedMultipleConfs(mol, n_conformers, parameters))
+    if not ids:
+        raise InputError(f"no geometry was found for {title}", hint="give one: Molecule.from_file with an SDF")
+    if rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
+        results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=2000)
+    elif rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
+        results = rdForceFieldHelpers.UFFOptimizeMoleculeConfs(mol, maxIters=2000)
+    else:
+        results = [(0, 0.0)] * len(ids)
+    order = np.argsort([energy for _, energy in results], kind="stable")
+    return np.array([mol.GetConformer(ids[i]).GetPositions() for i in order])
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    array.flags.writeable = False
+    return array
+
+
+def equivalent_atoms(atomic_numbers: ArrayLike, bonds: ArrayLike) -> NDArray[np.int64]:
+    """Class of topologically equivalent atoms of each atom (n_atoms,); equal numbers, equivalent atoms.
+
+    By elements and bonds (n_bonds, 2) only: bond orders, formal charges and stereo marks are left out, so that the
+    atoms of another resonance structure (both oxygens of a carboxylate or a nitro group) are equivalent too.
+    """
+    from rdkit import Chem
+
+    graph = Chem.RWMol()
+    for number in np.asarray(atomic_numbers).tolist():
+        plain = Chem.Atom(number)
+        plain.SetNoImplicit(True)
+        graph.AddAtom(plain)
+    for i, j in np.asarray(bonds).tolist():
+        graph.AddBond(i, j, Chem.BondType.SINGLE)
+    graph.UpdatePropertyCache(strict=False)
+    return np.array(list(Chem.CanonicalRankAtoms(graph, breakTies=False)), dtype=np.int64)

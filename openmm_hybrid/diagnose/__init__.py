@@ -1,0 +1,1 @@
+"""Where a force field misses its reference, and along which coordinates."""

@@ -1,0 +1,114 @@
+"""Along which coordinates two ensembles of a molecule differ most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import jensenshannon
+
+from openmm_hybrid.core import geometry
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.diagnose.candidates import candidates
+
+Floats = NDArray[np.float64]
+
+_VALUES = {"distance": geometry.distance, "angle": geometry.angle, "dihedral": geometry.dihedral}
+_BINS = 48
+_SPLITS = 50
+
+
+@final
+@dataclass(frozen=True)
+class ContrastRow:
+    """One internal coordinate.
+
+    Parameters
+    ----------
+    kind : {"distance", "angle", "dihedral"}
+    atoms : tuple of int
+    divergence : float, bit
+        Jensen-Shannon divergence of its distributions in halves of the starts, less `floor`; a dihedral counts by its
+        absolute value.
+    floor : float, bit
+        The same between two halves of the reference's starts.
+    means : (float, float), Å or rad
+        Of the ensemble and of the reference.
+    """
+
+    kind: str
+    atoms: tuple[int, ...]
+    divergence: float
+    floor: float
+    means: tuple[float, float]
+
+
+def contrast(
+    ensemble: NDArray[np.float64],
+    reference: NDArray[np.float64],
+    molecule: Molecule,
+    *,
+    hydrogens: bool = False,
+    seed: int = 0,
+) -> list[ContrastRow]:
+    """The internal coordinates whose distributions differ, the most different first.
+
+    Where to look for what a force field misses if frames of a reference's dynamics are at hand; `rank` says it where
+    labels are. Every pair three bonds apart or more, every angle and torsion is compared, by histograms.
+
+    Parameters
+    ----------
+    ensemble, reference : (n_starts, n_frames, n_atoms, 3), Å
+        Of independent starts, 4 or more of each.
+    molecule : Molecule
+    hydrogens : bool
+        Compare distances of hydrogens too.
+    seed : int
+        Of the random halves.
+
+    Raises
+    ------
+    InputError
+        Another shape, or too few starts.
+    MismatchError
+        Other atoms than the molecule's.
+    """
+    for frames in (ensemble, reference):
+        if frames.ndim != 4 or len(frames) < 4 or not frames.shape[1]:
+            raise InputError(f"positions have shape {frames.shape}", expected="(4 or more starts, frames, atoms, 3)")
+        if frames.shape[2:] != (molecule.n_atoms, 3):
+            raise MismatchError(f"frames of {frames.shape[2]} atoms", expected=f"{molecule.n_atoms}, the molecule's")
+    rng = np.random.default_rng(seed)
+    halves = [(rng.permutation(len(ensemble)), rng.permutation(len(reference))) for _ in range(_SPLITS)]
+    rows = [
+        _row(kind, atoms, (ensemble, reference), halves)
+        for kind, atoms in candidates(molecule.atomic_numbers, molecule.bonds, hydrogens)
+    ]
+    return sorted(rows, key=lambda row: -row.divergence)
+
+
+def _row(
+    kind: str,
+    atoms: tuple[int, ...],
+    ensembles: tuple[Floats, Floats],
+    halves: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
+) -> ContrastRow:
+    values = [
+        np.abs(_VALUES[kind](frames.reshape(-1, *frames.shape[2:])[:, list(atoms)], [range(len(atoms))])).reshape(
+            len(frames), -1
+        )
+        for frames in ensembles
+    ]
+    edges = np.linspace(min(map(np.min, values)), max(map(np.max, values)) + 1e-9, _BINS + 1)
+    own, other = (np.array([np.histogram(start, edges)[0] for start in each]) for each in values)
+    found, floors = [], []
+    for first, second in halves:
+        a, b = (other[part].sum(axis=0) for part in np.array_split(second, 2))
+        found.append(jensenshannon(own[first[: len(own) // 2]].sum(axis=0), a, base=2) ** 2)
+        floors.append(jensenshannon(b, a, base=2) ** 2)
+    floor = float(np.mean(floors))
+    means = float(values[0].mean()), float(values[1].mean())
+    return ContrastRow(kind, tuple(map(int, atoms)), float(np.mean(found)) - floor, floor, means)

@@ -1,0 +1,60 @@
+"""Ranges outside which fitted functions are saturated, taken from the training frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.fitting.residuals import blocks_of
+from openmm_hybrid.fitting.shared_parameters import SharedParameters
+from openmm_hybrid.forcefield.terms import Terms
+
+QUANTILES = (0.001, 0.999)
+"""Of the values that a coordinate takes in the training frames: the ends of its range; our choice."""
+_LEAST = {"distance": 0.02, "angle": 0.04}  # Å, rad; a range has this width at least
+
+
+def set_ranges(joint: SharedParameters, frames: Sequence[Frames]) -> SharedParameters:
+    """Set every lower and upper column to quantiles of its coordinate, over all terms and molecules that use it.
+
+    Parameters
+    ----------
+    joint : Joint
+    frames : sequence of Frames
+        Training frames of each force field.
+    """
+    samples: dict[tuple[int, int], list[NDArray[np.float64]]] = {}
+    kinds: dict[tuple[int, int], str] = {}
+    for forcefield, places, part in zip(joint.forcefields, joint.places, frames, strict=True):
+        module = forcefield.module()
+        with torch.inference_mode():
+            q = torch.cat([module.internal(chunk)[0] for chunk in torch.tensor(part.positions).split(500)])
+        for terms, block in zip(forcefield.terms, blocks_of(module), strict=True):
+            for lower, upper, number, kind in range_places(terms):
+                values = q[:, block.coordinates[:, number]].numpy()
+                for term, ends in enumerate(zip(terms.assignment[:, lower], terms.assignment[:, upper], strict=True)):
+                    key = int(places[ends[0]]), int(places[ends[1]])
+                    samples.setdefault(key, []).append(values[:, term])
+                    kinds[key] = kind
+    changed = joint.parameters.values.copy()
+    for key, parts in samples.items():
+        low, high = np.quantile(np.concatenate(parts), QUANTILES)
+        missing = max(_LEAST[kinds[key]] - (high - low), 0.0)
+        changed[list(key)] = low - 0.5 * missing, high + 0.5 * missing
+    return joint.with_values(changed)
+
+
+def range_places(terms: Terms) -> list[tuple[int, int, int, str]]:
+    """Columns of each range: (lower, upper, number of the coordinate in the form, its kind).
+
+    Ranges come in the order of the form's distances and angles; a dihedral needs none.
+    """
+    names = [column.name for column in terms.form.columns]
+    lower = [number for number, name in enumerate(names) if name.partition("_")[0] == "lower"]
+    upper = [number for number, name in enumerate(names) if name.partition("_")[0] == "upper"]
+    straight = [(n, each.kind) for n, each in enumerate(terms.form.coordinates) if each.kind != "dihedral"]
+    return [(a, b, n, kind) for a, b, (n, kind) in zip(lower, upper, straight, strict=False)]

@@ -1,0 +1,248 @@
+"""What a force field with classical forms says of each bond, angle, torsion and atom: what exports write."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmm_hybrid.core.errors import MismatchError
+from openmm_hybrid.forcefield.model import ForceField
+from openmm_hybrid.forcefield.paths import angles as every_angle
+from openmm_hybrid.forcefield.paths import chains, neighbours
+from openmm_hybrid.forcefield.terms import Terms
+from openmm_hybrid.forms.form import FunctionalForm
+from openmm_hybrid.forms.fourier import Fourier
+from openmm_hybrid.forms.harmonic import Harmonic
+from openmm_hybrid.forms.morse import Morse
+from openmm_hybrid.forms.nonbonded import Coulomb, LennardJones
+
+Atoms = tuple[int, ...]
+#: AMBER's divisors, where a molecule has no atoms three bonds apart.
+_SCEE, _SCNB = 1.2, 2.0
+_DIGITS = 9  # to which the divisors are the same
+
+
+class Cosine(NamedTuple):
+    """k (1 + cos(nφ − δ)), k ≥ 0."""
+
+    n: int
+    phase: float
+    k: float
+
+
+@dataclass(frozen=True, eq=False)
+class Classical:
+    """Terms by their atoms, in internal units.
+
+    Parameters
+    ----------
+    bonds, angles : atoms → (k, q₀)
+        ½ k (q − q₀)².
+    morse : atoms → (D, a, r₀)
+    propers, impropers : atoms → cosines
+        The central atom of an improper is the third.
+    constant : float
+        What the energies have beside these terms, kcal/mol.
+    charges, sigmas, epsilons : (n_atoms,)
+    scee, scnb : float
+        Divisors of the Coulomb and Lennard-Jones interactions of atoms three bonds apart.
+    """
+
+    bonds: dict[Atoms, tuple[float, ...]]
+    morse: dict[Atoms, tuple[float, ...]]
+    angles: dict[Atoms, tuple[float, ...]]
+    propers: dict[Atoms, tuple[Cosine, ...]]
+    impropers: dict[Atoms, tuple[Cosine, ...]]
+    constant: float
+    charges: NDArray[np.float64]
+    sigmas: NDArray[np.float64]
+    epsilons: NDArray[np.float64]
+    scee: float
+    scnb: float
+
+
+def classical(forcefield: ForceField) -> Classical:
+    """Read a force field's terms.
+
+    Raises
+    ------
+    MismatchError
+        A form or term that classical force fields have no place for; the message names it.
+    """
+    for terms in forcefield.terms:
+        if not isinstance(terms.form, Harmonic | Morse | Fourier | Coulomb | LennardJones):
+            raise MismatchError(
+                f"the terms {terms.group!r} are {terms.form.name}",
+                expected="harmonic, Morse and Fourier terms, charges and Lennard-Jones",
+                hint="put the force field into a System with oh.replace, or keep it with save()",
+            )
+    graph = _Graph.of(forcefield.bonds)
+    harmonic, morse = _stiff(forcefield, graph)
+    propers, impropers, constant = _torsions(forcefield, graph)
+    by_form = {terms.form.name: terms for terms in forcefield.terms}
+    charges, scee = _charges(forcefield, by_form.get("coulomb"), graph)
+    sigmas, epsilons, scnb = _wells(forcefield, by_form.get("lennard-jones"), graph)
+    return Classical(
+        bonds={atoms: row for atoms, row in harmonic.items() if len(atoms) == 2},
+        morse=morse,
+        angles={atoms: row for atoms, row in harmonic.items() if len(atoms) == 3},
+        propers=propers,
+        impropers=impropers,
+        constant=constant,
+        charges=charges,
+        sigmas=sigmas,
+        epsilons=epsilons,
+        scee=scee,
+        scnb=scnb,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Graph:
+    """What the bonds of a molecule say of its terms."""
+
+    stiff: frozenset[Atoms]  # bonds and angles
+    chains: frozenset[Atoms]
+    near: dict[int, list[int]]
+    excluded: frozenset[Atoms]  # pairs one or two bonds apart
+    scaled: frozenset[Atoms]  # pairs three bonds apart
+
+    @classmethod
+    def of(cls, bonds: NDArray[np.int64]) -> _Graph:
+        pairs = {_sorted(bond) for bond in bonds.tolist()}
+        angles, rows = every_angle(bonds), chains(bonds)
+        excluded = frozenset(pairs | {_sorted(atoms[::2]) for atoms in angles})
+        scaled = frozenset(_sorted(atoms[::3]) for atoms in rows) - excluded
+        return cls(frozenset(pairs | set(angles)), frozenset(rows), neighbours(bonds), excluded, scaled)
+
+
+def _sorted(pair: Sequence[int]) -> Atoms:
+    return tuple(sorted(pair))
+
+
+Rows = dict[Atoms, tuple[float, ...]]
+
+
+def _each(forcefield: ForceField, *forms: type[FunctionalForm]) -> Iterator[tuple[Terms, Atoms, tuple[float, ...]]]:
+    """Every term of these forms with its atoms and parameters."""
+    for terms in forcefield.terms:
+        if isinstance(terms.form, forms):
+            rows = forcefield.parameters.values[terms.assignment]
+            for atoms, row in zip(terms.atoms.tolist(), rows.tolist(), strict=True):
+                yield terms, tuple(atoms), tuple(row)
+
+
+def _stiff(forcefield: ForceField, graph: _Graph) -> tuple[Rows, Rows]:
+    """Harmonic bonds and angles, and Morse bonds."""
+    harmonic: Rows = {}
+    morse: Rows = {}
+    for terms, given, row in _each(forcefield, Harmonic, Morse):
+        atoms = min(given, given[::-1])
+        if atoms not in graph.stiff or atoms in harmonic or atoms in morse:
+            raise _unwritable(terms, given, "it is no bond or angle of the molecule, or the second term on it")
+        (morse if isinstance(terms.form, Morse) else harmonic)[atoms] = row
+    return harmonic, morse
+
+
+def _torsions(
+    forcefield: ForceField, graph: _Graph
+) -> tuple[dict[Atoms, tuple[Cosine, ...]], dict[Atoms, tuple[Cosine, ...]], float]:
+    """Propers, impropers, and the constant of all of them."""
+    propers: dict[Atoms, tuple[Cosine, ...]] = {}
+    impropers: dict[Atoms, tuple[Cosine, ...]] = {}
+    constant = 0.0
+    for terms, given, row in _each(forcefield, Fourier):
+        cosines, rest = _cosines(row, terms.form)
+        constant += rest
+        chain = given if given in graph.chains else given[::-1]
+        centred = _centred(given, graph.near)
+        if chain in graph.chains:
+            propers[chain] = propers.get(chain, ()) + cosines
+        elif centred is not None:
+            impropers[centred] = impropers.get(centred, ()) + cosines
+        else:
+            raise _unwritable(terms, given, "it is no chain of bonds, and no atom in it joins the others")
+    return propers, impropers, constant
+
+
+def _cosines(row: Sequence[float], form: FunctionalForm) -> tuple[tuple[Cosine, ...], float]:
+    """Cosines with k ≥ 0 of a Fourier series, and the constant that is left."""
+    known = dict(zip((column.name for column in form.columns), row, strict=True))
+    found = []
+    for n in range(1, len(known)):
+        c, s = known.get(f"c{n}", 0.0), known.get(f"s{n}", 0.0)
+        if c or s:
+            found.append(Cosine(n, math.atan2(s, c) if s else math.pi * (c < 0), math.hypot(c, s)))
+    return tuple(found), known["c0"] - math.fsum(cosine.k for cosine in found)
+
+
+def _centred(atoms: Atoms, near: dict[int, list[int]]) -> Atoms | None:
+    """The atoms forwards or backwards with the one that joins the others in the third place; None without one."""
+    for a, b, centre, d in (atoms, atoms[::-1]):
+        if {a, b, d} <= set(near.get(centre, [])):
+            return a, b, centre, d
+    return None
+
+
+def _charges(forcefield: ForceField, terms: Terms | None, graph: _Graph) -> tuple[NDArray[np.float64], float]:
+    if terms is None:
+        return np.zeros(len(forcefield.numbers)), _SCEE
+    charges = _by_atom(forcefield, terms, (0, 1))
+    return charges, _divisor(forcefield, terms, np.outer(charges, charges), graph, _SCEE)
+
+
+def _wells(
+    forcefield: ForceField, terms: Terms | None, graph: _Graph
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    if terms is None:
+        return np.ones(len(forcefield.numbers)), np.zeros(len(forcefield.numbers)), _SCNB
+    roots = _by_atom(forcefield, terms, (2, 3))
+    scnb = _divisor(forcefield, terms, np.outer(roots, roots), graph, _SCNB)
+    return _by_atom(forcefield, terms, (0, 1)), roots**2, scnb
+
+
+def _by_atom(forcefield: ForceField, terms: Terms, columns: tuple[int, int]) -> NDArray[np.float64]:
+    """A parameter of each atom (n_atoms,) from the two columns of pairs."""
+    found = np.full(len(forcefield.numbers), np.nan)
+    for side, column in enumerate(columns):
+        found[terms.atoms[:, side]] = forcefield.parameters.values[terms.assignment[:, column]]
+    if np.isnan(found).any():
+        raise MismatchError(
+            f"atom {int(np.argmax(np.isnan(found)))} has no pair in the terms {terms.group!r}",
+            expected="a molecule of two or more atoms, read by ForceField.from_system",
+        )
+    return found
+
+
+def _divisor(forcefield: ForceField, terms: Terms, strength: NDArray[np.float64], graph: _Graph, usual: float) -> float:
+    """The one divisor of pairs three bonds apart; nearer pairs have to be excluded, farther ones whole."""
+    scales = forcefield.parameters.values[terms.assignment[:, -1]].tolist()
+    found = dict(zip(map(_sorted, terms.atoms.tolist()), scales, strict=True))
+    felt = [pair for pair in combinations(range(len(strength)), 2) if strength[pair]]
+    near_scales = {round(found.get(pair, 0.0), _DIGITS) for pair in felt if pair in graph.scaled}
+    if len(near_scales) > 1 or 0.0 in near_scales:
+        raise _unscaled(terms, "pairs three bonds apart have different scales")
+    for pair in felt:
+        if pair not in graph.scaled and not math.isclose(found.get(pair, 0.0), float(pair not in graph.excluded)):
+            raise _unscaled(terms, f"the scale of the pair {pair[0]}-{pair[1]} is neither an exclusion nor whole")
+    return round(1.0 / near_scales.pop(), _DIGITS - 1) if near_scales else usual
+
+
+def _unscaled(terms: Terms, why: str) -> MismatchError:
+    return MismatchError(
+        f"the terms {terms.group!r} cannot be written: {why}",
+        expected="pairs up to two bonds apart excluded, those three bonds apart with one scale, all others whole",
+    )
+
+
+def _unwritable(terms: Terms, atoms: Atoms, why: str) -> MismatchError:
+    return MismatchError(
+        f"the term {terms.group!r} of atoms {'-'.join(map(str, atoms))} cannot be written: {why}",
+        expected="the terms of an AMBER force field",
+    )

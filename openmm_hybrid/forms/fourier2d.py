@@ -1,0 +1,146 @@
+"""Functions of two coordinates: products of cosines and sines."""
+
+from __future__ import annotations
+
+from math import pi
+from typing import final
+
+import torch
+from torch import Tensor
+
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.forms.form import KINDS, Column, Coordinate, FunctionalForm
+from openmm_hybrid.forms.saturate import MARGIN, range_columns, saturate_expression, standardise
+
+_END = 1.0 + 2.0 * MARGIN  # where a saturated coordinate ends, on the scale where the range is [−1, 1]
+
+
+@final
+class Fourier2D(FunctionalForm):
+    """E = Σ_jk a_jk cos(ju) cos(kv) + Σ_jk b_jk sin(ju) sin(kv), a Fourier series in two variables.
+
+    u and v are dihedrals; a distance or angle is first saturated outside the sampled range (see `saturate`) and then
+    laid on [0, π], so that it has cosines alone and no slope far outside. Linear in its parameters. What changes sign
+    in the mirror image (sin times cos) is left out: a molecule and its mirror image have the same energy.
+
+    Parameters
+    ----------
+    first, second : str
+        Kind of a coordinate and its places among the term's atoms, such as "dihedral 0 1 2 3" and "distance 4 3".
+    order : int
+        Largest j and k.
+    """
+
+    def __init__(self, first: str, second: str, *, order: int = 5) -> None:
+        super().__init__()
+        if isinstance(order, bool) or not isinstance(order, int) or not 1 <= order <= 12:
+            raise InputError(f"a series of order {order!r}", expected="a whole number from 1 to 12")
+        self.first, self.second, self.order = first, second, order
+        circular = [_read(text).kind == "dihedral" for text in (first, second)]
+        self.first_circular, self.second_circular = circular
+        self.first_place, self.second_place = 0, 0 if circular[0] else 2  # of the ranges
+        self.n_range = 2 * circular.count(False)
+        self.n_cosines = (order + 1) ** 2 - 1  # the constant is left out
+        self.sines = all(circular)
+        self.end, self.per = _END, pi / (2.0 * _END)
+
+    @property
+    def name(self) -> str:
+        """See `FunctionalForm.name`."""
+        return f"waves{self.order}"
+
+    def settings(self) -> dict[str, str | int | float | bool]:
+        """See `FunctionalForm.settings`."""
+        return {"first": self.first, "second": self.second, "order": self.order}
+
+    @property
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """See `FunctionalForm.coordinates`."""
+        return _read(self.first), _read(self.second)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The ranges (not for dihedrals), then the a_jk without a_00, then the b_jk; k runs fastest."""
+        ranges: list[Column] = []
+        for number, coordinate in enumerate(self.coordinates, 1):
+            if coordinate.kind != "dihedral":
+                ends = range_columns("Å" if coordinate.kind == "distance" else "rad")
+                ranges += [Column(f"{end.name}{number}", end.unit, fitted=False) for end in ends]
+        return (*ranges, *(Column(f"{wave}{j}_{k}", "kcal/mol") for wave, j, k in self.waves()))
+
+    def waves(self) -> list[tuple[str, int, int]]:
+        """("a" for cosines or "b" for sines, j, k) of each fitted column."""
+        orders = range(self.order + 1)
+        cosines = [("a", j, k) for j in orders for k in orders][1:]
+        return cosines + ([("b", j, k) for j in orders[1:] for k in orders[1:]] if self.sines else [])
+
+    def start(self, n_rows: int) -> Tensor:
+        """See `FunctionalForm.start`."""
+        rows = super().start(n_rows)
+        rows[:, 0 : self.n_range : 2], rows[:, 1 : self.n_range : 2] = -1.0, 1.0
+        return rows
+
+    def forward(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """See `FunctionalForm.forward`."""
+        u, du = self.phase(q[:, :, 0], p, self.first_circular, self.first_place)
+        v, dv = self.phase(q[:, :, 1], p, self.second_circular, self.second_place)
+        orders = torch.arange(self.order + 1, dtype=q.dtype, device=q.device)
+        ju, kv = u.unsqueeze(-1) * orders, v.unsqueeze(-1) * orders
+        cu, su, cv, sv = torch.cos(ju), torch.sin(ju), torch.cos(kv), torch.sin(kv)
+        last = self.n_range + self.n_cosines
+        constant = torch.zeros_like(p[:, :1])
+        a = torch.cat([constant, p[:, self.n_range : last]], dim=1).unflatten(1, [self.order + 1, self.order + 1])
+        over_v = torch.einsum("tjk,ftk->ftj", a, cv)
+        energy = (cu * over_v).sum(-1)
+        by_u = -(orders * su * over_v).sum(-1)
+        by_v = -(cu * torch.einsum("tjk,ftk->ftj", a, orders * sv)).sum(-1)
+        if self.sines:
+            b = p[:, last:].unflatten(1, [self.order, self.order])
+            over_v = torch.einsum("tjk,ftk->ftj", b, sv[:, :, 1:])
+            energy = energy + (su[:, :, 1:] * over_v).sum(-1)
+            by_u = by_u + (orders[1:] * cu[:, :, 1:] * over_v).sum(-1)
+            by_v = by_v + (su[:, :, 1:] * torch.einsum("tjk,ftk->ftj", b, orders[1:] * cv[:, :, 1:])).sum(-1)
+        return energy, torch.stack([by_u * du, by_v * dv], dim=-1)
+
+    def phase(self, q: Tensor, p: Tensor, circular: bool, place: int) -> tuple[Tensor, Tensor]:
+        """u of a coordinate (n_frames, n_terms), and du/dq."""
+        if circular:
+            return q, torch.ones_like(q)
+        x, slope = standardise(q, p[:, place], p[:, place + 1])
+        return self.per * (x + self.end), self.per * slope
+
+    def expression(self) -> str:
+        """See `FunctionalForm.expression`."""
+        parts = [self._series("a", "cos", 0)]
+        if self.sines:
+            parts.append(self._series("b", "sin", 1))
+        lines = ["+".join(parts)]
+        numbers = {"u": 1, "v": 2}
+        for name, coordinate in zip("uv", self.coordinates, strict=True):
+            q, lower, upper = (f"{word}{numbers[name]}" for word in ("q", "lower", "upper"))
+            if coordinate.kind == "dihedral":
+                lines.append(f"{name}={q}")
+            else:
+                x = f"2*({saturate_expression(q, lower, upper)}-{lower})/({upper}-{lower})-1"
+                lines.append(f"{name}={self.per!r}*({x}+{self.end!r})")
+        return "; ".join(lines)
+
+    def _series(self, letter: str, wave: str, lowest: int) -> str:
+        """Nested, so that the second variable stands in it once for every coefficient, the first once for every j."""
+        rows = []
+        for j in range(lowest, self.order + 1):
+            cells = [
+                f"{letter}{j}_{k}*{wave}({k}*v)" if k else f"{letter}{j}_{k}"
+                for k in range(lowest, self.order + 1)
+                if j or k
+            ]
+            rows.append(f"{wave}({j}*u)*({'+'.join(cells)})" if j else "+".join(cells))
+        return "+".join(rows)
+
+
+def _read(text: str) -> Coordinate:
+    """A coordinate from text such as "dihedral 0 1 2 3"."""
+    kind, *places = text.split() if isinstance(text, str) and text.split() else ("",)
+    if len(places) != KINDS.get(kind, -1) or not all(place.isdecimal() for place in places):
+        raise InputError(f"the coordinate {text!r}", expected="a kind and its places, such as 'distance 0 1'")
+    return Coordinate(kind, tuple(map(int, places)))

@@ -1,0 +1,111 @@
+"""EnergyModel: the one contract that force fields, kernel models and their sums share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.units import positions_to_angstrom
+
+if TYPE_CHECKING:
+    import torch
+
+
+class EnergyModel(ABC):
+    """A potential energy of a fixed list of atoms, with its forces.
+
+    Units: positions Å, energies kcal/mol, forces kcal/mol/Å. Forces are −∂E/∂r.
+    """
+
+    @property
+    @abstractmethod
+    def atomic_numbers(self) -> NDArray[np.int64]:
+        """Atomic numbers (n_atoms,), in the model's atom order."""
+
+    @abstractmethod
+    def evaluate(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Energies (n_frames,) and forces (n_frames, n_atoms, 3) at checked positions (n_frames, n_atoms, 3)."""
+
+    def module(self) -> torch.nn.Module:
+        """A scriptable module: forward(positions (n, n_atoms, 3) Å) → (energies (n,), forces (n, n_atoms, 3)).
+
+        The forces are analytic, not taken through autograd, and come in the dtype of the module's buffers
+        (float64 unless it was converted with ``.to(torch.float32)``), on the device of the positions. They carry no
+        gradient tape, in a frozen script either: read ``positions.data``, since freezing removes ``detach()``.
+
+        Raises
+        ------
+        MismatchError
+            This kind of model has no TorchScript form.
+        """
+        raise MismatchError(
+            f"{type(self).__name__} has no TorchScript form",
+            expected="a model made of torch operations, such as sGDML",
+            hint="train an sGDML model on its labels, or keep it as OpenMM forces",
+        )
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms that the model takes."""
+        return len(self.atomic_numbers)
+
+    def predict(self, positions: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Energies and forces.
+
+        Parameters
+        ----------
+        positions : array_like, (n_frames, n_atoms, 3) or (n_atoms, 3), Å, or an `openmm.unit` quantity
+
+        Returns
+        -------
+        energies : (n_frames,), or a 0-d array for one frame, kcal/mol
+        forces : same shape as the positions, kcal/mol/Å
+
+        Raises
+        ------
+        InputError
+            The shape does not fit the model, or a coordinate is not finite.
+        """
+        frames = positions_to_angstrom(positions)
+        if frames.ndim not in (2, 3) or frames.shape[-2:] != (self.n_atoms, 3):
+            raise InputError(
+                f"positions have shape {frames.shape}",
+                expected=f"(n_frames, {self.n_atoms}, 3) or ({self.n_atoms}, 3) for this model",
+                hint="give the atoms that the model was made for, in its order",
+            )
+        batch = frames.reshape(-1, self.n_atoms, 3)
+        finite = np.isfinite(batch).all(axis=(1, 2))
+        if not finite.all():
+            raise InputError(f"frame {int(np.argmin(finite))} has a coordinate that is not finite")
+        energies, forces = self.evaluate(batch)
+        return energies.reshape(frames.shape[:-2]), forces.reshape(frames.shape)
+
+
+class TorchModel(EnergyModel):
+    """An EnergyModel whose evaluation is its own TorchScript module."""
+
+    @abstractmethod
+    def module(self) -> torch.nn.Module:
+        """See `EnergyModel.module`."""
+
+    #: Frames evaluated at once: keeps the largest temporary near the size of a processor's cache.
+    _BATCH = 32
+
+    def evaluate(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """See `EnergyModel.evaluate`; runs the module in batches, without a gradient tape."""
+        import torch
+
+        module = self.module()
+        energies, forces = [], []
+        with torch.inference_mode():
+            for start in range(0, len(positions), self._BATCH):
+                energy, force = module(torch.tensor(np.ascontiguousarray(positions[start : start + self._BATCH])))
+                energies.append(energy.to(torch.float64).numpy())
+                forces.append(force.to(torch.float64).numpy())
+        if not energies:
+            return np.zeros(0), np.zeros((0, self.n_atoms, 3))
+        return np.concatenate(energies), np.concatenate(forces)

@@ -1,0 +1,108 @@
+"""The residual: reference labels minus what a force field says of the same geometries."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.models.energy_model import EnergyModel
+
+
+def residual(forcefield: EnergyModel, frames: Frames, *, reference: EnergyModel | None = None) -> Frames:
+    """ΔE = E_ref − E_ff and ΔF = F_ref − F_ff of each frame.
+
+    Energies of different methods have different zeros, so the mean of ΔE is arbitrary; it is kept, as the constant
+    of a model trained on the residual then brings the sum to the reference's own zero.
+
+    Parameters
+    ----------
+    forcefield : EnergyModel
+        Of the same atoms in the same order.
+    frames : Frames
+        With energies and forces of the reference, or geometries alone where a model is the reference.
+    reference : EnergyModel, optional
+        A teacher, such as an sGDML model of coupled-cluster labels, in the place of the frames' own labels.
+
+    Returns
+    -------
+    Frames
+        The same geometries labelled with ΔE (n_frames,) kcal/mol and ΔF (n_frames, n_atoms, 3) kcal/mol/Å.
+
+    Raises
+    ------
+    MismatchError
+        The force field, or the reference, and the frames have other atoms or another order.
+    InputError
+        The frames lack energies or forces, and there is no reference.
+    """
+    if reference is None:
+        energies, forces = frames.labels()
+    else:
+        _same_atoms(frames, reference, "reference")
+        energies, forces = reference.predict(frames.positions)
+    _same_atoms(frames, forcefield, "force field")
+    ff_energies, ff_forces = forcefield.predict(frames.positions)
+    theory = frames.theory if reference is None else f"{type(reference).__name__} as reference"
+    return replace(
+        frames, energies=energies - ff_energies, forces=forces - ff_forces, theory=f"{theory} minus force field"
+    )
+
+
+def bonds_of(frames: Frames, molecule: Molecule | None) -> NDArray[np.int64]:
+    """Bonds (n_bonds, 2) of a molecule, or where it is not known those that the frames' distances show.
+
+    Raises
+    ------
+    MismatchError
+        The molecule is of other atoms than the frames.
+    """
+    if molecule is None:
+        from openmm_hybrid.data.bonds import bonds_from_geometry
+
+        return bonds_from_geometry(frames.atomic_numbers, frames.positions)
+    if not np.array_equal(molecule.atomic_numbers, frames.atomic_numbers):
+        raise MismatchError(
+            f"the atoms of the molecule {molecule.name} are not those of the frames of {frames.name!r}",
+            hint="give the molecule in the frames' atom order (Molecule.reordered)",
+        )
+    return molecule.bonds
+
+
+def chosen_atoms(atoms: ArrayLike | str, n_atoms: int, molecule: Molecule | None) -> NDArray[np.int64]:
+    """Atoms (n_chosen,) from indices, or of the first match of a SMARTS pattern.
+
+    Raises
+    ------
+    InputError
+        No integers, an atom that does not exist or stands twice; a pattern without a molecule or without a match.
+    """
+    if isinstance(atoms, str):
+        if molecule is None:
+            raise InputError(f"the pattern {atoms!r} needs a molecule", hint="give molecule=, or the atoms' indices")
+        return np.array(molecule.find(atoms)[0], dtype=np.int64)
+    found = np.asarray(atoms)
+    if found.ndim != 1 or not len(found) or found.dtype.kind not in "iu":
+        raise InputError(f"atoms are {found.dtype} of shape {found.shape}", expected="integers (n_chosen,), or SMARTS")
+    if found.min() < 0 or found.max() >= n_atoms or len(set(found.tolist())) < len(found):
+        raise InputError(f"the atoms {found.tolist()}", expected=f"different ones of 0 to {n_atoms - 1}")
+    return found.astype(np.int64)
+
+
+def _same_atoms(frames: Frames, model: EnergyModel, what: str) -> None:
+    expected, given = model.atomic_numbers, frames.atomic_numbers
+    if len(expected) != len(given):
+        raise MismatchError(
+            f"the frames of {frames.name!r} have {len(given)} atoms", expected=f"the {len(expected)} of the {what}"
+        )
+    if (expected != given).any():
+        k = int(np.argmax(expected != given))
+        raise MismatchError(
+            f"atom {k} of the frames of {frames.name!r} has the atomic number {given[k]}",
+            expected=f"{expected[k]} as in the {what}",
+            hint=f"build the {what} in the frames' atom order (Molecule.reordered)",
+        )

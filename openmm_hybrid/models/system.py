@@ -1,0 +1,120 @@
+"""An OpenMM System as an EnergyModel."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import openmm
+from numpy.typing import ArrayLike, NDArray
+from openmm import app, unit
+
+from openmm_hybrid.core.errors import MismatchError
+from openmm_hybrid.core.units import FORCE_KJ_NM, KCAL_PER_KJ, NM_PER_ANGSTROM, positions_to_angstrom
+from openmm_hybrid.models.energy_model import EnergyModel
+
+TERMS = ("bonds", "angles", "propers", "impropers", "nonbonded", "other")
+
+
+@dataclass(frozen=True, eq=False)
+class SystemModel(EnergyModel):
+    """Energies and forces of an OpenMM System, evaluated by OpenMM itself.
+
+    The system is copied when it is first evaluated: later changes to it have no effect.
+
+    Parameters
+    ----------
+    system : openmm.System
+    topology : openmm.app.Topology
+        Of the same particles.
+    platform : str
+        OpenMM platform; "Reference" computes in double precision.
+
+    Raises
+    ------
+    MismatchError
+        System and topology have different numbers of particles.
+    """
+
+    system: openmm.System = field(repr=False)
+    topology: app.Topology = field(repr=False)
+    platform: str = "Reference"
+
+    def __post_init__(self) -> None:
+        """Check that system and topology belong together."""
+        if self.system.getNumParticles() != self.topology.getNumAtoms():
+            raise MismatchError(
+                f"the system has {self.system.getNumParticles()} particles, the topology {self.topology.getNumAtoms()}",
+                expected="a topology of the same particles",
+            )
+
+    @cached_property
+    def atomic_numbers(self) -> NDArray[np.int64]:  # type: ignore[override]
+        """Atomic numbers (n_atoms,); 0 for virtual sites."""
+        elements = [atom.element for atom in self.topology.atoms()]
+        return np.array([element.atomic_number if element else 0 for element in elements], dtype=np.int64)
+
+    def evaluate(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """See `EnergyModel.evaluate`."""
+        energies, forces = np.zeros(len(positions)), np.zeros(positions.shape)
+        for frame, coordinates in enumerate(positions):
+            self._context.setPositions(coordinates * NM_PER_ANGSTROM)
+            state = self._context.getState(getEnergy=True, getForces=True)
+            energies[frame] = state.getPotentialEnergy().value_in_unit(unit.kilojoule_per_mole) * KCAL_PER_KJ
+            forces[frame] = state.getForces(asNumpy=True).value_in_unit(unit.kilojoule_per_mole / unit.nanometer)
+        return energies, forces / FORCE_KJ_NM
+
+    def energy_terms(self, positions: ArrayLike) -> dict[str, float]:
+        """The energy of one frame (n_atoms, 3), in Å or a Quantity, by kind of term, kcal/mol.
+
+        Keys: "bonds", "angles", "propers", "impropers", "nonbonded", and "other" where there is any other force. A
+        torsion along three bonds counts as proper, every other as improper.
+        """
+        groups = _by_terms(self.system, self.topology)
+        context = openmm.Context(
+            groups, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName(self.platform)
+        )
+        context.setPositions(positions_to_angstrom(positions) * NM_PER_ANGSTROM)
+        energies = {}
+        for group, name in enumerate(TERMS):
+            if any(force.getForceGroup() == group for force in groups.getForces()):
+                energy = context.getState(getEnergy=True, groups={group}).getPotentialEnergy()
+                energies[name] = energy.value_in_unit(unit.kilojoule_per_mole) * KCAL_PER_KJ
+        return energies
+
+    @cached_property
+    def _context(self) -> openmm.Context:
+        platform = openmm.Platform.getPlatformByName(self.platform)
+        return openmm.Context(self.system, openmm.VerletIntegrator(0.001), platform)
+
+
+def _by_terms(system: openmm.System, topology: app.Topology) -> openmm.System:
+    """A copy of the system with the force group of each force the index of its kind in `TERMS`."""
+    kinds = {
+        openmm.HarmonicBondForce: "bonds",
+        openmm.HarmonicAngleForce: "angles",
+        openmm.PeriodicTorsionForce: "propers",
+        openmm.NonbondedForce: "nonbonded",
+    }
+    bonded = {frozenset((first.index, second.index)) for first, second in topology.bonds()}
+    groups = copy.deepcopy(system)
+    for force in list(groups.getForces()):
+        force.setForceGroup(TERMS.index(kinds.get(type(force), "other")))
+        if isinstance(force, openmm.PeriodicTorsionForce):
+            groups.addForce(_split_impropers(force, bonded))
+    return groups
+
+
+def _split_impropers(force: openmm.PeriodicTorsionForce, bonded: set[frozenset[int]]) -> openmm.PeriodicTorsionForce:
+    """Move the impropers of a force into a new one."""
+    impropers = openmm.PeriodicTorsionForce()
+    impropers.setForceGroup(TERMS.index("impropers"))
+    for index in range(force.getNumTorsions()):
+        *atoms, periodicity, phase, k = force.getTorsionParameters(index)
+        if not all(frozenset(pair) in bonded for pair in pairwise(atoms)):
+            impropers.addTorsion(*atoms, periodicity, phase, k)
+            force.setTorsionParameters(index, *atoms, periodicity, phase, 0.0)
+    return impropers

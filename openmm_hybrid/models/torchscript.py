@@ -1,0 +1,188 @@
+"""A model as one TorchScript file: plain libtorch loads it, without this package."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+
+import openmm_hybrid
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.files import replacing
+from openmm_hybrid.models.energy_model import EnergyModel, TorchModel
+
+METADATA = "metadata.json"
+"""Name of the extra file inside the TorchScript file."""
+
+FORMAT = "openmm-hybrid-torchscript"
+FORMAT_VERSION = 1
+_DTYPES = {"float64": torch.float64, "float32": torch.float32}
+_CALLING = "forward(positions (n, n_atoms, 3) Å) -> (energies (n,) kcal/mol, forces (n, n_atoms, 3) kcal/mol/Å)"
+
+
+def export_torchscript(
+    model: EnergyModel, path: str | Path, *, name: str = "", theory: str = "", dtype: str = "float64"
+) -> Path:
+    """Write the model's module as one TorchScript file.
+
+    ``torch.jit.load(path)``, or ``torch::jit::load`` in C++, gives a module with
+    forward(positions (n, n_atoms, 3) Å) → (energies (n,) kcal/mol, forces (n, n_atoms, 3) kcal/mol/Å). The extra file
+    ``metadata.json`` inside names units, elements in the atom order, dtype and versions. For a file that TorchForce
+    takes as it is, see `openmm_hybrid.systems.torch_wrapper.export_torchforce`.
+
+    Parameters
+    ----------
+    model : EnergyModel
+        One that has a TorchScript form.
+    path : path
+        Written whole or not at all.
+    name, theory : str
+        Noted in the metadata; `theory` is the level of theory that the model stands for.
+    dtype : {"float64", "float32"}
+        In which the module computes.
+
+    Raises
+    ------
+    MismatchError
+        The model has no TorchScript form.
+    InputError
+        Unknown dtype.
+    """
+    script = torch.jit.script(model.module().to(torch_dtype(dtype)).eval())
+    return write_script(script, path, metadata(model, name=name, theory=theory, dtype=dtype, convention="model"))
+
+
+def load_torchscript(path: str | Path) -> ScriptedModel:
+    """A model from a file that `export_torchscript` wrote; it is exported, attached and summed like any other.
+
+    Load only files that you trust as far as not to waste your time: a TorchScript file is a program, though one
+    that can do nothing but torch operations.
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged, of another origin, or of a newer format.
+    """
+    script, notes = read_script(path)
+    if notes.get("convention") != "model":
+        raise MismatchError(
+            f"{path} was exported for OpenMM (nm, kJ/mol)",
+            expected="a file of export_torchscript",
+            hint="give it to openmmtorch.TorchForce, or export the model again",
+        )
+    return ScriptedModel(script=script, metadata=notes)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ScriptedModel(TorchModel):
+    """A model read from a TorchScript file. Made by `load_torchscript`.
+
+    Parameters
+    ----------
+    script : torch.jit.ScriptModule
+        Do not change it.
+    metadata : mapping
+        What the file says of itself: name, theory, elements, dtype, versions.
+    """
+
+    script: torch.jit.ScriptModule = field(repr=False)
+    metadata: Mapping[str, Any]
+
+    @property
+    def atomic_numbers(self) -> NDArray[np.int64]:
+        """See `EnergyModel.atomic_numbers`."""
+        return np.array(self.metadata["atomic_numbers"], dtype=np.int64)
+
+    def module(self) -> torch.nn.Module:
+        """See `EnergyModel.module`; a copy, so that converting it changes no other."""
+        return copy.deepcopy(self.script)
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """torch's dtype of that name ("float64" or "float32"); InputError for any other."""
+    if name not in _DTYPES:
+        raise InputError(f"unknown dtype {name!r}", expected=f"one of {', '.join(_DTYPES)}")
+    return _DTYPES[name]
+
+
+def metadata(
+    model: EnergyModel, *, name: str, theory: str, dtype: str, convention: str, calling: str = _CALLING
+) -> dict[str, Any]:
+    """What a file says of itself; `convention` is "model" (Å, kcal/mol) or "openmm" (nm, kJ/mol)."""
+    numbers = [int(number) for number in model.atomic_numbers]
+    openmm = convention == "openmm"
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        "theory": theory,
+        "convention": convention,
+        "calling": calling,
+        "units": {
+            "length": "nm" if openmm else "Å",
+            "energy": "kJ/mol" if openmm else "kcal/mol",
+            "force": "kJ/mol/nm" if openmm else "kcal/mol/Å",
+        },
+        "elements": [chemical_symbols[number] for number in numbers],
+        "atomic_numbers": numbers,
+        "dtype": dtype,
+        "versions": {"openmm_hybrid": openmm_hybrid.__version__, "torch": torch.__version__, "numpy": np.__version__},
+    }
+
+
+def write_script(script: torch.jit.ScriptModule, path: str | Path, notes: Mapping[str, Any]) -> Path:
+    """Write a scripted module and its metadata, whole or not at all."""
+    # Through memory: torch's own writer ends the process (std::terminate) when the disk is full.
+    content = io.BytesIO()
+    torch.jit.save(script, content, _extra_files={METADATA: json.dumps(notes, ensure_ascii=False, indent=1)})
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getvalue())
+    return Path(path)
+
+
+def read_script(path: str | Path) -> tuple[torch.jit.ScriptModule, dict[str, Any]]:
+    """A scripted module, on the CPU, and its checked metadata; raises as `load_torchscript`."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} does not exist")
+    extra = {METADATA: ""}
+    try:
+        script = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
+    except (RuntimeError, ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()
+        raise InputError(
+            f"{path} is no TorchScript file or is damaged ({reason[0] if reason else type(error).__name__})",
+            expected="a file of export_torchscript",
+            hint="export the model again",
+        ) from None
+    foreign = InputError(
+        f"{path} is a TorchScript file without this package's metadata",
+        expected=f"{METADATA} with format {FORMAT!r}",
+        hint="write it with export_torchscript",
+    )
+    try:
+        notes = json.loads(extra[METADATA])
+    except json.JSONDecodeError:
+        raise foreign from None
+    if not isinstance(notes, dict) or notes.get("format") != FORMAT:
+        raise foreign
+    if notes.get("format_version") != FORMAT_VERSION:
+        raise InputError(
+            f"{path} is of format version {notes.get('format_version')}",
+            expected=f"{FORMAT_VERSION}",
+            hint="upgrade openmm-hybrid, or export the model again",
+        )
+    numbers = notes.get("atomic_numbers")
+    if not isinstance(numbers, list) or not all(isinstance(number, int) for number in numbers):
+        raise InputError(f"{path} does not name its atomic numbers", hint="export the model again")
+    return script, notes

@@ -1,0 +1,129 @@
+"""The journal of a labelling job: one line of JSON a finished frame, appended, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmm_hybrid.core.errors import HybridError, InputError, MismatchError
+
+_FORMAT = "openmm-hybrid labels 1"
+
+
+@dataclass(frozen=True, eq=False)
+class Label:
+    """Energy (kcal/mol) and forces (n_atoms, 3; kcal/mol/Å) of a frame, or the reason why it has none."""
+
+    energy: float = 0.0
+    forces: NDArray[np.float64] | None = None
+    reason: str = ""
+
+
+class Journal:
+    """An open journal: `labels` holds what is done, `add` appends to it.
+
+    The first line describes the job. A last line without its end is what a killed run left: it is cut off.
+
+    Raises
+    ------
+    InputError
+        A line is damaged.
+    MismatchError
+        The journal belongs to another job.
+    HybridError
+        The file cannot be written.
+    """
+
+    def __init__(self, path: Path, job: dict[str, Any]) -> None:
+        self.path = path
+        self.labels: dict[int, Label] = {}
+        header = {"format": _FORMAT, **job}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            kept = path.read_bytes() if path.is_file() else b""
+            kept = kept[: kept.rfind(b"\n") + 1]
+            lines = kept.splitlines()
+            if lines:
+                self._check_job(_parsed(path, 1, lines[0]), header)
+            self.labels = dict(self._entry(number, line, job) for number, line in enumerate(lines[1:], 2))
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            os.ftruncate(self._descriptor, len(kept))
+        except OSError as error:
+            raise self._unwritable(error) from error
+        if not lines:
+            self._append(header)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._descriptor)
+
+    def add(self, index: int, label: Label) -> None:
+        """Record what came of frame `index`."""
+        entry: dict[str, Any] = {"frame": index}
+        if label.forces is None:
+            entry["failed"] = label.reason
+        else:
+            entry |= {"energy": label.energy, "forces": label.forces.ravel().tolist()}
+        self._append(entry)
+        self.labels[index] = label
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        line = json.dumps(entry, allow_nan=False).encode() + b"\n"
+        try:
+            if os.write(self._descriptor, line) != len(line):
+                raise OSError("no space left on device")
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> HybridError:
+        return HybridError(
+            f"cannot write {self.path}: {error.strerror or error}",
+            hint="free space or choose another folder; the frames done so far are kept, start again to go on",
+        )
+
+    def _check_job(self, found: dict[str, Any], header: dict[str, Any]) -> None:
+        other = [key for key in header if found.get(key) != header[key]]
+        if other:
+            what = ", ".join(key.replace("_", " ") for key in other)
+            raise MismatchError(
+                f"{self.path} belongs to another job: {what} differ",
+                hint="give another path, or remove this file to start anew",
+            )
+
+    def _entry(self, number: int, line: bytes, job: dict[str, Any]) -> tuple[int, Label]:
+        entry = _parsed(self.path, number, line)
+        try:
+            index = int(entry["frame"])
+            if not 0 <= index < job["n_frames"]:
+                raise _damaged(self.path, number)
+            if "failed" in entry:
+                return index, Label(reason=str(entry["failed"]))
+            forces = np.array(entry["forces"], dtype=np.float64).reshape(len(job["atomic_numbers"]), 3)
+            return index, Label(energy=float(entry["energy"]), forces=forces)
+        except (KeyError, TypeError, ValueError):
+            raise _damaged(self.path, number) from None
+
+
+def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        raise _damaged(path, number) from None
+    if not isinstance(entry, dict):
+        raise _damaged(path, number)
+    return entry
+
+
+def _damaged(path: Path, number: int) -> InputError:
+    return InputError(f"line {number} of {path} is damaged", hint="remove this file to label anew")

@@ -1,0 +1,104 @@
+"""The free-energy difference between a force field and the force field with a correction."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openmm
+from numpy.typing import ArrayLike
+from openmm import app
+
+from openmm_hybrid.analysis.free_energy import FreeEnergies, mbar
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.units import strip
+from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.sampling.input_checks import real
+from openmm_hybrid.sampling.sample import sample
+from openmm_hybrid.systems.attach import attach
+
+SCALE = "hybrid_lambda"
+"""Global parameter that multiplies the correction."""
+
+
+def correction_free_energy(
+    system: openmm.System,
+    topology: app.Topology,
+    positions: Any,
+    model: EnergyModel,
+    *,
+    output: str | Path,
+    atoms: ArrayLike | None = None,
+    lambdas: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
+    duration: Any = 100.0,
+    temperature: Any = 300.0,
+    timestep: Any = 0.5,
+    friction: Any = 1.0,
+    interval: int = 200,
+    equilibration: int = 2000,
+    seed: int = 0,
+    platform: str = "auto",
+    backend: str = "auto",
+    progress: bool = True,
+) -> FreeEnergies:
+    """Free energy of adding a correction to a force field, A(λ = 1) − A(λ = 0) with E(λ) = E_system + λ E_model.
+
+    Each λ is sampled in a folder of its own, which goes on where it stopped when called again. E_model of the frames
+    then gives all differences, by MBAR (see `openmm_hybrid.analysis.mbar`). Where the correction holds a constant, so
+    does the difference.
+
+    Parameters
+    ----------
+    system, topology, positions
+        As for `sample`: without the correction. They stay as they are.
+    model : EnergyModel
+    output : path
+        Gets a folder for each λ.
+    atoms, backend
+        As for `attach`.
+    lambdas : sequence of float
+        Rising, at least two.
+    duration, temperature, timestep, friction, interval, equilibration, seed, platform, progress
+        As for `sample`, for each λ.
+
+    Raises
+    ------
+    InputError
+        λ that do not rise, or what `attach`, `sample` and `mbar` refuse.
+    MissingDependencyError
+        pymbar (the extra `free-energy`) or a backend is missing.
+    NumericalError
+        A simulation blew up, or neighbouring λ do not overlap.
+    """
+    states = np.array([real("a lambda", each, above=-np.inf) for each in lambdas])
+    if len(states) < 2 or (np.diff(states) <= 0).any():
+        raise InputError(f"lambdas are {states.tolist()}", expected="at least two, rising")
+    kelvin = real("temperature", strip(temperature, "temperature"), above=0.0)
+    scaled = copy.deepcopy(system)
+    attach(scaled, topology, model, atoms=atoms, backend=backend, scale=SCALE)
+    chosen = np.arange(model.n_atoms) if atoms is None else np.asarray(atoms)
+    energies = []
+    for number, state in enumerate(states.tolist()):
+        run = sample(
+            scaled,
+            topology,
+            positions,
+            output=Path(output) / f"lambda_{number}",
+            duration=duration,
+            temperature=kelvin,
+            timestep=timestep,
+            friction=friction,
+            interval=interval,
+            equilibration=equilibration,
+            seed=seed + number,
+            platform=platform,
+            parameters={SCALE: state},
+            progress=progress,
+        )
+        copies = run.positions[:, chosen].reshape(-1, model.n_atoms, 3)
+        added = model.predict(copies)[0].reshape(len(run.positions), -1).sum(axis=1)
+        energies.append(states[:, None] * added)
+    return mbar(energies, kelvin)

@@ -1,0 +1,177 @@
+"""What `sample` is given, checked and in internal units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import openmm
+from numpy.typing import NDArray
+from openmm import app, unit
+from scipy.spatial import cKDTree
+
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.units import positions_to_angstrom, strip
+from openmm_hybrid.sampling.exchange import neighbours
+from openmm_hybrid.sampling.job import Job
+
+NEAREST = 0.5
+"""Å; atoms of a start that are nearer than this overlap (the shortest bond, H-H, has 0.74 Å)."""
+
+
+def real(name: str, value: Any, *, above: float) -> float:
+    """A finite number greater than `above`."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = float("nan")
+    if not (np.isfinite(found) and found > above):
+        raise InputError(f"{name} is {value!r}", expected=f"a number greater than {above:g}")
+    return found
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """A whole number, at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"{name} is {value!r}", expected=f"a whole number, at least {least}")
+    return int(value)
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    """One of the words that are allowed."""
+    if value not in allowed:
+        raise InputError(f"{name} is {value!r}", expected=f"one of {', '.join(allowed)}")
+    return value
+
+
+def whole_steps(n_steps: int | None, duration: Any, timestep: float, interval: int) -> int:
+    """Steps to run: n_steps, or duration over timestep, down to whole intervals."""
+    if (n_steps is None) == (duration is None):
+        raise InputError("the length of the run is not clear", expected="either n_steps or duration (ps)")
+    if n_steps is None:
+        femtoseconds_each = 1.0 if hasattr(duration, "value_in_unit") else 1e3
+        n_steps = round(real("duration", strip(duration, "time"), above=0.0) * femtoseconds_each / timestep)
+    steps = whole("n_steps", n_steps, 1) // interval * interval
+    if not steps:
+        raise InputError(f"{n_steps} steps are fewer than the interval of {interval}", hint="run longer or store more")
+    return steps
+
+
+def check_thermostats(job: Job) -> None:
+    """Barostats and thermostats in the system have a temperature of their own, which must be the run's."""
+    for force in job.system.getForces():
+        if not hasattr(force, "getDefaultTemperature"):
+            continue
+        name = type(force).__name__
+        if job.ensemble == "nve":
+            raise MismatchError(f"the system has a {name}, which changes the energy of an nve run", hint="remove it")
+        own = force.getDefaultTemperature().value_in_unit(unit.kelvin)
+        for temperature in dict.fromkeys(job.temperatures):
+            if abs(own - temperature) > 1e-6 * temperature:
+                raise MismatchError(
+                    f"the {name} in the system is set to {own:g} K",
+                    expected=f"the run's temperature of {temperature:g} K",
+                    hint="change one of them",
+                )
+
+
+def checked_starts(system: openmm.System, topology: app.Topology, positions: Any) -> NDArray[np.float64]:
+    """Positions as (n_starts, n_atoms, 3), Å, checked."""
+    starts = positions_to_angstrom(positions)
+    starts = starts[None] if starts.ndim == 2 else starts
+    n_atoms = system.getNumParticles()
+    if topology.getNumAtoms() != n_atoms:
+        raise MismatchError(f"the topology has {topology.getNumAtoms()} atoms, the system {n_atoms}")
+    if starts.ndim != 3 or starts.shape[1:] != (n_atoms, 3) or not len(starts):
+        raise MismatchError(
+            f"positions have shape {starts.shape}", expected=f"({n_atoms}, 3) or (n_starts, {n_atoms}, 3)"
+        )
+    massive = [i for i in range(n_atoms) if system.getParticleMass(i).value_in_unit(unit.dalton) > 0]
+    for number, start in enumerate(starts):
+        if not np.isfinite(start).all():
+            raise InputError(f"start {number} has a position that is not finite")
+        near = cKDTree(start[massive]).query_pairs(NEAREST, output_type="ndarray")
+        if len(near):
+            i, j = (massive[index] for index in near[0])
+            gap = np.linalg.norm(start[i] - start[j])
+            raise InputError(
+                f"atoms {i} and {j} of start {number} overlap: they are {gap:.2g} Å apart",
+                hint="positions are taken in Å unless they carry a unit; check it, and the geometry",
+            )
+    return starts
+
+
+def each_temperature(value: Any, n_starts: int) -> tuple[float, ...]:
+    """Temperature of every start, K, from one number or one for each."""
+    plain = np.asarray(strip(value, "temperature"), dtype=object)
+    if plain.ndim == 0:
+        return (real("temperature", plain.item(), above=0.0),) * n_starts
+    if plain.shape != (n_starts,):
+        raise InputError(
+            f"temperatures have shape {plain.shape}", expected=f"one number, or one for each of the {n_starts} starts"
+        )
+    return tuple(real("temperature", each, above=0.0) for each in plain.tolist())
+
+
+def replicated_starts(starts: NDArray[np.float64], replicas: int) -> NDArray[np.float64]:
+    """As many starts as contexts of `replicas` need: a single one is repeated."""
+    if len(starts) == 1:
+        return np.repeat(starts, replicas, axis=0)
+    if len(starts) % replicas:
+        raise MismatchError(
+            f"{len(starts)} starts cannot be shared out among contexts of {replicas} replicas",
+            expected="one start, or a multiple of the replicas",
+        )
+    return starts
+
+
+def force_groups(respa: Sequence[Sequence[int]], system: openmm.System) -> tuple[tuple[int, int], ...]:
+    """Checked (force group, evaluations in a step) of a run with several time steps."""
+    if not respa:
+        return ()
+    pairs = tuple((whole("a force group of respa", g, 0), whole("the evaluations of respa", n, 1)) for g, n in respa)
+    groups = [group for group, _ in pairs]
+    used = {
+        force.getForceGroup()
+        for force in system.getForces()
+        if not isinstance(force, openmm.CMMotionRemover) and not hasattr(force, "getDefaultTemperature")
+    }
+    if len(set(groups)) < len(groups) or set(groups) != used:
+        raise MismatchError(
+            f"respa names the force groups {sorted(groups)}",
+            expected=f"each of the System's once: {sorted(used)}",
+            hint="attach(force_group=…) and force.setForceGroup set them",
+        )
+    steps = sorted(n for _, n in pairs)
+    if any(large % small for small, large in pairwise(steps)):
+        raise InputError(f"respa evaluates the groups {steps} times", expected="numbers that divide the larger ones")
+    return pairs
+
+
+def check_combination(job: Job) -> None:
+    """What cannot be asked for together."""
+    if job.replicas > 1 and job.ensemble == "nve":
+        raise MismatchError("replicas were asked for at constant energy", expected='ensemble="nvt", or replicas=1')
+    if job.replicas > 1 and job.respa and len(set(job.temperatures)) > 1:
+        raise MismatchError("replicas at several temperatures cannot be run with respa", expected="one temperature")
+    if job.exchange is not None:
+        _check_ladders(job)
+
+
+def _check_ladders(job: Job) -> None:
+    lower = neighbours(np.array(job.temperatures))
+    if job.replicas == 1 or not len(lower):
+        raise MismatchError(
+            f"exchange was asked for, with {job.replicas} replicas and no start warmer than the one before it"
+            if not len(lower)
+            else "exchange was asked for, and the starts run one after another",
+            expected="replicas, and temperatures such as 300, 390, 500, 300, 390, 500: two ladders",
+        )
+    cut = lower[(lower + 1) % job.replicas == 0]
+    if len(cut):
+        raise MismatchError(
+            f"a ladder of temperatures is cut: starts {cut[0]} and {cut[0] + 1} are in different contexts",
+            expected=f"whole ladders in every {job.replicas} starts",
+        )

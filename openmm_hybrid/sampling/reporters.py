@@ -1,0 +1,222 @@
+"""Trajectory and log of one start, written so that a run can be cut back to any earlier moment.
+
+The log is a CSV file with one line a frame; its numbers are written with all their digits.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import openmm
+from numpy.typing import NDArray
+from openmm import app, unit
+
+from openmm_hybrid.core.errors import HybridError, MismatchError
+from openmm_hybrid.core.units import BOLTZMANN
+from openmm_hybrid.sampling.restart import Written
+
+LOG_FIELDS = ("time", "potential", "kinetic", "total", "temperature")
+"""Columns of the log: ps, kcal/mol (three times), K."""
+
+_LOG_HEADER = ",".join(LOG_FIELDS) + "\n"
+
+
+@dataclass(frozen=True)
+class StartFiles:
+    """Names of the files of one start in the output folder; `replicas` starts at a time share a checkpoint."""
+
+    folder: Path
+    index: int
+    format: str
+    replicas: int = 1
+
+    @property
+    def trajectory(self) -> Path:
+        return self.folder / f"trajectory_{self.index}.{self.format}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"log_{self.index}.csv"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / f"checkpoint_{self.index // self.replicas}.zip"
+
+    @property
+    def last_good(self) -> Path:
+        return self.folder / f"last_good_{self.index}.pdb"
+
+
+class Recorder:
+    """Appends frames and log lines; a context manager that closes its files.
+
+    Parameters
+    ----------
+    files : StartFiles
+    topology : openmm.app.Topology
+    timestep : float, fs
+    interval : int
+        Steps between frames.
+    after : Written, optional
+        What the checkpoint to go on from says of these files: longer ones are cut back. Without it they are made anew.
+
+    Raises
+    ------
+    MismatchError
+        A file is shorter than the checkpoint says, or missing.
+    HybridError
+        A file cannot be written.
+    """
+
+    def __init__(
+        self,
+        files: StartFiles,
+        topology: app.Topology,
+        *,
+        timestep: float,
+        interval: int,
+        after: Written | None = None,
+    ) -> None:
+        self._files = files
+        self.frames = after.frames if after else 0
+        with _writing(files.trajectory):
+            writer = _Dcd if files.format == "dcd" else _Xtc
+            self._trajectory = writer(files.trajectory, topology, 1e-3 * timestep, interval, after)
+        with _writing(files.log):
+            if after:
+                _cut(files.log, after.log_bytes)
+            self._log = files.log.open("a" if after else "w", newline="")
+            if not after:
+                self._log.write(_LOG_HEADER)
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        # A full disk was reported by the write that met it; closing must not hide that error behind its own.
+        for file in (self._trajectory, self._log):
+            try:
+                file.close()
+            except OSError as closing:
+                if error[0] is None:
+                    raise _cannot_write(self._files.log, closing) from closing
+
+    def append(self, positions: NDArray[np.float64], box: Any, log_line: tuple[float, ...]) -> None:
+        """Store a frame: positions (n_atoms, 3) in nm, the box, and the numbers named by `LOG_FIELDS`."""
+        with _writing(self._files.trajectory):
+            self._trajectory.write(positions, box)
+        with _writing(self._files.log):
+            self._log.write(",".join(repr(float(number)) for number in log_line) + "\n")
+            self._log.flush()
+        self.frames += 1
+
+    def sync(self) -> Written:
+        """Bring everything to the disk; what is there."""
+        with _writing(self._files.trajectory):
+            trajectory_bytes = self._trajectory.sync()
+        with _writing(self._files.log):
+            self._log.flush()
+            os.fsync(self._log.fileno())
+            return Written(self.frames, trajectory_bytes, self._files.log.stat().st_size)
+
+
+class _Dcd:
+    """OpenMM's DCD writer on a file that may be cut back; positions in nm. Float32 on disk."""
+
+    def __init__(self, path: Path, topology: app.Topology, dt: float, interval: int, after: Written | None) -> None:
+        if after:
+            _cut(path, after.trajectory_bytes)
+        self._file: BinaryIO = path.open("r+b" if after else "w+b")
+        if after:
+            # The header counts the frames and names the last step (CHARMM's layout: int32 at bytes 8 and 20).
+            for offset, number in ((8, after.frames), (20, after.frames * interval)):
+                self._file.seek(offset)
+                self._file.write(struct.pack("<i", number))
+        self._dcd = app.DCDFile(
+            self._file, topology, dt, firstStep=interval, interval=interval, append=after is not None
+        )
+
+    def write(self, positions: NDArray[np.float64], box: Any) -> None:
+        self._dcd.writeModel(positions, periodicBoxVectors=box)
+
+    def sync(self) -> int:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return os.fstat(self._file.fileno()).st_size
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Xtc:
+    """OpenMM's XTC writer, which opens the file by its name for every frame. Rounded to 0.001 nm on disk."""
+
+    def __init__(self, path: Path, topology: app.Topology, dt: float, interval: int, after: Written | None) -> None:
+        self._path = path
+        if after:
+            _cut(path, after.trajectory_bytes)
+        else:
+            path.write_bytes(b"")
+        append = path.stat().st_size > 0
+        self._xtc = app.XTCFile(str(path), topology, dt, firstStep=interval, interval=interval, append=append)
+
+    def write(self, positions: NDArray[np.float64], box: Any) -> None:
+        before = self._path.stat().st_size
+        self._xtc.writeModel(positions, periodicBoxVectors=box)
+        if self._path.stat().st_size <= before:  # the C library tells nobody
+            raise OSError("the trajectory did not grow: no space is left, or it was removed")
+
+    def sync(self) -> int:
+        with self._path.open("rb") as file:
+            os.fsync(file.fileno())
+        return self._path.stat().st_size
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turns an OSError inside the block into a message that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> HybridError:
+    return HybridError(
+        f"cannot write {path}: {error.strerror or error}",
+        hint="free space and call again: the run goes on from its last checkpoint, which is intact",
+    )
+
+
+def _cut(path: Path, length: int) -> None:
+    present = path.stat().st_size if path.is_file() else 0
+    if present < length:
+        raise MismatchError(
+            f"{path} has {present} bytes",
+            expected=f"at least the {length} of its checkpoint",
+            hint="put the file back, or start again with overwrite=True (--overwrite)",
+        )
+    os.truncate(path, length)
+
+
+def degrees_of_freedom(system: openmm.System) -> int:
+    """Three for each particle with mass, less the constraints and, with a CMMotionRemover, the three of the centre."""
+    massive = [system.getParticleMass(i).value_in_unit(unit.dalton) > 0 for i in range(system.getNumParticles())]
+    constraints = (system.getConstraintParameters(i)[:2] for i in range(system.getNumConstraints()))
+    removed = any(isinstance(force, openmm.CMMotionRemover) for force in system.getForces())
+    return 3 * sum(massive) - sum(massive[i] or massive[j] for i, j in constraints) - 3 * removed
+
+
+def log_line(time: float, potential: float, kinetic: float, freedoms: int) -> tuple[float, ...]:
+    """The numbers of `LOG_FIELDS`: `time` in ps, energies in kcal/mol, temperature 2 E_kin/(freedoms k) in K."""
+    return time, potential, kinetic, potential + kinetic, 2.0 * kinetic / (max(freedoms, 1) * BOLTZMANN)

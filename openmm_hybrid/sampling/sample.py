@@ -1,0 +1,278 @@
+"""Sampling: molecular dynamics from one or several starts, stored, and able to go on after any stop."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openmm
+from numpy.typing import NDArray
+from openmm import app, unit
+
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.progress import progress_bar
+from openmm_hybrid.core.units import strip
+from openmm_hybrid.models.compose import Sum
+from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.sampling.input_checks import (
+    check_combination,
+    check_thermostats,
+    checked_starts,
+    each_temperature,
+    force_groups,
+    one_of,
+    real,
+    replicated_starts,
+    whole,
+    whole_steps,
+)
+from openmm_hybrid.sampling.job import Job, settings_of
+from openmm_hybrid.sampling.minimize import place, potential_energy
+from openmm_hybrid.sampling.platform import choose_platform, platform_of
+from openmm_hybrid.sampling.reporters import StartFiles
+from openmm_hybrid.sampling.restart import agree, claimed, read_progress
+from openmm_hybrid.sampling.run import ABSURD, Batch, run_batch
+from openmm_hybrid.sampling.sample_result import SampleResult
+from openmm_hybrid.sampling.threads import one_torch_thread
+from openmm_hybrid.systems.attach import attach
+from openmm_hybrid.systems.replicas import replicate, without_motion_removal
+
+
+def sample(
+    system: openmm.System,
+    topology: app.Topology,
+    positions: Any,
+    *,
+    output: str | Path,
+    n_steps: int | None = None,
+    duration: Any = None,
+    models: Sequence[EnergyModel] = (),
+    replicas: int = 1,
+    exchange: int | None = None,
+    temperature: Any = 500.0,
+    timestep: Any = 0.5,
+    friction: Any = 1.0,
+    interval: int = 200,
+    equilibration: int = 2000,
+    ensemble: str = "nvt",
+    respa: Sequence[Sequence[int]] = (),
+    parameters: Mapping[str, float] | None = None,
+    minimize: bool = True,
+    seed: int = 0,
+    format: str = "dcd",
+    platform: str = "auto",
+    checkpoint_interval: int | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> SampleResult:
+    """Run molecular dynamics and store frames and energies; called again with the same settings, it goes on.
+
+    Each start is minimised (unless told otherwise), given velocities of the temperature, equilibrated, and run for
+    `n_steps`; a frame is stored after every `interval` steps. A run that was killed goes on from its last checkpoint
+    without a gap or a duplicate frame; on the Reference platform every bit of the frames and the log is that of an
+    uninterrupted run, the thermostat's noise included. A finished run is returned at once; with a larger `n_steps` it
+    is continued. A barostat in the system, which must have the run's temperature, makes "nvt" a constant-pressure run;
+    OpenMM does not save its adapted step.
+
+    Parameters
+    ----------
+    system : openmm.System
+    topology : openmm.app.Topology
+    positions : (n_atoms, 3) or (n_starts, n_atoms, 3), Å, or a Quantity
+        Several starts run one after another, independently, or side by side as replicas.
+    output : path
+        Folder of the run: ``trajectory_0.dcd``, ``log_0.csv``, ``checkpoint_0.zip`` for start 0 and so on,
+        ``settings.json``, ``topology.pdb``.
+    n_steps : int
+        Steps of each start. Steps after the last whole `interval` are left out. Give this or `duration`.
+    duration : float
+        Time of each start, ps.
+    models : sequence of EnergyModel
+        Added to the forces of the system for this run, which itself stays as it is. Each is of all atoms in their
+        order (`OnAtoms` makes such a model of a local one).
+    replicas : int
+        So many starts are stepped together, in one context, as copies that do not feel each other: one evaluation of
+        each model then serves all of them, see `replicate`. A single start is repeated; each has its own velocities
+        and noise. The system is that of one molecule in vacuum, without attached torch forces (give `models`).
+    exchange : int, optional
+        Steps between attempts to exchange temperatures (see `openmm_hybrid.sampling.exchange`). Neighbouring
+        replicas whose temperatures rise are a ladder: 300, 390, 500, 300, 390, 500 are two. Configurations change
+        places and files do not, so that start 3's frames are all of 300 K; `SampleResult.at` selects them.
+    temperature : float, or (n_starts,), K
+    timestep : float, fs
+    friction : float, 1/ps
+    interval : int
+        Steps between frames.
+    equilibration : int
+        Steps before the first stored interval, always with the thermostat.
+    ensemble : {"nvt", "nve"}
+        "nvt": Langevin dynamics, LFMiddle (Zhang et al., J. Phys. Chem. A 123, 6056 (2019)). "nve": Verlet, for
+        starts that run one after another.
+    respa : sequence of (force group, evaluations in a step)
+        Several time steps: with [(0, 4), (1, 1)] the forces of group 0 act four times in a step, those of group 1
+        once (r-RESPA: Tuckerman, Berne and Martyna, J. Chem. Phys. 97, 1990 (1992)). It names every force group.
+    parameters : mapping of str to float, optional
+        Global parameters of the forces, such as {"lambda": 0.5}; the others are at their defaults.
+    minimize : bool
+    seed : int
+        Of velocities and noise; the same seed gives the same run on the Reference platform.
+    format : {"dcd", "xtc"}
+        "dcd" holds float32 Å; "xtc" is smaller and rounds to 0.01 Å, too coarse for labelling. Molecules are stored
+        unwrapped.
+    platform : str
+        "auto" or a name; see `choose_platform`. A run that goes on with "auto" stays on its platform, which
+        settings.json names.
+    checkpoint_interval : int, optional
+        Steps between checkpoints; without it there is one about every 15 s.
+    overwrite : bool
+        Remove the run that is in `output` first.
+    progress : bool
+        Show a progress bar (plain lines where there is no terminal).
+
+    Raises
+    ------
+    InputError
+        An argument is out of range, atoms overlap, or a start's energy is not finite. Nothing has been written.
+    MismatchError
+        System, topology and positions do not belong together, a barostat or thermostat in the system has another
+        temperature or meets "nve", ladders to exchange on are missing or cut, or the folder holds a run with other
+        settings.
+    NumericalError
+        The simulation blew up; the message names the step, and all good frames stay.
+    HybridError
+        A file cannot be written; the last checkpoint is intact.
+    KeyboardInterrupt
+        Ctrl-C, after a checkpoint.
+    """
+    fs = real("timestep", strip(timestep, "time"), above=0.0)
+    replicas = whole("replicas", replicas, 1)
+    starts = replicated_starts(checked_starts(system, topology, positions), replicas)
+    ensemble = one_of("ensemble", ensemble, ("nvt", "nve"))
+    suffix = one_of("format", format, ("dcd", "xtc"))
+    folder = Path(output)
+    n_steps = whole_steps(n_steps, duration, fs, whole("interval", interval, 1))
+    alone, stepped = _systems(system, topology, models, replicas)
+    job = Job(
+        system=alone,
+        stepped=stepped,
+        topology=topology,
+        temperatures=each_temperature(temperature, len(starts)),
+        timestep=fs,
+        friction=real("friction", strip(friction, "rate"), above=0.0),
+        n_steps=n_steps,
+        interval=interval,
+        equilibration=whole("equilibration", equilibration, 0),
+        ensemble=ensemble,
+        minimize=minimize,
+        seed=whole("seed", seed, 0),
+        checkpoint_interval=None
+        if checkpoint_interval is None
+        else whole("checkpoint_interval", checkpoint_interval, 1),
+        platform=choose_platform(
+            stepped, platform_of(folder, platform, overwrite=overwrite), starts[:replicas].reshape(-1, 3)
+        ),
+        replicas=replicas,
+        exchange=None if exchange is None else whole("exchange", exchange, 1),
+        free=replicas > 1 and any(isinstance(force, openmm.CMMotionRemover) for force in system.getForces()),
+        respa=force_groups(respa, stepped),
+        parameters={name: real(name, value, above=-np.inf) for name, value in (parameters or {}).items()},
+    )
+    check_thermostats(job)
+    check_combination(job)
+    energies = _start_energies(job, starts)
+    batches = _batches(job, starts, energies, folder, suffix)
+    with claimed(folder):
+        agree(folder, {"format": suffix, **settings_of(job, starts, energies)}, overwrite=overwrite)
+        _write_topology(folder, topology, starts[0])
+        total = len(starts) * (job.equilibration + job.n_steps)
+        done = sum(_steps_done(job, batch) for batch in batches)
+        if done < total:
+            what = f"sampling {len(starts)} × {1e-3 * fs * job.n_steps:g} ps"
+            with (
+                one_torch_thread(job.platform[0], replicas),
+                progress_bar(total, what, "steps", done=done, enabled=progress) as advance,
+            ):
+                for batch in batches:
+                    run_batch(job, batch, advance)
+    return SampleResult.open(folder)
+
+
+def _systems(
+    system: openmm.System, topology: app.Topology, models: Sequence[EnergyModel], replicas: int
+) -> tuple[openmm.System, openmm.System]:
+    """The System of one start and that of all replicas, both with the models; the user's stays as it is."""
+    if replicas == 1 and not models:
+        return system, system
+    model = None if not models else models[0] if len(models) == 1 else Sum(models)
+    if replicas == 1:
+        alone = stepped = copy.deepcopy(system)
+    else:
+        stepped, many = replicate(system, topology, replicas)
+        alone = without_motion_removal(system)
+        if model is not None:
+            attach(stepped, many, model, atoms=np.arange(stepped.getNumParticles()).reshape(replicas, -1))
+    if model is not None:
+        attach(alone, topology, model)
+    return alone, stepped
+
+
+def _batches(job: Job, starts: NDArray[np.float64], energies: list[float], folder: Path, suffix: str) -> list[Batch]:
+    """The starts, shared out among contexts."""
+    return [
+        Batch(
+            files=tuple(
+                StartFiles(folder, index, suffix, job.replicas) for index in range(first, first + job.replicas)
+            ),
+            starts=starts[first : first + job.replicas],
+            energies=np.array(energies[first : first + job.replicas]),
+            temperatures=np.array(job.temperatures[first : first + job.replicas]),
+        )
+        for first in range(0, len(starts), job.replicas)
+    ]
+
+
+def _start_energies(job: Job, starts: NDArray[np.float64]) -> list[float]:
+    """Potential energy of each start, kcal/mol; it must be finite, and not absurd where nothing is minimised."""
+    try:
+        context = openmm.Context(job.system, openmm.VerletIntegrator(0.001), *job.platform)
+    except openmm.OpenMMException as error:
+        raise InputError(
+            f"the platform {job.platform[0].getName()} does not take the system: {error}",
+            hint="choose another platform; for forces of a plugin, load the plugin before openmm makes the system",
+        ) from error
+    known = tuple(context.getParameters())
+    for name, value in job.parameters.items():
+        if name not in known:
+            raise InputError(
+                f"no force of the system has a global parameter {name!r}",
+                expected=f"one of {', '.join(known) or 'none'}",
+            )
+        context.setParameter(name, value)
+    energies = []
+    for number, start in enumerate(starts):
+        place(context, start)
+        energy = potential_energy(context.getState(energy=True))
+        if not np.isfinite(energy) or (energy > ABSURD * len(start) and not job.minimize):
+            raise InputError(
+                f"the energy of start {number} is {energy:.3g} kcal/mol",
+                hint="check the geometry, the parameters and the box, or minimise",
+            )
+        energies.append(energy)
+    return energies
+
+
+def _write_topology(folder: Path, topology: app.Topology, start: NDArray[np.float64]) -> None:
+    path = folder / "topology.pdb"
+    if not path.is_file():
+        with replacing(path) as temporary, temporary.open("w") as file:
+            app.PDBFile.writeFile(topology, start * unit.angstrom, file, keepIds=True)
+
+
+def _steps_done(job: Job, batch: Batch) -> int:
+    """Steps of a batch that its checkpoint holds, summed over the starts."""
+    progress = read_progress(batch.files[0].checkpoint)
+    return 0 if progress is None else len(batch.files) * (job.equilibration + min(progress.step, job.n_steps))

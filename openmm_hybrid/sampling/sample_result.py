@@ -1,0 +1,184 @@
+"""What a sampling run left in its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.units import ANGSTROM_PER_NM
+from openmm_hybrid.sampling.reporters import LOG_FIELDS, StartFiles
+from openmm_hybrid.sampling.restart import SETTINGS, read_progress
+
+
+@dataclass(frozen=True)
+class StartResult:
+    """The run from one start. Arrays are read from the files when they are asked for.
+
+    Parameters
+    ----------
+    files : StartFiles
+    timestep : float, fs
+    temperature : float, K
+        Of the thermostat.
+    """
+
+    files: StartFiles
+    timestep: float
+    temperature: float
+
+    @property
+    def positions(self) -> NDArray[np.float64]:
+        """Frames (n_frames, n_atoms, 3), Å, as precise as the format: float32 in DCD, 0.01 Å in XTC."""
+        return read_trajectory(self.files.trajectory)
+
+    @property
+    def log(self) -> NDArray[np.void]:
+        """One row a frame (n_frames,): time (ps), potential, kinetic, total (kcal/mol), temperature (K)."""
+        return read_log(self.files.log)
+
+    @property
+    def speed(self) -> float:
+        """ns of simulation per day of wall-clock, over all steps up to the last checkpoint."""
+        return _speed([self])
+
+
+@dataclass(frozen=True)
+class SampleResult:
+    """A sampling run; also made from a folder by `SampleResult.open`.
+
+    Parameters
+    ----------
+    path : Path
+        The output folder; ``topology.pdb`` in it opens the trajectories in any viewer.
+    starts : tuple of StartResult
+    """
+
+    path: Path
+    starts: tuple[StartResult, ...]
+
+    @classmethod
+    def open(cls, path: str | Path) -> SampleResult:
+        """The run in a folder, finished or not.
+
+        Raises
+        ------
+        InputError
+            There is no run, its settings are damaged, or it has not come as far as its first trajectory.
+        """
+        folder = Path(path)
+        if not (folder / SETTINGS).is_file():
+            raise InputError(f"there is no sampling run in {folder}", expected=f"a folder with a {SETTINGS}")
+        try:
+            settings = json.loads((folder / SETTINGS).read_text())
+            form, together = str(settings["format"]), int(settings.get("replicas", 1))
+            files = [StartFiles(folder, index, form, together) for index in range(settings["n_starts"])]
+            timestep = float(settings["timestep"])
+            temperatures = np.broadcast_to(np.array(settings["temperature"], dtype=np.float64), len(files)).tolist()
+        except (ValueError, KeyError, TypeError):
+            raise InputError(
+                f"{folder / SETTINGS} is damaged", hint="run again with overwrite=True (--overwrite)"
+            ) from None
+        each = zip(files, temperatures, strict=True)
+        starts = tuple(StartResult(file, timestep, kelvin) for file, kelvin in each if file.trajectory.is_file())
+        if not starts:
+            raise InputError(f"the run in {folder} has no trajectory yet", hint="let it go on: call sample again")
+        return cls(folder, starts)
+
+    def at(self, temperature: float) -> SampleResult:
+        """The starts of one temperature, K.
+
+        Raises
+        ------
+        InputError
+            There is none.
+        """
+        starts = tuple(start for start in self.starts if np.isclose(start.temperature, temperature))
+        if not starts:
+            present = ", ".join(f"{each:g}" for each in dict.fromkeys(start.temperature for start in self.starts))
+            raise InputError(f"no start of {self.path} is at {temperature:g} K", expected=f"one of {present}")
+        return SampleResult(self.path, starts)
+
+    @property
+    def exchange_rate(self) -> NDArray[np.float64]:
+        """Share of attempts (n_starts,) in which each start changed places with the next; NaN where none is made."""
+        checkpoints = dict.fromkeys(start.files.checkpoint for start in self.starts)
+        counts = {path: _exchanges(path) for path in checkpoints}
+        places = ((start.files.checkpoint, start.files.index % start.files.replicas) for start in self.starts)
+        pairs = [counts[path][place] if counts[path] else (0, 0) for path, place in places]
+        return np.array([done / tried if tried else np.nan for tried, done in pairs])
+
+    @property
+    def positions(self) -> NDArray[np.float64]:
+        """Frames of all starts, one start after another (n_frames, n_atoms, 3), Å."""
+        return np.concatenate([start.positions for start in self.starts])
+
+    @property
+    def log(self) -> NDArray[np.void]:
+        """Logs of all starts, rows as in `positions`; the field ``start`` is the start's number."""
+        parts = [start.log for start in self.starts]
+        table = np.empty(
+            sum(map(len, parts)), dtype=[("start", np.int64), *((name, np.float64) for name in LOG_FIELDS)]
+        )
+        table["start"] = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        for name in LOG_FIELDS:
+            table[name] = np.concatenate([part[name] for part in parts])
+        return table
+
+    @property
+    def speed(self) -> float:
+        """ns of simulation per day of wall-clock, over all starts; replicas count as one simulation each."""
+        return _speed(self.starts)
+
+
+def _speed(starts: Sequence[StartResult]) -> float:
+    """ns/day of all starts together; replicas share the wall-clock time of their context."""
+    nanoseconds, seconds = 0.0, {}
+    for start in starts:
+        progress = read_progress(start.files.checkpoint)
+        if progress is not None:
+            nanoseconds += 1e-6 * start.timestep * progress.steps_run
+            seconds[start.files.checkpoint] = progress.seconds
+    spent = sum(seconds.values())
+    return 86400.0 * nanoseconds / spent if spent > 0 else 0.0
+
+
+def _exchanges(checkpoint: Path) -> tuple[tuple[int, int], ...]:
+    progress = read_progress(checkpoint)
+    return () if progress is None else progress.exchanges
+
+
+def read_log(path: Path) -> NDArray[np.void]:
+    """A log as a structured array with the fields of `LOG_FIELDS`, one row a frame."""
+    rows = [tuple(map(float, line.split(","))) for line in path.read_text().splitlines()[1:]]
+    return np.array(rows, dtype=[(name, np.float64) for name in LOG_FIELDS])
+
+
+def read_trajectory(path: Path) -> NDArray[np.float64]:
+    """Positions (n_frames, n_atoms, 3) of a DCD or XTC file of a run, Å (float32, or 0.01 Å, on disk)."""
+    if path.suffix == ".dcd":
+        return _read_dcd(path)
+    from mdtraj.formats import XTCTrajectoryFile
+
+    with XTCTrajectoryFile(str(path)) as file:
+        return np.asarray(file.read()[0], dtype=np.float64) * ANGSTROM_PER_NM
+
+
+def _read_dcd(path: Path) -> NDArray[np.float64]:
+    """Positions of a DCD file as OpenMM writes it (CHARMM's layout, little-endian, a header of 276 bytes).
+
+    mdtraj reads it too, but prints to standard output, where commands print their results.
+    """
+    header = np.fromfile(path, dtype="<i4", count=69)
+    if len(header) < 69 or header[0] != 84 or header[23] != 164:
+        raise InputError(f"{path} is not a DCD file written by OpenMM")
+    n_frames, has_box, n_atoms = int(header[2]), bool(header[12]), int(header[67])
+    axes = [(axis, [("before", "<i4"), ("values", "<f4", (n_atoms,)), ("after", "<i4")]) for axis in "xyz"]
+    frame = np.dtype([("box", "V56"), *axes] if has_box else axes)
+    frames = np.fromfile(path, dtype=frame, count=n_frames, offset=276)
+    return np.stack([frames[axis]["values"] for axis in "xyz"], axis=-1).astype(np.float64)

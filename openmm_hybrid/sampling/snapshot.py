@@ -1,0 +1,116 @@
+"""What a run looks at between steps: positions and energies of each start that a context steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import openmm
+from numpy.typing import NDArray
+from openmm import unit
+
+from openmm_hybrid.core.units import ANGSTROM_PER_NM, KCAL_PER_KJ
+from openmm_hybrid.sampling.minimize import minimize_context, place, potential_energy
+
+FAR = 10.0
+"""nm from the origin beyond which a replica is moved back: single precision would lose digits of its forces there."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The starts that one context steps, at one moment.
+
+    Parameters
+    ----------
+    positions : (n_starts, n_atoms, 3), nm
+    box : three Vec3, nm
+    potential, kinetic : (n_starts,), kcal/mol
+    """
+
+    positions: NDArray[np.float64]
+    box: Any
+    potential: NDArray[np.float64]
+    kinetic: NDArray[np.float64]
+
+
+def observe(context: openmm.Context) -> Snapshot:
+    """The one start of a context."""
+    state = context.getState(positions=True, energy=True)
+    kinetic = float(state.getKineticEnergy().value_in_unit(unit.kilojoule_per_mole)) * KCAL_PER_KJ
+    return Snapshot(
+        positions=_numbers(state.getPositions(asNumpy=True), unit.nanometer)[None],
+        box=state.getPeriodicBoxVectors(),
+        potential=np.array([potential_energy(state)]),
+        kinetic=np.array([kinetic]),
+    )
+
+
+@final
+class Copies:
+    """The replicas in one context, of which OpenMM gives only the sum of the energies.
+
+    Each copy's potential energy is that of the molecule alone, in a context of its own. Kinetic energies come from the
+    velocities, as those of the Langevin integrators do.
+
+    Parameters
+    ----------
+    system : openmm.System
+        One copy.
+    platform : as for `openmm.Context`
+    parameters : mapping of str to float
+        Global parameters of the forces.
+    """
+
+    def __init__(
+        self,
+        system: openmm.System,
+        platform: tuple[openmm.Platform, dict[str, str]],
+        parameters: Mapping[str, float],
+    ) -> None:
+        self._alone = openmm.Context(system, openmm.VerletIntegrator(0.001), *platform)
+        for name, value in parameters.items():
+            self._alone.setParameter(name, value)
+        self._masses = np.array([system.getParticleMass(i)._value for i in range(system.getNumParticles())])
+
+    def minimized(self, starts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Each start (n_starts, n_atoms, 3), Å, in its local minimum."""
+        found = []
+        for start in starts:
+            place(self._alone, start)
+            minimize_context(self._alone)
+            positions = self._alone.getState(positions=True).getPositions(asNumpy=True)
+            found.append(_numbers(positions, unit.nanometer) * ANGSTROM_PER_NM)
+        return np.array(found)
+
+    def observe(self, context: openmm.Context) -> Snapshot:
+        """All replicas of a context."""
+        state = context.getState(positions=True, velocities=True)
+        shape = (-1, len(self._masses), 3)
+        positions = _numbers(state.getPositions(asNumpy=True), unit.nanometer).reshape(shape)
+        velocities = _numbers(state.getVelocities(asNumpy=True), unit.nanometer / unit.picosecond).reshape(shape)
+        return Snapshot(
+            positions=positions,
+            box=state.getPeriodicBoxVectors(),
+            potential=np.array([self._potential(each) for each in positions]),
+            kinetic=0.5 * KCAL_PER_KJ * np.einsum("raj,raj,a->r", velocities, velocities, self._masses),
+        )
+
+    def _potential(self, positions: NDArray[np.float64]) -> float:
+        if not np.isfinite(positions).all():
+            return np.nan
+        self._alone.setPositions(positions)
+        return potential_energy(self._alone.getState(energy=True))
+
+
+def recentre(context: openmm.Context, snapshot: Snapshot) -> None:
+    """Move replicas that have diffused far away back to the origin; nothing acts on where they are."""
+    centres = snapshot.positions.mean(axis=1, keepdims=True)
+    away = np.linalg.norm(centres, axis=-1, keepdims=True) > FAR
+    if away.any():
+        context.setPositions((snapshot.positions - np.where(away, centres, 0.0)).reshape(-1, 3))
+
+
+def _numbers(quantity: Any, of: unit.Unit) -> NDArray[np.float64]:
+    return np.asarray(quantity.value_in_unit(of), dtype=np.float64)

@@ -1,0 +1,218 @@
+"""A gate before a correction: it acts near its training geometries, and fades away from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.units import positions_to_angstrom
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.models.energy_model import EnergyModel, TorchModel
+from openmm_hybrid.sgdml import KernelDistance, SGDMLModel, uncertainty
+
+LOWER, UPPER = 1.5, 2.5
+"""Distances between which a correction fades. Ordinary frames hardly ever have more than 1.5 (docs/uncertainty.md)."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Gated(TorchModel):
+    """E = g(D) (E_model − E₀) and F = g F_model − (E_model − E₀) g′(D) ∂D/∂r: a model that is left out smoothly.
+
+    g = 1 − t³ (10 − 15 t + 6 t²) with t = (D − lower)/(upper − lower) cut to [0, 1] has two continuous derivatives, so
+    that energy is conserved. The second part of the force is a slope between the model's energy and none; where E₀ is
+    the model's mean energy, it is as small as it can be. Made by `gate`, which puts E₀ into the model's constant.
+
+    Parameters
+    ----------
+    model : EnergyModel
+        With a TorchScript form.
+    distance : KernelDistance
+        Of the same atoms.
+    lower, upper : float
+        D up to which the model acts in full, and from which on it does not act.
+    offset : float, kcal/mol
+        E₀: the model's mean energy where it was trained, unless its constant takes that off.
+
+    Raises
+    ------
+    InputError
+        Limits that are not 0 < lower < upper, or an offset that is not finite.
+    MismatchError
+        Model and distance are of other atoms, or the model has no TorchScript form.
+    """
+
+    model: EnergyModel
+    distance: KernelDistance = field(repr=False)
+    lower: float = LOWER
+    upper: float = UPPER
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.lower < self.upper < np.inf:
+            raise InputError(f"the gate's limits are {self.lower} and {self.upper}", expected="0 < lower < upper")
+        if not np.isfinite(self.offset):
+            raise InputError(f"the gate's offset is {self.offset}", expected="a finite energy in kcal/mol")
+        if not np.array_equal(self.model.atomic_numbers, self.distance.atomic_numbers):
+            raise MismatchError(
+                f"the model is of the atomic numbers {self.model.atomic_numbers.tolist()}",
+                expected=f"{self.distance.atomic_numbers.tolist()}, those of the distance",
+            )
+        self.model.module()
+
+    @property
+    def atomic_numbers(self) -> NDArray[np.int64]:
+        """See `EnergyModel.atomic_numbers`."""
+        return self.model.atomic_numbers
+
+    def module(self) -> torch.nn.Module:
+        """See `EnergyModel.module`."""
+        return _GatedModule(self.model.module(), self.distance.module(), (self.lower, self.upper), self.offset)
+
+    def factors(self, positions: ArrayLike) -> NDArray[np.float64]:
+        """g (n_frames,) of geometries (n_frames, n_atoms, 3) in Å."""
+        distances = torch.as_tensor(np.atleast_1d(self.distance.predict(positions)))
+        return gate_factor(distances, self.lower, self.upper)[0].numpy()
+
+
+def gate(
+    model: SGDMLModel,
+    frames: Frames,
+    *,
+    lower: float = LOWER,
+    upper: float = UPPER,
+    n_points: int | None = None,
+) -> Gated:
+    """Put a gate before an sGDML model.
+
+    Parameters
+    ----------
+    model : SGDMLModel
+        For a compressed one, make a `Gated` of it and of the distance of the model that it was made from.
+    frames : Frames
+        Geometries that it was trained on, or such: the mean of the model's energies over them is taken off, so that the
+        correction goes to zero on both sides of its mean and the gate's own force is small.
+    lower, upper : float
+        Distances (see `openmm_hybrid.sgdml.KernelDistance`) between which the model fades.
+    n_points : int, optional
+        Take the distance to this many training points only: cheaper (see `openmm_hybrid.sgdml.uncertainty`).
+
+    Raises
+    ------
+    InputError, MismatchError
+        As `Gated` and `openmm_hybrid.sgdml.uncertainty` do.
+    """
+    if not len(frames):
+        raise InputError("there are no frames to take the mean energy of", expected="the training frames")
+    mean = float(model.predict(frames.positions)[0].mean())
+    # In the model's own constant, not as an offset: the difference of two large energies has few digits in float32.
+    centred = replace(model, c=model.c - mean)
+    return Gated(centred, uncertainty(model, n_points=n_points), lower, upper)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class GateReport:
+    """Where frames of a run are, as seen by a gate. Made by `gate_report`.
+
+    Parameters
+    ----------
+    distances, factors : (n_frames,)
+        D and g.
+    positions : (n_frames, n_atoms, 3), Å
+        Whole geometries, for relabelling.
+    """
+
+    distances: NDArray[np.float64] = field(repr=False)
+    factors: NDArray[np.float64] = field(repr=False)
+    positions: NDArray[np.float64] = field(repr=False)
+
+    @property
+    def hits(self) -> NDArray[np.int64]:
+        """Numbers of the frames where the model did not act in full, the farthest first."""
+        met = np.flatnonzero(self.factors < 1.0)
+        return met[np.argsort(-self.distances[met], kind="stable")]
+
+    @property
+    def reduced(self) -> float:
+        """Share of the frames where the model did not act in full."""
+        return float((self.factors < 1.0).mean()) if len(self.factors) else 0.0
+
+    @property
+    def closed(self) -> float:
+        """Share of the frames where it did not act at all."""
+        return float((self.factors == 0.0).mean()) if len(self.factors) else 0.0
+
+    def summary(self) -> str:
+        """One line for a reader."""
+        far = f"{self.distances.max():.2f}" if len(self.distances) else "–"
+        return (
+            f"gate: {len(self.factors)} frames, less than the full correction in {self.reduced:.2%}, none in "
+            f"{self.closed:.2%}, largest distance {far}"
+        )
+
+    def save_hits(self, path: str | Path, atomic_numbers: ArrayLike, *, name: str = "molecule") -> Path | None:
+        """Write the frames of `hits` (npz, xyz, h5), to be labelled and trained on; nothing and None where none is.
+
+        `atomic_numbers` (n_atoms,) are those of the whole geometries.
+        """
+        if not len(self.hits):
+            return None
+        return Frames(np.asarray(atomic_numbers), self.positions[self.hits], name=name).save(path)
+
+
+def gate_report(gated: Gated, positions: ArrayLike, *, atoms: ArrayLike | None = None) -> GateReport:
+    """What a gate did in frames of a run.
+
+    Parameters
+    ----------
+    gated : Gated
+    positions : (n_frames, n_atoms, 3), Å, or a Quantity
+    atoms : (gated.n_atoms,), optional
+        The model's atoms among those of the frames; by default the frames are of these alone.
+
+    Raises
+    ------
+    InputError, MismatchError
+        The frames do not fit.
+    """
+    frames = positions_to_angstrom(positions)
+    if frames.ndim != 3:
+        raise InputError(f"positions have shape {frames.shape}", expected="(n_frames, n_atoms, 3)")
+    chosen = np.arange(frames.shape[1]) if atoms is None else np.asarray(atoms)
+    distances = gated.distance.predict(frames[:, chosen])
+    factors = gate_factor(torch.as_tensor(distances), gated.lower, gated.upper)[0].numpy()
+    return GateReport(distances, factors, frames)
+
+
+def gate_factor(distance: Tensor, lower: float, upper: float) -> tuple[Tensor, Tensor]:
+    """g(D) and dg/dD."""
+    t = ((distance - lower) / (upper - lower)).clamp(0.0, 1.0)
+    return 1.0 - t * t * t * (10.0 - 15.0 * t + 6.0 * t * t), -30.0 * (t * (1.0 - t)).square() / (upper - lower)
+
+
+class _GatedModule(torch.nn.Module):
+    """The equation of `Gated`."""
+
+    def __init__(
+        self, inner: torch.nn.Module, distance: torch.nn.Module, limits: tuple[float, float], e0: float
+    ) -> None:
+        super().__init__()
+        self.inner = inner
+        self.distance = distance
+        self.lower, self.upper = limits
+        self.offset = e0
+
+    def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        energies, forces = self.inner(positions)
+        distance, slope = self.distance(positions)
+        g, dg = gate_factor(distance, self.lower, self.upper)
+        centred = energies - self.offset
+        return g * centred, g.view(-1, 1, 1) * forces - (centred * dg).view(-1, 1, 1) * slope

@@ -1,0 +1,189 @@
+"""Model files: sGDML's npz, read in its current layout and that of 2018, written in the current one (sgdml 1.0.3).
+
+Only plain arrays are ever read. The entries that sgdml stores as pickled objects (its error tables) are not opened,
+and an entry that is needed but pickled is refused: so no file can run code here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import reading_npz, replacing
+from openmm_hybrid.core.units import energy_factor, length_factor
+from openmm_hybrid.sgdml.descriptor import pair_permutations
+from openmm_hybrid.sgdml.model import SGDMLModel
+
+#: Entry in memory → its name in files of 2018, where that is another.
+_OLD_NAMES = {"R_desc": "Rt_desc", "R_d_desc_alpha": "Rt_d_desc_alpha", "dataset_name": "dataset"}
+_KINDS = {"d": "a data set (Frames.load reads it)", "t": "a training task"}
+_CODE_VERSION = "1.0.3"  # the layout's
+_NO_ERRORS = {"mae": np.nan, "rmse": np.nan}
+
+
+def load(path: str | Path) -> SGDMLModel:
+    """Read an sGDML model file of the current layout or that of 2018.
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged, no model, needs pickle, or its entries contradict each other; periodic models,
+        which this package does not evaluate.
+    """
+    with reading_npz(path, "an sGDML model") as archive:
+        return _model(_Entries(Path(path), archive))
+
+
+def save(model: SGDMLModel, path: Path) -> Path:
+    """Write the current layout; the file appears complete or not at all. The path must end in .npz."""
+    if path.suffix != ".npz":
+        raise InputError(f"a model cannot be written to {path}", expected="a name that ends in .npz")
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, **_entries(model))
+    return path
+
+
+def _entries(model: SGDMLModel) -> dict[str, Any]:
+    """The entries that sgdml 1.0.3 writes after training; f_err and e_err are dictionaries, as its commands need."""
+    n_pairs = model.descriptors.shape[1]
+    moves = pair_permutations(model.perms)
+    unknown = np.zeros(0, dtype=np.int64)
+    md5 = np.bytes_(model.md5_train.encode("ascii", "replace"))
+    # sgdml's torch predictor cuts sigma to an integer, so one that is integral is written as such.
+    sigma = int(model.sigma) if float(model.sigma).is_integer() else model.sigma
+    entries: dict[str, Any] = {
+        "type": "m",
+        "code_version": _CODE_VERSION,
+        "dataset_name": model.name,
+        "dataset_theory": model.theory,
+        "solver_name": "analytic",
+        "z": model.z.astype(np.uint8),
+        "idxs_train": model.idxs_train,
+        "md5_train": md5,
+        "idxs_valid": unknown,
+        "md5_valid": md5,
+        "n_test": 0,
+        "md5_test": np.bytes_(b""),
+        "f_err": _NO_ERRORS,
+        "R_desc": model.descriptors.T,
+        "R_d_desc_alpha": model.descriptor_alphas,
+        "c": model.c,
+        "std": model.std,
+        "sig": sigma,
+        "lam": model.lam,
+        "perms": model.perms,
+        "tril_perms_lin": (moves + n_pairs * np.arange(len(moves))[:, None]).ravel(order="F"),
+        "use_E": model.use_E,
+        "r_unit": "Ang",
+        "e_unit": "kcal/mol",
+    }
+    if model.use_E:
+        entries["e_err"] = _NO_ERRORS
+    if model.alphas is not None:
+        entries["alphas_F"] = model.alphas.ravel()
+    if model.alphas_E is not None:
+        entries["alphas_E"] = model.alphas_E
+    return entries
+
+
+@final
+class _Entries:
+    """The arrays of an open file by their current names."""
+
+    def __init__(self, path: Path, archive: Mapping[str, NDArray[np.generic]]) -> None:
+        self.path = path
+        self._archive = archive
+        self.is_old = "Rt_desc" in archive
+
+    def __contains__(self, name: str) -> bool:
+        return self._stored(name) in self._archive
+
+    def _stored(self, name: str) -> str:
+        return _OLD_NAMES.get(name, name) if self.is_old else name
+
+    def array(self, name: str) -> NDArray[np.generic]:
+        """An entry that must be there."""
+        stored = self._stored(name)
+        if stored not in self._archive:
+            raise InputError(f"{self.path} lacks {stored!r}", expected="an sGDML model file", hint="train it again")
+        try:
+            return self._archive[stored]
+        except ValueError as error:
+            raise InputError(
+                f"{self.path}: the entry {stored!r} cannot be read safely ({error})",
+                expected="a plain array",
+                hint="do not trust this file; get the model from its source again",
+            ) from error
+
+    def number(self, name: str, default: float | None = None) -> float:
+        """An entry that is one number."""
+        if name not in self and default is not None:
+            return default
+        value = self.array(name)
+        if value.size != 1 or value.dtype.kind not in "iuf":
+            raise InputError(f"{self.path}: {name!r} is no number")
+        return float(value.item())
+
+    def text(self, name: str, default: str) -> str:
+        """An entry that is one string, of characters or bytes; a missing one is the default."""
+        if name not in self:
+            return default
+        value = self.array(name)
+        if value.size != 1 or value.dtype.kind not in "US":
+            raise InputError(f"{self.path}: {name!r} is no text")
+        item = value.item()
+        return item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
+
+
+def _model(entries: _Entries) -> SGDMLModel:
+    kind = entries.text("type", "m" if entries.is_old else "")
+    if kind != "m":
+        what = _KINDS.get(kind, "no sGDML model")
+        raise InputError(f"{entries.path} is {what}", expected="an sGDML model file", hint="give a trained model")
+    if "lattice" in entries:
+        raise InputError(f"{entries.path} is periodic", expected="a model of one molecule")
+    length = length_factor(entries.text("r_unit", "Ang"))
+    energy = energy_factor(entries.text("e_unit", "kcal/mol"))
+    perms = _integers(entries, "perms")
+    descriptors = _floats(entries, "R_desc").T / length
+    alphas = _floats(entries, "R_d_desc_alpha")
+    n_atoms = len(entries.array("z"))
+    try:
+        return SGDMLModel(
+            z=_integers(entries, "z"),
+            descriptors=descriptors,
+            descriptor_alphas=alphas.reshape(alphas.shape[:2]) / length,
+            perms=perms - 1 if entries.is_old else perms,
+            sigma=entries.number("sig") / length,
+            c=entries.number("c") * energy,
+            std=entries.number("std", 1.0) * energy,
+            lam=entries.number("lam", float("nan")),
+            name=entries.text("dataset_name", "molecule"),
+            theory=entries.text("dataset_theory", "unknown"),
+            alphas=_floats(entries, "alphas_F").reshape(-1, n_atoms, 3) * length if "alphas_F" in entries else None,
+            alphas_E=_floats(entries, "alphas_E").ravel() if "alphas_E" in entries else None,
+            idxs_train=_integers(entries, "idxs_train") if "idxs_train" in entries else np.zeros(0, dtype=np.int64),
+            md5_train=entries.text("md5_train", ""),
+            use_E=bool(entries.array("use_E").item()) if "use_E" in entries else True,
+        )
+    except ValueError as error:
+        raise InputError(f"{entries.path}: {error}", hint="get the model from its source again") from error
+
+
+def _floats(entries: _Entries, name: str) -> NDArray[np.float64]:
+    array = entries.array(name)
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"{entries.path}: {name!r} is not an array of numbers")
+    return array.astype(np.float64)
+
+
+def _integers(entries: _Entries, name: str) -> NDArray[np.int64]:
+    array = entries.array(name)
+    if array.dtype.kind not in "iu":
+        raise InputError(f"{entries.path}: {name!r} is not an array of integers")
+    return array.astype(np.int64)

@@ -1,0 +1,121 @@
+"""The backend of the modern stack: OpenMM's own PythonForce (OpenMM 8.6 or later)."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, final
+
+import numpy as np
+import openmm
+import torch
+from numpy.typing import NDArray
+from openmm import unit
+
+from openmm_hybrid.core.trial import probe, self_test
+from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models.torchscript import torch_dtype
+from openmm_hybrid.systems.backends.backend import Backend, BackendState
+from openmm_hybrid.systems.backends.torchforce import scriptable
+from openmm_hybrid.systems.placement import Placement
+from openmm_hybrid.systems.torch_wrapper import shell
+
+_MEND = "PythonForce came with OpenMM 8.6: pip install 'openmm>=8.6.1'"
+_TRIAL = "from openmm_hybrid.systems.backends.pythonforce import trial; trial()"
+
+
+@final
+class PythonForceBackend(Backend):
+    """Carries every model; those without a TorchScript form through `EnergyModel.evaluate`.
+
+    PythonForce of OpenMM 8.6.1 has no parameter derivatives: a scale works, dE/dλ does not (it is E/λ, see the docs).
+    """
+
+    @property
+    def name(self) -> str:
+        """See `Backend.name`."""
+        return "pythonforce"
+
+    def state(self, *, refresh: bool = False) -> BackendState:
+        """See `Backend.state`."""
+        if not hasattr(openmm, "PythonForce"):
+            return BackendState("missing", f"OpenMM {openmm.__version__} has no PythonForce", _MEND)
+        outcome = probe(_TRIAL, ("openmm", "torch", "numpy"), refresh=refresh)
+        return (
+            BackendState("works", outcome.detail) if outcome.ok else BackendState("incompatible", outcome.detail, _MEND)
+        )
+
+    def takes(self, model: EnergyModel) -> bool:
+        """See `Backend.takes`."""
+        return True
+
+    def forces(self, placement: Placement, *, dtype: str = "float64") -> list[openmm.Force]:
+        """See `Backend.forces`: one PythonForce, on the particles that matter only."""
+        particles, local = placement.localised()
+        module: torch.nn.Module
+        if scriptable(local.model):
+            module = torch.jit.script(shell(local, local.model.module().to(torch_dtype(dtype))).eval())
+        else:
+            module = shell(local, _Evaluated(local.model))
+        compute = _Compute(module, local.periodic, local.scale)
+        force = openmm.PythonForce(compute, {local.scale: 1.0} if local.scale else {})
+        # Declared periodic in every periodic System: OpenMM 8.6.1 hands over wrong positions otherwise.
+        force.setUsesPeriodicBoundaryConditions(local.periodic)
+        if len(particles) < placement.n_particles:
+            force.setParticles(particles.tolist())
+        force.setForceGroup(placement.force_group)
+        force.setName("HybridPythonForce")
+        return [force]
+
+
+class _Compute:
+    """The function that PythonForce calls: a State in, energy (kJ/mol) and forces (kJ/mol/nm) out."""
+
+    def __init__(self, module: torch.nn.Module, periodic: bool, scale: str) -> None:
+        self.module = module
+        self.periodic = periodic
+        self.scale = scale
+
+    def __call__(self, state: openmm.State) -> tuple[float, NDArray[Any]]:
+        arguments = [torch.from_numpy(state.getPositions(asNumpy=True).value_in_unit(unit.nanometer))]
+        if self.periodic:
+            box = state.getPeriodicBoxVectors().value_in_unit(unit.nanometer)
+            arguments.append(torch.tensor(box, dtype=torch.float64))
+        if self.scale:
+            arguments.append(torch.tensor(state.getParameters()[self.scale], dtype=torch.float64))
+        with torch.no_grad():
+            energy, forces = self.module(*arguments)
+        return float(energy), forces.numpy()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """OpenMM's serializer and deepcopy pickle this object; a TorchScript module goes as its own file format."""
+        if not isinstance(self.module, torch.jit.ScriptModule):
+            return _Compute, (self.module, self.periodic, self.scale)
+        buffer = io.BytesIO()
+        torch.jit.save(self.module, buffer)
+        return _restore, (buffer.getvalue(), self.periodic, self.scale)
+
+
+def _restore(script: bytes, periodic: bool, scale: str) -> _Compute:
+    return _Compute(torch.jit.load(io.BytesIO(script)), periodic, scale)
+
+
+class _Evaluated(torch.nn.Module):
+    """`EnergyModel.evaluate` in the place of a model's module."""
+
+    def __init__(self, model: EnergyModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        energies, forces = self.model.evaluate(positions.numpy().astype(np.float64))
+        return torch.from_numpy(energies), torch.from_numpy(forces)
+
+
+def _spring(state: openmm.State) -> tuple[float, NDArray[np.float64]]:
+    positions = state.getPositions(asNumpy=True).value_in_unit(unit.nanometer)
+    return 0.5 * float((positions**2).sum()), -positions
+
+
+def trial() -> None:
+    """What `PythonForceBackend.state` runs in a process of its own."""
+    self_test(openmm.PythonForce(_spring, {}))

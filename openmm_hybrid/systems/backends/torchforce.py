@@ -1,0 +1,112 @@
+"""The backend of the plugin stack: TorchForce from the package openmmtorch."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from pathlib import Path
+from typing import Any, final
+
+import openmm
+import torch
+
+from openmm_hybrid.core.errors import MismatchError
+from openmm_hybrid.core.trial import installed, probe, self_test
+from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models.torchscript import torch_dtype
+from openmm_hybrid.systems.backends.backend import Backend, BackendState
+from openmm_hybrid.systems.placement import Placement
+from openmm_hybrid.systems.torch_wrapper import shell
+
+_MEND = "openmmtorch 1.5 needs openmm 8.4.* and torch 2.9.*: pip install 'openmm-hybrid[torchforce]'"
+_TRIAL = "from openmm_hybrid.systems.backends.torchforce import trial; trial()"
+
+
+@final
+class TorchForceBackend(Backend):
+    """Carries every model that has a TorchScript form, with analytic forces and dE/dλ."""
+
+    @property
+    def name(self) -> str:
+        """See `Backend.name`."""
+        return "torchforce"
+
+    def state(self, *, refresh: bool = False) -> BackendState:
+        """See `Backend.state`."""
+        if not installed("openmmtorch"):
+            return BackendState("missing", "openmmtorch is not installed", _MEND)
+        outcome = probe(_TRIAL, ("openmm", "torch", "openmmtorch"), refresh=refresh)
+        return (
+            BackendState("works", outcome.detail) if outcome.ok else BackendState("incompatible", outcome.detail, _MEND)
+        )
+
+    def takes(self, model: EnergyModel) -> bool:
+        """See `Backend.takes`."""
+        return scriptable(model)
+
+    def forces(self, placement: Placement, *, dtype: str = "float64") -> list[openmm.Force]:
+        """See `Backend.forces`: one TorchForce."""
+        module = shell(placement, placement.model.module().to(torch_dtype(dtype)))
+        # Not frozen here: the plugin moves the module to the GPU first and freezes it then.
+        force = load_plugin().TorchForce(torch.jit.script(module.eval()))
+        force.setOutputsForces(True)
+        force.setUsesPeriodicBoundaryConditions(placement.periodic)
+        force.setForceGroup(placement.force_group)
+        force.setName("HybridTorchForce")
+        if placement.scale:
+            force.addGlobalParameter(placement.scale, 1.0)
+            force.addEnergyParameterDerivative(placement.scale)
+        return [force]
+
+
+def scriptable(model: EnergyModel) -> bool:
+    """Whether a model has a TorchScript form."""
+    try:
+        model.module()
+    except MismatchError:
+        return False
+    return True
+
+
+def load_plugin() -> Any:
+    """The module openmmtorch, ready for use also where ``import openmm`` came before ``import torch``.
+
+    OpenMM loads its plugins when it is imported; the plugin's libraries need those of torch and fail to load without
+    them, so they are loaded here once more. Call it before a System with a TorchForce is read from XML.
+
+    Raises
+    ------
+    ImportError
+        openmmtorch is not installed.
+    """
+    root = logging.getLogger()
+    root.addFilter(_no_old_name)
+    try:
+        import openmmtorch
+    finally:
+        root.removeFilter(_no_old_name)
+    if not openmm.Platform.getPlatformByName("Reference").supportsKernels(["CalcTorchForce"]):
+        for library in sorted(Path(openmm.version.openmm_library_path, "plugins").glob("*OpenMMTorch*")):
+            with contextlib.suppress(openmm.OpenMMException):  # a platform that this machine lacks, such as CUDA
+                openmm.Platform.loadPluginLibrary(str(library))
+    return openmmtorch
+
+
+def _no_old_name(record: logging.LogRecord) -> bool:
+    """openmmtorch imports OpenMM by its old name, simtk.openmm, which logs a warning that no user can mend."""
+    return "simtk.openmm" not in record.getMessage()
+
+
+class _Spring(torch.nn.Module):
+    """½ x² of every coordinate, in nm and kJ/mol."""
+
+    def forward(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = positions.detach()
+        return 0.5 * (x * x).sum(), -x
+
+
+def trial() -> None:
+    """What `TorchForceBackend.state` runs in a process of its own."""
+    force = load_plugin().TorchForce(torch.jit.script(_Spring().eval()))
+    force.setOutputsForces(True)
+    self_test(force)

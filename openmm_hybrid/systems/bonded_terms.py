@@ -1,0 +1,189 @@
+"""The bonded forces of a System with other terms on copies of one molecule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import openmm
+from numpy.typing import NDArray
+
+from openmm_hybrid.core.errors import MismatchError
+from openmm_hybrid.forcefield.model import ForceField
+from openmm_hybrid.forcefield.read_system import is_morse
+from openmm_hybrid.systems.force_kinds import MORSE, MORSES, Kind, Row, classical_rows, new_force
+from openmm_hybrid.systems.placement import Placement
+
+#: Bonded forces that `ForceField.from_system` cannot read, with the name of their terms.
+_OTHERS = {
+    openmm.RBTorsionForce: "Torsion",
+    openmm.CMAPTorsionForce: "Torsion",
+    openmm.CustomAngleForce: "Angle",
+    openmm.CustomTorsionForce: "Torsion",
+    openmm.CustomCompoundBondForce: "Bond",
+}
+
+
+@dataclass(frozen=True)
+class Bonded:
+    """New forces to add and places of the old ones to remove; made by `plan_bonded`."""
+
+    new: list[openmm.Force] = field(default_factory=list)
+    holding: list[openmm.Force] = field(default_factory=list)  # those of `new` with the force field's terms
+    old: list[int] = field(default_factory=list)
+
+    def apply(self, system: openmm.System) -> list[openmm.Force]:
+        """Change the System; returns the forces that hold the force field's terms."""
+        for index in sorted(self.old, reverse=True):
+            system.removeForce(index)
+        for force in self.new:
+            system.addForce(force)
+        return list(self.holding)
+
+
+def plan_bonded(system: openmm.System, placement: Placement, forcefield: ForceField) -> Bonded:
+    """Check the bonded forces and make new ones; nothing is changed yet.
+
+    Raises
+    ------
+    MismatchError
+        A term joins a copy with other atoms, or a force on a copy cannot be replaced.
+    """
+    copy_of = copies_of(placement)
+    _check_constraints(system, copy_of)
+    for force in system.getForces():
+        _check_other(force, copy_of)
+    planned = Bonded()
+    for kind, rows in classical_rows(forcefield, placement.atoms, mark_all=True).items():
+        _plan_kind(planned, system, placement, kind, rows, copy_of)
+    return planned
+
+
+def copies_of(placement: Placement) -> NDArray[np.int64]:
+    """The copy (n_particles,) to which each particle belongs, −1 for none."""
+    copy_of = np.full(placement.n_particles, -1)
+    copy_of[placement.atoms] = np.arange(len(placement.atoms))[:, None]
+    return copy_of
+
+
+def inside(copy_of: NDArray[np.int64], particles: Iterable[int], what: str) -> bool:
+    """Whether all particles are in one copy.
+
+    Raises
+    ------
+    MismatchError
+        Some are, some are not.
+    """
+    atoms = list(particles)
+    copies = {int(copy_of[atom]) for atom in atoms}
+    if len(copies) > 1:
+        raise MismatchError(
+            f"{what} {'-'.join(map(str, atoms))} joins the molecule with other atoms",
+            expected="a molecule without covalent bonds to the rest of the System",
+            hint="fit and replace the whole molecule",
+        )
+    return copies != {-1}
+
+
+def _plan_kind(
+    planned: Bonded,
+    system: openmm.System,
+    placement: Placement,
+    kind: Kind,
+    rows: list[Row],
+    copy_of: NDArray[np.int64],
+) -> None:
+    """New terms go into the first force of their kind, or a new one."""
+    waiting = rows
+    for index, force in enumerate(system.getForces()):
+        if type(force) is not kind.force or (kind is MORSES and not is_morse(force)):
+            continue
+        label = f"the {kind.noun.lower()} of {type(force).__name__}"
+        every = kind.rows(force)
+        kept = [row for row in every if not inside(copy_of, row[0], label)]
+        hosts = bool(waiting) and (kind is not MORSES or _takes_morse(force))
+        if len(kept) == len(every) and not hosts:
+            continue
+        planned.old.append(index)
+        if not kept and not hosts:
+            continue
+        made = _fill(kind, _emptied(kind, force), kept + (waiting if hosts else []), placement.periodic)
+        planned.new.append(made)
+        if hosts:
+            planned.holding.append(made)
+            waiting = []
+    if waiting:
+        made = _fill(kind, new_force(kind), waiting, placement.periodic)
+        made.setForceGroup(placement.force_group)
+        planned.new.append(made)
+        planned.holding.append(made)
+
+
+def _fill(kind: Kind, force: openmm.Force, rows: list[Row], periodic: bool) -> openmm.Force:
+    kind.fill(force, rows)
+    if periodic:
+        force.setUsesPeriodicBoundaryConditions(True)
+    return force
+
+
+def _emptied(kind: Kind, force: openmm.Force) -> openmm.Force:
+    """A force like this one, without terms."""
+    if isinstance(force, openmm.CustomBondForce):
+        made = openmm.CustomBondForce(force.getEnergyFunction())
+        for k in range(force.getNumPerBondParameters()):
+            made.addPerBondParameter(force.getPerBondParameterName(k))
+        for k in range(force.getNumGlobalParameters()):
+            made.addGlobalParameter(force.getGlobalParameterName(k), force.getGlobalParameterDefaultValue(k))
+        for k in range(force.getNumEnergyParameterDerivatives()):
+            made.addEnergyParameterDerivative(force.getEnergyParameterDerivativeName(k))
+    else:
+        made = kind.force()
+    made.setForceGroup(force.getForceGroup())
+    made.setName(force.getName())
+    made.setUsesPeriodicBoundaryConditions(force.usesPeriodicBoundaryConditions())
+    return made
+
+
+def _takes_morse(force: openmm.CustomBondForce) -> bool:
+    names = [force.getPerBondParameterName(k) for k in range(force.getNumPerBondParameters())]
+    return force.getEnergyFunction() == MORSE and names == ["D", "a", "r0"]
+
+
+def _check_other(force: openmm.Force, copy_of: NDArray[np.int64]) -> None:
+    """Refuse terms inside a copy that would act beside the new ones; those with other atoms are restraints and stay."""
+    if isinstance(force, openmm.CustomBondForce) and not is_morse(force):
+        noun = "Bond"
+    elif type(force) in _OTHERS:
+        noun = _OTHERS[type(force)]
+    else:
+        return
+    get = getattr(force, f"get{noun}Parameters")
+    for index in range(getattr(force, f"getNum{noun}s")()):
+        atoms = _particles(force, noun, get(index))
+        copies = {int(copy_of[atom]) for atom in atoms}
+        if len(copies) == 1 and copies != {-1}:
+            raise irreplaceable(force, f"its term on atoms {'-'.join(map(str, atoms))} would act beside the new ones")
+
+
+def _particles(force: openmm.Force, noun: str, items: list) -> list[int]:
+    if isinstance(force, openmm.CustomCompoundBondForce):
+        return list(items[0])
+    if isinstance(force, openmm.CMAPTorsionForce):
+        return list(items[1:])
+    return list(items[: {"Bond": 2, "Angle": 3, "Torsion": 4}[noun]])
+
+
+def _check_constraints(system: openmm.System, copy_of: NDArray[np.int64]) -> None:
+    for k in range(system.getNumConstraints()):
+        inside(copy_of, system.getConstraintParameters(k)[:2], "the constraint")
+
+
+def irreplaceable(force: openmm.Force, why: str) -> MismatchError:
+    """The error for a force on the molecule that is in the way."""
+    kind, label = type(force).__name__, force.getName()
+    return MismatchError(
+        f"{kind}{'' if label == kind else f' {label!r}'} cannot be replaced: {why}",
+        expected="harmonic bonds and angles, Morse bonds, periodic torsions and a NonbondedForce",
+        hint="remove this force from the System first, and add it again if it is meant to act beside the force field",
+    )

@@ -1,0 +1,95 @@
+"""Terms of one group as one CustomCompoundBondForce."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import openmm
+from numpy.typing import ArrayLike, NDArray
+
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.units import ANGSTROM_PER_NM, KJ_PER_KCAL
+from openmm_hybrid.forcefield.model import ForceField
+from openmm_hybrid.forcefield.terms import Terms
+from openmm_hybrid.forms.form import Coordinate, FunctionalForm
+from openmm_hybrid.systems.placement import Placement
+
+
+def function(coordinate: Coordinate) -> str:
+    """OpenMM's function of a coordinate's atoms, in nm or rad, such as "distance(p1,p2)"."""
+    return f"{coordinate.kind}({','.join(f'p{place + 1}' for place in coordinate.places)})"
+
+
+def expression_force(forcefield: ForceField, terms: Terms, placement: Placement, expression: str) -> openmm.Force:
+    """A force of a form's expression in q1, q2, … and its columns.
+
+    Columns that are the same in all terms stand in the expression as numbers: OpenMM then simplifies it, and drops
+    what they multiply when they are zero.
+    """
+    values = forcefield.parameters.values[terms.assignment]
+    same = (values == values[:1]).all(axis=0)
+    names = [column.name for column in terms.form.columns]
+    parts = [f"{KJ_PER_KCAL!r}*energy", *_named("energy", expression)]
+    for number, coordinate in enumerate(terms.form.coordinates, 1):
+        scale = f"{ANGSTROM_PER_NM!r}*" if coordinate.kind == "distance" else ""
+        parts.append(f"q{number}={scale}{function(coordinate)}")
+    parts += [f"{name}={float(values[0, k])!r}" for k, name in enumerate(names) if same[k]]
+    varied = np.flatnonzero(~same)
+    return force(terms, placement, "; ".join(parts), [names[k] for k in varied], values[:, varied])
+
+
+def force(
+    terms: Terms, placement: Placement, expression: str, names: Sequence[str], values: ArrayLike
+) -> openmm.CustomCompoundBondForce:
+    """One bond for each term (n_terms) and copy, with parameters `values` (n_terms, n_names)."""
+    if placement.scale:
+        if re.search(rf"\b{placement.scale}\b", " ".join([expression, *names])):
+            raise InputError(
+                f"the global parameter {placement.scale!r} has the name of a parameter in the group {terms.group!r}",
+                hint="choose another name",
+            )
+        expression = f"{placement.scale}*({_head(expression)}){_rest(expression)}"
+    made = openmm.CustomCompoundBondForce(terms.form.n_atoms, expression)
+    for name in names:
+        made.addPerBondParameter(name)
+    if placement.scale:
+        made.addGlobalParameter(placement.scale, 1.0)
+        made.addEnergyParameterDerivative(placement.scale)
+    rows: NDArray[np.float64] = np.asarray(values, dtype=np.float64).reshape(len(terms), len(names))
+    for atoms in placement.atoms:
+        for particles, row in zip(atoms[terms.atoms].tolist(), rows.tolist(), strict=True):
+            made.addBond(particles, row)
+    made.setUsesPeriodicBoundaryConditions(placement.periodic)
+    made.setForceGroup(placement.force_group)
+    made.setName(f"Hybrid {terms.group}")
+    return made
+
+
+def form_expression(form: FunctionalForm) -> str:
+    """A form's energy in q1, q2, … and its columns; empty where it has none that OpenMM could read."""
+    if form.name == "harmonic":
+        k, q0 = (column.name for column in form.columns)
+        return f"0.5*{k}*(q1-{q0})^2"
+    if form.name == "morse":
+        return "D*(1-exp(-a*(q1-r0)))^2"
+    if form.name.startswith("fourier"):
+        waves = {"c": "cos", "s": "sin"}
+        names = [column.name for column in form.columns][1:]
+        return "+".join(["c0", *(f"{name}*{waves[name[0]]}({name[1:]}*q1)" for name in names)])
+    return form.expression()
+
+
+def _named(name: str, expression: str) -> list[str]:
+    """An expression with definitions after semicolons, its value called `name`."""
+    head, *definitions = (part.strip() for part in expression.split(";"))
+    return [f"{name}={head}", *(each for each in definitions if each)]
+
+
+def _head(expression: str) -> str:
+    return expression.partition(";")[0]
+
+
+def _rest(expression: str) -> str:
+    return "".join(expression.partition(";")[1:])

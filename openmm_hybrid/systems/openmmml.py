@@ -1,0 +1,201 @@
+"""openmm-ml's ``MLPotential("openmm-hybrid", model=…)``, which it finds by the entry-point group openmmml.potentials.
+
+openmm-ml loads every entry point when it is imported: the heavy modules of this package are imported when a potential
+is made.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+import openmm
+from openmm import app
+from openmmml.mlpotential import MLPotentialImpl, MLPotentialImplFactory
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from openmm_hybrid.models.energy_model import EnergyModel
+    from openmm_hybrid.models_io.correction import Stored
+
+EMBEDDING = "correction"
+"""The embedding of a model that is added to what a force field gives."""
+
+_LAMBDA = "lambda_interpolate"  # openmm-ml's name
+
+
+@final
+class HybridPotentialFactory(MLPotentialImplFactory):
+    """Makes potentials of this package's models for openmm-ml."""
+
+    def createImpl(self, name: str, *, model: str | Path | EnergyModel) -> HybridPotential:
+        """The potential of ``MLPotential("openmm-hybrid", model=model)``.
+
+        Parameters
+        ----------
+        name : str
+            "openmm-hybrid"; not looked at.
+        model : str, Path or EnergyModel
+            A file (correction, sGDML model, force field), the name of a ready set, or a model in memory.
+
+        Raises
+        ------
+        InputError
+            The file is missing or damaged, or no set has this name.
+        """
+        from openmm_hybrid.models.energy_model import EnergyModel
+        from openmm_hybrid.models_io.correction import Stored, load
+
+        return HybridPotential(Stored(model) if isinstance(model, EnergyModel) else load(model))
+
+
+@final
+class HybridPotential(MLPotentialImpl):
+    """A model as openmm-ml wants it.
+
+    A model of the whole energy, such as a fitted force field or sGDML of energies, goes with ``createSystem`` and with
+    openmm-ml's own embeddings, which take the force field's terms inside the molecule away. A correction is added to
+    them: ``createMixedSystem(…, embedding="correction")``.
+
+    Parameters
+    ----------
+    stored : Stored
+    """
+
+    def __init__(self, stored: Stored) -> None:
+        self._stored = stored
+
+    def addForces(
+        self,
+        topology: app.Topology,
+        system: openmm.System,
+        atoms: Iterable[int] | None,
+        forceGroup: int,
+        *,
+        backend: str = "auto",
+        dtype: str = "float64",
+    ) -> None:
+        """Add the model's forces; openmm-ml calls it from ``createSystem`` and from its own embeddings.
+
+        Parameters
+        ----------
+        topology : openmm.app.Topology
+        system : openmm.System
+            Of the topology's particles, or without particles yet. Without forces yet, it counts as periodic where the
+            topology has a box.
+        atoms : iterable of int or None
+            One molecule, in the atom order of the model's molecule; None for all particles.
+        forceGroup : int
+        backend, dtype
+            As for `attach`; arguments of ``createSystem`` and ``createMixedSystem``.
+
+        Raises
+        ------
+        MismatchError
+            The atoms are not those of the model.
+        MissingDependencyError
+            No backend works here.
+        """
+        chosen = list(range(topology.getNumAtoms()) if atoms is None else atoms)
+        stage = system if system.getNumForces() else _stage(topology)
+        for force in self._forces(stage, topology, self._stored.on(chosen), forceGroup, None, backend, dtype):
+            system.addForce(force)
+
+    def createMixedSystem(
+        self,
+        topology: app.Topology,
+        system: openmm.System,
+        atoms: list[int],
+        forceGroup: int,
+        interpolate: bool,
+        embedding: str,
+        returnInfo: bool = False,
+        *,
+        backend: str = "auto",
+        dtype: str = "float64",
+    ) -> openmm.System:
+        """The System with the correction added; nothing that was there goes away.
+
+        Parameters
+        ----------
+        topology : openmm.app.Topology
+        system : openmm.System
+            Stays as it is.
+        atoms : list of int
+            The molecule in the atom order of the correction's data; for a correction of all its atoms also several
+            molecules, one after another.
+        forceGroup : int
+        interpolate : bool
+            Make the global parameter "lambda_interpolate", which multiplies the correction. PythonForce gives no
+            derivative by it.
+        embedding : str
+            "correction".
+        returnInfo : bool
+            Not used: topology and atoms stay as they are, which openmm-ml notes by itself.
+        backend, dtype
+            As for `attach`.
+
+        Raises
+        ------
+        MismatchError
+            The atoms are not those of the model.
+        MissingDependencyError
+            No backend works here.
+        """
+        mixed = copy.deepcopy(system)
+        scale = _LAMBDA if interpolate else None
+        for force in self._forces(mixed, topology, self._copies(atoms), forceGroup, scale, backend, dtype):
+            mixed.addForce(force)
+        return mixed
+
+    def getSupportedEmbeddings(self) -> list[str]:
+        """Embeddings beside openmm-ml's own."""
+        return [EMBEDDING]
+
+    def getMLLongRange(self) -> bool:
+        """Whether images of the molecule in a periodic box are in the model: they are not."""
+        return False
+
+    def _forces(
+        self,
+        system: openmm.System,
+        topology: app.Topology,
+        atoms: NDArray[np.int64],
+        force_group: int,
+        scale: str | None,
+        backend: str,
+        dtype: str,
+    ) -> list[openmm.Force]:
+        """What `attach` would add, without its warning: openmm-ml takes constraints inside `atoms` away afterwards."""
+        from openmm_hybrid.models.torchscript import torch_dtype
+        from openmm_hybrid.systems.attach import planned_forces
+        from openmm_hybrid.systems.placement import place
+
+        torch_dtype(dtype)
+        model = self._stored.model
+        placement = place(system, topology, model, atoms=atoms, scale=scale, force_group=force_group)
+        return planned_forces(placement, backend, dtype)
+
+    def _copies(self, atoms: list[int]) -> NDArray[np.int64]:
+        import numpy as np
+
+        n_atoms = self._stored.model.n_atoms
+        several = self._stored.atoms is None and len(atoms) > 0 and len(atoms) % n_atoms == 0
+        return self._stored.on(np.reshape(atoms, (-1, n_atoms)) if several else atoms)
+
+
+def _stage(topology: app.Topology) -> openmm.System:
+    """A System that tells `place` of particles and periodicity, in the place of one that cannot yet."""
+    system = openmm.System()
+    for atom in topology.atoms():
+        system.addParticle(0.0 if atom.element is None else atom.element.mass)
+    if topology.getPeriodicBoxVectors() is not None:
+        system.setDefaultPeriodicBoxVectors(*topology.getPeriodicBoxVectors())
+        periodic = openmm.HarmonicBondForce()
+        periodic.setUsesPeriodicBoundaryConditions(True)
+        system.addForce(periodic)
+    return system

@@ -1,0 +1,246 @@
+"""Where a model sits in a System: its atoms, their bonds, periodicity; everything checked before a force is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import openmm
+from numpy.typing import ArrayLike, NDArray
+from openmm import app
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import breadth_first_order
+
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.models.energy_model import EnergyModel
+
+
+@dataclass(frozen=True, eq=False)
+class BondPaths:
+    """The way from each copy's first atom to each of its atoms, along bonds.
+
+    Parameters
+    ----------
+    edges : (n_copies, n_edges, 2)
+        Particles at the two ends of each bond walked, nearer one first; the bond of a particle with itself fills up.
+    on_path : (n_copies, n_atoms, n_edges)
+        1 where the bond lies on the way to the atom, else 0.
+    """
+
+    edges: NDArray[np.int64]
+    on_path: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """A model on atoms of a System. Made by `place`.
+
+    Parameters
+    ----------
+    model : EnergyModel
+    n_particles : int
+        Of the System.
+    atoms : (n_copies, n_atoms)
+        Particle of each model atom.
+    paths : BondPaths, optional
+        How to make the copies whole; None where the System is not periodic.
+    scale : str
+        Global parameter that multiplies the term; empty for none.
+    force_group : int
+    """
+
+    model: EnergyModel
+    n_particles: int
+    atoms: NDArray[np.int64]
+    paths: BondPaths | None
+    scale: str
+    force_group: int
+
+    @property
+    def periodic(self) -> bool:
+        """Whether the System is periodic."""
+        return self.paths is not None
+
+    def localised(self) -> tuple[NDArray[np.int64], Placement]:
+        """The particles that matter, in rising order, and the same placement counted among these alone."""
+        used = [self.atoms.ravel()] if self.paths is None else [self.atoms.ravel(), self.paths.edges.ravel()]
+        particles = np.unique(np.concatenate(used))
+        paths = self.paths and replace(self.paths, edges=np.searchsorted(particles, self.paths.edges))
+        atoms = np.searchsorted(particles, self.atoms)
+        return particles, replace(self, n_particles=len(particles), atoms=atoms, paths=paths)
+
+
+def place(
+    system: openmm.System,
+    topology: app.Topology,
+    model: EnergyModel,
+    *,
+    atoms: ArrayLike | None = None,
+    scale: str | None = None,
+    force_group: int = 0,
+) -> Placement:
+    """Check that a model fits on atoms of a System, and find how to make them whole in a periodic box.
+
+    Parameters
+    ----------
+    system, topology : openmm.System, openmm.app.Topology
+        Of the same particles. Nothing is changed.
+    model : EnergyModel
+    atoms : (n_atoms,) or (n_copies, n_atoms), optional
+        Particles in the model's atom order, for each copy of the molecule; None stands for all, in their order.
+    scale : str, optional
+        Name of a new global parameter that multiplies energy and forces; its default value is 1.
+    force_group : int
+        0 to 31.
+
+    Raises
+    ------
+    InputError
+        Atoms out of range or given twice, a bad force group, a name that is no identifier or in use.
+    MismatchError
+        Topology, System and model do not belong together, or a periodic System does not tell how the atoms are bonded.
+    """
+    if not isinstance(model, EnergyModel):
+        raise InputError(f"a {type(model).__name__} was given as model", expected="an EnergyModel")
+    if topology.getNumAtoms() != system.getNumParticles():
+        raise MismatchError(
+            f"the topology has {topology.getNumAtoms()} atoms, the System {system.getNumParticles()} particles",
+            expected="the topology that the System was made from",
+        )
+    if isinstance(force_group, bool) or force_group not in range(32):
+        raise InputError(f"force group {force_group!r}", expected="a whole number from 0 to 31")
+    _check_scale(system, scale)
+    copies = _copies(system.getNumParticles(), model, atoms)
+    _check_elements(topology, model, copies)
+    periodic = system.usesPeriodicBoundaryConditions()
+    return Placement(
+        model=model,
+        n_particles=system.getNumParticles(),
+        atoms=copies,
+        paths=_paths(system, topology, copies) if periodic else None,
+        scale=scale or "",
+        force_group=int(force_group),
+    )
+
+
+def _check_scale(system: openmm.System, scale: str | None) -> None:
+    if scale is None:
+        return
+    if not isinstance(scale, str) or not scale.isidentifier():
+        raise InputError(
+            f"{scale!r} cannot name a global parameter", expected="letters, digits and _, such as 'lambda'"
+        )
+    for force in system.getForces():
+        if scale in _global_parameters(force):
+            raise InputError(
+                f"the global parameter {scale!r} is in use by {type(force).__name__}", hint="choose another name"
+            )
+
+
+def _global_parameters(force: openmm.Force) -> tuple[str, ...]:
+    if hasattr(force, "getNumGlobalParameters"):
+        return tuple(force.getGlobalParameterName(k) for k in range(force.getNumGlobalParameters()))
+    if hasattr(force, "getGlobalParameters"):
+        return tuple(force.getGlobalParameters())
+    return ()
+
+
+def _copies(n_particles: int, model: EnergyModel, atoms: ArrayLike | None) -> NDArray[np.int64]:
+    """Checked particles (n_copies, n_atoms)."""
+    if atoms is None and n_particles != model.n_atoms:
+        raise MismatchError(
+            f"the System has {n_particles} particles, the model {model.n_atoms} atoms",
+            hint="name the model's atoms: atoms=[…], in its order",
+        )
+    array = np.arange(n_particles) if atoms is None else np.asarray(atoms)
+    if not np.issubdtype(array.dtype, np.integer) or array.ndim not in (1, 2) or not array.size:
+        raise InputError(
+            f"atoms are {array.dtype} of shape {array.shape}",
+            expected=f"integers of shape ({model.n_atoms},) or (n_copies, {model.n_atoms})",
+        )
+    if array.shape[-1] != model.n_atoms:
+        raise MismatchError(f"{array.shape[-1]} atoms were given", expected=f"{model.n_atoms}, the model's number")
+    outside = array[(array < 0) | (array >= n_particles)]
+    if outside.size:
+        raise InputError(f"atom {outside[0]} is out of range", expected=f"0 to {n_particles - 1} (0-based)")
+    values, counts = np.unique(array, return_counts=True)
+    if counts.max() > 1:
+        raise InputError(f"atom {values[counts.argmax()]} is given twice", expected="every atom once at most")
+    return array.reshape(-1, model.n_atoms).astype(np.int64)
+
+
+def _check_elements(topology: app.Topology, model: EnergyModel, copies: NDArray[np.int64]) -> None:
+    members = list(topology.atoms())
+    numbers = np.array([atom.element.atomic_number if atom.element else 0 for atom in members])
+    wrong = np.argwhere(numbers[copies] != model.atomic_numbers)
+    if not len(wrong):
+        return
+    copy, k = wrong[0]
+    atom = members[copies[copy, k]]
+    expected = app.Element.getByAtomicNumber(int(model.atomic_numbers[k])).symbol
+    raise MismatchError(
+        f"atom {atom.index} ({atom.name} of {atom.residue.name} {atom.residue.id}) is "
+        f"{atom.element.symbol if atom.element else 'a particle without element'}",
+        expected=f"{expected} for the model's atom {k}",
+        hint="give atoms=[…] in the model's order; if they are, the model was made for another molecule",
+    )
+
+
+def _paths(system: openmm.System, topology: app.Topology, copies: NDArray[np.int64]) -> BondPaths:
+    """Along the topology's bonds; where these do not connect the atoms, along the System's too."""
+    n_particles = system.getNumParticles()
+    bonds = {(first.index, second.index) for first, second in topology.bonds()}
+    found = _bond_paths(n_particles, bonds, copies)
+    if not isinstance(found, BondPaths):
+        found = _bond_paths(n_particles, bonds.union(_system_bonds(system)), copies)
+    if isinstance(found, BondPaths):
+        return found
+    raise MismatchError(
+        f"atoms {found[0]} and {found[1]} are not connected by bonds, and the System is periodic",
+        expected="bonds along which the molecule can be made whole",
+        hint="add them to the topology (topology.addBond); atoms of several molecules need a model each",
+    )
+
+
+def _system_bonds(system: openmm.System) -> Iterator[tuple[int, int]]:
+    for k in range(system.getNumConstraints()):
+        first, second, _ = system.getConstraintParameters(k)
+        yield first, second
+    for force in system.getForces():
+        if isinstance(force, openmm.HarmonicBondForce | openmm.CustomBondForce):
+            for k in range(force.getNumBonds()):
+                first, second, *_ = force.getBondParameters(k)
+                yield first, second
+
+
+def _bond_paths(
+    n_particles: int, bonds: set[tuple[int, int]], copies: NDArray[np.int64]
+) -> BondPaths | tuple[int, int]:
+    """Fewest bonds from a copy's first atom to the others, or two atoms between which there is no way."""
+    first, second = np.array(list(bonds), dtype=np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(first)), (first, second)), shape=(n_particles, n_particles)).tocsr()
+    walks: list[tuple[list[tuple[int, int]], list[list[int]]]] = []
+    for atoms in copies.tolist():
+        _, previous = breadth_first_order(graph, atoms[0], directed=False, return_predecessors=True)
+        edges: dict[int, int] = {}  # far end of a bond walked → its place
+        ways = []
+        for atom in atoms:
+            way, here = [], atom
+            while here != atoms[0]:
+                if previous[here] < 0:
+                    return atoms[0], atom
+                way.append(edges.setdefault(here, len(edges)))
+                here = int(previous[here])
+            ways.append(way)
+        walks.append(([(int(previous[far]), far) for far in edges], ways))
+    n_edges = max(1, *(len(walked) for walked, _ in walks))
+    # A copy with fewer bonds than another is filled up with its first atom's bond to itself, which never crosses.
+    all_edges = np.repeat(copies[:, :1, None], n_edges, axis=1).repeat(2, axis=2)
+    on_path = np.zeros((*copies.shape, n_edges))
+    for copy, (walked, ways) in enumerate(walks):
+        if walked:
+            all_edges[copy, : len(walked)] = walked
+        for k, way in enumerate(ways):
+            on_path[copy, k, way] = 1.0
+    return BondPaths(edges=all_edges, on_path=on_path)

@@ -1,0 +1,176 @@
+"""Independent copies of one molecule in one System: one evaluation of every force serves them all."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import openmm
+from openmm import app
+
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.units import ANGSTROM_PER_NM, COULOMB, KJ_PER_KCAL
+
+PAIR = "ke*q/r+4*epsilon*x*(x-1); x=(sigma/r)^6"
+"""Coulomb and Lennard-Jones energy of a pair inside a copy, kJ/mol and nm."""
+
+#: Force → name of its terms, number of particles at the head of a term.
+_BONDED: dict[type[openmm.Force], tuple[str, int]] = {
+    openmm.HarmonicBondForce: ("Bond", 2),
+    openmm.HarmonicAngleForce: ("Angle", 3),
+    openmm.PeriodicTorsionForce: ("Torsion", 4),
+    openmm.RBTorsionForce: ("Torsion", 4),
+    openmm.CustomBondForce: ("Bond", 2),
+    openmm.CustomAngleForce: ("Angle", 3),
+    openmm.CustomTorsionForce: ("Torsion", 4),
+    openmm.CustomExternalForce: ("Particle", 1),
+}
+
+
+def replicate(system: openmm.System, topology: app.Topology, copies: int) -> tuple[openmm.System, app.Topology]:
+    """A System of independent copies of a molecule in vacuum, and its topology.
+
+    The copies do not feel each other, wherever they are: the non-bonded pairs inside a copy become terms of one
+    CustomBondForce. Particle i of copy c has the number c · n_particles + i. A CMMotionRemover is left out, since it
+    would hold the centre of all copies and not that of each. Models are attached to the result once for all copies,
+    ``atoms=np.arange(copies * n).reshape(copies, n)``, which makes one batched evaluation of them.
+
+    Parameters
+    ----------
+    system, topology : openmm.System, openmm.app.Topology
+        Of one copy, without a periodic box; they stay as they are.
+    copies : int
+        At least 1.
+
+    Raises
+    ------
+    InputError
+        Fewer than one copy.
+    MismatchError
+        System and topology do not belong together, or the System has what cannot be copied: a periodic box, virtual
+        sites, a cutoff, or a force other than bonded ones and NonbondedForce (such as an attached torch model).
+    """
+    if isinstance(copies, bool) or not isinstance(copies, int) or copies < 1:
+        raise InputError(f"{copies!r} copies were asked for", expected="a whole number, at least 1")
+    n_atoms = system.getNumParticles()
+    if topology.getNumAtoms() != n_atoms:
+        raise MismatchError(f"the topology has {topology.getNumAtoms()} atoms, the system {n_atoms}")
+    if system.usesPeriodicBoundaryConditions():
+        raise MismatchError("the system is periodic", expected="one molecule in vacuum to make copies of")
+    made = openmm.System()
+    for c in range(copies):
+        for i in range(n_atoms):
+            if system.isVirtualSite(i):
+                raise MismatchError(f"particle {i} is a virtual site", expected="a molecule of atoms to make copies of")
+            made.addParticle(system.getParticleMass(i))
+        for k in range(system.getNumConstraints()):
+            i, j, length = system.getConstraintParameters(k)
+            made.addConstraint(c * n_atoms + i, c * n_atoms + j, length)
+    for force in system.getForces():
+        if not isinstance(force, openmm.CMMotionRemover):
+            made.addForce(_copied(force, n_atoms, copies))
+    return made, _topology(topology, copies)
+
+
+def without_motion_removal(system: openmm.System) -> openmm.System:
+    """A copy of a System without its CMMotionRemover."""
+    made = copy.deepcopy(system)
+    for index in reversed(range(made.getNumForces())):
+        if isinstance(made.getForce(index), openmm.CMMotionRemover):
+            made.removeForce(index)
+    return made
+
+
+def _copied(force: openmm.Force, n_atoms: int, copies: int) -> openmm.Force:
+    """A force with the terms of this one on every copy."""
+    if isinstance(force, openmm.NonbondedForce):
+        return _pairs(force, n_atoms, copies)
+    if type(force) in _BONDED:
+        noun, width = _BONDED[type(force)]
+        return _with_terms(
+            force, noun, copies, lambda items, by: [*_shifted(items[:width], by), *items[width:]], n_atoms
+        )
+    if isinstance(force, openmm.CustomCompoundBondForce):
+        return _with_terms(force, "Bond", copies, lambda items, by: [_shifted(items[0], by), *items[1:]], n_atoms)
+    if isinstance(force, openmm.CMAPTorsionForce):
+        return _with_terms(force, "Torsion", copies, lambda items, by: [items[0], *_shifted(items[1:], by)], n_atoms)
+    # A force of a plugin comes out of a System as a bare Force: its name says more.
+    raise MismatchError(
+        f"the force {force.getName()!r} ({type(force).__name__}) cannot be copied",
+        expected="bonded forces and a NonbondedForce",
+        hint="attach models to the copies: give them as models=[…] and leave them out of the System",
+    )
+
+
+def _shifted(particles: Iterable[int], by: int) -> list[int]:
+    return [particle + by for particle in particles]
+
+
+def _with_terms(
+    force: openmm.Force, noun: str, copies: int, shift: Callable[[list[Any], int], list[Any]], n_atoms: int
+) -> openmm.Force:
+    """A deep copy of a force, which keeps its functions, tables and parameters, with the further copies' terms."""
+    made = copy.deepcopy(force)
+    get, add = getattr(force, f"get{noun}Parameters"), getattr(made, f"add{noun}")
+    terms = [list(get(k)) for k in range(getattr(force, f"getNum{noun}s")())]
+    for c in range(1, copies):
+        for items in terms:
+            add(*shift(items, c * n_atoms))
+    return made
+
+
+def _pairs(force: openmm.NonbondedForce, n_atoms: int, copies: int) -> openmm.CustomBondForce:
+    """The pairs inside each copy as bonds.
+
+    A NonbondedForce in which all other pairs are switched off would still walk over them: with 32 copies of aspirin
+    that takes ten times as long.
+    """
+    if force.getNonbondedMethod() != openmm.NonbondedForce.NoCutoff:
+        raise MismatchError("the NonbondedForce has a cutoff", expected="NoCutoff, for a molecule in vacuum")
+    if force.getNumParticleParameterOffsets() or force.getNumExceptionParameterOffsets():
+        raise MismatchError(
+            "the NonbondedForce has parameter offsets", expected="fixed charges and Lennard-Jones terms"
+        )
+    made = openmm.CustomBondForce(f"{PAIR}; ke={COULOMB * KJ_PER_KCAL / ANGSTROM_PER_NM!r}")
+    for name in ("q", "sigma", "epsilon"):
+        made.addPerBondParameter(name)
+    made.setForceGroup(force.getForceGroup())
+    made.setName("Pairs inside copies")
+    terms = _pair_terms(force, n_atoms)
+    for c in range(copies):
+        for i, j, values in terms:
+            made.addBond(c * n_atoms + i, c * n_atoms + j, values)
+    return made
+
+
+def _pair_terms(force: openmm.NonbondedForce, n_atoms: int) -> list[tuple[int, int, tuple[float, float, float]]]:
+    """Charge product (e²), σ (nm) and ε (kJ/mol) of every pair that has an energy."""
+    special = {}
+    for index in range(force.getNumExceptions()):
+        i, j, *values = force.getExceptionParameters(index)
+        special[min(i, j), max(i, j)] = tuple(float(value._value) for value in values)
+    atoms = [[float(value._value) for value in force.getParticleParameters(i)] for i in range(n_atoms)]
+    terms = []
+    for j in range(n_atoms):
+        for i in range(j):
+            (q1, s1, e1), (q2, s2, e2) = atoms[i], atoms[j]
+            charges, sigma, epsilon = special.get((i, j), (q1 * q2, 0.5 * (s1 + s2), (e1 * e2) ** 0.5))
+            if charges or epsilon:
+                terms.append((i, j, (charges, sigma, epsilon)))
+    return terms
+
+
+def _topology(topology: app.Topology, copies: int) -> app.Topology:
+    made = app.Topology()
+    for _ in range(copies):
+        twins = {}
+        for chain in topology.chains():
+            new_chain = made.addChain(chain.id)
+            for residue in chain.residues():
+                new_residue = made.addResidue(residue.name, new_chain, residue.id, residue.insertionCode)
+                for atom in residue.atoms():
+                    twins[atom] = made.addAtom(atom.name, atom.element, new_residue, atom.id)
+        for bond in topology.bonds():
+            made.addBond(twins[bond[0]], twins[bond[1]], bond.type, bond.order)
+    return made

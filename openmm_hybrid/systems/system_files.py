@@ -1,0 +1,262 @@
+"""A System with its topology, positions and attached models as a folder of files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import openmm
+import torch
+from numpy.typing import ArrayLike, NDArray
+from openmm import app, unit
+
+import openmm_hybrid
+from openmm_hybrid.core.errors import InputError, MismatchError, MissingDependencyError
+from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.units import positions_to_angstrom
+from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models_io.any_model import AGAIN, UPGRADE, load_model, save_model, sha256, verified
+from openmm_hybrid.systems.attach import attach
+from openmm_hybrid.systems.backends import BACKENDS
+from openmm_hybrid.systems.plan import choose, plan
+from openmm_hybrid.systems.xml import read_xml
+
+SYSTEM, TOPOLOGY, POSITIONS, MANIFEST = "system.xml", "topology.pdb", "positions.npy", "manifest.json"
+FORMAT, VERSION = "openmm-hybrid system", 1
+
+#: Backend → its force. These hold code, and are made anew from the model when a folder is read.
+_CODED = {"torchforce": "TorchForce", "pythonforce": "PythonForce"}
+
+
+@dataclass(frozen=True, eq=False)
+class Attachment:
+    """A model and how it was attached: the arguments of `attach`.
+
+    Parameters
+    ----------
+    model, atoms, backend, force_group, scale, dtype
+        See `attach`.
+    """
+
+    model: EnergyModel
+    atoms: ArrayLike | None = None
+    backend: str = "auto"
+    force_group: int = 0
+    scale: str | None = None
+    dtype: str = "float64"
+
+
+def save_system(
+    folder: str | Path,
+    system: openmm.System,
+    topology: app.Topology,
+    positions: Any,
+    *,
+    attachments: Sequence[Attachment] = (),
+) -> Path:
+    """Write a System, with the models attached to it, for any platform, stack and OpenMM version. Returns the folder.
+
+    ``system.xml`` (OpenMM's XML, without the torch forces), ``topology.pdb``, ``positions.npy`` (Å), a file for each
+    model that torch forces carry, and ``manifest.json``: hashes of all files, units, the atom order, versions, and
+    where each model sits (atoms, force group, scale, dtype). Nothing is pickled. What `attach` wrote as OpenMM's own
+    forces stays in the XML. The manifest is written last: where the writing was cut short, `load_system` refuses the
+    folder.
+
+    Parameters
+    ----------
+    folder : path
+        Made where it is missing.
+    system, topology
+        Of the same particles; the System with its models attached.
+    positions : (n_atoms, 3), Å, or a Quantity
+    attachments : sequence of Attachment
+        What was attached: every torch force in the System belongs to one of them.
+
+    Raises
+    ------
+    MismatchError
+        The System has other torch forces than the attachments, or a model cannot be written.
+    HybridError
+        A file cannot be written.
+    """
+    folder = Path(folder)
+    parts = [part for attachment in attachments for part in _coded_parts(attachment)]
+    xml = _without_coded_forces(system, [_CODED[name] for name, _ in parts])
+    angstrom = positions_to_angstrom(positions)
+    with replacing(folder / TOPOLOGY) as temporary, temporary.open("w") as file:
+        app.PDBFile.writeFile(topology, angstrom * unit.angstrom, file, keepIds=True)
+    with replacing(folder / SYSTEM) as temporary:
+        temporary.write_text(xml)
+    with replacing(folder / POSITIONS) as temporary:
+        np.save(temporary, angstrom, allow_pickle=False)
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "versions": {
+            "openmm_hybrid": openmm_hybrid.__version__,
+            "openmm": openmm.version.version,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+        "units": {SYSTEM: "nm, kJ/mol (OpenMM)", TOPOLOGY: "Å", POSITIONS: "Å", "models": "Å, kcal/mol"},
+        "atomic_numbers": _atomic_numbers(topology),
+        "files": {name: sha256(folder / name) for name in (SYSTEM, TOPOLOGY, POSITIONS)},
+        "attachments": [_described(name, part, system.getNumParticles(), folder) for name, part in parts],
+    }
+    with replacing(folder / MANIFEST) as temporary:
+        temporary.write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n")
+    return folder
+
+
+def load_system(
+    folder: str | Path, *, backend: str = "auto"
+) -> tuple[openmm.System, app.Topology, NDArray[np.float64]]:
+    """The System with its models attached, the topology and the positions (n_atoms, 3; Å) that `save_system` wrote.
+
+    Parameters
+    ----------
+    backend : str
+        "torchforce" or "pythonforce" for the torch models; "auto" takes the first that works here, whichever the
+        System was saved with.
+
+    Raises
+    ------
+    InputError
+        A file is missing, damaged or another than was saved, the folder is of a newer version, or the System holds a
+        PythonForce, which cannot be read safely.
+    MissingDependencyError
+        No torch backend works here, but the System needs one.
+    MismatchError
+        The files have different numbers of particles.
+    """
+    folder = Path(folder)
+    manifest = _manifest(folder)
+    try:
+        paths = {name: verified(folder, name, manifest["files"][name]) for name in (SYSTEM, TOPOLOGY, POSITIONS)}
+        system = read_xml(paths[SYSTEM].read_text(), paths[SYSTEM], openmm.System, hint=AGAIN)
+        positions = np.asarray(np.load(paths[POSITIONS], allow_pickle=False), dtype=np.float64)
+        topology, _ = load_topology(folder)
+        n_particles = system.getNumParticles()
+        if topology.getNumAtoms() != n_particles or positions.shape != (n_particles, 3):
+            raise MismatchError(
+                f"the topology in {folder} has {topology.getNumAtoms()} atoms, the positions {positions.shape}",
+                expected=f"the system's {n_particles} particles",
+                hint=AGAIN,
+            )
+        if _atomic_numbers(topology) != manifest["atomic_numbers"]:
+            raise MismatchError(f"the topology in {folder} has other elements than its manifest", hint=AGAIN)
+        carrier = _torch_backend(backend) if manifest["attachments"] else backend
+        for node in manifest["attachments"]:
+            attach(
+                system,
+                topology,
+                load_model(node["model"], folder),
+                atoms=node["atoms"],
+                backend=carrier,
+                force_group=node["force_group"],
+                scale=node["scale"],
+                dtype=node["dtype"],
+            )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{folder} is damaged ({type(error).__name__}: {error})", hint=AGAIN) from error
+    return system, topology, positions
+
+
+def load_topology(folder: str | Path) -> tuple[app.Topology, NDArray[np.float64]]:
+    """Topology and positions (n_atoms, 3), Å, of the ``topology.pdb`` in a folder, also that of a sampling run.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged.
+    """
+    path = Path(folder) / TOPOLOGY
+    if not path.is_file():
+        raise InputError(f"{path} does not exist", expected="a folder of `build` or `sample`")
+    try:
+        pdb = app.PDBFile(str(path))
+    except (ValueError, IndexError, KeyError, AssertionError) as error:
+        raise InputError(f"{path} is damaged ({error})", hint="build it again") from None
+    return pdb.topology, positions_to_angstrom(pdb.getPositions(asNumpy=True))
+
+
+def _coded_parts(attachment: Attachment) -> list[tuple[str, Attachment]]:
+    """The parts of an attachment that torch forces carry, one force each, with the name of the backend."""
+    planned = [(carrier.name, part) for carrier, part in plan(attachment.model, choose(attachment.backend))]
+    return [(name, replace(attachment, model=part)) for name, part in planned if name in _CODED]
+
+
+def _without_coded_forces(system: openmm.System, expected: Sequence[str]) -> str:
+    """XML of a System less its torch forces, which must be those that are expected."""
+    root = ElementTree.fromstring(openmm.XmlSerializer.serialize(system))
+    forces = root.find("Forces")
+    coded = [] if forces is None else [force for force in forces if force.get("type") in _CODED.values()]
+    if sorted(force.get("type", "") for force in coded) != sorted(expected):
+        raise MismatchError(
+            f"the System has {len(coded)} torch forces, the attachments make {len(expected)}",
+            expected="the System with every model attached, and an Attachment for each",
+            hint="give attachments=[oh.Attachment(model, atoms=…, force_group=…), …] as they were given to attach",
+        )
+    if forces is not None:
+        for force in coded:
+            forces.remove(force)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _described(backend: str, part: Attachment, n_particles: int, folder: Path) -> dict[str, Any]:
+    """An attachment for the manifest, its model written beside it."""
+    atoms = np.arange(n_particles) if part.atoms is None else np.asarray(part.atoms)
+    return {
+        "model": save_model(part.model, folder),
+        "atomic_numbers": part.model.atomic_numbers.tolist(),
+        "atoms": atoms.tolist(),
+        "backend": backend,
+        "force_group": part.force_group,
+        "scale": part.scale,
+        "dtype": part.dtype,
+    }
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} does not exist",
+            expected="a folder that `openmm-hybrid build` or save_system wrote",
+            hint="build it first",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error})", hint=AGAIN) from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise InputError(f"{path} is of another origin", expected=f"a manifest of the format {FORMAT!r}")
+    if manifest.get("version") != VERSION:
+        raise InputError(f"{path} is of version {manifest.get('version')}", expected=str(VERSION), hint=UPGRADE)
+    return manifest
+
+
+def _torch_backend(name: str) -> str:
+    """The torch backend to use; "auto" must not give to OpenMM's own forces what torch carried: they tabulate."""
+    if name != "auto":
+        return name
+    states = {each: BACKENDS.load(each)().state() for each in _CODED}
+    for each, state in states.items():
+        if state.works:
+            return each
+    raise MissingDependencyError(
+        f"the System needs torch forces; {'; '.join(f'{each} is {state.status}' for each, state in states.items())}",
+        hint=" or ".join(state.hint for state in states.values()),
+    )
+
+
+def _atomic_numbers(topology: app.Topology) -> list[int]:
+    """Of each particle; 0 for one without element."""
+    return [atom.element.atomic_number if atom.element else 0 for atom in topology.atoms()]

@@ -1,0 +1,43 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from openmm_hybrid.core.errors import HybridError
+from openmm_hybrid.core.files import replacing
+
+
+def test_new_content_takes_the_old_ones_place(tmp_path):
+    target = tmp_path / "deep" / "a.txt"
+    for text in ("one", "two"):
+        with replacing(target) as temporary:
+            temporary.write_text(text)
+        assert target.read_text() == text
+    assert [path.name for path in target.parent.iterdir()] == ["a.txt"]
+    assert stat.S_IMODE(target.stat().st_mode) & 0o400
+
+
+def test_an_error_keeps_the_old_file(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError, match="midway"), replacing(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("midway")
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_full_device_is_named(tmp_path):
+    no_space = pytest.raises(HybridError, match=r"cannot write .*a\.txt: No space left on device")
+    with no_space, replacing(tmp_path / "a.txt"), open("/dev/full", "w") as device:
+        device.write("x" * 100_000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HybridError, match="cannot write"), replacing(tmp_path / "file" / "a.txt"):
+        pass

@@ -1,0 +1,6 @@
+"""What several tests use: molecules, models, data and the root of the checkout."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+"""The checkout. A process that a test starts here can import `tests` and `benchmarks`."""

@@ -1,0 +1,132 @@
+"""The sampling study in small: ethanol for a picosecond. Source: CCSD(T) frames of Chmiela et al. (2018)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import chain, pairwise
+
+import numpy as np
+import pytest
+
+import openmm_hybrid as oh
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.studies import sampling
+from openmm_hybrid.studies.conformations import CASES, case_of
+from openmm_hybrid.studies.potentials import Settings, bench_of
+
+QUICK = Settings(
+    n_train=50,
+    n_fit=60,
+    starts=4,
+    duration=0.1,
+    training_duration=0.1,
+    equilibration=0.02,
+    interval=5,
+    searches=6,
+    charges="am1-bcc",
+)
+NAMES = ["cross", "global", "local-forces", "local", "distilled"]
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory, reference_data):
+    frames = oh.Frames.load(reference_data("ethanol_ccsd_t-train.npz"))
+    return bench_of(frames, case_of("ethanol"), "ethanol", QUICK, tmp_path_factory.mktemp("sampling"), progress=False)
+
+
+@pytest.fixture(scope="module")
+def result(bench):
+    return sampling.run(bench, NAMES, report=lambda line: None)
+
+
+def test_every_potential_is_compared_with_the_reference(result):
+    assert [each.name for each in result.ensembles] == ["reference", "gaff", *NAMES]
+    reference, plain, *rest = result.ensembles
+    assert reference.divergence is None
+    assert plain.errors.force_mae > 5 * reference.errors.force_mae
+    by_name = {each.name: each for each in rest}
+    assert by_name["global"].errors.force_mae < 0.5 * plain.errors.force_mae
+    assert by_name["cross"].errors.force_mae < 0.5 * plain.errors.force_mae
+    assert result.ratio(plain) == (1.0, 0.0)
+    for each in result.ensembles:
+        assert each.minima[0] == 0.0
+        assert np.isfinite(each.minima).all()
+        assert all(sum(share.value for share in one.values()) == pytest.approx(1.0) for one in each.populations)
+        assert all(0.0 < found.p <= 1.0 for found in each.dependence)
+    assert not reference.contrast
+    for each in (plain, *rest):
+        assert 0 < len(each.contrast) <= 10
+        assert each.contrast[0].divergence == max(row.divergence for row in each.contrast)
+
+
+def test_the_minima_are_those_of_ethanol(result):
+    """C–C–O–H is trans (180°) or gauche (60°), the methyl group staggered."""
+    assert result.minima
+    for each in result.minima:
+        assert min(abs(each.features[0] + 1.0), abs(each.features[0] - 0.5)) < 0.15
+        assert each.features[1] == pytest.approx(-1.0, abs=0.05)
+
+
+def test_the_document_is_json_and_names_its_figures(result):
+    content = json.loads(json.dumps(result.as_dict(), allow_nan=False))
+    for name in ("gaff", *NAMES):
+        assert {f"js_ratio.{name}", f"js_excess_error.{name}", f"free_energy.{name}", f"minimum_a.{name}"} <= set(
+            content["figures"]
+        )
+    assert "js_ratio.reference" not in content["figures"]
+    assert all(name in result.table() for name in NAMES)
+
+
+def test_what_is_there_is_not_made_again(bench, result, monkeypatch):
+    monkeypatch.setattr("openmm_hybrid.correction.train", None)
+    monkeypatch.setattr("openmm_hybrid.studies.potentials.fit", None)
+    again = sampling.run(
+        bench_of(bench.frames, bench.case, "ethanol", QUICK, bench.folder, progress=False),
+        NAMES,
+        report=lambda line: None,
+    )
+    assert [each.minima.tolist() for each in again.ensembles] == [each.minima.tolist() for each in result.ensembles]
+
+
+def test_the_cases_name_atoms_of_their_molecules(reference_data, tmp_path):
+    for name, file in (("aspirin", "aspirin_ccsd-train.npz"), ("malonaldehyde", "malonaldehyde_ccsd_t-train.npz")):
+        frames = oh.Frames.load(reference_data(file))
+        bench = bench_of(frames, CASES[name], name, QUICK, tmp_path / name, progress=False)
+        for atoms in bench.case.dihedral_atoms(bench.molecule):
+            bonded = {tuple(sorted(bond)) for bond in bench.molecule.bonds.tolist()}
+            assert all(tuple(sorted(pair)) in bonded for pair in pairwise(atoms))
+        chosen = set(bench.case.local_atoms(bench.molecule))
+        assert len(chosen) <= 10
+        assert chosen >= set(chain(*bench.case.dihedral_atoms(bench.molecule)))
+
+
+def test_other_settings_are_refused_before_anything_is_made(bench):
+    with pytest.raises(InputError, match="3 starts; expected 4 or more"):
+        replace(QUICK, starts=3)
+    with pytest.raises(InputError, match="timestep = 0"):
+        replace(QUICK, timestep=0)
+    with pytest.raises(InputError, match=r"the ladder is \(600.0, 550.0\); expected rising numbers above 500 K"):
+        replace(QUICK, ladder=(600.0, 550.0))
+    other = replace(QUICK, n_train=40)
+    with pytest.raises(MismatchError, match="other frames or settings"):
+        bench_of(bench.frames, bench.case, "ethanol", other, bench.folder, progress=False)
+    bench_of(bench.frames, bench.case, "ethanol", replace(QUICK, duration=0.2), bench.folder, progress=False)
+
+
+def test_of_replicas_that_exchange_temperatures_the_coldest_are_compared(bench, tmp_path):
+    settings = replace(QUICK, ladder=(650.0,))
+    run = bench_of(bench.frames, bench.case, "ethanol", settings, tmp_path, progress=False).run("gaff")
+    assert [start.temperature for start in run.starts] == 4 * [500.0]
+    whole = oh.SampleResult.open(run.path)
+    assert [start.temperature for start in whole.starts] == 4 * [500.0, 650.0]
+    assert np.isfinite(whole.exchange_rate[::2]).all()
+    again = bench_of(bench.frames, bench.case, "ethanol", settings, tmp_path, progress=False)
+    assert len(again.run("gaff").positions) == len(run.positions) == 4 * 20
+
+
+def test_unknown_names_are_refused(bench):
+    with pytest.raises(InputError, match="does not know 'benzene'"):
+        case_of("benzene")
+    with pytest.raises(InputError, match="unknown potential 'globl'"):
+        sampling.run(bench, ["globl"])
