@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import openmm_hybrid as oh
-from openmm_hybrid.fitting.cached_frames import Stored
+from openmm_hybrid.fitting.cached_frames import CachedFrames
 from openmm_hybrid.fitting.cached_networks import lagrange
 from openmm_hybrid.fitting.ranges import set_ranges
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
@@ -46,7 +46,7 @@ def test_residuals_and_gradients_are_those_of_networks_at_every_frame(even: bool
     names = joint.parameters.names
     neural = np.array([".neural/" in name for name in names])
     free = np.flatnonzero(joint.parameters.fitted & (neural if alone else True))
-    tabulated, direct = (Stored(joint, 0, data, free, tabulate=each) for each in (True, False))
+    tabulated, direct = (CachedFrames(joint, 0, data, free, tabulate=each) for each in (True, False))
     assert direct.tables is None
     assert (tabulated.module is None) == alone
     for chosen in (None, torch.tensor([40, 3, 17])):

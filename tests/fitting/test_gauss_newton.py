@@ -11,7 +11,7 @@ import torch
 import openmm_hybrid as oh
 from openmm_hybrid.fitting.least_squares import bounded_step, cross_validate
 from openmm_hybrid.fitting.normal_equations import NormalEquations, accumulate, loss
-from openmm_hybrid.fitting.residuals import Molecule
+from openmm_hybrid.fitting.residuals import LabelledMolecule
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from tests.helpers.peroxides import changed, frames, peroxide, trioxidane
 
@@ -87,7 +87,7 @@ def test_bounds_hold(method: str) -> None:
 def test_moments_are_the_loss_to_second_order() -> None:
     """c − 2b·δ + δᵀAδ against the loss itself along a linear parameter, for two molecules with their own origins."""
     joint = SharedParameters.of([peroxide(), trioxidane()])
-    molecules = [Molecule(joint, k, frames(changed(ff, c2=1.5), 12)) for k, ff in enumerate(joint.forcefields)]
+    molecules = [LabelledMolecule(joint, k, frames(changed(ff, c2=1.5), 12)) for k, ff in enumerate(joint.forcefields)]
     folds = [[torch.arange(k, 12, 2)] * 2 for k in range(2)]
     free = torch.tensor([joint.parameters.names.index(f"propers/ho-oh-oh-{end}/c2") for end in ("ho", "oh")])
     theta = torch.tensor(joint.parameters.values)
