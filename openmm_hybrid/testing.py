@@ -146,8 +146,8 @@ class FunctionalFormSuite:
         assert energies.shape == q.shape[:2]
         assert slopes.shape == q.shape
         for coordinate in form.coordinates:
-            assert len(coordinate.places) == {"distance": 2, "angle": 3, "dihedral": 4}[coordinate.kind]
-            assert max(coordinate.places) < form.n_atoms
+            assert len(coordinate.indices) == {"distance": 2, "angle": 3, "dihedral": 4}[coordinate.kind]
+            assert max(coordinate.indices) < form.n_atoms
         for column in form.columns:
             assert column.lower < column.upper
             assert column.unit
@@ -250,7 +250,7 @@ class FunctionalFormSuite:
     def test_expression_is_the_energy(self, form: FunctionalForm, parameters: NDArray[np.float64]) -> None:
         """In OpenMM's CustomCompoundBondForce, on its Reference platform in double precision."""
         if not form.expression():
-            pytest.skip("this form is tabulated, or has an OpenMM force of its own")
+            pytest.skip("OpenMM has this form as a table, or as non-bonded pairs")
         for row in parameters:
             frame = _chain(form.n_atoms)
             energy, forces = _in_openmm(form, row, frame)
@@ -283,10 +283,11 @@ def _chain(n_atoms: int) -> NDArray[np.float64]:
 def _one_term(form: FunctionalForm, row: NDArray[np.float64]) -> ForceField:
     """A force field of one term on as many atoms as it needs."""
     from openmm_hybrid.forcefield.builder import Builder
+    from openmm_hybrid.forcefield.model import ForceField
 
     builder = Builder(np.full(form.n_atoms, 6), [])
     builder.add("terms", form, {tuple(range(form.n_atoms)): row.tolist()})
-    return builder.finish()
+    return ForceField(builder.finish())
 
 
 def _in_openmm(
@@ -301,7 +302,7 @@ def _in_openmm(
     first, _, rest = form.expression().partition(";")
     lines = [f"{KJ_PER_KCAL!r}*({first})", *filter(None, [rest])]
     for number, coordinate in enumerate(form.coordinates, 1):
-        points = ",".join(f"p{place + 1}" for place in coordinate.places)
+        points = ",".join(f"p{place + 1}" for place in coordinate.indices)
         factor = f"{ANGSTROM_PER_NM}*" if coordinate.kind == "distance" else ""
         lines.append(f"q{number}={factor}{coordinate.kind}({points})")
     force = openmm.CustomCompoundBondForce(form.n_atoms, ";".join(lines))

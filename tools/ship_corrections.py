@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 import openmm_hybrid as oh
 from openmm_hybrid import analysis
 from openmm_hybrid.correction import match_populations
-from openmm_hybrid.forcefield import write_set
 from openmm_hybrid.studies import conformations
 from openmm_hybrid.studies.potentials import Bench, Settings, bench_of
 from openmm_hybrid.studies.sampling import PLAIN
@@ -96,8 +95,7 @@ def main() -> None:
         options.name: bench.sampled(system, (found.model,), folder / "corrected", starts, duration),
     }
     measured = compared(bench, runs)
-    target = write_set(
-        found.model,
+    target = found.model.write_set(
         options.name,
         options.output,
         data=f"populations along {' and '.join(case.labels)} of {described} ({settings.starts} starts) and of the "

@@ -12,7 +12,6 @@ import json
 from pathlib import Path
 
 from openmm_hybrid import ForceField
-from openmm_hybrid.forcefield import write_set
 
 UNITS = {"force": "kcal/mol/Å", "energy": "kcal/mol"}
 
@@ -32,8 +31,8 @@ def main() -> None:
             continue
         source = table["job"]["data"][molecule]
         measures = ("force_mae", "force_rmse", "energy_mae", "energy_rmse")
-        folder = write_set(
-            ForceField.load(options.run / "models" / f"{molecule}-{form}-{options.n_train}-0.npz"),
+        fitted = ForceField.load(options.run / "models" / f"{molecule}-{form}-{options.n_train}-0.npz")
+        folder = fitted.write_set(
             f"{molecule}-{form}",
             options.output,
             data=f"{options.n_train} of {source['frames']} frames of MD17's {molecule} (500 K), md5 of their positions "

@@ -102,7 +102,7 @@ def functions(
                 ends += [float(values.min()), float(values.max())]
         row[: len(ends)] = ends
         builder.add(f"distilled.{number}", form, dict.fromkeys(images.values(), row))
-    return builder.finish()
+    return ForceField(builder.finish())
 
 
 def _values(frames: Frames, parts: Sequence[Atoms]) -> Floats:

@@ -12,14 +12,12 @@ from torch import Tensor
 
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.forms.form import FunctionalForm
-from openmm_hybrid.forms.fourier2d import Fourier2D
 
 Floats = NDArray[np.float64]
 
 STRENGTHS = tuple(10.0**power for power in range(-8, 3))
 """Of the penalty of curvature, as tried by cross-validation."""
 
-_SLOPES = 1e-1  # of the curvature's penalty: functions go flat, not straight on, where little was sampled
 _FLAT = 1e-2  # of slopes outside the range, beside what the frames say
 
 
@@ -33,7 +31,7 @@ def penalties(start: ForceField, matrix: Floats) -> list[Floats]:
     matrix : (n_fitted, n_fitted)
         Normal matrix (or Hessian) of the fit, which sets the scale.
     """
-    bent, flat = (_penalty(start, matrix, of) for of in (_bending, _slopes_outside))
+    bent, flat = (_penalty(start, matrix, of) for of in (_roughness, _slopes_outside))
     return [strength * bent + _FLAT * flat for strength in STRENGTHS]
 
 
@@ -48,16 +46,8 @@ def _penalty(start: ForceField, matrix: Floats, of: Callable[[FunctionalForm, Te
     return np.asarray(block_diag(*parts))
 
 
-def _bending(form: FunctionalForm, row: Tensor) -> Floats:
-    """The penalty of curvature, and of slopes beside it."""
-    if isinstance(form, Fourier2D):
-        return np.diag([float((j * j + k * k) ** 2 + _SLOPES * (j * j + k * k)) for _, j, k in form.waves()])
-    n = sum(column.fitted for column in form.columns)
-    first = np.roll(np.eye(n), 1, axis=1) - np.eye(n)
-    second = first @ first
-    if form.coordinates[0].kind != "dihedral":
-        first, second = first[:-1], second[:-2]
-    return np.asarray(second.T @ second + _SLOPES * first.T @ first)
+def _roughness(form: FunctionalForm, row: Tensor) -> Floats:
+    return np.asarray(form.roughness(row))
 
 
 def _slopes_outside(form: FunctionalForm, row: Tensor) -> Floats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import final
 
 import numpy as np
@@ -13,7 +12,6 @@ from torch import Tensor
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.fitting.cached_networks import Tabulated
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
-from openmm_hybrid.forms.neural import Neural
 
 _CHUNK = 1000  # frames whose Jacobians are made at once
 
@@ -42,7 +40,7 @@ class CachedFrames:
     ) -> None:
         forcefield, places = joint.forcefields[number], joint.places[number]
         changing = [terms for terms in forcefield.terms if np.isin(places[terms.assignment], free).any()]
-        networks = [terms.group for terms in changing if tabulate and isinstance(terms.form, Neural)]
+        networks = [terms.group for terms in changing if tabulate and terms.form.costly]
         direct = [terms.group for terms in changing if terms.group not in networks]
         others = [group for group in forcefield.groups if group not in (*networks, *direct)]
         energies, forces = frames.labels()
@@ -53,7 +51,7 @@ class CachedFrames:
         self.energies = torch.tensor(energies - energies.mean()).float()
         self.forces = torch.tensor(forces).flatten(1).float()
         self.tables = Tabulated(forcefield.only(*networks), frames.positions) if networks else None
-        self.module = replace(forcefield.only(*direct), name=forcefield.name).module() if direct else None
+        self.module = forcefield.only(*direct).module() if direct else None
         if self.module is not None:
             parts = [self.module.internal.jacobian(part) for part in torch.tensor(frames.positions).split(_CHUNK)]
             self.q = torch.cat([q.float() for q, _ in parts])

@@ -19,7 +19,7 @@ from torch import Tensor
 from openmm_hybrid.fitting.residuals import blocks_of
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.forcefield.terms import Block
-from openmm_hybrid.forms.neural import Neural
+from openmm_hybrid.forms.form import FunctionalForm
 from openmm_hybrid.forms.saturate import standardise
 
 _POINTS = 6  # knots that an interpolation uses: a polynomial of degree 5
@@ -46,7 +46,7 @@ class Products(NamedTuple):
 
 @final
 class Tabulated:
-    """Groups of `Neural` terms at fixed geometries, in float32.
+    """Groups of terms of costly forms, such as networks, at fixed geometries, in float32.
 
     Energies E and slopes dE/dx are both interpolated, by polynomials of degree 5 through the six knots around x (the
     standardised coordinate, or the dihedral); dE/dq = dE/dx dx/dq.
@@ -54,7 +54,7 @@ class Tabulated:
     Parameters
     ----------
     forcefield : ForceField
-        Of neural terms alone.
+        Force field of these terms alone.
     positions : (n_frames, n_atoms, 3), Å
     """
 
@@ -62,13 +62,12 @@ class Tabulated:
         module = forcefield.module()
         parts = [module.internal(part) for part in torch.tensor(positions).split(_CHUNK)]
         q, rows = torch.cat([q for q, _ in parts]), torch.cat([rows.float() for _, rows in parts])
-        self.size = 3 * len(forcefield.numbers)
+        self.size = 3 * len(forcefield.atomic_numbers)
         self.curves: list[_Curve] = []
         placed: list[_Placed] = []
         pulls, atoms, ends = [], [], [torch.zeros(1, dtype=torch.int64)]
-        forms = [terms.form for terms in forcefield.terms if isinstance(terms.form, Neural)]
-        for form, block in zip(forms, blocks_of(module), strict=True):
-            curve, places = _tabulate(form, block, q[:, block.coordinates[:, 0]], module.theta)
+        for terms, block in zip(forcefield.terms, blocks_of(module), strict=True):
+            curve, places = _tabulate(terms.form, block, q[:, block.coordinates[:, 0]], module.theta)
             first = sum(each.n_knots for each in self.curves)
             placed.append(places._replace(knots=places.knots + first))
             self.curves.append(curve)
@@ -121,14 +120,14 @@ class _Curve:
 
     Parameters
     ----------
-    form : Neural
+    form : FunctionalForm
     rows : (n_rows, n_columns)
         Places of the parameters of each network of its own.
     grid : (n, n_rows, 1)
         Standardised coordinates, or dihedrals.
     """
 
-    form: Neural
+    form: FunctionalForm
     rows: Tensor
     grid: Tensor
 
@@ -139,11 +138,8 @@ class _Curve:
 
     def __call__(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """E and dE/dx (n_knots,), network by network."""
-        p = theta[self.rows]
-        form, x = self.form, self.grid
-        values, slopes = form.hidden_layer(x, p) if form.dihedral else form.layers(x, torch.ones_like(x), p)
-        w3 = p[:, -form.hidden :]
-        return (values * w3).sum(-1).t().flatten(), (slopes * w3).sum(-1).t().flatten()
+        values, slopes = self.form.curve(self.grid, theta[self.rows])
+        return values.t().flatten(), slopes.t().flatten()
 
 
 class _Placed(NamedTuple):
@@ -154,14 +150,14 @@ class _Placed(NamedTuple):
     by_slope: Tensor
 
 
-def _tabulate(form: Neural, block: Block, q: Tensor, theta: Tensor) -> tuple[_Curve, _Placed]:
+def _tabulate(form: FunctionalForm, block: Block, q: Tensor, theta: Tensor) -> tuple[_Curve, _Placed]:
     """Knots of a group's networks, and the places of its coordinates q (n_frames, n_terms) among them."""
     rows, row = torch.unique(block.assignment, dim=0, return_inverse=True)
-    if form.dihedral:
+    if form.coordinates[0].kind == "dihedral":
         circle, placed = _around(q, form.even)
         grid = circle.unsqueeze(1).expand(len(circle), len(rows))
     else:
-        grid, placed = _along(*standardise(q, *theta[block.assignment[:, :2]].t()), row)
+        grid, placed = _along(*standardise(q, *theta[block.assignment[:, form.ranges[0][:2]]].t()), row)
     knots = placed.knots + len(grid) * row.unsqueeze(-1)
     return _Curve(form, rows, grid.unsqueeze(-1).float().contiguous()), placed._replace(knots=knots)
 

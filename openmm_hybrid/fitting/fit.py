@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table
@@ -24,9 +25,6 @@ from openmm_hybrid.fitting.residuals import LabelledMolecule
 from openmm_hybrid.fitting.sanity_checks import run_checks
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.forms.harmonic import Harmonic
-from openmm_hybrid.forms.neural import Neural
-from openmm_hybrid.forms.spline import Spline
 
 METHODS = ("auto", "solve", "gradient")
 _LONG = 1.4  # of its equilibrium length; no bond of a molecule at 1000 K is so long on average
@@ -81,7 +79,7 @@ def fit(
         w. 0.3 gives energies and forces that are both near their optimum for MD17; our choice.
     restraint : float, (kcal/mol/Å)²
         Cost of a parameter that goes its width from the start: 0.2 e, 0.1 Å, 0.2 rad, half a force constant, …
-        (`training.linear.WIDTHS`). 0.01 costs MD17's molecules no accuracy and keeps charges near their start.
+        (`Column.width` of the forms). 0.01 costs MD17's molecules no accuracy and keeps charges near their start.
     ridge : float, optional
         λ on scaled parameters; sought by cross-validation by default.
     gradient : GradientSettings, optional
@@ -105,7 +103,7 @@ def fit(
     Warns
     -----
     UserWarning
-        A guard failed, or the gradients were stopped by Ctrl-C.
+        A check failed, or the gradients were stopped by Ctrl-C.
     """
     clock = time.monotonic()
     fields, data = _paired(forcefield, frames)
@@ -126,7 +124,7 @@ def fit(
     def solved(parts: Sequence[Frames], start: NDArray[np.float64] | None = None) -> Solution:
         held = np.setdiff1d(free, hidden)
         molecules = [LabelledMolecule(joint, number, part) for number, part in enumerate(parts)]
-        return solve(joint.parameters, molecules, held, joint.charge_rows(), solving, start=start, progress=progress)
+        return solve(joint, molecules, held, solving, start=start, progress=progress)
 
     def followed(values: NDArray[np.float64], places: NDArray[np.int64]) -> Descent:
         parts, seen = (train, valid) if n_valid is not None else _held_out(train)
@@ -188,22 +186,20 @@ def free_parameters(
     for pattern in fixed:
         stays[parameters.matching(pattern)] = True
     used, weights = np.zeros(len(parameters), dtype=bool), np.zeros(len(parameters), dtype=bool)
+    hidden = np.array([column.hidden for column in joint.columns])
     for forcefield, places in zip(joint.forcefields, joint.places, strict=True):
         for terms in forcefield.terms:
             used[places[terms.assignment]] = True
-            if isinstance(terms.form, Neural):
+            if hidden[places[terms.assignment]].any():
                 weights[places[terms.assignment]] = True
-            carrier = terms.group.rpartition(".")[0]
-            if isinstance(terms.form, Neural | Spline) and carrier in forcefield.groups:
-                carried = forcefield.group(carrier)
-                if isinstance(carried.form, Harmonic):
-                    stays[places[carried.assignment]] = True
+            carrier = forcefield.tables.in_slot(terms.group.partition(".")[0])
+            if terms.form.any_function and carrier is not None and carrier.form.confining:
+                stays[places[carrier.assignment]] = True
     free = np.flatnonzero(used & ~stays)
     if not len(free):
         raise InputError("there is no parameter to fit", hint="leave out fewer of them with fixed=")
     networks = free[weights[free]]
-    outer = np.array([parameters.names[place].rpartition("/")[2].startswith("w3") for place in networks], dtype=bool)
-    return free, networks, networks[~outer]
+    return free, networks, networks[hidden[networks]]
 
 
 def _paired(
@@ -216,22 +212,22 @@ def _paired(
             f"{len(fields)} force fields and {len(data)} sets of frames were given", expected="one set for each"
         )
     for each, part in zip(fields, data, strict=True):
-        if not np.array_equal(each.numbers, part.atomic_numbers):
+        if not np.array_equal(each.atomic_numbers, part.atomic_numbers):
             raise MismatchError(
                 f"the frames of {part.name!r} have other atoms than the force field {each.name!r}",
-                expected=f"the atomic numbers {each.numbers.tolist()}, in this order",
+                expected=f"the atomic numbers {each.atomic_numbers.tolist()}, in this order",
             )
-        _checkbonds(each, part)
+        _check_bonds(each, part)
     return fields, data
 
 
-def _checkbonds(forcefield: ForceField, frames: Frames) -> None:
+def _check_bonds(forcefield: ForceField, frames: Frames) -> None:
     """Equal elements in another order are another molecule: its bonds are then far too long."""
     for terms in forcefield.terms:
-        if terms.group not in ("bonds", "bonds.morse"):
+        stiff = terms.form.harmonic(torch.tensor(forcefield.tables.values(terms)))
+        if stiff is None or terms.form.n_atoms != 2:
             continue
-        lengths = np.median(geometry.distance(frames.positions, terms.atoms), axis=0)
-        expected = forcefield.parameters.values[terms.assignment[:, -1]]
+        lengths, expected = np.median(geometry.distance(frames.positions, terms.atoms), axis=0), stiff[1].numpy()
         worst = int(np.argmax(lengths / expected))
         if lengths[worst] > _LONG * expected[worst]:
             i, j = terms.atoms[worst].tolist()
@@ -262,7 +258,7 @@ def _assessed(
     for check in checks:
         if not check.passed:
             warnings.warn(
-                f"the fit of {after.name!r} failed the guard {check.name!r}: {check.found}; look at it before using it",
+                f"the fit of {after.name!r} failed the check {check.name!r}: {check.found}; look at it before using it",
                 stacklevel=3,
             )
     return MoleculeFit(

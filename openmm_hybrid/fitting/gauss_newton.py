@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import final
 
 import numpy as np
@@ -17,21 +18,12 @@ from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.fitting.least_squares import bounded_step, cross_validate
 from openmm_hybrid.fitting.normal_equations import NormalEquations, accumulate, loss
 from openmm_hybrid.fitting.residuals import LabelledMolecule
+from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from openmm_hybrid.forcefield import Parameters
+from openmm_hybrid.forms.form import Column
 
 RIDGES = tuple(10.0 ** (0.5 * power) for power in range(-18, 1))
 """Strengths tried by cross-validation; columns are scaled to a mean squared force of 1 (kcal/mol/Å)²."""
-WIDTHS = {
-    "charge1": 0.2,
-    "sigma1": 0.1,
-    "root_epsilon1": 0.15,
-    "r0": 0.1,
-    "theta0": 0.2,
-    "D": 30.0,
-    "a": 0.5,
-}
-"""How far a parameter may go from its start at a cost of `restraint` (kcal/mol/Å)², by column, in its unit. Force
-constants k may go half their start. Our choice; columns of fitted functions are held by the ridge alone."""
 _FIRST_FRAMES = 300  # of each molecule for the first steps of a fit of many frames, which then needs few more
 _AS_GOOD = 1.01  # of the least loss: the largest ridge of such a loss is taken, since small terms extrapolate better
 _NEAR, _CONVERGED = 1e-3, 2e-4  # relative fall of the loss in a step, of the first stage and the last
@@ -52,7 +44,7 @@ class SolveSettings:
     energy_weight : float, 1/Å²
         Of the mean squared energy error beside the mean squared force component.
     restraint : float, (kcal/mol/Å)²
-        Cost of a parameter that went its width from the start (see `WIDTHS`).
+        Cost of a parameter that went its width from the start (see `Column`).
     ridge : float or None
         λ; None for the one that cross-validation finds.
     folds : int
@@ -106,10 +98,9 @@ class Solution:
 
 
 def solve(
-    parameters: Parameters,
+    shared: SharedParameters,
     molecules: Sequence[LabelledMolecule],
     free: NDArray[np.int64],
-    charges: NDArray[np.float64],
     settings: SolveSettings,
     *,
     start: NDArray[np.float64] | None = None,
@@ -118,7 +109,7 @@ def solve(
     """Gauss-Newton on the parameters `free`, from their values, which are also what ridge and restraint pull to.
 
     A model that is linear in them takes one step. Steps are damped so that the loss never rises; bounds and total
-    charges (rows `charges` (n_molecules, n_parameters)) are kept.
+    charges are kept.
 
     `start` (n_parameters,) is another place to start at.
 
@@ -132,12 +123,12 @@ def solve(
     sizes = [len(molecule) for molecule in molecules]
     few = [min(size, _FIRST_FRAMES) for size in sizes]
     stages = [few] if start is None and max(sizes) > 2 * _FIRST_FRAMES else []
-    solution = Solution(parameters.values if start is None else start, 0.0, (), ())
+    solution = Solution(shared.parameters.values if start is None else start, 0.0, (), ())
     with progress_bar(len(stages) + 1, "fitting by solving", "stages", enabled=progress) as advance:
         for stage in (*stages, sizes):
             count = min(settings.folds, *stage)
             folds = [[torch.arange(first, size, count) for size in stage] for first in range(count)]
-            problem = _Problem(parameters, molecules, folds, torch.tensor(free), torch.tensor(charges), settings)
+            problem = _Problem(shared, molecules, folds, torch.tensor(free), settings)
             last = problem.run(solution.values, _CONVERGED if stage is sizes else _NEAR)
             solution = replace(last, trials=(*solution.trials, *last.trials))
             advance(1)
@@ -149,12 +140,19 @@ def solve(
 class _Problem:
     """A least-squares problem on fixed frames."""
 
-    parameters: Parameters
+    shared: SharedParameters
     molecules: Sequence[LabelledMolecule]
     folds: list[list[Tensor]]
     free: Tensor
-    charges: Tensor
     settings: SolveSettings
+
+    @property
+    def parameters(self) -> Parameters:
+        return self.shared.parameters
+
+    @cached_property
+    def charges(self) -> Tensor:
+        return torch.tensor(self.shared.charge_rows())
 
     def run(self, start: NDArray[np.float64], tolerance: float) -> Solution:
         """Steps until the loss falls by less than this part of itself."""
@@ -165,7 +163,9 @@ class _Problem:
             moments = accumulate(self.molecules, self.folds, theta, self.free, self.settings.energy_weight)
             matrix, right, square = NormalEquations.total(moments).normal()
             if step == 0:
-                scale = _scales(matrix.diagonal(), [self.parameters.names[k] for k in self.free.tolist()])
+                free = self.free.tolist()
+                names, columns = self.parameters.names, self.shared.columns
+                scale = _scales(matrix.diagonal(), [names[k] for k in free], [columns[k] for k in free])
                 ridge, trials = self._ridge(moments, scale, theta)
                 loss_now = float(square) + self._penalty(theta, scale, ridge)
                 losses.append(loss_now)
@@ -226,27 +226,17 @@ class _Problem:
 
     @property
     def _prior(self) -> Tensor:
-        return self.settings.restraint * torch.tensor(restraints(self.parameters))[self.free]
+        return self.settings.restraint * torch.tensor(self.shared.restraints())[self.free]
 
 
-def restraints(parameters: Parameters) -> NDArray[np.float64]:
-    """1/width² of every parameter (n_parameters,); 0 for those that have no width (see `WIDTHS`)."""
-    stiffness = np.zeros(len(parameters))
-    for number, (name, value) in enumerate(zip(parameters.names, parameters.values, strict=True)):
-        column = name.rpartition("/")[2]
-        width = 0.5 * value if column == "k" else WIDTHS.get(column, 0.0)
-        stiffness[number] = 1.0 / width**2 if width else 0.0
-    return stiffness
-
-
-def _scales(diagonal: Tensor, names: Sequence[str]) -> Tensor:
+def _scales(diagonal: Tensor, names: Sequence[str], columns: Sequence[Column]) -> Tensor:
     """Parameters (n_free,) for a mean squared force of 1; 0 where there is nothing.
 
     Coefficients of one function (equal group and type, and no width of their own) are scaled alike when few frames
     reach them: a spline's piece at the end of the range would else be free to go anywhere.
     """
     common: dict[str, float] = {}
-    rows = [name.rpartition("/")[0] if name.rpartition("/")[2] not in (*WIDTHS, "k") else name for name in names]
+    rows = [name if column.width else name.rpartition("/")[0] for name, column in zip(names, columns, strict=True)]
     for row, value in zip(rows, diagonal.tolist(), strict=True):
         common[row] = max(common.get(row, 0.0), value)
     least = diagonal.new_tensor([_RARE * common[row] for row in rows])

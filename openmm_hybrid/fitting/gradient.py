@@ -24,7 +24,6 @@ from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.fitting.cached_frames import CachedFrames
 from openmm_hybrid.fitting.checkpoint import State, fingerprint, load_state, save_state
-from openmm_hybrid.fitting.gauss_newton import restraints
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
 
 _SAVE_EVERY = 20.0  # seconds between checkpoints
@@ -170,7 +169,7 @@ class _Run:
         self.settings, self.seed = settings, seed
         self.train = [CachedFrames(joint, number, frames, free) for number, frames in enumerate(train)]
         self.valid = [CachedFrames(joint, number, frames, free) for number, frames in enumerate(valid) if len(frames)]
-        stiffness = restraints(parameters)[free]
+        stiffness = joint.restraints()[free]
         single = torch.float32
         self.free = torch.tensor(free)
         self.start = torch.tensor(parameters.values)

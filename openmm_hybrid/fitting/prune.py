@@ -15,14 +15,14 @@ from openmm_hybrid.forcefield import ForceField
 
 _FRAMES = 600  # that the loss is taken over at most
 _RIDGE = 1e-4  # of the scaled matrix
-_GROUPS = ("cross.chain", "cross.star", "cross.torsions")
+_GROUPS = ("cross.torsion", "cross.angle-angle", "cross.torsion-torsion")
 """Bonds and angles keep theirs: they are cheap, and the classical terms alone would have other minima."""
 
 
 def prunable_terms(
     forcefield: ForceField, frames: Frames, *, rise: float = 0.1, energy_weight: float = 0.3
 ) -> tuple[str, ...]:
-    """Types of cross terms of chains, stars and torsions that a fitted force field loses little without::
+    """Types of cross terms of torsions and of common centres that a fitted force field loses little without::
 
         small = edited.without(*oh.fitting.prunable_terms(result.model, training_frames))
         result = oh.fit(small, frames, n_train=1100)
@@ -45,7 +45,7 @@ def prunable_terms(
     Returns
     -------
     tuple of str
-        Names such as "cross.chain/C0-C1-C2-H5", in the order in which they were left out.
+        Names such as "cross.torsion/C0-C1-C2-H5", in the order in which they were left out.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def prunable_terms(
     places = _types(forcefield, free)
     if not places:
         raise InputError(
-            f"{forcefield.name!r} has no cross terms of chains or stars",
+            f"{forcefield.name!r} has no cross terms that can be left out",
             hint="fit one with ForceField.edit(cross=True)",
         )
     counts = _counts(forcefield)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.fitting.residuals import blocks_of
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
-from openmm_hybrid.forcefield.terms import Terms
 
 QUANTILES = (0.001, 0.999)
 """Of the values that a coordinate takes in the training frames: the ends of its range; our choice."""
@@ -23,7 +22,7 @@ def set_ranges(joint: SharedParameters, frames: Sequence[Frames]) -> SharedParam
 
     Parameters
     ----------
-    joint : Joint
+    joint : SharedParameters
     frames : sequence of Frames
         Training frames of each force field.
     """
@@ -34,27 +33,15 @@ def set_ranges(joint: SharedParameters, frames: Sequence[Frames]) -> SharedParam
         with torch.inference_mode():
             q = torch.cat([module.internal(chunk)[0] for chunk in torch.tensor(part.positions).split(500)])
         for terms, block in zip(forcefield.terms, blocks_of(module), strict=True):
-            for lower, upper, number, kind in range_places(terms):
+            for lower, upper, number in terms.form.ranges:
                 values = q[:, block.coordinates[:, number]].numpy()
                 for term, ends in enumerate(zip(terms.assignment[:, lower], terms.assignment[:, upper], strict=True)):
                     key = int(places[ends[0]]), int(places[ends[1]])
                     samples.setdefault(key, []).append(values[:, term])
-                    kinds[key] = kind
+                    kinds[key] = terms.form.coordinates[number].kind
     changed = joint.parameters.values.copy()
     for key, parts in samples.items():
         low, high = np.quantile(np.concatenate(parts), QUANTILES)
         missing = max(_LEAST[kinds[key]] - (high - low), 0.0)
         changed[list(key)] = low - 0.5 * missing, high + 0.5 * missing
     return joint.with_values(changed)
-
-
-def range_places(terms: Terms) -> list[tuple[int, int, int, str]]:
-    """Columns of each range: (lower, upper, number of the coordinate in the form, its kind).
-
-    Ranges come in the order of the form's distances and angles; a dihedral needs none.
-    """
-    names = [column.name for column in terms.form.columns]
-    lower = [number for number, name in enumerate(names) if name.partition("_")[0] == "lower"]
-    upper = [number for number, name in enumerate(names) if name.partition("_")[0] == "upper"]
-    straight = [(n, each.kind) for n, each in enumerate(terms.form.coordinates) if each.kind != "dihedral"]
-    return [(a, b, n, kind) for a, b, (n, kind) in zip(lower, upper, straight, strict=False)]

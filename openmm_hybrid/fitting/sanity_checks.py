@@ -18,7 +18,6 @@ from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.forcefield.model import ForceFieldModule
 from openmm_hybrid.models.langevin import Langevin
 
-_PAIRS = ("coulomb", "lennard-jones")
 _SLACK = 0.5  # kcal/mol that a wall may miss, half of kT at 500 K
 _MOVED = {"distance": 0.15, "angle": 0.35}  # Å, rad; farthest that a minimum may be from its start
 _REDUNDANT = 3  # angles of one centre
@@ -26,7 +25,6 @@ _STRETCH = 1.5  # of a bond's own length in the dynamics
 _TIMESTEP, _FRICTION = 0.5, 0.01  # fs, 1/fs
 _STARTS = 4  # frames that the dynamics begins at
 _POINTS = 200  # of each part of a scan
-_POSITIVE = ("k", "D", "a")
 
 
 @final
@@ -140,7 +138,7 @@ def _one_dimensional(module: ForceFieldModule, grid: Tensor) -> tuple[Tensor, Te
     energy, slope = torch.zeros_like(grid), torch.zeros_like(grid)
     own = torch.zeros(grid.shape[1], dtype=torch.bool)
     for block in blocks_of(module):
-        if block.coordinates.shape[1] == 1 and block.form.name not in _PAIRS:
+        if block.coordinates.shape[1] == 1 and "pairs" not in block.form.slots:
             places = block.coordinates[:, 0]
             energies, slopes = block.form(grid[:, block.coordinates], module.theta[block.assignment])
             energy.index_add_(1, places, energies)
@@ -150,12 +148,11 @@ def _one_dimensional(module: ForceFieldModule, grid: Tensor) -> tuple[Tensor, Te
 
 
 def _stiffness(forcefield: ForceField) -> SanityCheck:
-    parameters = forcefield.parameters
-    weak = [
-        name
-        for name, value in zip(parameters.names, parameters.values, strict=True)
-        if name.rpartition("/")[2] in _POSITIVE and value <= 0.0
-    ]
+    parameters, positive = forcefield.parameters, set()
+    for terms in forcefield.terms:
+        numbers = [number for number, column in enumerate(terms.form.columns) if column.positive]
+        positive |= set(terms.assignment[:, numbers].ravel().tolist())
+    weak = [parameters.names[index] for index in sorted(positive) if parameters.values[index] <= 0.0]
     return SanityCheck("stiffness", not weak, f"{', '.join(weak[:3])} not above 0" if weak else "all above 0")
 
 
@@ -201,7 +198,7 @@ def _longest_stretch(
     """
     module = forcefield.module()
     first, second = forcefield.bonds.T
-    langevin = Langevin(forcefield.numbers, temperature, _TIMESTEP, _FRICTION, np.random.default_rng(seed))
+    langevin = Langevin(forcefield.atomic_numbers, temperature, _TIMESTEP, _FRICTION, np.random.default_rng(seed))
 
     def forces(r: NDArray[np.float64]) -> NDArray[np.float64]:
         with torch.inference_mode():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import final
 
 import numpy as np
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.forcefield import ForceField, Parameters
+from openmm_hybrid.forms.form import Column
+
+_UNUSED = Column("unused", "1", fitted=False)
 
 
 @final
@@ -70,11 +74,29 @@ class SharedParameters:
         )
         return replace(self, forcefields=chosen, parameters=self.parameters.with_values(values))
 
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """Column of a form for each parameter (n_parameters,). One without terms is not fitted."""
+        found = [_UNUSED] * len(self.parameters)
+        for forcefield, indices in zip(self.forcefields, self.places, strict=True):
+            for terms in forcefield.terms:
+                for number, column in enumerate(terms.form.columns):
+                    for index in np.unique(indices[terms.assignment[:, number]]).tolist():
+                        found[index] = column
+        return tuple(found)
+
+    def restraints(self) -> NDArray[np.float64]:
+        """1/width² of every parameter (n_parameters,); 0 for those that have no width (see `Column`)."""
+        widths = np.array([column.width for column in self.columns])
+        relative = np.array([column.relative for column in self.columns])
+        widths = np.where(relative, widths * self.parameters.values, widths)
+        return np.where(widths != 0.0, 1.0 / np.where(widths != 0.0, widths, 1.0) ** 2, 0.0)
+
     def charge_rows(self) -> NDArray[np.float64]:
         """Derivatives (n_forcefields, n_parameters) of each molecule's total charge."""
         rows = np.zeros((len(self.forcefields), len(self.parameters)))
         for row, forcefield, own in zip(rows, self.forcefields, self.places, strict=True):
-            row[own] = forcefield.charge_sum()
+            row[own] = forcefield.tables.charge_sum()
         return rows
 
 

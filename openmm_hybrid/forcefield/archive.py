@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from openmm_hybrid import __version__
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.files import reading_npz, replacing
-from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.parameters import Parameters
+from openmm_hybrid.forcefield.tables import Tables
 from openmm_hybrid.forcefield.terms import Terms
 from openmm_hybrid.forms import FORMS
 from openmm_hybrid.forms.form import FunctionalForm
@@ -22,7 +22,7 @@ from openmm_hybrid.forms.form import FunctionalForm
 FORMAT, VERSION = "openmm-hybrid force field", 1
 
 
-def save(forcefield: ForceField, path: str | Path, notes: Mapping[str, Any] | None = None) -> Path:
+def save(forcefield: Tables, path: str | Path, notes: Mapping[str, Any] | None = None) -> Path:
     """Write a force field with `notes` (what JSON can hold). See `ForceField.save`."""
     path = Path(path)
     if path.suffix != ".npz":
@@ -45,7 +45,7 @@ def save(forcefield: ForceField, path: str | Path, notes: Mapping[str, Any] | No
         ) from error
     arrays: dict[str, NDArray[Any]] = {
         "description": np.array(text),
-        "numbers": forcefield.numbers,
+        "numbers": forcefield.atomic_numbers,
         "bonds": forcefield.bonds,
         "values": forcefield.parameters.values,
         "lower": forcefield.parameters.lower,
@@ -60,12 +60,12 @@ def save(forcefield: ForceField, path: str | Path, notes: Mapping[str, Any] | No
     return path
 
 
-def load(path: str | Path) -> ForceField:
+def load(path: str | Path) -> Tables:
     """The force field in a file. See `ForceField.load`."""
     return read(path)[0]
 
 
-def read(path: str | Path) -> tuple[ForceField, dict[str, Any]]:
+def read(path: str | Path) -> tuple[Tables, dict[str, Any]]:
     """The force field in a file, and its notes.
 
     Raises
@@ -108,7 +108,7 @@ def _description(archive: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     return known
 
 
-def _forcefield(description: Mapping[str, Any], archive: Mapping[str, NDArray[Any]]) -> ForceField:
+def _forcefield(description: Mapping[str, Any], archive: Mapping[str, NDArray[Any]]) -> Tables:
     names = tuple(description["parameters"]["names"])
     numbers = _integers(archive, "numbers", (None,))
     parameters = Parameters(
@@ -133,7 +133,7 @@ def _forcefield(description: Mapping[str, Any], archive: Mapping[str, NDArray[An
     if len(types) != len(numbers) or len({each.group for each in terms}) != len(terms):
         raise InputError("its types or groups contradict each other", expected="a type an atom, groups that differ")
     bonds = _integers(archive, "bonds", (None, 2), len(numbers))
-    return ForceField(numbers, bonds, types, parameters, tuple(terms), str(description["name"]))
+    return Tables(numbers, bonds, types, parameters, tuple(terms), str(description["name"]))
 
 
 def _checked(archive: Mapping[str, NDArray[Any]], name: str, kinds: str, shape: tuple[int | None, ...]) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Building a ForceField group by group."""
+"""Building the tables of a force field group by group."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.data.molecule import equivalent_atoms
-from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.parameters import Parameters
+from openmm_hybrid.forcefield.tables import Tables
 from openmm_hybrid.forcefield.terms import Terms, label, share
 from openmm_hybrid.forms.form import FunctionalForm
 
@@ -19,12 +19,11 @@ _SCALE_DIGITS = 9  # digits to which scale factors are the same: they are quotie
 
 
 class Builder:
-    """Collects terms and parameters; `finish` gives the ForceField.
+    """Collects terms and parameters; `finish` gives the tables.
 
     Parameters
     ----------
-    numbers : (n_atoms,)
-        Atomic numbers.
+    atomic_numbers : (n_atoms,)
     bonds : (n_bonds, 2)
     types : (n_atoms,) str, optional
         Whose equal values share parameters; None for classes of the molecular graph.
@@ -32,22 +31,22 @@ class Builder:
     """
 
     def __init__(
-        self, numbers: ArrayLike, bonds: ArrayLike, *, types: Sequence[str] | None = None, name: str = "molecule"
+        self, atomic_numbers: ArrayLike, bonds: ArrayLike, *, types: Sequence[str] | None = None, name: str = "molecule"
     ) -> None:
-        self.numbers = np.asarray(numbers, dtype=np.int64)
+        self.atomic_numbers = np.asarray(atomic_numbers, dtype=np.int64)
         self.bonds = np.asarray(bonds, dtype=np.int64).reshape(-1, 2)
-        self.classes = graph_classes(self.numbers, self.bonds)
+        self.classes = graph_classes(self.atomic_numbers, self.bonds)
         self.types = self.classes if types is None else tuple(types)
-        if len(self.types) != len(self.numbers):
-            raise MismatchError(f"{len(self.types)} types were given", expected=f"{len(self.numbers)}, one an atom")
+        if len(self.types) != len(self.atomic_numbers):
+            raise MismatchError(f"{len(self.types)} types were given", expected=f"{len(self.classes)}, one per atom")
         self.name = name
         self.parameters = Parameters.empty()
         self.terms: list[Terms] = []
 
     @classmethod
-    def of(cls, forcefield: ForceField, *, without: Sequence[str] = ()) -> Builder:
-        """One that goes on from a force field, without some groups of terms and the parameters that only they use."""
-        builder = cls(forcefield.numbers, forcefield.bonds, types=forcefield.types, name=forcefield.name)
+    def of(cls, forcefield: Tables, *, without: Sequence[str] = ()) -> Builder:
+        """A builder that continues a force field, without some groups of terms and their own parameters."""
+        builder = cls(forcefield.atomic_numbers, forcefield.bonds, types=forcefield.types, name=forcefield.name)
         kept = [terms for terms in forcefield.terms if terms.group not in without and len(terms)]
         used = np.unique(np.concatenate([terms.assignment.ravel() for terms in kept])) if kept else np.zeros(0, int)
         builder.parameters = forcefield.parameters.kept(used)
@@ -62,8 +61,8 @@ class Builder:
         values = np.array(list(rows.values()), dtype=np.float64)
         names, row = share([label([self.types[atom] for atom in term]) for term in atoms.tolist()], values)
         _, first = np.unique(row, return_index=True)
-        self.parameters, places = self.parameters.extended(group, names, form.columns, values[first])
-        self.terms.append(Terms(group, form, atoms, places[row]))
+        self.parameters, indices = self.parameters.extended(group, names, form.columns, values[first])
+        self.terms.append(Terms(group, form, atoms, indices[row]))
 
     def add_tied(
         self,
@@ -82,18 +81,18 @@ class Builder:
         known: dict[tuple[str, ...], NDArray[np.int64]] = {}
         atoms, assignment = [], []
         for term, values in rows.items():
-            order, columns = min(symmetries, key=lambda each: [self.types[term[place]] for place in each[0]])
-            ordered = tuple(term[place] for place in order)
+            order, columns = min(symmetries, key=lambda symmetry: [self.types[term[index]] for index in symmetry[0]])
+            ordered = tuple(term[index] for index in order)
             types = tuple(self.types[atom] for atom in ordered)
             if types not in known:
-                same = [own for places, own in symmetries if tuple(types[place] for place in places) == types]
+                same = [moved for atoms_, moved in symmetries if tuple(types[index] for index in atoms_) == types]
                 first = np.min(same, axis=0)  # of the columns that the orders exchange
-                own = np.unique(first)
-                start = np.asarray(values, dtype=np.float64)[list(columns)][own]
-                self.parameters, places = self.parameters.extended(
-                    group, ["-".join(types)], [form.columns[k] for k in own], start
+                kept = np.unique(first)
+                start = np.asarray(values, dtype=np.float64)[list(columns)][kept]
+                self.parameters, indices = self.parameters.extended(
+                    group, ["-".join(types)], [form.columns[k] for k in kept], start
                 )
-                known[types] = places[0][np.searchsorted(own, first)]
+                known[types] = indices[0][np.searchsorted(kept, first)]
             atoms.append(ordered)
             assignment.append(known[types])
         self.terms.append(Terms(group, form, np.array(atoms), np.array(assignment)))
@@ -105,10 +104,10 @@ class Builder:
         names, row = share(self.classes, charges[:, None])
         _, first = np.unique(row, return_index=True)
         labels = [f"{self.name}.{each}" for each in names]
-        self.parameters, places = self.parameters.extended("charges", labels, form.columns[:1], charges[first, None])
-        own = places[row, 0]
+        self.parameters, indices = self.parameters.extended("charges", labels, form.columns[:1], charges[first, None])
+        of_atom = indices[row, 0]
         pairs = np.array(list(scales), dtype=np.int64).reshape(-1, 2)
-        self._add_scaled("coulomb", form, pairs, own[pairs], np.array(list(scales.values())))
+        self._add_scaled("coulomb", form, pairs, of_atom[pairs], np.array(list(scales.values())))
 
     def add_wells(
         self,
@@ -122,11 +121,11 @@ class Builder:
         names, row = share(self.types, values)
         _, first = np.unique(row, return_index=True)
         columns = form.columns[0], form.columns[2]
-        self.parameters, places = self.parameters.extended("lj", names, columns, values[first])
+        self.parameters, indices = self.parameters.extended("lj", names, columns, values[first])
         pairs = np.array(list(scales), dtype=np.int64).reshape(-1, 2)
-        own = places[row][pairs]  # (n_pairs, atom, σ or √ε)
+        of_pair = indices[row][pairs]  # (n_pairs, atom, σ or √ε)
         self._add_scaled(
-            "lj.pairs", form, pairs, own.transpose(0, 2, 1).reshape(-1, 4), np.array(list(scales.values()))
+            "lj.pairs", form, pairs, of_pair.transpose(0, 2, 1).reshape(-1, 4), np.array(list(scales.values()))
         )
 
     def _add_scaled(
@@ -134,22 +133,22 @@ class Builder:
         group: str,
         form: FunctionalForm,
         pairs: NDArray[np.int64],
-        own: NDArray[np.int64],
+        of_pair: NDArray[np.int64],
         scales: NDArray[np.float64],
     ) -> None:
         values, which = np.unique(np.round(scales, _SCALE_DIGITS), return_inverse=True)
         exact = np.array([scales[which == k][0] for k in range(len(values))])
-        self.parameters, places = self.parameters.extended(
+        self.parameters, indices = self.parameters.extended(
             group, [f"{value:.9g}" for value in exact], form.columns[-1:], exact
         )
-        self.terms.append(Terms(group, form, pairs, np.column_stack([own, places[which, 0]])))
+        self.terms.append(Terms(group, form, pairs, np.column_stack([of_pair, indices[which, 0]])))
 
-    def finish(self) -> ForceField:
-        """The force field of what was added."""
-        return ForceField(self.numbers, self.bonds, self.types, self.parameters, tuple(self.terms), self.name)
+    def finish(self) -> Tables:
+        """The tables of everything that was added."""
+        return Tables(self.atomic_numbers, self.bonds, self.types, self.parameters, tuple(self.terms), self.name)
 
 
-def without(forcefield: ForceField, types: Sequence[str]) -> ForceField:
+def without(forcefield: Tables, types: Sequence[str]) -> Tables:
     """See `ForceField.without`."""
     owners = np.array([name.rpartition("/")[0] for name in forcefield.parameters.names])
     for name in types:
@@ -163,10 +162,10 @@ def without(forcefield: ForceField, types: Sequence[str]) -> ForceField:
     return Builder.of(replace(forcefield, terms=tuple(terms))).finish()
 
 
-def graph_classes(numbers: NDArray[np.int64], bonds: NDArray[np.int64]) -> tuple[str, ...]:
+def graph_classes(atomic_numbers: NDArray[np.int64], bonds: NDArray[np.int64]) -> tuple[str, ...]:
     """Names (n_atoms,) of the classes of equivalent atoms: element and first atom, such as "H3"."""
     from ase.data import chemical_symbols
 
-    classes = equivalent_atoms(numbers, bonds)
+    classes = equivalent_atoms(atomic_numbers, bonds)
     _, first, which = np.unique(classes, return_index=True, return_inverse=True)
-    return tuple(f"{chemical_symbols[numbers[first[k]]]}{first[k]}" for k in which)
+    return tuple(f"{chemical_symbols[atomic_numbers[first[k]]]}{first[k]}" for k in which)

@@ -1,4 +1,4 @@
-"""What a force field with classical forms says of each bond, angle, torsion and atom: what exports write."""
+"""The classical terms of a force field by their atoms, as exports to other programs need them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import MismatchError
-from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.paths import angles as every_angle
 from openmm_hybrid.forcefield.paths import chains, neighbours
+from openmm_hybrid.forcefield.tables import Tables
 from openmm_hybrid.forcefield.terms import Terms
-from openmm_hybrid.forms.form import FunctionalForm
-from openmm_hybrid.forms.fourier import Fourier
-from openmm_hybrid.forms.harmonic import Harmonic
-from openmm_hybrid.forms.morse import Morse
-from openmm_hybrid.forms.nonbonded import Coulomb, LennardJones
 
 Atoms = tuple[int, ...]
 #: AMBER's divisors, where a molecule has no atoms three bonds apart.
@@ -67,7 +63,7 @@ class Classical:
     scnb: float
 
 
-def classical(forcefield: ForceField) -> Classical:
+def classical(forcefield: Tables) -> Classical:
     """Read a force field's terms.
 
     Raises
@@ -76,7 +72,7 @@ def classical(forcefield: ForceField) -> Classical:
         A form or term that classical force fields have no place for; the message names it.
     """
     for terms in forcefield.terms:
-        if not isinstance(terms.form, Harmonic | Morse | Fourier | Coulomb | LennardJones):
+        if not terms.form.plain_force:
             raise MismatchError(
                 f"the terms {terms.group!r} are {terms.form.name}",
                 expected="harmonic, Morse and Fourier terms, charges and Lennard-Jones",
@@ -85,9 +81,8 @@ def classical(forcefield: ForceField) -> Classical:
     graph = _Graph.of(forcefield.bonds)
     harmonic, morse = _stiff(forcefield, graph)
     propers, impropers, constant = _torsions(forcefield, graph)
-    by_form = {terms.form.name: terms for terms in forcefield.terms}
-    charges, scee = _charges(forcefield, by_form.get("coulomb"), graph)
-    sigmas, epsilons, scnb = _wells(forcefield, by_form.get("lennard-jones"), graph)
+    charges, scee = _charges(forcefield, graph)
+    sigmas, epsilons, scnb = _wells(forcefield, graph)
     return Classical(
         bonds={atoms: row for atoms, row in harmonic.items() if len(atoms) == 2},
         morse=morse,
@@ -129,37 +124,38 @@ def _sorted(pair: Sequence[int]) -> Atoms:
 Rows = dict[Atoms, tuple[float, ...]]
 
 
-def _each(forcefield: ForceField, *forms: type[FunctionalForm]) -> Iterator[tuple[Terms, Atoms, tuple[float, ...]]]:
-    """Every term of these forms with its atoms and parameters."""
+def _each(forcefield: Tables, *forces: str) -> Iterator[tuple[Terms, Atoms, list[tuple[float, ...]]]]:
+    """Every term that one of OpenMM's forces holds, with its atoms and the rows that the force takes."""
     for terms in forcefield.terms:
-        if isinstance(terms.form, forms):
-            rows = forcefield.parameters.values[terms.assignment]
-            for atoms, row in zip(terms.atoms.tolist(), rows.tolist(), strict=True):
-                yield terms, tuple(atoms), tuple(row)
+        if terms.form.plain_force in forces:
+            rows = terms.form.plain_rows(torch.tensor(forcefield.values(terms)))
+            for atoms, row in zip(terms.atoms.tolist(), rows, strict=True):
+                yield terms, tuple(atoms), row
 
 
-def _stiff(forcefield: ForceField, graph: _Graph) -> tuple[Rows, Rows]:
-    """Harmonic bonds and angles, and Morse bonds."""
+def _stiff(forcefield: Tables, graph: _Graph) -> tuple[Rows, Rows]:
+    """Harmonic bonds and angles as (k, q₀), and Morse bonds."""
     harmonic: Rows = {}
     morse: Rows = {}
-    for terms, given, row in _each(forcefield, Harmonic, Morse):
+    for terms, given, rows in _each(forcefield, "HarmonicBondForce", "HarmonicAngleForce", "CustomBondForce"):
         atoms = min(given, given[::-1])
         if atoms not in graph.stiff or atoms in harmonic or atoms in morse:
             raise _unwritable(terms, given, "it is no bond or angle of the molecule, or the second term on it")
-        (morse if isinstance(terms.form, Morse) else harmonic)[atoms] = row
+        if terms.form.plain_force == "CustomBondForce":
+            morse[atoms] = rows[0]
+        else:
+            harmonic[atoms] = rows[0][::-1]
     return harmonic, morse
 
 
 def _torsions(
-    forcefield: ForceField, graph: _Graph
+    forcefield: Tables, graph: _Graph
 ) -> tuple[dict[Atoms, tuple[Cosine, ...]], dict[Atoms, tuple[Cosine, ...]], float]:
     """Propers, impropers, and the constant of all of them."""
     propers: dict[Atoms, tuple[Cosine, ...]] = {}
     impropers: dict[Atoms, tuple[Cosine, ...]] = {}
-    constant = 0.0
-    for terms, given, row in _each(forcefield, Fourier):
-        cosines, rest = _cosines(row, terms.form)
-        constant += rest
+    for terms, given, rows in _each(forcefield, "PeriodicTorsionForce"):
+        cosines = tuple(Cosine(int(n), phase, k) for n, phase, k in rows)
         chain = given if given in graph.chains else given[::-1]
         centred = _centred(given, graph.near)
         if chain in graph.chains:
@@ -168,18 +164,8 @@ def _torsions(
             impropers[centred] = impropers.get(centred, ()) + cosines
         else:
             raise _unwritable(terms, given, "it is no chain of bonds, and no atom in it joins the others")
-    return propers, impropers, constant
-
-
-def _cosines(row: Sequence[float], form: FunctionalForm) -> tuple[tuple[Cosine, ...], float]:
-    """Cosines with k ≥ 0 of a Fourier series, and the constant that is left."""
-    known = dict(zip((column.name for column in form.columns), row, strict=True))
-    found = []
-    for n in range(1, len(known)):
-        c, s = known.get(f"c{n}", 0.0), known.get(f"s{n}", 0.0)
-        if c or s:
-            found.append(Cosine(n, math.atan2(s, c) if s else math.pi * (c < 0), math.hypot(c, s)))
-    return tuple(found), known["c0"] - math.fsum(cosine.k for cosine in found)
+    rests = [terms.form.plain_rest(torch.tensor(forcefield.values(terms))) for terms in forcefield.terms]
+    return propers, impropers, float(sum(rest.sum() for rest in rests))
 
 
 def _centred(atoms: Atoms, near: dict[int, list[int]]) -> Atoms | None:
@@ -190,28 +176,37 @@ def _centred(atoms: Atoms, near: dict[int, list[int]]) -> Atoms | None:
     return None
 
 
-def _charges(forcefield: ForceField, terms: Terms | None, graph: _Graph) -> tuple[NDArray[np.float64], float]:
+def _charges(forcefield: Tables, graph: _Graph) -> tuple[NDArray[np.float64], float]:
+    """Charges (n_atoms,) and the divisor scee."""
+    terms = _pairs(forcefield, "charge")
     if terms is None:
-        return np.zeros(len(forcefield.numbers)), _SCEE
-    charges = _by_atom(forcefield, terms, (0, 1))
+        return np.zeros(forcefield.n_atoms), _SCEE
+    charges = _by_atom(forcefield, terms, "charge")
     return charges, _divisor(forcefield, terms, np.outer(charges, charges), graph, _SCEE)
 
 
-def _wells(
-    forcefield: ForceField, terms: Terms | None, graph: _Graph
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+def _wells(forcefield: Tables, graph: _Graph) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """σ and ε (n_atoms,) and the divisor scnb."""
+    terms = _pairs(forcefield, "epsilon")
     if terms is None:
-        return np.ones(len(forcefield.numbers)), np.zeros(len(forcefield.numbers)), _SCNB
-    roots = _by_atom(forcefield, terms, (2, 3))
-    scnb = _divisor(forcefield, terms, np.outer(roots, roots), graph, _SCNB)
-    return _by_atom(forcefield, terms, (0, 1)), roots**2, scnb
+        return np.ones(forcefield.n_atoms), np.zeros(forcefield.n_atoms), _SCNB
+    epsilons = _by_atom(forcefield, terms, "epsilon")
+    scnb = _divisor(forcefield, terms, np.outer(epsilons, epsilons), graph, _SCNB)
+    return _by_atom(forcefield, terms, "sigma"), epsilons, scnb
 
 
-def _by_atom(forcefield: ForceField, terms: Terms, columns: tuple[int, int]) -> NDArray[np.float64]:
-    """A parameter of each atom (n_atoms,) from the two columns of pairs."""
-    found = np.full(len(forcefield.numbers), np.nan)
-    for side, column in enumerate(columns):
-        found[terms.atoms[:, side]] = forcefield.parameters.values[terms.assignment[:, column]]
+def _pairs(forcefield: Tables, parameter: str) -> Terms | None:
+    """The pairs that say a parameter of the atoms; None where there are none."""
+    for terms in forcefield.terms:
+        if parameter in terms.form.particle_parameters(torch.tensor(forcefield.values(terms))):
+            return terms
+    return None
+
+
+def _by_atom(forcefield: Tables, terms: Terms, parameter: str) -> NDArray[np.float64]:
+    """A parameter of each atom (n_atoms,), from the pairs that it is in."""
+    found = np.full(forcefield.n_atoms, np.nan)
+    found[terms.atoms] = terms.form.particle_parameters(torch.tensor(forcefield.values(terms)))[parameter].numpy()
     if np.isnan(found).any():
         raise MismatchError(
             f"atom {int(np.argmax(np.isnan(found)))} has no pair in the terms {terms.group!r}",
@@ -220,7 +215,7 @@ def _by_atom(forcefield: ForceField, terms: Terms, columns: tuple[int, int]) -> 
     return found
 
 
-def _divisor(forcefield: ForceField, terms: Terms, strength: NDArray[np.float64], graph: _Graph, usual: float) -> float:
+def _divisor(forcefield: Tables, terms: Terms, strength: NDArray[np.float64], graph: _Graph, usual: float) -> float:
     """The one divisor of pairs three bonds apart; nearer pairs have to be excluded, farther ones whole."""
     scales = forcefield.parameters.values[terms.assignment[:, -1]].tolist()
     found = dict(zip(map(_sorted, terms.atoms.tolist()), scales, strict=True))

@@ -21,7 +21,7 @@ from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.files import replacing
 from openmm_hybrid.core.forcefielddir import folder
 from openmm_hybrid.forcefield import archive
-from openmm_hybrid.forcefield.model import ForceField
+from openmm_hybrid.forcefield.tables import Tables
 from openmm_hybrid.forcefield.write_xml import write_ffxml
 
 FILE, MANIFEST = "forcefield.npz", "manifest.json"
@@ -60,7 +60,7 @@ def manifest(name: str, root: str | Path | None = None) -> dict[str, Any]:
     return dict(found)
 
 
-def load(name: str, root: str | Path | None = None) -> ForceField:
+def load(name: str, root: str | Path | None = None) -> Tables:
     """The ready force field of this name, after its file has been compared with the manifest.
 
     Raises
@@ -82,7 +82,7 @@ def load(name: str, root: str | Path | None = None) -> ForceField:
 
 
 def write_set(
-    forcefield: ForceField,
+    forcefield: Tables,
     name: str,
     root: str | Path,
     *,
@@ -95,7 +95,7 @@ def write_set(
 
     Parameters
     ----------
-    forcefield : ForceField
+    forcefield : Tables
     name : str
         Letters, digits, hyphens and dots, such as "ethanol-cross".
     root : str or Path

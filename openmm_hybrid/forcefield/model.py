@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -14,9 +14,15 @@ from numpy.typing import ArrayLike, NDArray
 from openmm import app
 from torch import Tensor
 
-from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.forcefield import archive, library
+from openmm_hybrid.forcefield.builder import without
+from openmm_hybrid.forcefield.edit import edit
 from openmm_hybrid.forcefield.parameters import Parameters
+from openmm_hybrid.forcefield.read_system import read_system
+from openmm_hybrid.forcefield.tables import Tables
 from openmm_hybrid.forcefield.terms import Block, Terms, coordinates_of
+from openmm_hybrid.forcefield.write_frcmod import write_frcmod
+from openmm_hybrid.forcefield.write_xml import write_ffxml
 from openmm_hybrid.models.energy_model import TorchModel
 
 
@@ -25,25 +31,45 @@ from openmm_hybrid.models.energy_model import TorchModel
 class ForceField(TorchModel):
     """A force field of one molecule in vacuum, whose parameters can be fitted. Made by `from_system` and `edit`.
 
+    It is neither `openmm.app.ForceField`, which gives parameters to any topology, nor OpenFF's class of that name.
+
     Parameters
     ----------
-    numbers : (n_atoms,)
-        Atomic numbers.
-    bonds : (n_bonds, 2)
-        Bonded pairs, i < j.
-    types : tuple of str, (n_atoms,)
-        Atom types; terms of equal types share parameters.
-    parameters : Parameters
-    terms : tuple of Terms
-    name : str
+    tables : Tables
+        Atoms, parameters and terms.
     """
 
-    numbers: NDArray[np.int64] = field(repr=False)
-    bonds: NDArray[np.int64] = field(repr=False)
-    types: tuple[str, ...] = field(repr=False)
-    parameters: Parameters = field(repr=False)
-    terms: tuple[Terms, ...] = field(repr=False)
-    name: str = "molecule"
+    tables: Tables
+
+    @property
+    def atomic_numbers(self) -> NDArray[np.int64]:
+        """Atomic numbers (n_atoms,)."""
+        return self.tables.atomic_numbers
+
+    @property
+    def bonds(self) -> NDArray[np.int64]:
+        """Bonded pairs (n_bonds, 2), i < j."""
+        return self.tables.bonds
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Atom types (n_atoms,); terms of equal types share parameters."""
+        return self.tables.types
+
+    @property
+    def parameters(self) -> Parameters:
+        """All parameters, with names, units and bounds."""
+        return self.tables.parameters
+
+    @property
+    def terms(self) -> tuple[Terms, ...]:
+        """The groups of terms."""
+        return self.tables.terms
+
+    @property
+    def name(self) -> str:
+        """Name of the molecule."""
+        return self.tables.name
 
     @classmethod
     def from_system(
@@ -77,9 +103,7 @@ class ForceField(TorchModel):
         UserWarning
             The System has constraints: its rigid bonds become flexible.
         """
-        from openmm_hybrid.forcefield.read_system import read_system
-
-        return read_system(system, topology, types=types, name=name)
+        return cls(read_system(system, topology, types=types, name=name))
 
     @classmethod
     def load(cls, source: str | Path) -> ForceField:
@@ -95,9 +119,46 @@ class ForceField(TorchModel):
         InputError
             Unknown name; the file is missing, damaged, no force field, or of a newer version.
         """
-        from openmm_hybrid.forcefield import archive, library
+        path = Path(source)
+        return cls(archive.load(path) if path.suffix == ".npz" else library.load(str(source)))
 
-        return archive.load(source) if Path(source).suffix == ".npz" else library.load(str(source))
+    @classmethod
+    def read(cls, path: str | Path) -> tuple[ForceField, dict[str, Any]]:
+        """The force field in a file that `save` wrote, and its notes.
+
+        Raises
+        ------
+        InputError
+            The file is missing, damaged, no force field, or of a newer version; a form in it comes from a package that
+            is not installed.
+        """
+        tables, notes = archive.read(path)
+        return cls(tables), notes
+
+    def write_set(
+        self, name: str, root: str | Path, *, data: str, level: str, errors: Mapping[str, Any], command: str
+    ) -> Path:
+        """Write a ready set, with parameters, manifest and XML, into a folder of sets; returns `root`/`name`.
+
+        Parameters
+        ----------
+        name : str
+            Letters, digits, hyphens and dots, such as "ethanol-cross".
+        root : str or Path
+            Folder of sets.
+        data, level : str
+            The frames that it was fitted to, and the level of theory of their labels.
+        errors : mapping
+            Errors on unseen frames with their units, such as {"force_rmse": {"value": 1.9, "unit": "kcal/mol/Å"}}.
+        command : str
+            Command that makes the set again.
+
+        Raises
+        ------
+        InputError
+            Another kind of name, or errors that JSON cannot hold.
+        """
+        return library.write_set(self.tables, name, root, data=data, level=level, errors=errors, command=command)
 
     def save(self, path: str | Path, *, notes: Mapping[str, Any] | None = None) -> Path:
         """Write the force field, with all its forms, to an npz file of plain arrays.
@@ -107,7 +168,7 @@ class ForceField(TorchModel):
         path : str or Path
             Must end in .npz. The file appears complete or not at all.
         notes : mapping, optional
-            What JSON can hold: level of theory, errors, where the data came from. `openmm_hybrid.forcefield.read` gives
+            What JSON can hold: level of theory, errors, where the data came from. `ForceField.read` gives
             them back with the force field.
 
         Raises
@@ -117,9 +178,7 @@ class ForceField(TorchModel):
         HybridError
             The file cannot be written.
         """
-        from openmm_hybrid.forcefield import archive
-
-        return archive.save(self, path, notes)
+        return archive.save(self.tables, path, notes)
 
     def to_ffxml(self, path: str | Path) -> None:
         """Write an OpenMM residue template for ``app.ForceField(...)``, complete in itself, with the same energies.
@@ -134,9 +193,7 @@ class ForceField(TorchModel):
         HybridError
             The file cannot be written.
         """
-        from openmm_hybrid.forcefield.write_xml import write_ffxml
-
-        write_ffxml(self, path)
+        write_ffxml(self.tables, path)
 
     def to_frcmod(self, path: str | Path, types: Sequence[str] | None = None) -> tuple[str, ...]:
         """Write the parameters as an AMBER frcmod, which LEaP loads after the GAFF tables.
@@ -165,19 +222,12 @@ class ForceField(TorchModel):
         HybridError
             The file cannot be written.
         """
-        from openmm_hybrid.forcefield.write_frcmod import write_frcmod
-
-        return write_frcmod(self, path, types)
-
-    @property
-    def atomic_numbers(self) -> NDArray[np.int64]:
-        """See `EnergyModel.atomic_numbers`."""
-        return self.numbers
+        return write_frcmod(self.tables, path, types)
 
     @property
     def groups(self) -> tuple[str, ...]:
         """Names of the groups of terms."""
-        return tuple(block.group for block in self.terms)
+        return self.tables.groups
 
     def group(self, name: str) -> Terms:
         """The terms of one group.
@@ -187,14 +237,11 @@ class ForceField(TorchModel):
         InputError
             No such group.
         """
-        for block in self.terms:
-            if block.group == name:
-                return block
-        raise InputError(f"the force field has no group {name!r}", expected=f"one of {', '.join(self.groups)}")
+        return self.tables.group(name)
 
     def only(self, *groups: str) -> ForceField:
         """The force field with these groups of terms alone; all its parameters stay."""
-        return replace(self, terms=tuple(self.group(name) for name in groups))
+        return ForceField(self.tables.only(*groups))
 
     def edit(
         self,
@@ -215,7 +262,7 @@ class ForceField(TorchModel):
         angles : {"harmonic", "spline", "neural"}
         propers, impropers : {"fourier", "spline", "neural"}
             "fourier6" makes the series longer. Propers are then on every chain of bonds, those without a barrier too.
-        cross : bool or sequence of {"bond", "angle", "chain", "star", "torsions"}
+        cross : bool or sequence of {"bond", "angle", "torsion", "angle-angle", "torsion-torsion"}
             Cross terms; True for all kinds but the last (see `openmm_hybrid.forms.cross.GROUPS`).
         seed : int
             Of the networks' first weights.
@@ -229,26 +276,22 @@ class ForceField(TorchModel):
         MismatchError
             A bond or angle of the molecule has no classical term.
         """
-        from openmm_hybrid.forcefield.edit import edit
-
         forms = {"bonds": bonds, "angles": angles, "propers": propers, "impropers": impropers}
-        return edit(self, forms, cross, seed)
+        return ForceField(edit(self.tables, forms, cross, seed))
 
     def without(self, *types: str) -> ForceField:
-        """The force field without the terms of some types, such as "cross.chain/C0-C1-C2-H5", and their parameters.
+        """The force field without the terms of some types, such as "cross.torsion/C0-C1-C2-H5", and their parameters.
 
         Raises
         ------
         InputError
             A type that no term has.
         """
-        from openmm_hybrid.forcefield.builder import without
-
-        return without(self, types)
+        return ForceField(without(self.tables, types))
 
     def with_values(self, values: ArrayLike) -> ForceField:
         """The same terms with other parameters (n_parameters,)."""
-        return replace(self, parameters=self.parameters.with_values(values))
+        return ForceField(self.tables.with_values(values))
 
     def module(self) -> ForceFieldModule:
         """See `EnergyModel.module`."""
@@ -257,23 +300,6 @@ class ForceField(TorchModel):
     def energies_by_group(self, positions: ArrayLike) -> dict[str, NDArray[np.float64]]:
         """Energies (n_frames,) in kcal/mol of each group of terms, at positions (n_frames, n_atoms, 3) in Å."""
         return {name: self.only(name).predict(positions)[0] for name in self.groups}
-
-    def charge_sum(self) -> NDArray[np.float64]:
-        """Derivative (n_parameters,) of the total charge by the parameters: how many atoms have each charge."""
-        counts = np.zeros(len(self.parameters))
-        for place, atoms in self.charge_places().items():
-            counts[place] = len(atoms)
-        return counts
-
-    def charge_places(self) -> dict[int, list[int]]:
-        """Atoms of each parameter that is a charge."""
-        found: dict[int, set[int]] = {}
-        for block in self.terms:
-            if block.form.name == "coulomb":
-                for atoms, places in zip(block.atoms.tolist(), block.assignment.tolist(), strict=True):
-                    for atom, place in zip(atoms, places, strict=False):
-                        found.setdefault(place, set()).add(atom)
-        return {place: sorted(atoms) for place, atoms in found.items()}
 
 
 class ForceFieldModule(torch.nn.Module):
@@ -284,10 +310,10 @@ class ForceFieldModule(torch.nn.Module):
 
     def __init__(self, forcefield: ForceField) -> None:
         super().__init__()
-        self.internal, numbers = coordinates_of(forcefield.terms, len(forcefield.numbers))
+        self.internal, coordinates = coordinates_of(forcefield.terms, forcefield.n_atoms)
         n_coordinates = self.internal.n_coordinates
         self.blocks = torch.nn.ModuleList(
-            Block(terms, places, n_coordinates) for terms, places in zip(forcefield.terms, numbers, strict=True)
+            Block(terms, indices, n_coordinates) for terms, indices in zip(forcefield.terms, coordinates, strict=True)
         )
         self.theta = torch.nn.Buffer(torch.tensor(forcefield.parameters.values))
 

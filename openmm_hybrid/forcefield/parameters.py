@@ -48,7 +48,7 @@ class Parameters:
     def extended(
         self, group: str, labels: Sequence[str], columns: Sequence[Column], values: ArrayLike
     ) -> tuple[Parameters, NDArray[np.int64]]:
-        """With rows `values` (n_labels, n_columns) of a group added; also their places (n_labels, n_columns).
+        """With rows `values` (n_labels, n_columns) of a group added; also their indices (n_labels, n_columns).
 
         Raises
         ------
@@ -91,7 +91,7 @@ class Parameters:
         return replace(self, values=array)
 
     def matching(self, pattern: str) -> NDArray[np.int64]:
-        """Places of the names that a shell pattern matches, such as ``charges/*``.
+        """Indices of the names that a shell pattern matches, such as ``charges/*``.
 
         Raises
         ------
@@ -106,14 +106,14 @@ class Parameters:
             )
         return found
 
-    def kept(self, places: NDArray[np.int64]) -> Parameters:
-        """Only those at `places`, in that order."""
-        chosen = places.tolist()
+    def kept(self, indices: NDArray[np.int64]) -> Parameters:
+        """Only the parameters at `indices`, in that order."""
+        chosen = indices.tolist()
         return Parameters(
             names=tuple(self.names[k] for k in chosen),
             units=tuple(self.units[k] for k in chosen),
-            values=self.values[places],
-            lower=self.lower[places],
-            upper=self.upper[places],
-            fitted=self.fitted[places],
+            values=self.values[indices],
+            lower=self.lower[indices],
+            upper=self.upper[indices],
+            fitted=self.fitted[indices],
         )

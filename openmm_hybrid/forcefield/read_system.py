@@ -15,7 +15,7 @@ from openmm import app, unit
 from openmm_hybrid.core.errors import MismatchError
 from openmm_hybrid.core.units import ANGSTROM_PER_NM, KCAL_PER_KJ, KJ_PER_KCAL
 from openmm_hybrid.forcefield.builder import Builder
-from openmm_hybrid.forcefield.model import ForceField
+from openmm_hybrid.forcefield.tables import Tables
 from openmm_hybrid.forms.fourier import Fourier
 from openmm_hybrid.forms.harmonic import Harmonic
 from openmm_hybrid.forms.morse import Morse
@@ -29,7 +29,7 @@ _IGNORED = (openmm.CMMotionRemover, openmm.AndersenThermostat)
 
 def read_system(
     system: openmm.System, topology: app.Topology, *, types: Sequence[str] | None = None, name: str = "molecule"
-) -> ForceField:
+) -> Tables:
     """See `ForceField.from_system`."""
     _check(system, topology)
     raw = _collect(system)

@@ -1,4 +1,4 @@
-"""Terms: which atoms interact by which form, and where their parameters stand."""
+"""Terms: the atoms that interact by one form, and the indices of their parameters."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Terms:
     Parameters
     ----------
     group : str
-        Such as "bonds", "bonds.neural", "chains"; unique in a force field.
+        Name such as "bonds", "bonds.neural" or "cross.angle"; unique in a force field.
     form : FunctionalForm
     atoms : (n_terms, form.n_atoms)
         Atoms of each term.
     assignment : (n_terms, n_columns)
-        Place of each parameter in the force field's list.
+        Index of each parameter in the force field's list.
     """
 
     group: str
@@ -74,10 +74,10 @@ def coordinates_of(blocks: Sequence[Terms], n_atoms: int) -> tuple[InternalCoord
         for atoms in block.atoms.tolist():
             term = []
             for coordinate in block.form.coordinates:
-                own = tuple(atoms[place] for place in coordinate.places)
-                own = min(own, own[::-1])  # distances, angles and dihedrals are the same when read backwards
+                members = tuple(atoms[index] for index in coordinate.indices)
+                members = min(members, members[::-1])  # a coordinate is the same when read backwards
                 known = found[coordinate.kind]
-                term.append((coordinate.kind, known.setdefault(own, len(known))))
+                term.append((coordinate.kind, known.setdefault(members, len(known))))
             wanted[-1].append(term)
     first = {"distance": 0, "angle": len(found["distance"])}
     first["dihedral"] = first["angle"] + len(found["angle"])

@@ -20,9 +20,9 @@ from openmm_hybrid.core.files import replacing
 from openmm_hybrid.core.units import DEGREE_PER_RADIAN
 from openmm_hybrid.forcefield.builder import graph_classes
 from openmm_hybrid.forcefield.classical_terms import Atoms, Classical, Cosine, classical
-from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.paths import angles as every_angle
 from openmm_hybrid.forcefield.paths import chains, neighbours
+from openmm_hybrid.forcefield.tables import Tables
 
 _HALF_RMIN = 2.0 ** (1.0 / 6.0) / 2.0  # times σ is half of the distance of the minimum
 _NEW = [first + second for first, second in product("zyxwvu", digits + ascii_lowercase)]  # GAFF has none of them
@@ -37,13 +37,13 @@ class _Line(NamedTuple):
     value: tuple[Any, ...]  # numbers, or cosines
 
 
-def write_frcmod(forcefield: ForceField, path: str | Path, types: Sequence[str] | None = None) -> tuple[str, ...]:
+def write_frcmod(forcefield: Tables, path: str | Path, types: Sequence[str] | None = None) -> tuple[str, ...]:
     """See `ForceField.to_frcmod`."""
     given = tuple(forcefield.types if types is None else types)
-    if len(given) != len(forcefield.numbers) or not all(0 < len(kind) <= 2 for kind in given):
+    if len(given) != len(forcefield.atomic_numbers) or not all(0 < len(kind) <= 2 for kind in given):
         raise InputError(
             f"{len(given)} types such as {max(given, key=len, default='')!r} were given",
-            expected=f"the GAFF types of {len(forcefield.numbers)} atoms, of one or two characters",
+            expected=f"the GAFF types of {len(forcefield.atomic_numbers)} atoms, of one or two characters",
             hint="give types=gs.atom_types, or read the System with them",
         )
     tables = classical(forcefield)
@@ -61,9 +61,9 @@ def write_frcmod(forcefield: ForceField, path: str | Path, types: Sequence[str] 
     return new
 
 
-def _lines(forcefield: ForceField, tables: Classical) -> Iterator[_Line]:
+def _lines(forcefield: Tables, tables: Classical) -> Iterator[_Line]:
     """Every term of the molecule, those without energy too: LEaP would take GAFF's own for what it does not find."""
-    for atom in range(len(forcefield.numbers)):
+    for atom in range(len(forcefield.atomic_numbers)):
         yield _Line("atom", (atom,), (float(tables.sigmas[atom]), float(tables.epsilons[atom])))
     for i, j in sorted(tuple(sorted(bond)) for bond in forcefield.bonds.tolist()):
         yield _Line("bond", (i, j), _present(tables.bonds.get((i, j)), (i, j)))
@@ -91,9 +91,9 @@ def _present(value: tuple[float, ...] | None, atoms: Atoms) -> tuple[float, ...]
     return value
 
 
-def _split(forcefield: ForceField, given: Sequence[str], lines: Sequence[_Line]) -> tuple[str, ...]:
+def _split(forcefield: Tables, given: Sequence[str], lines: Sequence[_Line]) -> tuple[str, ...]:
     """Types (n_atoms,) under which no two lines contradict each other."""
-    classes = graph_classes(forcefield.numbers, forcefield.bonds)
+    classes = graph_classes(forcefield.atomic_numbers, forcefield.bonds)
     finer = [
         [kind, f"{kind}/{group}", f"{kind}/{atom}"]
         for atom, (kind, group) in enumerate(zip(given, classes, strict=True))
@@ -153,12 +153,12 @@ def _named(given: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(names[label] for label in labels)
 
 
-def _text(forcefield: ForceField, tables: Classical, types: Sequence[str], lines: Sequence[_Line]) -> Iterator[str]:
+def _text(forcefield: Tables, tables: Classical, types: Sequence[str], lines: Sequence[_Line]) -> Iterator[str]:
     written = dict.fromkeys(types)
     yield f"{forcefield.name}, refitted; types {' '.join(types)}"
     yield "MASS"
     for kind in written:
-        element = app.Element.getByAtomicNumber(int(forcefield.numbers[types.index(kind)]))
+        element = app.Element.getByAtomicNumber(int(forcefield.atomic_numbers[types.index(kind)]))
         yield f"{kind:<2} {element.mass.value_in_unit(unit.dalton):.4f}"
     scaling = f"  SCEE={tables.scee:g} SCNB={tables.scnb:g}"
     for section, title in _TITLES.items():

@@ -13,13 +13,13 @@ from openmm_hybrid.core.ffxml import HarmonicTerm, MorseTerm, ResidueTemplate, T
 from openmm_hybrid.core.files import replacing
 from openmm_hybrid.core.units import ANGSTROM_PER_NM, KJ_PER_KCAL, NM_PER_ANGSTROM
 from openmm_hybrid.forcefield.classical_terms import Atoms, Classical, Cosine, classical
-from openmm_hybrid.forcefield.model import ForceField
+from openmm_hybrid.forcefield.tables import Tables
 
 _PER_AREA = KJ_PER_KCAL * ANGSTROM_PER_NM**2
 _TINY = 1e-12  # kcal/mol below which a constant is rounding
 
 
-def write_ffxml(forcefield: ForceField, path: str | Path) -> None:
+def write_ffxml(forcefield: Tables, path: str | Path) -> None:
     """See `ForceField.to_ffxml`."""
     tables = classical(forcefield)
     text = to_xml([_template(forcefield, tables)], 1.0 / tables.scee, 1.0 / tables.scnb)
@@ -27,8 +27,8 @@ def write_ffxml(forcefield: ForceField, path: str | Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _template(forcefield: ForceField, tables: Classical) -> ResidueTemplate:
-    elements = [app.Element.getByAtomicNumber(int(number)) for number in forcefield.numbers]
+def _template(forcefield: Tables, tables: Classical) -> ResidueTemplate:
+    elements = [app.Element.getByAtomicNumber(int(number)) for number in forcefield.atomic_numbers]
     propers, impropers = _with_constant(tables)
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", forcefield.name)
     return ResidueTemplate(
@@ -70,9 +70,9 @@ def _with_constant(tables: Classical) -> tuple[dict[Atoms, tuple[Cosine, ...]], 
     return propers, impropers
 
 
-def _fingerprint(forcefield: ForceField) -> str:
+def _fingerprint(forcefield: Tables) -> str:
     """Ten digits that differ for other atoms, bonds or parameters."""
     digest = hashlib.sha256()
-    for array in (forcefield.numbers, forcefield.bonds, forcefield.parameters.values):
+    for array in (forcefield.atomic_numbers, forcefield.bonds, forcefield.parameters.values):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:10]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.forms.form import ANGLE, DIHEDRAL, DISTANCE, Column, Coordinate, LinearForm
+from openmm_hybrid.forms.form import ANGLE, DIHEDRAL, DISTANCE, Column, Coordinate, LinearForm, Role
 from openmm_hybrid.forms.saturate import range_columns, saturate_expression, standardise
 
 
@@ -40,7 +40,7 @@ GROUPS: dict[str, Group] = {
         "r1*r2 r1*a1 r2*a1 r1^2*a1 r2^2*a1 r1*a1^2 r2*a1^2 a1^3 a1^4",
         ((0, 1, 2), (2, 1, 0)),
     ),
-    "chain": Group(
+    "torsion": Group(
         {
             "r1": DISTANCE,
             "r2": Coordinate("distance", (1, 2)),
@@ -53,7 +53,7 @@ GROUPS: dict[str, Group] = {
         "r1*r3 r1*a2 r3*a1 a1*a2 a1*a2*cos1d1 r1*a2*cos1d1 r3*a1*cos1d1",
         ((0, 1, 2, 3), (3, 2, 1, 0)),
     ),
-    "star": Group(
+    "angle-angle": Group(
         {
             "a1": Coordinate("angle", (2, 0, 3)),
             "a2": Coordinate("angle", (1, 0, 3)),
@@ -62,16 +62,16 @@ GROUPS: dict[str, Group] = {
         "a1*a2 a1*a3 a2*a3",
         ((0, 1, 2, 3), (0, 1, 3, 2), (0, 2, 1, 3), (0, 2, 3, 1), (0, 3, 1, 2), (0, 3, 2, 1)),
     ),
-    "torsions": Group(
+    "torsion-torsion": Group(
         {"d1": DIHEDRAL, "d2": Coordinate("dihedral", (1, 2, 3, 4))},
         "cos1d1*cos1d2 sin1d1*sin1d2 cos2d1*cos1d2 cos1d1*cos2d2 cos2d1*cos2d2 sin2d1*sin2d2 sin2d1*sin1d2 "
         "sin1d1*sin2d2",
         ((0, 1, 2, 3, 4), (4, 3, 2, 1, 0)),
     ),
 }
-"""bond: anharmonic stretch. angle i-j-k: what its two bonds and its angle share. chain i-j-k-l: bends and stretches
-with the torsion, and across it. star: a centre's angles with each other. torsions: two neighbouring torsions. The
-products are those that a search by their gain kept, on ethanol and aspirin."""
+"""bond: anharmonic stretches. angle i-j-k: couplings of its two bonds and its angle. torsion i-j-k-l: couplings of
+stretches and bends with the torsion, and of one end with the other. angle-angle: angles with a common centre.
+torsion-torsion: two torsions with a common bond. Which products there are is our choice."""
 
 _ORDERS = (1, 2, 3)  # of cosines and sines
 _POWERS = (1, 2, 3, 4)  # of distances and angles
@@ -96,9 +96,11 @@ class Cross(LinearForm):
 
     Parameters
     ----------
-    kind : {"bond", "angle", "chain", "star", "torsions"}
+    kind : {"bond", "angle", "torsion", "angle-angle", "torsion-torsion"}
         See `GROUPS`.
     """
+
+    slots: ClassVar[dict[str, Role]] = {"cross": "adds"}
 
     def __init__(self, kind: str) -> None:
         if kind not in GROUPS:
@@ -122,16 +124,13 @@ class Cross(LinearForm):
 
     @property
     def name(self) -> str:
-        """See `FunctionalForm.name`."""
         return f"cross-{self.kind}"
 
     def settings(self) -> dict[str, str | int | float | bool]:
-        """See `FunctionalForm.settings`."""
         return {"kind": self.kind}
 
     @property
     def coordinates(self) -> tuple[Coordinate, ...]:
-        """See `FunctionalForm.coordinates`."""
         return tuple(GROUPS[self.kind].coordinates.values())
 
     @property
@@ -144,8 +143,7 @@ class Cross(LinearForm):
                 ranges += [Column(f"{end.name}_{name}", end.unit, fitted=False) for end in ends]
         return (*ranges, *(Column(_identifier(product), "kcal/mol") for product in _products(self.kind)))
 
-    def start(self, n_rows: int) -> Tensor:
-        """See `FunctionalForm.start`."""
+    def start(self, n_rows: int, seed: int = 0) -> Tensor:
         rows = super().start(n_rows)
         rows[:, 0 : self.n_fixed : 2], rows[:, 1 : self.n_fixed : 2] = -1.0, 1.0
         return rows
@@ -209,11 +207,11 @@ def mirrored(kind: str) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
         # The coordinate of the reordered group that is coordinate `name` of the original one.
         renamed = {}
         for name, coordinate in group.coordinates.items():
-            places = tuple(order.index(place) for place in coordinate.places)
+            indices = tuple(order.index(index) for index in coordinate.indices)
             renamed[name] = next(
                 other
                 for other, candidate in group.coordinates.items()
-                if candidate.kind == coordinate.kind and candidate.places in (places, places[::-1])
+                if candidate.kind == coordinate.kind and candidate.indices in (indices, indices[::-1])
             )
         sources = {_rename(name, renamed): name for name in names[: len(names) - len(products)]}
         sources |= {

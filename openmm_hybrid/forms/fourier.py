@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Iterator
+from math import atan2, hypot, pi
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
-from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.forms.form import DIHEDRAL, Column, Coordinate, LinearForm
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.forms.form import DIHEDRAL, Column, Coordinate, FunctionalForm, LinearForm, Role
+
+_TINY = 1e-12  # kcal/mol, amplitude below which a torsion is left out
 
 
 @final
@@ -26,7 +30,11 @@ class Fourier(LinearForm):
         Whether there are s_n. Achiral molecules need none, nor does GAFF (δ is 0 or π).
     """
 
-    def __init__(self, order: int, *, sine: bool = False) -> None:
+    slots: ClassVar[dict[str, Role]] = {"propers": "replaces", "impropers": "replaces"}
+    size = "order"
+    plain_force = "PeriodicTorsionForce"
+
+    def __init__(self, order: int = 3, *, sine: bool = False) -> None:
         super().__init__()
         if isinstance(order, bool) or order not in range(1, 13):
             raise InputError(f"a Fourier series of order {order!r}", expected="a whole number from 1 to 12")
@@ -36,16 +44,13 @@ class Fourier(LinearForm):
 
     @property
     def name(self) -> str:
-        """See `FunctionalForm.name`."""
         return f"fourier{self.order}" + ("s" if self.sine else "")
 
     def settings(self) -> dict[str, str | int | float | bool]:
-        """See `FunctionalForm.settings`."""
         return {"order": self.order, "sine": self.sine}
 
     @property
     def coordinates(self) -> tuple[Coordinate, ...]:
-        """See `FunctionalForm.coordinates`."""
         return (DIHEDRAL,)
 
     @property
@@ -66,3 +71,35 @@ class Fourier(LinearForm):
             values.append(sin)
             slopes.append(n * cos)
         return torch.cat(values, dim=-1), torch.cat(slopes, dim=-1).unsqueeze(2)
+
+    def expression(self) -> str:
+        waves = {"c": "cos", "s": "sin"}
+        names = [column.name for column in self.columns[1:]]
+        return "+".join(["c0", *(f"{name}*{waves[name[0]]}({name[1:]}*q1)" for name in names)])
+
+    def converted(self, other: FunctionalForm, p: Tensor) -> Tensor:
+        """The rows of a shorter series, or one without sines, filled up with zeros."""
+        if not isinstance(other, Fourier):
+            raise MismatchError(f"the terms are {other.name}", expected="a Fourier series")
+        if other.order > self.order or (other.sine and not self.sine):
+            raise InputError(f"{self.name} is shorter than the present series, {other.name}")
+        rows = torch.zeros(len(p), len(self.columns), dtype=p.dtype)
+        rows[:, : 1 + other.order] = p[:, : 1 + other.order]
+        rows[:, 1 + self.order : 1 + self.order + other.order * other.sine] = p[:, 1 + other.order :]
+        return rows
+
+    def plain_rows(self, p: Tensor) -> list[list[tuple[float, ...]]]:
+        """Terms k (1 + cos(nφ − δ)) with k > 0."""
+        return [list(self._cosines(row)) for row in p.tolist()]
+
+    def plain_rest(self, p: Tensor) -> Tensor:
+        rests = [row[0] - sum(k for _, _, k in self._cosines(row)) for row in p.tolist()]
+        return torch.tensor(rests, dtype=p.dtype)
+
+    def _cosines(self, row: list[float]) -> Iterator[tuple[int, float, float]]:
+        cosines = row[1 : 1 + self.order]
+        sines = row[1 + self.order :] or [0.0] * self.order
+        for n, (c, s) in enumerate(zip(cosines, sines, strict=True), 1):
+            k = hypot(c, s)
+            if k > _TINY:
+                yield n, atan2(s, c) if s else (0.0 if c > 0.0 else pi), k

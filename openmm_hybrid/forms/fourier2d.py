@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from math import pi
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.forms.form import KINDS, Column, Coordinate, FunctionalForm
-from openmm_hybrid.forms.saturate import MARGIN, range_columns, saturate_expression, standardise
+from openmm_hybrid.forms.form import KINDS, Column, Coordinate, FunctionalForm, Role
+from openmm_hybrid.forms.saturate import MARGIN, SLOPES, range_columns, saturate_expression, standardise
 
 _END = 1.0 + 2.0 * MARGIN  # where a saturated coordinate ends, on the scale where the range is [−1, 1]
 
@@ -26,10 +26,12 @@ class Fourier2D(FunctionalForm):
     Parameters
     ----------
     first, second : str
-        Kind of a coordinate and its places among the term's atoms, such as "dihedral 0 1 2 3" and "distance 4 3".
+        Kind of a coordinate and the indices of its atoms in the term, such as "dihedral 0 1 2 3" and "distance 4 3".
     order : int
         Largest j and k.
     """
+
+    slots: ClassVar[dict[str, Role]] = {"cross": "adds"}
 
     def __init__(self, first: str, second: str, *, order: int = 5) -> None:
         super().__init__()
@@ -38,7 +40,7 @@ class Fourier2D(FunctionalForm):
         self.first, self.second, self.order = first, second, order
         circular = [_read(text).kind == "dihedral" for text in (first, second)]
         self.first_circular, self.second_circular = circular
-        self.first_place, self.second_place = 0, 0 if circular[0] else 2  # of the ranges
+        self.first_range, self.second_range = 0, 0 if circular[0] else 2  # first column of the range
         self.n_range = 2 * circular.count(False)
         self.n_cosines = (order + 1) ** 2 - 1  # the constant is left out
         self.sines = all(circular)
@@ -46,16 +48,13 @@ class Fourier2D(FunctionalForm):
 
     @property
     def name(self) -> str:
-        """See `FunctionalForm.name`."""
-        return f"waves{self.order}"
+        return f"fourier2d-{self.order}"
 
     def settings(self) -> dict[str, str | int | float | bool]:
-        """See `FunctionalForm.settings`."""
         return {"first": self.first, "second": self.second, "order": self.order}
 
     @property
     def coordinates(self) -> tuple[Coordinate, ...]:
-        """See `FunctionalForm.coordinates`."""
         return _read(self.first), _read(self.second)
 
     @property
@@ -74,16 +73,14 @@ class Fourier2D(FunctionalForm):
         cosines = [("a", j, k) for j in orders for k in orders][1:]
         return cosines + ([("b", j, k) for j in orders[1:] for k in orders[1:]] if self.sines else [])
 
-    def start(self, n_rows: int) -> Tensor:
-        """See `FunctionalForm.start`."""
+    def start(self, n_rows: int, seed: int = 0) -> Tensor:
         rows = super().start(n_rows)
         rows[:, 0 : self.n_range : 2], rows[:, 1 : self.n_range : 2] = -1.0, 1.0
         return rows
 
     def forward(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """See `FunctionalForm.forward`."""
-        u, du = self.phase(q[:, :, 0], p, self.first_circular, self.first_place)
-        v, dv = self.phase(q[:, :, 1], p, self.second_circular, self.second_place)
+        u, du = self.phase(q[:, :, 0], p, self.first_circular, self.first_range)
+        v, dv = self.phase(q[:, :, 1], p, self.second_circular, self.second_range)
         orders = torch.arange(self.order + 1, dtype=q.dtype, device=q.device)
         ju, kv = u.unsqueeze(-1) * orders, v.unsqueeze(-1) * orders
         cu, su, cv, sv = torch.cos(ju), torch.sin(ju), torch.cos(kv), torch.sin(kv)
@@ -102,15 +99,14 @@ class Fourier2D(FunctionalForm):
             by_v = by_v + (su[:, :, 1:] * torch.einsum("tjk,ftk->ftj", b, orders[1:] * cv[:, :, 1:])).sum(-1)
         return energy, torch.stack([by_u * du, by_v * dv], dim=-1)
 
-    def phase(self, q: Tensor, p: Tensor, circular: bool, place: int) -> tuple[Tensor, Tensor]:
+    def phase(self, q: Tensor, p: Tensor, circular: bool, column: int) -> tuple[Tensor, Tensor]:
         """u of a coordinate (n_frames, n_terms), and du/dq."""
         if circular:
             return q, torch.ones_like(q)
-        x, slope = standardise(q, p[:, place], p[:, place + 1])
+        x, slope = standardise(q, p[:, column], p[:, column + 1])
         return self.per * (x + self.end), self.per * slope
 
     def expression(self) -> str:
-        """See `FunctionalForm.expression`."""
         parts = [self._series("a", "cos", 0)]
         if self.sines:
             parts.append(self._series("b", "sin", 1))
@@ -124,6 +120,11 @@ class Fourier2D(FunctionalForm):
                 x = f"2*({saturate_expression(q, lower, upper)}-{lower})/({upper}-{lower})-1"
                 lines.append(f"{name}={self.per!r}*({x}+{self.end!r})")
         return "; ".join(lines)
+
+    def roughness(self, row: Tensor) -> Tensor:
+        """Mean squared curvature, and a tenth of the mean squared slope, of each product of waves."""
+        squares = [float(j * j + k * k) for _, j, k in self.waves()]
+        return torch.diag(torch.tensor([square**2 + SLOPES * square for square in squares], dtype=torch.float64))
 
     def _series(self, letter: str, wave: str, lowest: int) -> str:
         """Nested, so that the second variable stands in it once for every coefficient, the first once for every j."""
@@ -140,7 +141,7 @@ class Fourier2D(FunctionalForm):
 
 def _read(text: str) -> Coordinate:
     """A coordinate from text such as "dihedral 0 1 2 3"."""
-    kind, *places = text.split() if isinstance(text, str) and text.split() else ("",)
-    if len(places) != KINDS.get(kind, -1) or not all(place.isdecimal() for place in places):
-        raise InputError(f"the coordinate {text!r}", expected="a kind and its places, such as 'distance 0 1'")
-    return Coordinate(kind, tuple(map(int, places)))
+    kind, *indices = text.split() if isinstance(text, str) and text.split() else ("",)
+    if len(indices) != KINDS.get(kind, -1) or not all(index.isdecimal() for index in indices):
+        raise InputError(f"the coordinate {text!r}", expected="a kind and its atoms, such as 'distance 0 1'")
+    return Coordinate(kind, tuple(map(int, indices)))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.forms.form import SINGLE, Column, Coordinate, FunctionalForm
+from openmm_hybrid.forms.form import SINGLE, SLOTS, Column, Coordinate, FunctionalForm, Role
 from openmm_hybrid.forms.saturate import range_columns, standardise
 
 
@@ -32,6 +32,11 @@ class Neural(FunctionalForm):
         that are not chiral.
     """
 
+    slots: ClassVar[dict[str, Role]] = dict.fromkeys(SLOTS, "adds")
+    size = "hidden"
+    any_function = True
+    costly = True
+
     def __init__(self, kind: str, *, hidden: int = 12, even: bool = True) -> None:
         super().__init__()
         if kind not in SINGLE:
@@ -45,18 +50,19 @@ class Neural(FunctionalForm):
         self.n_inputs = 2 if self.dihedral else 1
         self.n_range = 0 if self.dihedral else 2
 
+    @classmethod
+    def _slot_settings(cls, slot: str) -> dict[str, str]:
+        return {"kind": SLOTS[slot]}
+
     @property
     def name(self) -> str:
-        """See `FunctionalForm.name`."""
         return f"neural{self.hidden}"
 
     def settings(self) -> dict[str, str | int | float | bool]:
-        """See `FunctionalForm.settings`."""
         return {"kind": self.kind, "hidden": self.hidden, "even": self.even}
 
     @property
     def coordinates(self) -> tuple[Coordinate, ...]:
-        """See `FunctionalForm.coordinates`."""
         return (SINGLE[self.kind],)
 
     @property
@@ -65,7 +71,7 @@ class Neural(FunctionalForm):
         h = self.hidden
         sizes = {"W1": h * self.n_inputs, "b1": h, "W2": h * h, "b2": h}
         names = [f"{layer}.{k}" for layer, size in sizes.items() for k in range(size)]
-        weights = [Column(name, "1") for name in names]
+        weights = [Column(name, "1", hidden=True) for name in names]
         weights += [Column(f"w3.{k}", "kcal/mol") for k in range(h)]
         unit = "Å" if self.kind == "distance" else "rad"
         return (*range_columns(unit), *weights) if self.n_range else tuple(weights)
@@ -84,7 +90,6 @@ class Neural(FunctionalForm):
         return torch.cat([*ends, *layers], dim=1)
 
     def forward(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """See `FunctionalForm.forward`."""
         values, slopes = self.hidden_layer(q, p)
         w3 = p[:, p.shape[1] - self.hidden :]
         return (values * w3).sum(-1), (slopes * w3).sum(-1).unsqueeze(-1)
@@ -98,6 +103,11 @@ class Neural(FunctionalForm):
         wanted = [number - first for number in chosen]
         values, slopes = self.hidden_layer(q, p)
         return values[..., wanted], slopes[..., wanted].unsqueeze(2)
+
+    def curve(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        values, slopes = self.hidden_layer(x, p) if self.dihedral else self.layers(x, torch.ones_like(x), p)
+        w3 = p[:, -self.hidden :]
+        return (values * w3).sum(-1), (slopes * w3).sum(-1)
 
     def hidden_layer(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         """The last hidden layer and its derivative by q, (n_frames, n_terms, hidden) both."""

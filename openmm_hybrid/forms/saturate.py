@@ -10,6 +10,9 @@ from openmm_hybrid.forms.form import Column
 MARGIN = 0.25
 """How far a saturated coordinate goes beyond the range, in widths of the range; our choice."""
 
+SLOPES = 0.1
+"""Weight of squared slopes beside squared curvature in a fitted function's roughness; our choice."""
+
 
 def range_columns(unit: str) -> tuple[Column, Column]:
     """The ends of the sampled range, which a fit sets from its frames and then keeps."""

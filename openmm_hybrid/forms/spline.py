@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from math import pi
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.forms.form import SINGLE, Column, Coordinate, LinearForm
-from openmm_hybrid.forms.saturate import MARGIN, range_columns, standardise
+from openmm_hybrid.forms.form import SINGLE, SLOTS, Column, Coordinate, LinearForm, Role
+from openmm_hybrid.forms.saturate import MARGIN, SLOPES, range_columns, standardise
 
 
 @final
@@ -28,6 +28,10 @@ class Spline(LinearForm):
         Polynomial pieces over the range and its margins, or over the circle.
     """
 
+    slots: ClassVar[dict[str, Role]] = dict.fromkeys(SLOTS, "adds")
+    size = "pieces"
+    any_function = True
+
     def __init__(self, kind: str, *, pieces: int = 12) -> None:
         if kind not in SINGLE:
             raise InputError(f"spline terms of kind {kind!r}", expected=f"one of {', '.join(SINGLE)}")
@@ -41,18 +45,19 @@ class Spline(LinearForm):
         self.first = -pi if self.periodic else -1.0 - 2.0 * MARGIN
         self.step = -2.0 * self.first / pieces
 
+    @classmethod
+    def _slot_settings(cls, slot: str) -> dict[str, str]:
+        return {"kind": SLOTS[slot]}
+
     @property
     def name(self) -> str:
-        """See `FunctionalForm.name`."""
         return f"spline{self.pieces}"
 
     def settings(self) -> dict[str, str | int | float | bool]:
-        """See `FunctionalForm.settings`."""
         return {"kind": self.kind, "pieces": self.pieces}
 
     @property
     def coordinates(self) -> tuple[Coordinate, ...]:
-        """See `FunctionalForm.coordinates`."""
         return (SINGLE[self.kind],)
 
     @property
@@ -65,8 +70,7 @@ class Spline(LinearForm):
             else (*range_columns("Å" if self.kind == "distance" else "rad"), *coefficients)
         )
 
-    def start(self, n_rows: int) -> Tensor:
-        """See `FunctionalForm.start`."""
+    def start(self, n_rows: int, seed: int = 0) -> Tensor:
         rows = super().start(n_rows)
         if not self.periodic:
             rows[:, 0], rows[:, 1] = -1.0, 1.0
@@ -94,8 +98,20 @@ class Spline(LinearForm):
         weights = [rest**3 / 6.0, (3.0 * t**3 - 6.0 * t**2 + 4.0) / 6.0]
         weights += [(3.0 * rest**3 - 6.0 * rest**2 + 4.0) / 6.0, t**3 / 6.0]
         slopes = [-0.5 * rest**2, 1.5 * t**2 - 2.0 * t, 2.0 * rest - 1.5 * rest**2, 0.5 * t**2]
-        place = piece.to(torch.int64).unsqueeze(-1) + torch.arange(4, device=x.device)
-        place = place % self.n_splines  # only a periodic spline comes round
-        none = torch.zeros([x.shape[0], x.shape[1], self.n_splines], dtype=x.dtype, device=x.device)
-        values = none.scatter_add(2, place, torch.stack(weights, dim=-1))
-        return values, none.scatter_add(2, place, torch.stack(slopes, dim=-1)) / self.step
+        first = piece.to(torch.int64).unsqueeze(-1) + torch.arange(4, device=x.device)
+        index = first % self.n_splines  # changes nothing unless the spline is periodic
+        zeros = torch.zeros([x.shape[0], x.shape[1], self.n_splines], dtype=x.dtype, device=x.device)
+        values = zeros.scatter_add(2, index, torch.stack(weights, dim=-1))
+        return values, zeros.scatter_add(2, index, torch.stack(slopes, dim=-1)) / self.step
+
+    def roughness(self, row: Tensor) -> Tensor:
+        """Squared second differences of the coefficients, and a tenth of their squared first ones.
+
+        The slopes count so that the function goes flat, and not straight on, where little was sampled.
+        """
+        identity = torch.eye(self.n_splines, dtype=torch.float64)
+        first = torch.roll(identity, 1, 1) - identity
+        second = first @ first
+        if not self.periodic:
+            first, second = first[:-1], second[:-2]
+        return second.T @ second + SLOPES * first.T @ first

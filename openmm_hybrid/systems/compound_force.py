@@ -13,16 +13,16 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.units import ANGSTROM_PER_NM, KJ_PER_KCAL
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.terms import Terms
-from openmm_hybrid.forms.form import Coordinate, FunctionalForm
+from openmm_hybrid.forms.form import Coordinate
 from openmm_hybrid.systems.placement import Placement
 
 
 def function(coordinate: Coordinate) -> str:
     """OpenMM's function of a coordinate's atoms, in nm or rad, such as "distance(p1,p2)"."""
-    return f"{coordinate.kind}({','.join(f'p{place + 1}' for place in coordinate.places)})"
+    return f"{coordinate.kind}({','.join(f'p{index + 1}' for index in coordinate.indices)})"
 
 
-def expression_force(forcefield: ForceField, terms: Terms, placement: Placement, expression: str) -> openmm.Force:
+def expression_force(forcefield: ForceField, terms: Terms, placement: Placement) -> openmm.Force:
     """A force of a form's expression in q1, q2, … and its columns.
 
     Columns that are the same in all terms stand in the expression as numbers: OpenMM then simplifies it, and drops
@@ -31,7 +31,7 @@ def expression_force(forcefield: ForceField, terms: Terms, placement: Placement,
     values = forcefield.parameters.values[terms.assignment]
     same = (values == values[:1]).all(axis=0)
     names = [column.name for column in terms.form.columns]
-    parts = [f"{KJ_PER_KCAL!r}*energy", *_named("energy", expression)]
+    parts = [f"{KJ_PER_KCAL!r}*energy", *_named("energy", terms.form.expression())]
     for number, coordinate in enumerate(terms.form.coordinates, 1):
         scale = f"{ANGSTROM_PER_NM!r}*" if coordinate.kind == "distance" else ""
         parts.append(f"q{number}={scale}{function(coordinate)}")
@@ -65,20 +65,6 @@ def force(
     made.setForceGroup(placement.force_group)
     made.setName(f"Hybrid {terms.group}")
     return made
-
-
-def form_expression(form: FunctionalForm) -> str:
-    """A form's energy in q1, q2, … and its columns; empty where it has none that OpenMM could read."""
-    if form.name == "harmonic":
-        k, q0 = (column.name for column in form.columns)
-        return f"0.5*{k}*(q1-{q0})^2"
-    if form.name == "morse":
-        return "D*(1-exp(-a*(q1-r0)))^2"
-    if form.name.startswith("fourier"):
-        waves = {"c": "cos", "s": "sin"}
-        names = [column.name for column in form.columns][1:]
-        return "+".join(["c0", *(f"{name}*{waves[name[0]]}({name[1:]}*q1)" for name in names)])
-    return form.expression()
 
 
 def _named(name: str, expression: str) -> list[str]:

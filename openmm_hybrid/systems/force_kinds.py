@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import openmm
+import torch
 from numpy.typing import NDArray
 from openmm import unit
 
@@ -14,14 +15,16 @@ from openmm_hybrid.core.units import ANGSTROM_PER_NM, KJ_PER_KCAL, NM_PER_ANGSTR
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.terms import Terms
 from openmm_hybrid.forms.form import FunctionalForm
+from openmm_hybrid.forms.morse import Morse
 
-MORSE = "D*(1-exp(-a*(r-r0)))^2"
-"""The expression of Morse bonds: `ForceField.from_system` reads it back."""
+MORSE = Morse().expression().replace("q1", "r")
+"""The energy of Morse bonds in CustomBondForce: `ForceField.from_system` reads it back."""
 
 Row = tuple[tuple[int, ...], tuple]
 """Particles of a term and what OpenMM's add… takes after them, in its units."""
 
-_TINY = 1e-12  # kcal/mol, below which a torsion's amplitude or constant is left out
+_PER_AREA = KJ_PER_KCAL * ANGSTROM_PER_NM**2
+_TINY = 1e-12  # kcal/mol, constant below which it is left out
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,14 @@ class Kind:
         What it calls its terms: "Bond", "Angle", "Torsion".
     width : int
         Particles of a term.
+    units : tuple of float
+        Factors from `FunctionalForm.plain_rows` to what the force takes, in nm and kJ/mol.
     """
 
     force: type
     noun: str
     width: int
+    units: tuple[float, ...]
 
     def rows(self, force: openmm.Force) -> list[Row]:
         """Every term of a force of this kind."""
@@ -57,17 +63,23 @@ class Kind:
             add(*particles, *values)
         return force
 
-
-BONDS = Kind(openmm.HarmonicBondForce, "Bond", 2)
-ANGLES = Kind(openmm.HarmonicAngleForce, "Angle", 3)
-TORSIONS = Kind(openmm.PeriodicTorsionForce, "Torsion", 4)
-MORSES = Kind(openmm.CustomBondForce, "Bond", 2)
-KINDS = (BONDS, MORSES, ANGLES, TORSIONS)
+    def row(self, atoms: tuple[int, ...], values: Sequence[float]) -> Row:
+        """One entry of the force from an entry of `FunctionalForm.plain_rows`."""
+        converted = tuple(factor * value for factor, value in zip(self.units, values, strict=True))
+        return atoms, (converted,) if self.force is openmm.CustomBondForce else converted
 
 
-def is_classical(form: FunctionalForm) -> bool:
-    """Whether one of OpenMM's forces above has this form."""
-    return form.name in ("harmonic", "morse") or form.name.startswith("fourier")
+BONDS = Kind(openmm.HarmonicBondForce, "Bond", 2, (NM_PER_ANGSTROM, _PER_AREA))
+ANGLES = Kind(openmm.HarmonicAngleForce, "Angle", 3, (1.0, KJ_PER_KCAL))
+TORSIONS = Kind(openmm.PeriodicTorsionForce, "Torsion", 4, (1, 1.0, KJ_PER_KCAL))
+MORSES = Kind(openmm.CustomBondForce, "Bond", 2, (KJ_PER_KCAL, ANGSTROM_PER_NM, NM_PER_ANGSTROM))
+KINDS = {kind.force.__name__: kind for kind in (BONDS, MORSES, ANGLES, TORSIONS)}
+"""Kinds by the name of their force, which is a form's `plain_force`."""
+
+
+def is_bonded(form: FunctionalForm) -> bool:
+    """Whether one of the forces above holds terms of a form."""
+    return form.plain_force in KINDS
 
 
 def new_force(kind: Kind) -> openmm.Force:
@@ -88,29 +100,19 @@ def classical_rows(
     Bonds without a harmonic term get one with k = 0 where some group stretches bonds, and with `mark_all` always:
     OpenMM finds molecules by its bond forces and constraints alone, and keeps whole what it finds.
     """
-    rows: dict[Kind, list[tuple]] = {kind: [] for kind in KINDS}
-    rest = 0.0  # constant that the torsions lack
+    rows: dict[Kind, list[Row]] = {kind: [] for kind in KINDS.values()}
+    rest, last = 0.0, None  # constant that the torsions lack, and a torsion that can take it
     for terms in forcefield.terms:
-        values = forcefield.parameters.values[terms.assignment].tolist()
-        atoms = terms.atoms.tolist()
-        if terms.form.name == "harmonic" and terms.form.n_atoms == 2:
-            rows[BONDS] += [
-                (i, (r0 * NM_PER_ANGSTROM, k * _PER_AREA)) for i, (k, r0) in zip(atoms, values, strict=True)
-            ]
-        elif terms.form.name == "harmonic":
-            rows[ANGLES] += [(i, (theta0, k * KJ_PER_KCAL)) for i, (k, theta0) in zip(atoms, values, strict=True)]
-        elif terms.form.name == "morse":
-            rows[MORSES] += [
-                (i, ((depth * KJ_PER_KCAL, a * ANGSTROM_PER_NM, r0 * NM_PER_ANGSTROM),))
-                for i, (depth, a, r0) in zip(atoms, values, strict=True)
-            ]
-        elif is_classical(terms.form):
-            cosines, missing = _cosines(terms, values)
-            rows[TORSIONS] += cosines
-            rest += missing
-    if abs(rest) > _TINY:  # k(1 + cos φ) + k(1 − cos φ) = 2k
-        where = next(terms.atoms[0] for terms in forcefield.terms if terms.form.name.startswith("fourier")).tolist()
-        rows[TORSIONS] += [(where, (1, phase, 0.5 * rest * KJ_PER_KCAL)) for phase in (0.0, np.pi)]
+        kind = KINDS.get(terms.form.plain_force)
+        if kind is None:
+            continue
+        p = torch.tensor(forcefield.parameters.values[terms.assignment])
+        for atoms, entries in zip(terms.atoms.tolist(), terms.form.plain_rows(p), strict=True):
+            rows[kind] += [kind.row(tuple(atoms), entry) for entry in entries]
+        rest += float(terms.form.plain_rest(p).sum())
+        last = tuple(terms.atoms[0].tolist()) if kind is TORSIONS and last is None else last
+    if last is not None and abs(rest) > _TINY:  # k(1 + cos φ) + k(1 − cos φ) = 2k
+        rows[TORSIONS] += [TORSIONS.row(last, (1, phase, 0.5 * rest)) for phase in (0.0, np.pi)]
     if mark_all or any(_stretches(terms) for terms in forcefield.terms):
         rows[BONDS] += [(pair, (0.1, 0.0)) for pair in _unmarked_bonds(forcefield)]
     return {
@@ -120,7 +122,7 @@ def classical_rows(
 
 
 def _stretches(terms: Terms) -> bool:
-    return is_classical(terms.form) and terms.form.n_atoms == 2
+    return is_bonded(terms.form) and terms.form.n_atoms == 2
 
 
 def _unmarked_bonds(forcefield: ForceField) -> list[tuple[int, ...]]:
@@ -128,27 +130,7 @@ def _unmarked_bonds(forcefield: ForceField) -> list[tuple[int, ...]]:
     harmonic = {
         tuple(sorted(pair))
         for terms in forcefield.terms
-        if _stretches(terms) and terms.form.name == "harmonic"
+        if terms.form.plain_force == BONDS.force.__name__
         for pair in terms.atoms.tolist()
     }
     return [pair for pair in map(tuple, np.sort(forcefield.bonds, axis=1).tolist()) if pair not in harmonic]
-
-
-_PER_AREA = KJ_PER_KCAL * ANGSTROM_PER_NM**2
-
-
-def _cosines(terms: Terms, values: Sequence[Sequence[float]]) -> tuple[list[tuple], float]:
-    """Terms k (1 + cos(nφ − δ)) with k > 0 of Fourier series, and the constant by which they fall short of c₀."""
-    order = next(k for k in range(12, 0, -1) if any(column.name == f"c{k}" for column in terms.form.columns))
-    found, rest = [], 0.0
-    for atoms, row in zip(terms.atoms.tolist(), values, strict=True):
-        rest += row[0]
-        cosines = row[1 : 1 + order]
-        sines = row[1 + order :] or [0.0] * order
-        for n, (c, s) in enumerate(zip(cosines, sines, strict=True), 1):
-            k = float(np.hypot(c, s))
-            if k > _TINY:
-                phase = float(np.arctan2(s, c)) if s else (0.0 if c > 0.0 else float(np.pi))
-                found.append((atoms, (n, phase, k * KJ_PER_KCAL)))
-                rest -= k
-    return found, rest

@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import openmm
+import torch
 from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import MismatchError
@@ -92,28 +93,19 @@ def plan_pairs(system: openmm.System, placement: Placement, forcefield: ForceFie
 
 
 def _read(forcefield: ForceField) -> _Molecule | None:
-    n_atoms = forcefield.n_atoms
-    charge, sigma, epsilon = (np.full(n_atoms, np.nan) for _ in range(3))
-    coulomb: dict[tuple[int, int], float] = {}
-    wells: dict[tuple[int, int], float] = {}
-    seen = False
+    found = {name: np.full(forcefield.n_atoms, np.nan) for name in ("charge", "sigma", "epsilon")}
+    scales: dict[str, dict[tuple[int, int], float]] = {}
     for terms in forcefield.terms:
         values = forcefield.parameters.values[terms.assignment]
-        pairs = [(min(pair), max(pair)) for pair in terms.atoms.tolist()] if terms.atoms.shape[1] == 2 else []
-        if terms.form.name == "coulomb":
-            charge[terms.atoms] = values[:, :2]
-            coulomb = dict(zip(pairs, values[:, 2].tolist(), strict=True))
-        elif terms.form.name == "lennard-jones":
-            sigma[terms.atoms] = values[:, :2] * NM_PER_ANGSTROM
-            epsilon[terms.atoms] = values[:, 2:4] ** 2 * KJ_PER_KCAL
-            wells = dict(zip(pairs, values[:, 4].tolist(), strict=True))
-        else:
-            continue
-        seen = True
-    if not seen:
+        for name, parameter in terms.form.particle_parameters(torch.tensor(values)).items():
+            found[name][terms.atoms] = parameter.numpy()
+            pairs = [(min(pair), max(pair)) for pair in terms.atoms.tolist()]
+            scales[name] = dict(zip(pairs, values[:, -1].tolist(), strict=True))
+    if not scales:
         return None
+    coulomb, wells = scales.get("charge", {}), scales.get("epsilon", {})
     both = {pair: (coulomb.get(pair, 0.0), wells.get(pair, 0.0)) for pair in {**coulomb, **wells}}
-    return _Molecule(charge, sigma, epsilon, both)
+    return _Molecule(found["charge"], found["sigma"] * NM_PER_ANGSTROM, found["epsilon"] * KJ_PER_KCAL, both)
 
 
 def _plan_copy(

@@ -13,9 +13,8 @@ from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.models.torchscript import torch_dtype
 from openmm_hybrid.systems.attach import warn_of_constraints
 from openmm_hybrid.systems.backends.backend import Backend
-from openmm_hybrid.systems.backends.native import PAIRS
 from openmm_hybrid.systems.bonded_terms import plan_bonded
-from openmm_hybrid.systems.force_kinds import is_classical
+from openmm_hybrid.systems.force_kinds import is_bonded
 from openmm_hybrid.systems.nonbonded_terms import plan_pairs
 from openmm_hybrid.systems.placement import Placement, place
 from openmm_hybrid.systems.plan import choose, plan
@@ -104,7 +103,7 @@ def replace(
 def _other_forces(forcefield: ForceField, placement: Placement, backend: str, dtype: str) -> list[openmm.Force]:
     """Forces of what is neither a classical term nor a non-bonded pair."""
     groups = [
-        terms.group for terms in forcefield.terms if not is_classical(terms.form) and terms.form.name not in PAIRS
+        terms.group for terms in forcefield.terms if not is_bonded(terms.form) and "pairs" not in terms.form.slots
     ]
     backends = _backends(backend)
     if not groups:

@@ -54,8 +54,7 @@ class Table:
 
 def can_tabulate(form: FunctionalForm) -> bool:
     """Whether a form is a function of one coordinate with a range: an angle, a dihedral, or a saturated distance."""
-    names = {column.name for column in form.columns}
-    return len(form.coordinates) == 1 and (form.coordinates[0].kind != "distance" or {"lower", "upper"} <= names)
+    return len(form.coordinates) == 1 and (form.coordinates[0].kind != "distance" or bool(form.ranges))
 
 
 def tabulate(form: FunctionalForm, rows: NDArray[np.float64], group: str = "") -> Table:
@@ -89,8 +88,8 @@ def _ends(form: FunctionalForm, rows: NDArray[np.float64]) -> tuple[float, float
         return -_AROUND, pi + _AROUND
     if kind == "dihedral":
         return -pi - _AROUND, pi + _AROUND
-    names = [column.name for column in form.columns]
-    lower, upper = rows[:, names.index("lower")], rows[:, names.index("upper")]
+    ((first, last, _),) = form.ranges
+    lower, upper = rows[:, first], rows[:, last]
     beyond = _BEYOND * MARGIN * (upper - lower)
     return float((lower - beyond).min()), float((upper + beyond).max())
 

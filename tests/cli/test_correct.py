@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     positions = molecule.positions + np.random.default_rng(0).normal(scale=0.06, size=(40, 6, 3))
     extra = toys.Builder(molecule.atomic_numbers, molecule.bonds)
     extra.add("bond", toys.Harmonic("distance"), {(0, 1): [200.0, 1.45]})
-    energies, forces = oh.Sum((base, extra.finish())).predict(positions)
+    energies, forces = oh.Sum((base, oh.ForceField(extra.finish()))).predict(positions)
     oh.Frames(molecule.atomic_numbers, positions, energies, forces, name="methanol").save(place / "labels.npz")
     return place
 

@@ -65,7 +65,12 @@ def test_images_under_the_symmetry_share_one_function():
     field = toys.Builder(numbers, [[0, 1], [1, 2], [2, 3]])
     field.add("none", toys.Harmonic("distance"), {(0, 1): [0.0, 1.0]})
     found = oh.correction.distill(
-        field.finish(), zero, [(0, 2)], reference=reference.finish(), labels="forces", progress=False
+        oh.ForceField(field.finish()),
+        zero,
+        [(0, 2)],
+        reference=oh.ForceField(reference.finish()),
+        labels="forces",
+        progress=False,
     )
     assert len(found.model.terms[0]) == 2
     assert found.share > 0.9

@@ -58,11 +58,11 @@ def test_smarts_and_a_teacher_in_the_place_of_labels():
     teacher = toys.Builder(molecule.atomic_numbers, molecule.bonds)
     teacher.add("bonds", toys.Harmonic("distance"), {(0, 1): [700.0, 1.45]})
     found = oh.correction.train_local(
-        field.finish(),
+        oh.ForceField(field.finish()),
         oh.Frames(molecule.atomic_numbers, positions),
         "[#6][#8]",
         molecule=molecule,
-        reference=toys.Teacher(teacher.finish()),
+        reference=toys.Teacher(oh.ForceField(teacher.finish())),
         others="stay",
         lams=(1e-6,),
         progress=False,

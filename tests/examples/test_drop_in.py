@@ -38,7 +38,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bonded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A correction in OpenMM's own forces: some cross terms of a shipped force field."""
     path = tmp_path_factory.mktemp("correction") / "bonded.npz"
-    return oh.ForceField.load("aspirin-cross").only("cross.star").save(path)
+    return oh.ForceField.load("aspirin-cross").only("cross.angle-angle").save(path)
 
 
 @pytest.fixture

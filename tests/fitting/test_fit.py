@@ -109,10 +109,10 @@ def test_a_slope_that_the_angles_of_one_centre_share_is_no_fault() -> None:
         builder.add("bonds", Harmonic("distance"), dict.fromkeys(bonds, (700.0, 1.3)))
         rows = zip(angles(np.array(bonds)), minima, strict=True)
         builder.add("angles", Harmonic("angle"), {atoms: (100.0, minimum) for atoms, minimum in rows})
-        return builder.finish()
+        return oh.ForceField(builder.finish())
 
     start = planar(2.1, 2.1, 2.1)
-    data = oh.Frames(start.numbers, positions, *start.predict(positions))
+    data = oh.Frames(start.atomic_numbers, positions, *start.predict(positions))
     for minima, passed in (((2.7, 2.7, 2.7), True), ((2.1, 2.1, 2.8), False)):
         walls, moved, *_ = run_checks(planar(*minima), start, data, md_steps=0)
         assert (walls.passed, moved.passed) == (passed, passed), minima
@@ -179,7 +179,7 @@ def test_ethanol_reaches_the_papers_error(reference_data: Callable[[str], Path])
     builder.add("bonds", Harmonic("distance"), {bond: (600.0, length) for bond, length in rounded.items()})
     builder.add("angles", Harmonic("angle"), dict.fromkeys(angles(np.array(bonds)), (100.0, 1.91)))
     builder.add("propers", Fourier(3), dict.fromkeys(chains(np.array(bonds)), (0.0, 0.0, 0.0, 0.1)))
-    result = oh.fit(builder.finish(), data, n_train=60, n_test=100, progress=False, md_steps=0)
+    result = oh.fit(oh.ForceField(builder.finish()), data, n_train=60, n_test=100, progress=False, md_steps=0)
     assert result.test.force_rmse < 8.0
     assert result.test.force_rmse < 0.6 * result.molecules[0].start.force_rmse
 

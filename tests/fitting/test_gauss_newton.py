@@ -65,7 +65,7 @@ def test_the_loss_falls_and_total_charges_stay() -> None:
     result = oh.fit(model, frames(truth, 60), n_train=50, n_test=10, **QUIET)
     assert all(later <= before for before, later in zip(result.losses, result.losses[1:], strict=False))
     assert result.test.force_rmse < 0.2 * result.molecules[0].start.force_rmse
-    charges = model.charge_sum()
+    charges = model.tables.charge_sum()
     assert np.abs(result.after - model.parameters.values)[charges > 0].max() > 1e-3
     assert charges @ result.after == pytest.approx(charges @ model.parameters.values, abs=1e-10)
 
@@ -76,7 +76,7 @@ def test_bounds_hold(method: str) -> None:
     model = peroxide()
     parameters = model.parameters
     upper = np.where([name.endswith("/k") for name in parameters.names], 1.1 * parameters.values, parameters.upper)
-    bounded = replace(model, parameters=replace(parameters, upper=upper))
+    bounded = oh.ForceField(replace(model.tables, parameters=replace(parameters, upper=upper)))
     settings = oh.fitting.GradientSettings(adam=30, lbfgs=5, learning_rate=0.05)
     data = frames(changed(model, k=1.5), 30)
     result = oh.fit(bounded, data, n_train=30, n_test=0, method=method, gradient=settings, ridge=1e-9, **QUIET)

@@ -155,7 +155,7 @@ def test_total_charges_stay() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         result = oh.fit(model, data, n_train=30, n_valid=10, n_test=0, method="gradient", gradient=QUICK, **QUIET)
-    charges = model.charge_sum()
+    charges = model.tables.charge_sum()
     assert np.abs(result.after - model.parameters.values)[charges > 0].max() > 1e-4
     assert charges @ result.after == pytest.approx(charges @ model.parameters.values, abs=1e-10)
     assert result.valid is not None

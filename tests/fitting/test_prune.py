@@ -9,7 +9,7 @@ import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError
 from tests.helpers.forcefield_molecules import built, shaken
 
-PLANTED = "cross.chain/C0-C1-O2-H8"
+PLANTED = "cross.torsion/C0-C1-O2-H8"
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +21,10 @@ def start() -> oh.ForceField:
 @pytest.fixture(scope="module")
 def frames(start: oh.ForceField) -> oh.Frames:
     """Labels of a force field with one type of cross terms."""
-    teacher = start.edit(cross=["chain"])
+    teacher = start.edit(cross=["torsion"])
     names = teacher.parameters.names
     chosen = [k for k, name in enumerate(names) if name.startswith(PLANTED) and "/k_" in name]
-    assert chosen, [name for name in names if "chain" in name]
+    assert chosen, [name for name in names if "torsion" in name]
     values = teacher.parameters.values.copy()
     values[chosen] = np.random.default_rng(0).normal(scale=4.0, size=len(chosen))
     positions = shaken(built("ethanol"), n_frames=150, by=0.05)
@@ -33,7 +33,7 @@ def frames(start: oh.ForceField) -> oh.Frames:
 
 
 def test_finds_what_the_labels_know_nothing_of(start: oh.ForceField, frames: oh.Frames) -> None:
-    edited = start.edit(cross=["chain", "star"])
+    edited = start.edit(cross=["torsion", "angle-angle"])
     fitted = oh.fit(edited, frames, n_train=120, n_test=20, md_steps=0, progress=False)
     prunable_terms = oh.fitting.prunable_terms(fitted.model, frames, rise=0.2)
     types = {name.rpartition("/")[0] for name in edited.parameters.names if name.startswith("cross")}
@@ -49,7 +49,7 @@ def test_finds_what_the_labels_know_nothing_of(start: oh.ForceField, frames: oh.
 
 
 def test_nothing_may_rise_nothing_is_idle(start: oh.ForceField, frames: oh.Frames) -> None:
-    fitted = oh.fit(start.edit(cross=["chain"]), frames, n_train=120, n_test=20, md_steps=0, progress=False)
+    fitted = oh.fit(start.edit(cross=["torsion"]), frames, n_train=120, n_test=20, md_steps=0, progress=False)
     assert oh.fitting.prunable_terms(fitted.model, frames, rise=0.0) == ()
 
 
@@ -57,7 +57,7 @@ def test_refuses_a_force_field_without_cross_terms(start: oh.ForceField, frames:
     with pytest.raises(InputError, match="has no cross terms"):
         oh.fitting.prunable_terms(start, frames)
     with pytest.raises(InputError, match="rise = -1"):
-        oh.fitting.prunable_terms(start.edit(cross=["chain"]), frames, rise=-1)
+        oh.fitting.prunable_terms(start.edit(cross=["torsion"]), frames, rise=-1)
 
 
 def test_without_refuses_unknown_types(start: oh.ForceField) -> None:

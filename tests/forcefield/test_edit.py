@@ -104,8 +104,8 @@ def test_a_chain_read_backwards_shares_its_parameters() -> None:
     # H-C-C-H of ethane-like chains: the bend at either end has one coefficient.
     system = built("ethanol")
     types = [{1: "h", 6: "c", 8: "o"}[int(number)] for number in system.molecules[0].atomic_numbers]
-    edited = ForceField.from_system(system.system, system.topology, types=types).edit(cross=["chain"])
-    terms = edited.group("cross.chain")
+    edited = ForceField.from_system(system.system, system.topology, types=types).edit(cross=["torsion"])
+    terms = edited.group("cross.torsion")
     names = [column.name for column in terms.form.columns]
     row = next(
         places

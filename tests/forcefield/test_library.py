@@ -16,7 +16,7 @@ import pytest
 
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.forcefielddir import folder
-from openmm_hybrid.forcefield import ForceField, library, manifest, names, write_set
+from openmm_hybrid.forcefield import ForceField, library, manifest, names
 from tests.forcefield.test_write_xml import from_file, read, refitted
 from tests.helpers.forcefield_molecules import built, shaken
 
@@ -29,8 +29,8 @@ ABOUT = {"data": "md17_ethanol.npz", "level": "PBE+TS", "errors": {"force_rmse":
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two sets: plain tables, and cross terms."""
     root = tmp_path_factory.mktemp("forcefields")
-    write_set(refitted(read("ethanol")), "ethanol-gaff", root, **ABOUT)
-    write_set(read("ethanol").edit(cross=["angle"]), "ethanol-cross", root, **ABOUT)
+    refitted(read("ethanol")).write_set("ethanol-gaff", root, **ABOUT)
+    read("ethanol").edit(cross=["angle"]).write_set("ethanol-cross", root, **ABOUT)
     return root
 
 
@@ -38,7 +38,7 @@ def test_sets_load_by_name(root: Path) -> None:
     assert names(root) == ("ethanol-cross", "ethanol-gaff")
     positions = shaken(built("ethanol"))
     for name, model in (("ethanol-gaff", refitted(read("ethanol"))), ("ethanol-cross", read("ethanol"))):
-        found = library.load(name, root)
+        found = ForceField(library.load(name, root))
         np.testing.assert_allclose(found.predict(positions)[0], model.predict(positions)[0], rtol=1e-14)
         known = manifest(name, root)
         assert {key: known[key] for key in ABOUT} == ABOUT
@@ -50,7 +50,7 @@ def test_sets_load_by_name(root: Path) -> None:
 def test_xml_of_a_set_has_its_energies(root: Path) -> None:
     found = from_file(root / "ethanol-gaff" / "ethanol-gaff.xml", "ethanol")
     positions = shaken(built("ethanol"))
-    expected = library.load("ethanol-gaff", root).predict(positions)[0]
+    expected = ForceField(library.load("ethanol-gaff", root)).predict(positions)[0]
     np.testing.assert_allclose(found.predict(positions)[0], expected, rtol=1e-9)
 
 
@@ -75,7 +75,7 @@ def test_changed_and_unknown_sets_are_refused(root: Path, tmp_path: Path) -> Non
 
 def test_names_of_sets_are_plain(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be named"):
-        write_set(read("ethanol"), "../ethanol", tmp_path / "sets", **ABOUT)
+        read("ethanol").write_set("../ethanol", tmp_path / "sets", **ABOUT)
     assert not list(tmp_path.iterdir())
 
 

@@ -77,8 +77,8 @@ def test_charge_sum_is_the_net_charge() -> None:
     for name, net in (("ethanol", 0.0), ("methanol", 0.0), ("acetate", -1.0), ("methylimidazolium", 1.0)):
         system = built(name)
         model = ForceField.from_system(system.system, system.topology)
-        assert model.charge_sum() @ model.parameters.values == pytest.approx(net, abs=1e-9)
-        assert model.charge_sum().sum() == model.n_atoms
+        assert model.tables.charge_sum() @ model.parameters.values == pytest.approx(net, abs=1e-9)
+        assert model.tables.charge_sum().sum() == model.n_atoms
 
 
 def test_parameters_have_a_gradient() -> None:

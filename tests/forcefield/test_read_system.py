@@ -75,8 +75,8 @@ def test_charge_of_an_atom_without_pairs_is_kept() -> None:
     force.createExceptionsFromBonds([(0, 1), (1, 2)], 1 / 1.2, 0.5)
     system.addForce(force)
     forcefield = same_as_openmm(system, topology, positions)
-    assert sorted(atom for atoms in forcefield.charge_places().values() for atom in atoms) == [0, 1, 2]
-    assert forcefield.charge_sum() @ forcefield.parameters.values == pytest.approx(-1.0, abs=1e-12)
+    assert sorted(atom for atoms in forcefield.tables.charge_atoms().values() for atom in atoms) == [0, 1, 2]
+    assert forcefield.tables.charge_sum() @ forcefield.parameters.values == pytest.approx(-1.0, abs=1e-12)
 
 
 def test_scale_of_a_pair_without_a_well_is_that_of_the_others() -> None:

@@ -23,7 +23,7 @@ def energies_by_amber(path: Path, name: str, types: tuple[str, ...], model: Forc
     """Energies (n_frames,) of the molecule built from GAFF 1.81 with the frcmod on top, kcal/mol."""
     (molecule,) = built(name).molecules
     tables = load_gaff("1.81").with_extra(read_frcmod(path.read_text()))
-    template = make_template(molecule, types, classical(model).charges, tables, "1.81")
+    template = make_template(molecule, types, classical(model.tables).charges, tables, "1.81")
     return assemble([template], molecule.positions).model().predict(shaken(built(name)))[0]
 
 
@@ -35,7 +35,7 @@ def test_amber_gives_the_fitted_energies_up_to_a_constant(name: str, tmp_path: P
     difference = (
         energies_by_amber(tmp_path / "fitted.frcmod", name, types, model) - model.predict(shaken(built(name)))[0]
     )
-    assert classical(model).constant == pytest.approx(-difference[0], abs=1e-6)
+    assert classical(model.tables).constant == pytest.approx(-difference[0], abs=1e-6)
     np.testing.assert_allclose(difference, difference[0], rtol=0, atol=1e-7)
 
 
@@ -49,7 +49,7 @@ def test_types_are_split_where_parameters_differ(name: str, tmp_path: Path) -> N
     assert all(len(kind) <= 2 for kind in types)
     assert set(system.atom_types) <= set(types)
     elements = {}
-    for kind, number in zip(types, model.numbers.tolist(), strict=True):
+    for kind, number in zip(types, model.atomic_numbers.tolist(), strict=True):
         assert elements.setdefault(kind, number) == number
     difference = energies_by_amber(tmp_path / "fitted.frcmod", name, types, model) - model.predict(shaken(system))[0]
     np.testing.assert_allclose(difference, difference[0], rtol=0, atol=1e-7)

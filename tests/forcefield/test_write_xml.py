@@ -29,7 +29,7 @@ def refitted(model: ForceField) -> ForceField:
     values[parameters.fitted] *= rng.uniform(0.8, 1.2, int(parameters.fitted.sum()))
     cosines = parameters.matching("propers/*/c*")[1:]
     values[cosines] += parameters.fitted[cosines] * rng.normal(scale=0.3, size=len(cosines))
-    counts = model.charge_sum()
+    counts = model.tables.charge_sum()
     values -= counts * ((values - parameters.values) @ counts) / (counts @ counts)
     return model.with_values(np.clip(values, parameters.lower, parameters.upper))
 

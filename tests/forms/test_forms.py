@@ -58,7 +58,7 @@ CASES = {
     "neural dihedral": Case(Neural("dihedral", hidden=4)),
     "neural odd dihedral": Case(Neural("dihedral", hidden=4, even=False)),
     **{f"cross {kind}": Case(Cross(kind)) for kind in GROUPS},
-    "waves": Case(Fourier2D("dihedral 0 1 2 3", "distance 4 0", order=2)),
+    "fourier2d": Case(Fourier2D("dihedral 0 1 2 3", "distance 4 0", order=2)),
     "coulomb": Case(Coulomb(), ((0.3, -0.6, 1.0), (0.2, 0.1, 1 / 1.2)), diverges=True),
     "lennard-jones": Case(LennardJones(), ((3.4, 2.6, 0.3, 0.2, 1.0), (3.0, 3.1, 0.4, 0.5, 0.5)), diverges=True),
 }

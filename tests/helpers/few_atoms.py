@@ -52,14 +52,14 @@ def field(group: str, form: FunctionalForm, atoms: tuple[int, ...], row: list[fl
     """One term."""
     builder = Builder(NUMBERS, BONDS)
     builder.add(group, form, {atoms: row})
-    return builder.finish()
+    return ForceField(builder.finish())
 
 
 def base() -> ForceField:
     """A force field of the bonds."""
     builder = Builder(NUMBERS, BONDS)
     builder.add("bonds", Harmonic("distance"), {tuple(bond): [500.0, 1.45] for bond in BONDS.tolist()})
-    return builder.finish()
+    return ForceField(builder.finish())
 
 
 def attraction() -> ForceField:

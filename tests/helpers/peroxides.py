@@ -43,7 +43,7 @@ def forcefield(positions: NDArray[np.float64], name: str) -> ForceField:
     sigmas = np.array([3.0 if kind == "oh" else 1.5 for kind in types])
     roots = np.array([0.4 if kind == "oh" else 0.2 for kind in types])
     builder.add_wells(LennardJones(), sigmas, roots, dict.fromkeys(scales, 1.0))
-    return builder.finish()
+    return ForceField(builder.finish())
 
 
 def peroxide() -> ForceField:
@@ -59,11 +59,11 @@ def trioxidane() -> ForceField:
 def frames(model: ForceField, n: int, *, seed: int = 0, noise: float = 0.06) -> Frames:
     """Turned and shaken geometries with the labels of a model; energies have an origin of their own."""
     rng = np.random.default_rng(seed)
-    base = HOOH if len(model.numbers) == 4 else HOOOH
+    base = HOOH if len(model.atomic_numbers) == 4 else HOOOH
     shaken = base + noise * rng.normal(size=(n, *base.shape))
     turned = np.einsum("fab,fnb->fna", Rotation.random(n, rng=rng).as_matrix(), shaken)
     energies, forces = model.predict(turned)
-    return Frames(model.numbers, turned, energies - 1e5, forces, name=model.name)
+    return Frames(model.atomic_numbers, turned, energies - 1e5, forces, name=model.name)
 
 
 def changed(model: ForceField, **factors: float) -> ForceField:

@@ -55,7 +55,7 @@ def test_cells_models_and_figures(table: table2.Table, folder: Path, frames: oh.
     before = oh.ForceField.from_system(built("ethanol").system, built("ethanol").topology).predict(frames.positions)[1]
     assert np.sqrt(np.mean((before - frames.forces) ** 2)) > 3.0
     fitted = oh.ForceField.load(folder / "models" / "ethanol-cross-24-0.npz")
-    assert "cross.chain" in fitted.groups
+    assert "cross.torsion" in fitted.groups
     assert oh.sgdml.load(folder / "models" / "ethanol-sgdml-24-0.npz").n_atoms == 9
     assert "ethanol cross" in table.text()
 

@@ -31,10 +31,10 @@ def with_series(sine: bool) -> ForceField:
     read = forcefield()
     rng = np.random.default_rng(5)
     form = Fourier(5, sine=sine)
-    builder = Builder.of(read, without=["propers"])
+    builder = Builder.of(read.tables, without=["propers"])
     rows = {tuple(chain): rng.normal(size=len(form.columns)).tolist() for chain in read.group("propers").atoms.tolist()}
     builder.add("propers", form, rows)
-    return builder.finish()
+    return ForceField(builder.finish())
 
 
 MODELS = {
@@ -126,7 +126,7 @@ def test_a_force_field_is_split_by_groups() -> None:
     assert isinstance(tabulated, ForceField)
     assert set(tabulated.groups) == {"bonds.neural", "angles.spline"}
     assert set(classical.groups) | set(tabulated.groups) == set(model.groups)
-    both = oh.Sum((model, replace(model, name="again")))
+    both = oh.Sum((model, oh.ForceField(replace(model.tables, name="again"))))
     assert [len(part.parts) for _, part in plan(both, [native, spline])] == [2, 2]
     case = bare()
     assert oh.attach(case.system, case.topology, both)

@@ -140,7 +140,7 @@ def test_a_barostat_keeps_the_molecule_whole(group: str) -> None:
 
 def test_the_xml_needs_openmm_alone(tmp_path: Path) -> None:
     case = box(RECTANGULAR, n_copies=2, n_waters=20)
-    model = forcefield(bonds="morse", angles="neural", propers="spline", cross=["angle", "chain"])
+    model = forcefield(bonds="morse", angles="neural", propers="spline", cross=["angle", "torsion"])
     oh.replace(case.system, case.topology, model, atoms=case.atoms)
     expected = predict(case.system, case.wrapped[None])[0][0]
     (tmp_path / "system.xml").write_text(openmm.XmlSerializer.serialize(case.system))

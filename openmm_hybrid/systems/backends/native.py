@@ -11,12 +11,9 @@ from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.models.compose import Sum
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.systems.backends.backend import Backend, BackendState
-from openmm_hybrid.systems.compound_force import expression_force, form_expression
-from openmm_hybrid.systems.force_kinds import classical_rows, is_classical, new_force
+from openmm_hybrid.systems.compound_force import expression_force
+from openmm_hybrid.systems.force_kinds import classical_rows, is_bonded, new_force
 from openmm_hybrid.systems.placement import Placement
-
-PAIRS = ("coulomb", "lennard-jones")
-"""Names of the forms of non-bonded pairs: `oh.replace` writes these into the NonbondedForce."""
 
 
 @final
@@ -38,9 +35,7 @@ class NativeBackend(Backend):
 
     def takes(self, model: EnergyModel) -> bool:
         """See `Backend.takes`."""
-        return isinstance(model, ForceField) and all(
-            terms.form.name not in PAIRS and bool(form_expression(terms.form)) for terms in model.terms
-        )
+        return isinstance(model, ForceField) and all(bool(terms.form.expression()) for terms in model.terms)
 
     def forces(self, placement: Placement, *, dtype: str = "float64") -> list[openmm.Force]:
         """See `Backend.forces`. OpenMM's platform decides about the precision, not `dtype`."""
@@ -49,8 +44,8 @@ class NativeBackend(Backend):
             if not placement.scale:
                 made += _classical_forces(model, placement)
             for terms in model.terms:
-                if placement.scale or not is_classical(terms.form):
-                    made.append(expression_force(model, terms, placement, form_expression(terms.form)))
+                if placement.scale or not is_bonded(terms.form):
+                    made.append(expression_force(model, terms, placement))
         return made
 
 

@@ -16,7 +16,7 @@ from openmm_hybrid.forms.form import FunctionalForm
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.systems import compound_force as compound
 from openmm_hybrid.systems.backends.backend import Backend, BackendState
-from openmm_hybrid.systems.backends.native import PAIRS, forcefields
+from openmm_hybrid.systems.backends.native import forcefields
 from openmm_hybrid.systems.placement import Placement
 from openmm_hybrid.systems.tabulate import Table, can_tabulate, tabulate
 
@@ -103,7 +103,7 @@ class SplineBackend(Backend):
 
 
 def _tabulated(form: FunctionalForm) -> bool:
-    return form.name not in PAIRS and not compound.form_expression(form) and can_tabulate(form)
+    return "pairs" not in form.slots and not form.expression() and can_tabulate(form)
 
 
 def _rows(forcefield: ForceField, terms: Terms) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

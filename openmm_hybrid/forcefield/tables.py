@@ -1,0 +1,98 @@
+"""Tables: the data of a force field, atoms, parameters and terms, without any way to evaluate them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.forcefield.parameters import Parameters
+from openmm_hybrid.forcefield.terms import Terms
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """Atoms, parameters and terms of one molecule. Readers, editors and writers take and give these.
+
+    Parameters
+    ----------
+    atomic_numbers : (n_atoms,)
+    bonds : (n_bonds, 2)
+        Bonded pairs, i < j.
+    types : tuple of str, (n_atoms,)
+        Atom types; terms of equal types share parameters.
+    parameters : Parameters
+    terms : tuple of Terms
+    name : str
+    """
+
+    atomic_numbers: NDArray[np.int64] = field(repr=False)
+    bonds: NDArray[np.int64] = field(repr=False)
+    types: tuple[str, ...] = field(repr=False)
+    parameters: Parameters = field(repr=False)
+    terms: tuple[Terms, ...] = field(repr=False)
+    name: str = "molecule"
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return len(self.atomic_numbers)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups of terms."""
+        return tuple(terms.group for terms in self.terms)
+
+    def group(self, name: str) -> Terms:
+        """The terms of one group.
+
+        Raises
+        ------
+        InputError
+            No such group.
+        """
+        for terms in self.terms:
+            if terms.group == name:
+                return terms
+        raise InputError(f"the force field has no group {name!r}", expected=f"one of {', '.join(self.groups)}")
+
+    def only(self, *groups: str) -> Tables:
+        """These groups of terms alone; all parameters stay."""
+        return replace(self, terms=tuple(self.group(name) for name in groups))
+
+    def in_slot(self, slot: str) -> Terms | None:
+        """The terms that stand in a slot such as "bonds", those of a form that replaced the classical one included."""
+        for terms in self.terms:
+            if terms.form.slots.get(slot) == "replaces" and terms.group.partition(".")[0] == slot:
+                return terms
+        return None
+
+    def values(self, terms: Terms) -> NDArray[np.float64]:
+        """Parameters (n_terms, n_columns) of terms."""
+        return self.parameters.values[terms.assignment]
+
+    def with_values(self, values: ArrayLike) -> Tables:
+        """The same terms with other parameters (n_parameters,)."""
+        return replace(self, parameters=self.parameters.with_values(values))
+
+    def charge_atoms(self) -> dict[int, list[int]]:
+        """Index of each parameter that is a charge → the atoms that have it."""
+        found: dict[int, set[int]] = {}
+        for terms in self.terms:
+            for number, column in enumerate(terms.form.columns):
+                if column.charge_of is not None:
+                    atoms, indices = terms.atoms[:, column.charge_of], terms.assignment[:, number]
+                    for atom, index in zip(atoms.tolist(), indices.tolist(), strict=True):
+                        found.setdefault(index, set()).add(atom)
+        return {index: sorted(atoms) for index, atoms in sorted(found.items())}
+
+    def charge_sum(self) -> NDArray[np.float64]:
+        """Derivative (n_parameters,) of the total charge by the parameters: how many atoms have each charge."""
+        counts = np.zeros(len(self.parameters))
+        for index, atoms in self.charge_atoms().items():
+            counts[index] = len(atoms)
+        return counts
