@@ -27,7 +27,7 @@ def networks(even: bool) -> oh.ForceField:
         replace(each, form=Neural("dihedral", hidden=6, even=even)) if each.group == "propers.neural" else each
         for each in model.terms
     ]
-    return replace(model, terms=tuple(terms)).with_values(values)
+    return oh.ForceField(replace(model.tables, terms=tuple(terms))).with_values(values)
 
 
 def test_polynomials_of_degree_5_are_exact() -> None:

@@ -129,7 +129,7 @@ def test_the_temperature_is_that_of_equipartition() -> None:
 def test_a_failed_guard_warns() -> None:
     """Labels of bonds far longer than the start's: the fit follows them, and says so."""
     data = frames(changed(peroxide(), r0=1.25), 40)
-    with pytest.warns(UserWarning, match="failed the guard"):
+    with pytest.warns(UserWarning, match="failed the check"):
         oh.fit(peroxide(), data, n_train=40, n_test=0, restraint=0.0, **QUIET)
 
 
