@@ -1,6 +1,6 @@
 # Everything here works from a fresh clone: each target installs what it needs first, once.
 
-.PHONY: help run test lint docs clean system system-test lint-only docs-only examples pytest pytest-modern
+.PHONY: help run test lint docs dist clean system system-test lint-only docs-only examples pytest pytest-modern
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 SHELL := /bin/bash -o pipefail
@@ -19,6 +19,7 @@ help:
 	@echo 'make test    lint, docs, examples and tests on both stacks'
 	@echo 'make lint    ruff and mypy'
 	@echo 'make docs    the documentation → docs/_build/html/index.html'
+	@echo 'make dist    an sdist and a wheel → dist/'
 	@echo 'make clean   remove the environments, caches and built docs (runs/ stays)'
 	@echo 'First use installs into .venv (8 GB) and, for the tests, .venv-modern (2 GB).'
 	@echo 'PYTHON=python3.12 picks an interpreter, SYSTEM_PACKAGES=skip leaves the system as it is.'
@@ -31,6 +32,11 @@ test: system-test .venv/.ready .venv-modern/.ready lint-only docs-only examples 
 
 lint: .venv/.ready lint-only
 docs: .venv/.ready docs-only
+
+# --no-isolation: the build backend comes with the extra "test", so nothing is downloaded here.
+dist: .venv/.ready
+	rm -f dist/openmm_hybrid-*
+	$(PLUGIN)/python -m build --no-isolation --outdir dist .
 
 lint-only:
 	$(PLUGIN)/ruff format --check .

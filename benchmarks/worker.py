@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def settings(threads: int) -> dict[str, str]:
-    """Environment of all sides: OpenBLAS errs on some processors with its other kernels (see DESIGN, section 2)."""
+    """Environment of all sides. OpenBLAS fails on some processors with its other kernels (docs/architecture.md)."""
     return {"OMP_NUM_THREADS": str(threads), "OPENBLAS_CORETYPE": "Haswell"}
 
 

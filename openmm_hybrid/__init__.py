@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.2.0.dev0"
 
 #: Public name → "module" or "module:attribute"; loaded on first use, so that importing the package stays quick.
+#: `__init__.pyi` names the same things for type checkers and editors; a test holds the two equal.
 _PUBLIC = {
     "Molecule": "openmm_hybrid.data.molecule:Molecule",
     "Frames": "openmm_hybrid.data.frames:Frames",
@@ -26,6 +27,7 @@ _PUBLIC = {
     "correction": "openmm_hybrid.correction",
     "reference": "openmm_hybrid.reference",
     "analysis": "openmm_hybrid.analysis",
+    "figures": "openmm_hybrid.figures",
     "attach": "openmm_hybrid.systems.attach:attach",
     "replace": "openmm_hybrid.systems.replace:replace",
     "table_errors": "openmm_hybrid.systems.backends.spline:table_errors",

@@ -17,7 +17,7 @@ PACKAGES = ("openmm-hybrid", "openmm", "openmmtorch", "torch", "numpy", "rdkit",
 
 
 def document(name: str, figures: Mapping[str, tuple[float, str]], **details: Any) -> dict[str, Any]:
-    """A result as a JSON-ready dictionary.
+    """A result as a JSON-ready dictionary; "dirty" marks figures of a checkout with changes after its commit.
 
     Parameters
     ----------
@@ -28,11 +28,14 @@ def document(name: str, figures: Mapping[str, tuple[float, str]], **details: Any
     **details
         Whatever explains the figures; taken over as it is.
     """
+    here = commit()
+    changed = {"dirty": True} if here.endswith("+") else {}
     return {
         "name": name,
         "versions": versions(),
         "machine": machine(),
-        "commit": commit(),
+        "commit": here.removesuffix("+"),
+        **changed,
         "figures": {key: {"value": value, "unit": unit} for key, (value, unit) in figures.items()},
         **details,
     }

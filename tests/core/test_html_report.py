@@ -60,7 +60,10 @@ def test_commit_marks_changes_and_knows_its_own_checkout_only(tmp_path, monkeypa
     git("add", "result.py")
     git("commit", "-m", "with it")
     assert commit() == git("rev-parse", "--short=12", "HEAD")
+    assert "dirty" not in document("x", {})
     (tmp_path / "other").write_text("2")
     assert commit() == git("rev-parse", "--short=12", "HEAD") + "+"
+    assert document("x", {})["commit"] == git("rev-parse", "--short=12", "HEAD")
+    assert document("x", {})["dirty"] is True
     monkeypatch.setenv("PATH", "")
     assert commit() == "unknown"

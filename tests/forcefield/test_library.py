@@ -1,4 +1,4 @@
-"""Ready force fields: by name, checked against their manifest, in wheels and for OpenMM's own search."""
+"""Ready force fields: by name, checked against their manifest, and for OpenMM's own search."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
-from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -97,30 +96,3 @@ def test_openmm_is_sent_to_the_folder_without_heavy_imports() -> None:
     code = f"import sys, {module} as m; m.{attribute}(); print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "openmm", "numpy"} & set(run.stdout.split())
-
-
-def test_wheel_carries_the_sets(root: Path, tmp_path: Path) -> None:
-    """A wheel of a checkout with sets, unpacked: they load by name, and OpenMM finds the XML."""
-    pytest.importorskip("hatchling", reason="the build backend is not installed")
-    checkout, site = tmp_path / "checkout", tmp_path / "site"
-    checkout.mkdir()
-    for name in ("pyproject.toml", "README.md"):
-        shutil.copy(ROOT / name, checkout)
-    shutil.copytree(ROOT / "openmm_hybrid", checkout / "openmm_hybrid", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(root, checkout / "forcefields")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, cwd=checkout, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    ZipFile(wheel).extractall(site)
-    code = (
-        "import openmm_hybrid, openmm_hybrid.forcefield as f\n"
-        "from openmm import app\n"
-        "print(openmm_hybrid.__file__, f.names(), f.ForceField.load('ethanol-cross').groups[-1])\n"
-        "print(*app.ForceField('ethanol-gaff/ethanol-gaff.xml')._templates)\n"
-    )
-    script = tmp_path / "script.py"
-    script.write_text(f"import sys\nsys.path.insert(0, {str(site)!r})\n{code}")
-    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True, cwd=tmp_path)
-    first, second = run.stdout.splitlines()
-    assert first == f"{site / 'openmm_hybrid' / '__init__.py'} ('ethanol-cross', 'ethanol-gaff') cross.angle"
-    assert second.startswith("ethanol-")

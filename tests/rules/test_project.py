@@ -33,3 +33,22 @@ def test_installation_page_names_extras_and_system_packages() -> None:
     assert "libarpack2" in packages
     assert all(package in page for package in packages)
     assert all(f"`{extra}`" in page for extra in PROJECT["optional-dependencies"])
+
+
+def test_citation_is_of_the_last_release() -> None:
+    citation = (ROOT / "CITATION.cff").read_text()
+    releases = re.findall(
+        r"^## \[(\d\S*)\] - (\d{4}-\d\d-\d\d)$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE
+    )
+    version, date = releases[0]
+    assert f"\nversion: {version}\n" in citation
+    assert f"\ndate-released: {date}\n" in citation
+    assert f"\nlicense: {PROJECT['license']}\n" in citation
+
+
+def test_pre_commit_runs_the_lints_of_the_makefile() -> None:
+    recipe = re.search(r"^lint-only:\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert recipe
+    lints = [line.strip().replace("$(PLUGIN)", ".venv/bin") for line in recipe[1].splitlines()]
+    hooks = re.findall(r"^ +entry: (.*)$", (ROOT / ".pre-commit-config.yaml").read_text(), flags=re.MULTILINE)
+    assert hooks == lints

@@ -2,8 +2,9 @@
 
 Only the lower triangle is stored, as a list of block columns ("panels"), and each panel is overwritten by its part of
 the factor: the memory is half a matrix. All products go through torch, whose linear algebra library is sound at every
-size (DESIGN, section 2). The residual is taken with the matrix-free product of the kernel, so that it checks assembly,
-factorisation and evaluation at once, and serves one or two steps of iterative refinement.
+size; OpenBLAS, which numpy and scipy use, is not on some processors (docs/architecture.md). The residual comes from the
+matrix-free product of the kernel, so that it checks assembly, factorisation and evaluation at once. One or two steps of
+iterative refinement use it too.
 """
 
 from __future__ import annotations
