@@ -88,7 +88,7 @@ def main() -> None:
     engine = oh.reference.engine("gfn2")
     frames = gaff_run.positions
     chosen = frames[np.random.default_rng(0).permutation(len(frames))[: size.from_gaff + size.unseen]]
-    labelled = oh.reference.label(engine, molecule, chosen, path=folder / "gaff_frames.npz").frames
+    labelled = oh.reference.label(engine, molecule, chosen, output=folder / "gaff_frames.npz").frames
     training, unseen = labelled[: size.from_gaff], labelled[size.from_gaff :]
 
     heading(f"4/7 training the correction: sGDML of {LEVEL} minus GAFF")
@@ -98,7 +98,7 @@ def main() -> None:
         met = explore(gaff, trial, gaff_run, size.round_ps, folder / f"round_{number}")
         chosen = met[np.random.default_rng(number).permutation(len(met))[: size.from_round]]
         path = folder / f"round_{number}" / "frames.npz"
-        training = oh.Frames.concatenate([training, oh.reference.label(engine, molecule, chosen, path=path).frames])
+        training = oh.Frames.concatenate([training, oh.reference.label(engine, molecule, chosen, output=path).frames])
     correction = trained(forcefield, training, molecule, folder / "model.npz")
     hybrid = oh.Sum((forcefield, correction))
     oh.export_torchscript(correction, folder / "correction.pt", name="aspirin correction")
@@ -133,7 +133,7 @@ def main() -> None:
     )
     every = max(1, len(hybrid_run.positions) // size.relabelled)
     relabelled = oh.reference.label(
-        engine, molecule, hybrid_run.positions[::every], path=folder / "hybrid_frames.npz"
+        engine, molecule, hybrid_run.positions[::every], output=folder / "hybrid_frames.npz"
     ).frames
 
     heading("7/7 comparing")

@@ -33,7 +33,7 @@ run = oh.sample(
 )
 chosen = np.linspace(0, len(run.positions) - 1, N_FRAMES).astype(int)
 engine = oh.reference.engine("gfn2")
-labelled = oh.reference.label(engine, molecule, run.positions[chosen], path=FOLDER / "labels.npz").frames
+labelled = oh.reference.label(engine, molecule, run.positions[chosen], output=FOLDER / "labels.npz").frames
 
 # GAFF as parameters, with cross terms beside its own, fitted to these labels.
 start = oh.ForceField.from_system(gaff.system, gaff.topology, name="ethanol")
