@@ -131,7 +131,7 @@ def test_ctrl_c_saves_and_the_next_call_goes_on(
         yield _CtrlC(after=after)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sample_module, "show_progress", pressing)
+        patch.setattr(sample_module, "progress_bar", pressing)
         before = signal.getsignal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt, match=r"stopped at step \d+ of .*start 0, saved in .*; call again"):
             _whole(tmp_path / "stopped", ensemble=ensemble)
