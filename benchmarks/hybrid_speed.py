@@ -46,8 +46,7 @@ from openmm_hybrid.core.units import ANGSTROM_PER_NM
 from openmm_hybrid.gaff.system import GaffSystem
 from openmm_hybrid.models.compose import OnAtoms, Sum
 from openmm_hybrid.models.energy_model import EnergyModel
-from openmm_hybrid.sampling.platform import choose_platform
-from openmm_hybrid.sampling.threads import one_torch_thread
+from openmm_hybrid.sampling.platform import choose_platform, one_torch_thread
 from openmm_hybrid.sgdml.descriptor import descriptor
 
 FRAMES, GLOBAL = "aspirin_ccsd-train.npz", "sgdml_model_2018_aspirin.npz"

@@ -2,10 +2,10 @@
 
 python examples/drop_in/ligand_and_protein.py [CORRECTION]
 
-The ligand takes the place of the waters at the corner of the box. Its atoms come last; only they have another force
-field and a correction, the protein and the water stay as amber14 has them.
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
-aspirin-npistar is taken. Output: runs/drop_in/.
+The ligand replaces the waters at the corner of the box. Its atoms come last. Only they have another force field and a
+correction; protein and water keep amber14.
+CORRECTION is a file made by `openmm-hybrid correct` in the atom order of aspirin.pdb; the default is the shipped
+correction aspirin-npistar. Output: runs/drop_in/.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ OUTPUT.mkdir(parents=True, exist_ok=True)
 protein = app.PDBFile(str(Path(app.__file__).parent / "data" / "test.pdb"))
 ligand = app.PDBFile(str(Path(__file__).with_name("aspirin.pdb")))  # its centre is at the origin
 
-# Waters with an atom within 2.5 Å of the ligand go.
+# Remove waters with an atom within 2.5 Å of the ligand.
 box = np.diag(protein.topology.getPeriodicBoxVectors().value_in_unit(unit.nanometer))
 apart = protein.getPositions(asNumpy=True)._value[:, None] - ligand.getPositions(asNumpy=True)._value
 near = (np.linalg.norm(apart - box * np.round(apart / box), axis=-1) < 0.25).any(axis=1)

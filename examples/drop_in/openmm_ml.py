@@ -1,11 +1,11 @@
-"""The same models through openmm-ml: MLPotential("openmm-hybrid", model=…). It needs the modern stack and openmmml.
+"""A force field and a correction through openmm-ml, MLPotential("openmm-hybrid", model=…); needs the modern stack.
 
 python examples/drop_in/openmm_ml.py [CORRECTION]
 
-A correction is added to the force field: embedding="correction". A model of the whole energy takes the place of the
-force field's terms inside the molecule, as any potential of openmm-ml does.
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
-aspirin-npistar is taken. Output: runs/drop_in/.
+A correction is added to the force field with embedding="correction". A model of the total energy replaces the terms of
+the force field inside the molecule, like any other potential of openmm-ml.
+CORRECTION is a file made by `openmm-hybrid correct` in the atom order of aspirin.pdb; the default is the shipped
+correction aspirin-npistar. Output: runs/drop_in/.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""A script of your own that goes on where it stopped, with the models that were attached.
+"""A script of your own that resumes from its checkpoint, with the attached models.
 
-python examples/drop_in/restart.py [CORRECTION]    → runs/drop_in/restart/; call it again to go on
+python examples/drop_in/restart.py [CORRECTION]    → runs/drop_in/restart/; call it again to continue
 
 The first call builds aspirin with its force field and a correction and saves them; each call then runs another part,
 from the checkpoint of the one before. Frames, log and checkpoint are written at the same steps, the checkpoint last: a
 process that is killed in between has one frame too many. `oh.sample` cuts that frame off; plain reporters do not.
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
-aspirin-npistar is taken.
+CORRECTION is a file made by `openmm-hybrid correct` in the atom order of aspirin.pdb; the default is the shipped
+correction aspirin-npistar.
 """
 
 from __future__ import annotations
@@ -53,4 +53,4 @@ simulation.reporters += [
     app.CheckpointReporter(str(CHECKPOINT), INTERVAL),
 ]
 simulation.step(STEPS)
-print(f"step {simulation.currentStep}, {'gone on' if again else 'begun'}; call again to go on")
+print(f"step {simulation.currentStep}, {'resumed' if again else 'started'}; call again to continue")

@@ -1,9 +1,9 @@
-"""An OpenMM script of ten lines, with aspirin, and the lines that put a better force field and a correction into it.
+"""A ten-line OpenMM script for aspirin, and the lines that add a better force field and a correction to it.
 
 python examples/drop_in/ten_lines.py [CORRECTION]
 
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
-aspirin-npistar is taken. Output: runs/drop_in/.
+CORRECTION is a file made by `openmm-hybrid correct` in the atom order of aspirin.pdb; the default is the shipped
+correction aspirin-npistar. Output: runs/drop_in/.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 python examples/drop_in/two_molecules.py [CORRECTION]
 
-`atoms` has one row for each molecule. Between the molecules acts what acted before: charges and Lennard-Jones.
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
-aspirin-npistar is taken. Output: runs/drop_in/.
+`atoms` has one row per molecule. The interactions between the molecules (charges, Lennard-Jones) do not change.
+CORRECTION is a file made by `openmm-hybrid correct` in the atom order of aspirin.pdb; the default is the shipped
+correction aspirin-npistar. Output: runs/drop_in/.
 """
 
 from __future__ import annotations

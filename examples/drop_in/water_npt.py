@@ -2,9 +2,9 @@
 
 python examples/drop_in/water_npt.py [CORRECTION]
 
-The water is rigid, aspirin is flexible: constraints inside it would hold what the correction moves (attach warns).
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
-aspirin-npistar is taken. Output: runs/drop_in/.
+The water is rigid. Aspirin is flexible, because the correction has no effect along constrained bonds (attach warns).
+CORRECTION is a file made by `openmm-hybrid correct` in the atom order of aspirin.pdb; the default is the shipped
+correction aspirin-npistar. Output: runs/drop_in/.
 """
 
 from __future__ import annotations

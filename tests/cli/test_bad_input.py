@@ -172,7 +172,7 @@ CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
         "tip3p",
     ),
     "unknown engine": (None, ("label", "good.npz", "-o", "out.npz", "--engine", "gfn3"), "gfn2"),
-    "wrong charge": (None, ("label", "good.npz", "-o", "out.npz", "--charge", "1"), "unpaired"),
+    "wrong charge": (None, ("label", "good.npz", "-o", "out.npz", "--charge", "1"), "multiplicity"),
     "unknown ending of frames": (None, ("label", "good.npz", "-o", "out.txt"), ".npz"),
     "too many frames": (None, ("label", "good.npz", "-o", "out.npz", "--count", "99"), "1 to 12"),
     "missing frames": (None, TRAIN, "does not exist"),
