@@ -12,7 +12,10 @@ from openmm_hybrid.data.molecule import Molecule
 
 METHODS = Registry(
     "charge method",
-    {"resp": "openmm_hybrid.gaff.resp:resp_charges", "am1-bcc": "openmm_hybrid.gaff.am1bcc:am1bcc_charges"},
+    {
+        "resp": "openmm_hybrid.gaff.resp:resp_charges",
+        "am1-bcc": "openmm_hybrid.gaff.am1bcc:am1bcc_charges",
+    },
     "openmm_hybrid.charges",
 )
 """Name → function(molecule, *, progress) → charges (n_atoms,), e."""
