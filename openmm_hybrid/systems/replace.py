@@ -12,13 +12,12 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.models.torchscript import torch_dtype
 from openmm_hybrid.systems.attach import warn_of_constraints
-from openmm_hybrid.systems.backends.backend import Backend
 from openmm_hybrid.systems.backends.native import PAIRS
 from openmm_hybrid.systems.bonded_terms import plan_bonded
 from openmm_hybrid.systems.force_kinds import is_classical
 from openmm_hybrid.systems.nonbonded_terms import plan_pairs
-from openmm_hybrid.systems.placement import Placement, place
-from openmm_hybrid.systems.plan import choose, plan
+from openmm_hybrid.systems.placement import Placement, locate
+from openmm_hybrid.systems.plan import choose_for_terms, plan
 
 
 def replace(
@@ -89,7 +88,7 @@ def replace(
             expected="a ForceField",
             hint="add other models with oh.attach",
         )
-    placement = place(system, topology, forcefield, atoms=atoms, force_group=force_group)
+    placement = locate(system, topology, forcefield, atoms=atoms, force_group=force_group)
     bonded = plan_bonded(system, placement, forcefield)
     pairs = plan_pairs(system, placement, forcefield)
     others = _other_forces(forcefield, placement, backend, dtype)
@@ -106,7 +105,7 @@ def _other_forces(forcefield: ForceField, placement: Placement, backend: str, dt
     groups = [
         terms.group for terms in forcefield.terms if not is_classical(terms.form) and terms.form.name not in PAIRS
     ]
-    backends = _backends(backend)
+    backends = choose_for_terms(backend)
     if not groups:
         return []
     return [
@@ -114,12 +113,3 @@ def _other_forces(forcefield: ForceField, placement: Placement, backend: str, dt
         for carrier, part in plan(forcefield.only(*groups), backends)
         for force in carrier.forces(with_changes(placement, model=part), dtype=dtype)
     ]
-
-
-def _backends(name: str) -> list[Backend]:
-    """Those to try, best first: expressions go to native whatever carries the others."""
-    if name == "auto":
-        return choose("auto")
-    if name in ("native", "spline"):
-        return choose("native") + choose("spline")
-    return choose("native") + choose(name)
