@@ -45,8 +45,8 @@ def choose(name: str = "auto") -> list[Backend]:
 def choose_for_terms(name: str = "auto") -> list[Backend]:
     """The backends to use for the groups of a force field, best first.
 
-    OpenMM computes a term exactly and fastest by a force of its own. The exact backends that need OpenMM alone
-    therefore come first, then the named backend, then the remaining ones that need OpenMM alone.
+    The exact backends that need OpenMM alone come first, since a term with an expression never needs torch or a table.
+    The named backend is next, then the remaining backends that need OpenMM alone.
 
     Raises
     ------
