@@ -18,7 +18,7 @@ import torch
 from benchmarks.peak import peak
 from openmm_hybrid import Frames, sgdml
 from openmm_hybrid.sgdml.kernel import HessianKernel
-from openmm_hybrid.sgdml.solvers.choice import plan
+from openmm_hybrid.sgdml.solve import plan
 from openmm_hybrid.sgdml.solvers.solver import Size
 
 

@@ -25,7 +25,7 @@ from openmm_hybrid.sgdml.descriptor import pair_permutations
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.model import SGDMLModel
 from openmm_hybrid.sgdml.projection import Functions, Lessons, Projection, functions_that_fit
-from openmm_hybrid.sgdml.solvers.memory import available_memory
+from openmm_hybrid.sgdml.solve import MEMORY_SHARE, available_memory
 from openmm_hybrid.sgdml.surrogate_geometries import similar_geometries, training_geometries
 from openmm_hybrid.sgdml.training_set import fingerprint
 
@@ -129,7 +129,7 @@ def compress(
         raise InputError(f"n_extra = {n_extra}, n_functions = {n_functions}", expected="one or more")
     held_out = _held_out(model, frames)
     numbers = _numbers(model, n_points, max_force_error)
-    limit = functions_that_fit(0.8 * available_memory() if max_memory is None else 1e9 * max_memory)
+    limit = functions_that_fit(MEMORY_SHARE * available_memory() if max_memory is None else 1e9 * max_memory)
     effort = _Effort(min(limit, _MINUTES if n_functions is None else n_functions), seed, progress)
     lessons, chosen_on = _lessons(model, model.n_train if n_extra is None else n_extra, seed)
     curve = [CompressionPoint(model, assess(model, held_out), 1.0)]

@@ -14,7 +14,7 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.sgdml.descriptor import jacobian_times
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.model import SGDMLModel
-from openmm_hybrid.sgdml.solvers import pick_device, solve
+from openmm_hybrid.sgdml.solve import pick_device, solve
 from openmm_hybrid.sgdml.training_set import TrainingSet
 
 
