@@ -18,7 +18,7 @@ from openmm_hybrid.sgdml.symmetry import check_permutations
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SGDMLModel(TorchModel):
     """A kernel model of forces whose energy is their exact integral (Chmiela et al., Nat. Commun. 9, 3887 (2018)).
 
@@ -26,8 +26,7 @@ class SGDMLModel(TorchModel):
 
     Parameters
     ----------
-    z : (n_atoms,)
-        Atomic numbers.
+    atomic_numbers : (n_atoms,)
     descriptors : (n_train, n_pairs), 1/Å
         x of the training geometries, n_pairs = n_atoms (n_atoms − 1)/2.
     descriptor_alphas : (n_train, n_pairs)
@@ -60,7 +59,8 @@ class SGDMLModel(TorchModel):
         Shapes that do not belong together, numbers that are not finite, permutations that are no group.
     """
 
-    z: NDArray[np.int64]
+    # With a default, which is refused: without one, the field would take the base class's property for its default.
+    atomic_numbers: NDArray[np.int64] = ()  # type: ignore[assignment]
     descriptors: NDArray[np.float64] = field(repr=False)
     descriptor_alphas: NDArray[np.float64] = field(repr=False)
     perms: NDArray[np.int64] = field(repr=False)
@@ -77,10 +77,12 @@ class SGDMLModel(TorchModel):
     use_E: bool = True
 
     def __post_init__(self) -> None:
-        z = np.array(self.z, dtype=np.int64)
-        n_atoms, n_train = len(z), len(self.descriptors)
-        if z.ndim != 1 or n_atoms < 2 or z.min() < 1 or z.max() > 118:
-            raise InputError("an sGDML model's z is not a list of elements", expected="two atomic numbers or more")
+        numbers = np.array(self.atomic_numbers, dtype=np.int64)
+        n_atoms, n_train = len(numbers), len(self.descriptors)
+        if numbers.ndim != 1 or n_atoms < 2 or numbers.min() < 1 or numbers.max() > 118:
+            raise InputError(
+                "the atomic numbers of an sGDML model are not a list of elements", expected="two or more, from 1 to 118"
+            )
         shapes = {
             "descriptors": (n_train, n_atoms * (n_atoms - 1) // 2),
             "descriptor_alphas": (n_train, n_atoms * (n_atoms - 1) // 2),
@@ -98,16 +100,11 @@ class SGDMLModel(TorchModel):
         scalars = np.array([self.sigma, self.c, self.std], dtype=np.float64)
         if not all(np.isfinite(array).all() for array in (scalars, *arrays.values())) or self.sigma <= 0.0:
             raise InputError("an sGDML model holds a number that is not finite, or a sigma that is not positive")
-        arrays["z"], arrays["perms"] = z, check_permutations(self.perms, z)
+        arrays["atomic_numbers"], arrays["perms"] = numbers, check_permutations(self.perms, numbers)
         arrays["idxs_train"] = np.array(self.idxs_train, dtype=np.int64)
         for key, array in arrays.items():
             array.flags.writeable = False
             object.__setattr__(self, key, array)
-
-    @property
-    def atomic_numbers(self) -> NDArray[np.int64]:
-        """See `EnergyModel.atomic_numbers`."""
-        return self.z
 
     @property
     def n_train(self) -> int:

@@ -91,7 +91,7 @@ class Functions:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Lessons:
+class Targets:
     """What functions are fitted to: energies, up to a constant, and forces at geometries.
 
     Parameters
@@ -128,7 +128,7 @@ class Projection:
     right: Tensor  # Σ L⁻¹ Aᵀ y
 
     @classmethod
-    def of(cls, functions: Functions, lessons: Lessons, *, progress: bool) -> Projection:
+    def of(cls, functions: Functions, targets: Targets, *, progress: bool) -> Projection:
         """Project energies and forces on the functions.
 
         Raises
@@ -138,16 +138,16 @@ class Projection:
         """
         factor, n = _root(functions), functions.number
         matrix, right = torch.zeros(n + 1, n + 1, dtype=torch.float64), torch.zeros(n + 1, dtype=torch.float64)
-        n_geometries = lessons.kernel.n_points
-        step = max(1, _BATCH_ROWS // lessons.kernel.block_size)
+        n_geometries = targets.kernel.n_points
+        step = max(1, _BATCH_ROWS // targets.kernel.block_size)
         with progress_bar(n_geometries, f"projecting on {n} functions", "geometries", enabled=progress) as advance:
             for first in range(0, n_geometries, step):
-                x, jacobians, labels = lessons.part(first, min(first + step, n_geometries))
+                x, jacobians, labels = targets.part(first, min(first + step, n_geometries))
                 values, slopes = functions.rows(x, jacobians)
                 columns = torch.zeros(n + 1, len(labels), dtype=torch.float64)
-                rows = torch.cat([lessons.energy_weight * values, slopes])
+                rows = torch.cat([targets.energy_weight * values, slopes])
                 columns[:n] = torch.linalg.solve_triangular(factor, rows.t(), upper=False)
-                columns[n, : len(x)] = lessons.energy_weight
+                columns[n, : len(x)] = targets.energy_weight
                 for start in range(0, n + 1, _PANEL):  # the lower triangle alone
                     target = matrix[start:, start : start + _PANEL]
                     target.addmm_(columns[start:], columns[start : start + _PANEL].t())

@@ -1,7 +1,7 @@
 """Geometries like a model's training geometries, as many as wanted: what a smaller model is taught on.
 
 They come from Langevin dynamics with the model itself, short ways from its training geometries at the temperature that
-these have, and no farther from the training set than its own geometries are from each other (see `uncertainty`).
+these have, and no farther from the training set than its own geometries are from each other (see `distance`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from openmm_hybrid.core.units import BOLTZMANN
 from openmm_hybrid.models.langevin import Langevin
+from openmm_hybrid.sgdml.distance import training_distance
 from openmm_hybrid.sgdml.model import SGDMLModel
-from openmm_hybrid.sgdml.uncertainty import uncertainty
 
 _REPLICAS = 50
 _STEP = 0.5  # fs
@@ -31,7 +31,7 @@ def training_geometries(model: SGDMLModel) -> Floats:
     Classical scaling: the three leading eigenvectors of the centred squared distances (Torgerson, Psychometrika 17,
     401 (1952)), exact for distances of points in space.
     """
-    n_atoms = len(model.z)
+    n_atoms = len(model.atomic_numbers)
     i, j = np.tril_indices(n_atoms, -1)
     squares = np.zeros((model.n_train, n_atoms, n_atoms))
     squares[:, i, j] = squares[:, j, i] = model.descriptors**-2.0
@@ -61,8 +61,8 @@ def similar_geometries(model: SGDMLModel, number: int, *, seed: int) -> Floats:
     before and gets another velocity, so that a model which holds no molecule together, a correction, serves as well.
     """
     rng = np.random.default_rng(seed)
-    starts, distance = training_geometries(model), uncertainty(model)
-    langevin = Langevin(model.z, temperature(model, starts[:200], seed), _STEP, _FRICTION, rng)
+    starts, distance = training_geometries(model), training_distance(model)
+    langevin = Langevin(model.atomic_numbers, temperature(model, starts[:200], seed), _STEP, _FRICTION, rng)
     x = starts[rng.integers(len(starts), size=min(number, _REPLICAS))]
     v = langevin.velocities(x.shape)
 

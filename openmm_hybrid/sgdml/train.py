@@ -36,7 +36,7 @@ def train(
     n_train: int | None = None,
     n_valid: int | None = None,
     indices: ArrayLike | None = None,
-    draw: str = "auto",
+    selection: str = "auto",
     seed: int = 0,
     solver: str = "auto",
     max_memory: float | None = None,
@@ -75,9 +75,9 @@ def train(
         frames if n_train is left open).
     indices : (n_train,), optional
         Train on these frames instead.
-    draw : "auto", "stratified" or "random"
-        How frames are drawn: so that their energies follow the distribution of all energies, or at random; "auto" is
-        "stratified" where there are energies.
+    selection : "auto", "stratified" or "random"
+        How frames are selected: so that their energies follow the distribution of all energies, or at random; "auto"
+        is "stratified" if there are energies.
     seed : int
         Also chooses the frames in which perms="data" seeks permutations.
     solver : str
@@ -118,7 +118,7 @@ def train(
         molecule=molecule,
         atoms=atoms,
         indices=indices,
-        draw=draw,
+        selection=selection,
         seed=seed,
         energy_constraint=energy_constraint,
     )

@@ -14,9 +14,10 @@ from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.data.bonds import bonds_from_geometry
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.data.selection import select
 from openmm_hybrid.sgdml.check import length_fault
+from openmm_hybrid.sgdml.descriptor import first_copies
 from openmm_hybrid.sgdml.matching import data_permutations
-from openmm_hybrid.sgdml.selection import draw_frames, first_copies
 from openmm_hybrid.sgdml.symmetry import (
     check_permutations,
     graph_permutations,
@@ -102,7 +103,7 @@ def training_set(
     molecule: Molecule | None = None,
     atoms: ArrayLike | None = None,
     indices: ArrayLike | None = None,
-    draw: str = "auto",
+    selection: str = "auto",
     seed: int = 0,
     energy_constraint: bool = False,
 ) -> TrainingSet:
@@ -123,9 +124,8 @@ def training_set(
         Train on these atoms of the molecule only, in this order (see `train`).
     indices : (n_train,), optional
         Train on these frames instead of drawing them.
-    draw : {"auto", "stratified", "random"}
-        "stratified" draws frames whose energies follow the distribution of all energies, "random" any; "auto" is
-        "stratified" where there are energies.
+    selection : {"auto", "stratified", "random"}
+        How frames are selected (see `train`).
     seed : int
         Of the draw, and of the frames in which perms="data" seeks permutations.
     energy_constraint : bool
@@ -165,7 +165,7 @@ def training_set(
         cut = _cut(frames, chosen)
     if cut.n_atoms < 2:
         raise InputError("sGDML needs two atoms or more")
-    parts = _split(cut, first_copies(cut, group), n_train, n_valid, indices, draw, seed)
+    parts = _split(cut, first_copies(cut, group), n_train, n_valid, indices, selection, seed)
     return TrainingSet(cut, group, *parts, md5=fingerprint(frames), atoms=chosen, energy_constraint=energy_constraint)
 
 
@@ -222,7 +222,7 @@ def _split(
     n_train: int | None,
     n_valid: int | None,
     indices: ArrayLike | None,
-    draw: str,
+    selection: str,
     seed: int,
 ) -> tuple[Ints, Ints, Ints]:
     """Indices to train on, to validate on, and of the rest, no geometry twice in all of them together."""
@@ -237,13 +237,13 @@ def _split(
             n_train = len(distinct) - (min(_N_VALID, len(distinct) // 5) if n_valid is None else n_valid)
         if not 1 <= n_train <= len(distinct):
             raise InputError(f"n_train = {n_train}", expected=f"1 to {len(distinct)}, the number of distinct frames")
-        chosen = draw_frames(distinct, frames.energies, n_train, draw, rng)
+        chosen = select(distinct, frames.energies, n_train, selection, rng)
     left = np.setdiff1d(distinct, firsts[chosen])
     if n_valid is None:
         n_valid = min(_N_VALID, len(left))
     if not 0 <= n_valid <= len(left):
         raise InputError(f"n_valid = {n_valid}", expected=f"0 to {len(left)}, the distinct frames that are left")
-    valid = draw_frames(left, frames.energies, n_valid, draw, rng)
+    valid = select(left, frames.energies, n_valid, selection, rng)
     return chosen, valid, rng.permutation(np.setdiff1d(left, valid))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -40,7 +42,7 @@ def test_equals_the_plain_sum(model: SGDMLModel) -> None:
 
 def test_far_from_the_training_data_the_energy_is_the_constant(model: SGDMLModel) -> None:
     """e^(−d) vanishes; the split into a polynomial and the rest must not spoil it."""
-    sharp = SGDMLModel(model.z, model.descriptors, model.descriptor_alphas, model.perms, 0.02, model.c, model.std)
+    sharp = replace(model, sigma=0.02)
     energy, forces = sharp.predict(water().positions[0] * 20.0)
     assert float(energy) == pytest.approx(model.c, rel=1e-5)
     assert np.abs(forces).max() < 1e-3
@@ -82,9 +84,7 @@ def test_mixed_keeps_the_large_terms_in_float64() -> None:
     """Sums over training points in float32, and yet energies far better than float32 can hold their constant."""
     frames = water(40)
     smooth = train(frames, sigma=20, lam=1e-12, progress=False)
-    shifted = SGDMLModel(
-        smooth.z, smooth.descriptors, smooth.descriptor_alphas, smooth.perms, smooth.sigma, smooth.c - 4e5, smooth.std
-    )
+    shifted = replace(smooth, c=smooth.c - 4e5)
     positions = torch.tensor(frames.positions)
     energies, forces = shifted.module()(positions)
     mixed_energies, mixed_forces = torch.jit.script(shifted.module().mixed())(positions)
