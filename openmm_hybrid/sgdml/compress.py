@@ -4,7 +4,7 @@ Fewer points make an evaluation faster, but training on fewer points would lose 
 coefficients of a compressed model are instead fitted, by regularised least squares, to the forces of the original model
 at all its training geometries and at as many geometries from dynamics with the model. Each of its points carries more
 functions than a training point does (see `projection`). It remains a sum of kernel functions: energies are the exact
-integral of the forces, the symmetry is kept, and its file is that of any sGDML model.
+integral of the forces, the symmetry is kept, and its file has the layout of any sGDML model.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def compress(
     MismatchError
         The frames' atoms are not the model's.
     NumericalError
-        The functions depend on each other in float64.
+        The functions are linearly dependent in float64.
     """
     if any(number is not None and number < 1 for number in (n_extra, n_functions)):
         raise InputError(f"n_extra = {n_extra}, n_functions = {n_functions}", expected="one or more")

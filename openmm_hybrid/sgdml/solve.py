@@ -1,4 +1,4 @@
-"""The linear system of training: which solver takes it, what it will cost, and its solution."""
+"""The linear system of training: choice of the solver, expected time and memory, and the solution."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from openmm_hybrid.sgdml.solvers.solver import Size, Solver
 MEMORY_SHARE = 0.8
 """Share of the free memory that may be used by default."""
 _PROBE = 1500  # rows of the matrix product that measures this machine
-_ANNOUNCED = 3.0  # seconds; the plan of a solve that is expected to take longer is printed
+_ANNOUNCED = 3.0  # seconds of expected time from which the plan is printed
 _MEMINFO = Path("/proc/meminfo")
 #: Files with the memory limit and the memory in use of a container's control group, of version 2 and 1.
 _CGROUPS = (
@@ -130,7 +130,7 @@ def plan(
         raise _does_not_fit(kinds, size, budget, checkpoint)
     speed = _speed(device)
     plans = [Plan(variant, size, variant.memory(size), budget, variant.operations(size) / speed) for variant in found]
-    return min(plans, key=lambda each: each.seconds / each.solver.preference)
+    return min(plans, key=lambda option: option.seconds / option.solver.preference)
 
 
 def pick_device(name: str) -> str:
@@ -167,25 +167,27 @@ def _free_in(limit: Path, used: Path) -> int | None:
 
 def _suitable(name: str, size: Size, checkpoint: Path | None) -> list[type[Solver]]:
     """The named solver, or all of them for "auto", without those that cannot take the system."""
-    kinds: list[type[Solver]] = [SOLVERS.load(each) for each in (SOLVERS.names() if name == "auto" else (name,))]
+    kinds: list[type[Solver]] = [SOLVERS.load(key) for key in (SOLVERS.names() if name == "auto" else (name,))]
     able = [kind for kind in kinds if kind.takes_energies or not size.with_energies]
     if able and (checkpoint is None or any(kind.keeps_checkpoint for kind in able)):
         return able
-    known: list[type[Solver]] = [SOLVERS.load(each) for each in SOLVERS.names()]
+    known: list[type[Solver]] = [SOLVERS.load(key) for key in SOLVERS.names()]
     if size.with_energies:
-        taking = " or ".join(kind.name for kind in known if kind.takes_energies)
+        fit = [kind.name for kind in known if kind.takes_energies]
         raise InputError(
-            f"an energy constraint is for the {taking} solver"
-            + ("" if checkpoint is None or not able else ", which keeps no checkpoint"),
-            expected=" or ".join(f'solver="{kind.name}"' for kind in known if kind.takes_energies)
-            + ' or "auto", and no checkpoint',
+            f"an energy constraint is for the {' or '.join(fit)} solver{', which keeps no checkpoint' if able else ''}",
+            expected=f"{_options(fit)}, and no checkpoint",
             hint="train on fewer geometries if memory is short, or without the constraint",
         )
     raise InputError(
         f"the {name} solver keeps no checkpoint",
-        expected=" or ".join(f'solver="{kind.name}"' for kind in known if kind.keeps_checkpoint) + ' or "auto"',
+        expected=_options([kind.name for kind in known if kind.keeps_checkpoint]),
         hint="train without a checkpoint",
     )
+
+
+def _options(names: list[str]) -> str:
+    return " or ".join(f'solver="{name}"' for name in [*names, "auto"])
 
 
 def _fitting(kinds: list[type[Solver]], size: Size, budget: int, checkpoint: Path | None) -> list[Solver]:

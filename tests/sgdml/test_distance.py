@@ -88,7 +88,7 @@ def test_some_points_far_from_each_other() -> None:
 
 @dataclass(frozen=True)
 class AsModel(TorchModel):
-    """The distance in the place of an energy, so that the suite for energies can test it."""
+    """The distance instead of an energy, so that the suite for energies can test it."""
 
     distance: TrainingDistance
 
@@ -141,10 +141,7 @@ def test_what_has_no_distance_is_refused(distance: TrainingDistance) -> None:
 
 
 def test_ranks_the_force_errors_of_ethanol(reference_data: Callable[[str], Path]) -> None:
-    """The published model of 1000 points labels frames of its data set, and such with displaced atoms.
-
-    Our measurement for docs/uncertainty.md, on other frames, gave a rank correlation above 0.9.
-    """
+    """The published model of 1000 points labels frames of its data set, and frames with displaced atoms."""
     teacher = load(reference_data("sgdml_model_2018_ethanol.npz"))
     positions = Frames.load(reference_data("md17_ethanol.npz")).positions[:400]
     model = train(

@@ -17,9 +17,9 @@ def plain_sum(model: SGDMLModel, positions: np.ndarray) -> tuple[float, np.ndarr
     """Equations 5 and 6 of Chmiela et al. (2018), written out point by point and permutation by permutation."""
     x, slopes = descriptor(torch.tensor(positions[None]))
     energy, force = model.c, np.zeros(x.shape[1])
-    for own, alpha in zip(model.descriptors, model.descriptor_alphas, strict=True):
+    for point, alpha in zip(model.descriptors, model.descriptor_alphas, strict=True):
         for row in (np.array([0, 1, 2]), np.array([1, 0, 2])):  # the swap of the hydrogens exchanges pairs 0 and 1
-            delta = x[0].numpy() - own[row]
+            delta = x[0].numpy() - point[row]
             d = np.sqrt(5.0) * np.linalg.norm(delta) / model.sigma
             scale = model.std * 5.0 / (3.0 * model.sigma**2) * np.exp(-d)
             energy += scale * (1.0 + d) * (alpha[row] @ delta)

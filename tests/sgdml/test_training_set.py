@@ -1,4 +1,4 @@
-"""Training sets: what is drawn is disjoint, and a model of some atoms is one of the cut frames."""
+"""Training sets: their parts are disjoint, and a model of some atoms is a model of the cut frames."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def test_no_geometry_is_in_two_parts(selection: str) -> None:
     for seed in range(5):
         data = training_set(doubled, n_train=15, n_valid=10, selection=selection, seed=seed)
         assert [len(part) for part in (data.train, data.valid, data.test())] == [15, 10, 15]
-        drawn = np.concatenate([data.idxs_train, data.idxs_valid, data.idxs_rest])
-        assert len(np.unique(first_copies(doubled, data.perms)[drawn])) == 40
+        selected = np.concatenate([data.idxs_train, data.idxs_valid, data.idxs_rest])
+        assert len(np.unique(first_copies(doubled, data.perms)[selected])) == 40
         again = training_set(doubled, n_train=15, n_valid=10, selection=selection, seed=seed)
         np.testing.assert_array_equal(again.idxs_rest, data.idxs_rest)
     data = training_set(doubled, indices=[40, 1])  # frame 40 is a copy of frame 0
