@@ -17,7 +17,7 @@ from openmm_hybrid.core.units import KCAL_PER_EV, KCAL_PER_HARTREE
 from openmm_hybrid.reference.ase import AseEngine
 from openmm_hybrid.reference.pyscf import METHODS, PyscfEngine
 from openmm_hybrid.reference.tblite import TbliteEngine
-from openmm_hybrid.testing_engine import ReferenceEngineSuite
+from openmm_hybrid.testing import ReferenceEngineSuite
 
 WATER = np.array([[0.0, 0.0, 0.117], [0.0, 0.757, -0.469], [0.0, -0.757, -0.469]])
 NUMBERS = np.array([8, 1, 1])

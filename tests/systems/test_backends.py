@@ -24,7 +24,7 @@ from openmm_hybrid.systems.backends.torchforce import TorchForceBackend
 from openmm_hybrid.systems.placement import Placement
 from openmm_hybrid.systems.plan import choose, choose_for_terms
 from openmm_hybrid.systems.xml import read_xml
-from openmm_hybrid.testing_backend import BackendSuite
+from openmm_hybrid.testing import BackendSuite
 from tests.helpers import classical_ethanol as ethanol
 from tests.helpers.boxes import BONDS, NUMBERS, make
 from tests.helpers.morse import PairMorse, UnscriptableMorse
