@@ -10,12 +10,14 @@ class TestMyModel(EnergyModelSuite):
 from __future__ import annotations
 
 from openmm_hybrid.testing.backend import BackendSuite
+from openmm_hybrid.testing.charges import ChargesSuite
 from openmm_hybrid.testing.engine import ReferenceEngineSuite
 from openmm_hybrid.testing.models import EnergyModelSuite, FunctionalFormSuite, TorchModelSuite
 from openmm_hybrid.testing.solver import SolverSuite
 
 __all__ = [
     "BackendSuite",
+    "ChargesSuite",
     "EnergyModelSuite",
     "FunctionalFormSuite",
     "ReferenceEngineSuite",

@@ -19,6 +19,12 @@ from openmm_hybrid.core.errors import (
 )
 from openmm_hybrid.gaff import am1bcc, resp
 from openmm_hybrid.gaff.charges import assign_charges
+from openmm_hybrid.testing import ChargesSuite
+
+
+class TestAM1BCC(ChargesSuite):
+    method = "am1-bcc"
+
 
 #: Trans and gauche ethanol at their RHF/6-31G* minima, the geometries of RESP-A1 (relaxed with PySCF for this test; Å).
 ETHANOL = [

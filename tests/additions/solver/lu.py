@@ -39,8 +39,8 @@ class LUSolver(Solver):
     ) -> Tensor:
         identity = torch.eye(len(labels), dtype=labels.dtype, device=labels.device)
         matrix = torch.stack([kernel.times(column) for column in identity], dim=1) + lam * identity
-        solution = torch.linalg.solve(matrix, labels)
+        solution, failed = torch.linalg.solve_ex(matrix, labels)
         error = float(torch.linalg.vector_norm(matrix @ solution - labels) / torch.linalg.vector_norm(labels))
-        if not error < self.accuracy:
+        if failed or not error < self.accuracy:
             raise NumericalError(f"the solution's relative residual is {error:.1e}", hint="raise lam")
         return solution
