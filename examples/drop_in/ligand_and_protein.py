@@ -4,7 +4,7 @@ python examples/drop_in/ligand_and_protein.py [CORRECTION]
 
 The ligand takes the place of the waters at the corner of the box. Its atoms come last; only they have another force
 field and a correction, the protein and the water stay as amber14 has them.
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
+CORRECTION is a file of `openmm-hybrid train correction`, in the atom order of aspirin.pdb; without it the shipped
 aspirin-npistar is taken. Output: runs/drop_in/.
 """
 

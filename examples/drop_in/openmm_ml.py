@@ -4,7 +4,7 @@ python examples/drop_in/openmm_ml.py [CORRECTION]
 
 A correction is added to the force field: embedding="correction". A model of the whole energy takes the place of the
 force field's terms inside the molecule, as any potential of openmm-ml does.
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
+CORRECTION is a file of `openmm-hybrid train correction`, in the atom order of aspirin.pdb; without it the shipped
 aspirin-npistar is taken. Output: runs/drop_in/.
 """
 

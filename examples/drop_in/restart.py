@@ -5,7 +5,7 @@ python examples/drop_in/restart.py [CORRECTION]    → runs/drop_in/restart/; ca
 The first call builds aspirin with its force field and a correction and saves them; each call then runs another part,
 from the checkpoint of the one before. Frames, log and checkpoint are written at the same steps, the checkpoint last: a
 process that is killed in between has one frame too many. `oh.sample` cuts that frame off; plain reporters do not.
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
+CORRECTION is a file of `openmm-hybrid train correction`, in the atom order of aspirin.pdb; without it the shipped
 aspirin-npistar is taken.
 """
 

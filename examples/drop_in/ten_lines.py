@@ -2,7 +2,7 @@
 
 python examples/drop_in/ten_lines.py [CORRECTION]
 
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
+CORRECTION is a file of `openmm-hybrid train correction`, in the atom order of aspirin.pdb; without it the shipped
 aspirin-npistar is taken. Output: runs/drop_in/.
 """
 

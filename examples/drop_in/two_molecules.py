@@ -3,7 +3,7 @@
 python examples/drop_in/two_molecules.py [CORRECTION]
 
 `atoms` has one row for each molecule. Between the molecules acts what acted before: charges and Lennard-Jones.
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
+CORRECTION is a file of `openmm-hybrid train correction`, in the atom order of aspirin.pdb; without it the shipped
 aspirin-npistar is taken. Output: runs/drop_in/.
 """
 

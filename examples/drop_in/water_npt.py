@@ -3,7 +3,7 @@
 python examples/drop_in/water_npt.py [CORRECTION]
 
 The water is rigid, aspirin is flexible: constraints inside it would hold what the correction moves (attach warns).
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
+CORRECTION is a file of `openmm-hybrid train correction`, in the atom order of aspirin.pdb; without it the shipped
 aspirin-npistar is taken. Output: runs/drop_in/.
 """
 
