@@ -35,26 +35,37 @@ def path_option(*names: str, help: str) -> Any:
 
 
 def named(registry: str, *others: str, help: str) -> Any:
-    """An option whose value is a name in a registry, given as "module:attribute", or one of some other words.
+    """An option whose value is a name in a registry or one of some other words.
 
     The help lists all of them. The registry's module is imported only then, and for shell completion.
+
+    Parameters
+    ----------
+    registry : str
+        "module:attribute" of a `Registry` or of several names, or "module:function:argument" of a function of one text
+        that returns names.
+    others : str
+        The other words.
+    help : str
     """
     source = "|".join((*others, registry))
 
     def complete(incomplete: str) -> list[str]:
-        return [name for name in _names(source) if name.startswith(incomplete)]
+        return [name for name in names_of(source) if name.startswith(incomplete)]
 
     return typer.Option(help=help, metavar=f"<{source}>", autocompletion=complete)
 
 
-def _names(source: str) -> list[str]:
+def names_of(source: str) -> list[str]:
+    """The names that a source stands for: words and sources of `named`, separated by "|"."""
     names: list[str] = []
     for part in source.split("|"):
-        module, colon, attribute = part.partition(":")
-        if not colon:
+        module, *attribute = part.split(":")
+        if not attribute:
             names.append(part)
             continue
-        known = getattr(import_module(module), attribute)
+        known = getattr(import_module(module), attribute[0])
+        known = known(attribute[1]) if len(attribute) == 2 else known
         names += known.names() if isinstance(known, Registry) else list(known)
     return list(dict.fromkeys(names))
 
@@ -67,7 +78,7 @@ class Verb(TyperCommand):
         for parameter in self.params:
             metavar: str | None = getattr(parameter, "metavar", None)
             if metavar:
-                parameter.metavar = _NAMES.sub(lambda found: f"<{'|'.join(_names(found[1]))}>", metavar)
+                parameter.metavar = _NAMES.sub(lambda found: f"<{'|'.join(names_of(found[1]))}>", metavar)
         super().format_help(ctx, formatter)
 
 

@@ -14,7 +14,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from openmm_hybrid.cli import app, doctor, files, info, prepare, run, train
-from openmm_hybrid.cli.options import expand
+from openmm_hybrid.cli.options import expand, names_of
 from openmm_hybrid.cli.recipes import RECIPES
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.sgdml.solvers.choice import SOLVERS
@@ -99,6 +99,12 @@ def test_home_folder_is_expanded_in_every_path(verb: Callable[..., None]) -> Non
 )
 def test_help_lists_choices(line: str, choices: str) -> None:
     assert choices in help_of(line)
+
+
+def test_names_come_from_registries_tuples_and_functions() -> None:
+    assert names_of("auto|openmm_hybrid.systems.backends:BACKENDS") == ["auto", *BACKENDS.names()]
+    assert names_of("openmm_hybrid.sgdml.solvers.choice:SOLVERS") == list(SOLVERS)
+    assert names_of("builtins:sorted:ba") == ["a", "b"]
 
 
 def test_studies_are_listed_with_their_summaries() -> None:
