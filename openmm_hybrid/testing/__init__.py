@@ -13,6 +13,7 @@ from openmm_hybrid.testing.backend import BackendSuite
 from openmm_hybrid.testing.engine import ReferenceEngineSuite
 from openmm_hybrid.testing.models import EnergyModelSuite, FunctionalFormSuite, TorchModelSuite
 from openmm_hybrid.testing.solver import SolverSuite
+from openmm_hybrid.testing.study import StudySuite
 
 __all__ = [
     "BackendSuite",
@@ -20,5 +21,6 @@ __all__ = [
     "FunctionalFormSuite",
     "ReferenceEngineSuite",
     "SolverSuite",
+    "StudySuite",
     "TorchModelSuite",
 ]
