@@ -87,11 +87,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def reading_npz(path: str | Path, what: str) -> Iterator[Mapping[str, NDArray[Any]]]:
+def reading_npz(
+    path: str | Path, what: str, *, hint: str = "copy or download it again"
+) -> Iterator[Mapping[str, NDArray[Any]]]:
     """The arrays of an npz file, read without pickles while the block lasts::
 
         with reading_npz("model.npz", "an sGDML model") as archive:
             sigma = archive["sig"]
+
+    `what` (a noun) and `hint` (what to do with a damaged file) are for the messages.
 
     Raises
     ------
@@ -105,7 +109,7 @@ def reading_npz(path: str | Path, what: str) -> Iterator[Mapping[str, NDArray[An
     if not path.is_file():
         raise InputError(f"{path} does not exist", expected=f"{what} (.npz)")
     if not zipfile.is_zipfile(path):
-        raise InputError(f"{path} is not an npz file, or is damaged", expected=f"{what} (.npz)")
+        raise InputError(f"{path} is not an npz file, or is damaged", expected=f"{what} (.npz)", hint=hint)
     try:
         # Opened here: numpy leaves a file open whose zip directory is damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -118,7 +122,7 @@ def reading_npz(path: str | Path, what: str) -> Iterator[Mapping[str, NDArray[An
         raise InputError(
             f"{path} cannot be read as {what} ({type(error).__name__}: {error})",
             expected="a complete file of plain arrays",
-            hint="copy or download it again",
+            hint=hint,
         ) from error
 
 

@@ -49,6 +49,8 @@ class NpzFormat:
         Oldest version that can be read.
     suffix : str
         Required ending of the file's name; empty if any name will do.
+    hint : str
+        What to do with a damaged file.
     """
 
     name: str
@@ -56,6 +58,7 @@ class NpzFormat:
     what: str
     oldest: int = 1
     suffix: str = ".npz"
+    hint: str = "copy or download it again"
 
 
 @final
@@ -203,7 +206,7 @@ def reading(path: str | Path, file_format: NpzFormat) -> Iterator[tuple[dict[str
     InputError
         The file is missing, damaged, of another format, or of a version that cannot be read; or it holds objects.
     """
-    with reading_npz(path, file_format.what) as archive:
+    with reading_npz(path, file_format.what, hint=file_format.hint) as archive:
         description = _description(archive)
         if description.get("format") != file_format.name:
             raise InputError(f"this is {_origin(description, archive)}", expected=file_format.what)

@@ -8,7 +8,6 @@ forcefields/<name>/<name>.xml
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from typing import Any
 
 from openmm_hybrid import __version__
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import replacing, sha256
 from openmm_hybrid.core.forcefielddir import folder
 from openmm_hybrid.forcefield import archive
 from openmm_hybrid.forcefield.model import ForceField
@@ -72,7 +71,7 @@ def load(name: str, root: str | Path | None = None) -> ForceField:
     path = Path(root or folder()) / name / FILE
     if not path.is_file():
         raise InputError(f"{path} does not exist", hint="install the package again")
-    if _sha256(path) != expected:
+    if sha256(path) != expected:
         raise InputError(
             f"{path} is not the file that its manifest describes",
             expected=f"the SHA-256 {expected}",
@@ -123,12 +122,7 @@ def write_set(
         (target / f"{name}.xml").unlink(missing_ok=True)
     versions = {"openmm-hybrid": __version__, **{each: version(each) for each in ("openmm", "torch", "numpy")}}
     described = {"name": name, "molecule": forcefield.name, **notes, "versions": versions}
-    described["sha256"] = _sha256(target / FILE)
+    described["sha256"] = sha256(target / FILE)
     with replacing(target / MANIFEST) as temporary:
         temporary.write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return target
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 from openmm import app, unit
 
 from openmm_hybrid.core.ffxml import HarmonicTerm, MorseTerm, ResidueTemplate, TorsionTerm, to_xml
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import fingerprint, replacing
 from openmm_hybrid.core.units import ANGSTROM_PER_NM, KJ_PER_KCAL, NM_PER_ANGSTROM
 from openmm_hybrid.forcefield.classical_terms import Atoms, Classical, Cosine, classical
 from openmm_hybrid.forcefield.model import ForceField
@@ -72,7 +71,4 @@ def _with_constant(tables: Classical) -> tuple[dict[Atoms, tuple[Cosine, ...]], 
 
 def _fingerprint(forcefield: ForceField) -> str:
     """Ten digits that differ for other atoms, bonds or parameters."""
-    digest = hashlib.sha256()
-    for array in (forcefield.numbers, forcefield.bonds, forcefield.parameters.values):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:10]
+    return fingerprint(forcefield.numbers, forcefield.bonds, forcefield.parameters.values)[:10]

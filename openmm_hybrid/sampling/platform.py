@@ -87,7 +87,7 @@ def platform_of(folder: Path, name: str, *, overwrite: bool = False) -> str:
         return name
     try:
         noted = json.loads((folder / SETTINGS).read_text())["platform"]
-    except (OSError, ValueError, KeyError, TypeError):  # no run yet, or one that `agree` will refuse
+    except (OSError, ValueError, KeyError, TypeError):  # no run yet, or one that `check_same_run` will refuse
         return name
     return noted if noted in [openmm.Platform.getPlatform(k).getName() for k in _indices()] else name
 

@@ -15,6 +15,7 @@ from openmm import app, unit
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.files import replacing
 from openmm_hybrid.core.progress import progress_bar
+from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.core.units import strip
 from openmm_hybrid.models.compose import Sum
 from openmm_hybrid.models.energy_model import EnergyModel
@@ -34,7 +35,7 @@ from openmm_hybrid.sampling.job import Job, settings_of
 from openmm_hybrid.sampling.minimize import place, potential_energy
 from openmm_hybrid.sampling.platform import choose_platform, platform_of
 from openmm_hybrid.sampling.reporters import StartFiles
-from openmm_hybrid.sampling.restart import agree, claimed, read_progress
+from openmm_hybrid.sampling.restart import check_same_run, read_progress
 from openmm_hybrid.sampling.run import ABSURD, Batch, run_batch
 from openmm_hybrid.sampling.sample_result import SampleResult
 from openmm_hybrid.sampling.threads import one_torch_thread
@@ -185,8 +186,8 @@ def sample(
     check_combination(job)
     energies = _start_energies(job, starts)
     batches = _batches(job, starts, energies, folder, suffix)
-    with claimed(folder):
-        agree(folder, {"format": suffix, **settings_of(job, starts, energies)}, overwrite=overwrite)
+    with lock_folder(folder):
+        check_same_run(folder, {"format": suffix, **settings_of(job, starts, energies)}, overwrite=overwrite)
         _write_topology(folder, topology, starts[0])
         total = len(starts) * (job.equilibration + job.n_steps)
         done = sum(_steps_done(job, batch) for batch in batches)

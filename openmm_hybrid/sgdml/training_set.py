@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from dataclasses import dataclass, replace
 from typing import final
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.data.bonds import bonds_from_geometry
+from openmm_hybrid.data.formats.npz import dataset_md5
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.sgdml.check import length_fault
@@ -166,18 +166,7 @@ def training_set(
     if cut.n_atoms < 2:
         raise InputError("sGDML needs two atoms or more")
     parts = _split(cut, first_copies(cut, group), n_train, n_valid, indices, draw, seed)
-    return TrainingSet(cut, group, *parts, md5=fingerprint(frames), atoms=chosen, energy_constraint=energy_constraint)
-
-
-def fingerprint(frames: Frames) -> str:
-    """The md5 by which sgdml names a data set: of the digests of z, R, E (where there is one) and F.
-
-    It is that of the file which the frames came from if that was written with one byte an atomic number and eight a
-    coordinate, as sgdml does.
-    """
-    arrays = (frames.atomic_numbers.astype(np.uint8), frames.positions, frames.energies, frames.forces)
-    digests = [hashlib.md5(array.tobytes()).digest() for array in arrays if array is not None]
-    return hashlib.md5(b"".join(digests)).hexdigest()
+    return TrainingSet(cut, group, *parts, md5=dataset_md5(frames), atoms=chosen, energy_constraint=energy_constraint)
 
 
 def _cut(frames: Frames, atoms: Ints) -> Frames:

@@ -11,8 +11,8 @@ from typing import Any, final
 
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table_from
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.journal import entries
 from openmm_hybrid.core.result_document import document, write_json
+from openmm_hybrid.core.same_job import finished
 from openmm_hybrid.core.text_table import cell, text_table
 from openmm_hybrid.sgdml.check import assess, known
 from openmm_hybrid.sgdml.fit import DEFAULT_SOLVER, SolverSettings
@@ -191,7 +191,7 @@ def _job(data: TrainingSet, settings: CurveSettings, n_test: int) -> dict[str, A
 
 def _read(journal: Path, job: dict[str, Any]) -> dict[int, CurvePoint]:
     """The points that a journal of the same job holds."""
-    found = entries(journal, job, key="points", make=_point, what="learning curve")
+    found = finished(journal, job, key="points", make=_point, what="learning curve")
     return {point.n_train: point for point in found}
 
 

@@ -19,8 +19,8 @@ from openmm_hybrid import gaff
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table, error_table_from
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.files import replacing
-from openmm_hybrid.core.journal import entries
 from openmm_hybrid.core.result_document import document, write_json
+from openmm_hybrid.core.same_job import finished
 from openmm_hybrid.core.text_table import cell, text_table
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
@@ -212,7 +212,7 @@ def run(
     """
     job = _job(data, settings)
     journal = folder / "table2.json"
-    done = {each.key: each for each in entries(journal, job, key="cells", make=_from_json, what="table")}
+    done = {each.key: each for each in finished(journal, job, key="cells", make=_from_json, what="table")}
     for frames in data:
         for n in settings.n_train:
             split(frames, n, 0, settings.n_test, 0)  # refuses too few frames before anything is fitted

@@ -112,11 +112,11 @@ def test_another_job_is_refused_and_nothing_is_changed(tmp_path):
     before = (tmp_path / "a.npz.journal").read_bytes()
     for engine, numbers, positions, what in (
         (Spring(), [1, 1], POSITIONS + 1e-9, "positions"),
-        (Spring(), [1, 1], POSITIONS[:4], "n frames"),
-        (Spring(), [1, 2], POSITIONS, "atomic numbers"),
+        (Spring(), [1, 1], POSITIONS[:4], "n_frames"),
+        (Spring(), [1, 2], POSITIONS, "atomic_numbers"),
         (Spring(theory="other"), [1, 1], POSITIONS, "theory"),
     ):
-        with pytest.raises(MismatchError, match=f"another job: .*{what}"):
+        with pytest.raises(MismatchError, match=f"another labelling job: .*{what}"):
             label(engine, numbers, positions, path=path, progress=False)
     assert (tmp_path / "a.npz.journal").read_bytes() == before
 
@@ -169,7 +169,7 @@ except oh.HybridError as error:
 """
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "cannot write" in run.stdout
-    assert "start again to go on" in run.stdout
+    assert "call again to continue" in run.stdout
     done = (tmp_path / "a.npz.journal").read_bytes().count(b"\n") - 1
     rest = Spring()
     assert len(label(rest, [1, 1], POSITIONS, path=tmp_path / "a.npz", progress=False).frames) == 5

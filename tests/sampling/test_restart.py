@@ -18,8 +18,9 @@ import openmm
 import pytest
 
 from openmm_hybrid.core.errors import HybridError, InputError, MismatchError
+from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.sampling import run as run_module
-from openmm_hybrid.sampling.restart import claimed, read_progress
+from openmm_hybrid.sampling.restart import read_progress
 from openmm_hybrid.sampling.sample import sample
 from openmm_hybrid.sampling.sample_result import SampleResult
 from tests.helpers import ROOT
@@ -131,7 +132,7 @@ def test_ctrl_c_saves_and_the_next_call_goes_on(
         yield _CtrlC(after=after)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sample_module, "show_progress", pressing)
+        patch.setattr(sample_module, "progress_bar", pressing)
         before = signal.getsignal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt, match=r"stopped at step \d+ of .*start 0, saved in .*; call again"):
             _whole(tmp_path / "stopped", ensemble=ensemble)
@@ -179,9 +180,9 @@ def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
         sample(system, topology, start, output=tmp_path, **{**few, "temperature": 400.0, "seed": 8})
     with pytest.raises(MismatchError, match=r"n_steps 40 there, 20 now"):
         sample(system, topology, start, output=tmp_path, **{**few, "n_steps": 20})
-    with pytest.raises(MismatchError, match="other settings: system"):
+    with pytest.raises(MismatchError, match="another sampling run: system differs"):
         sample(water(stiffness=3.1e5)[0], topology, start, output=tmp_path, **few)
-    with pytest.raises(MismatchError, match="positions"):
+    with pytest.raises(MismatchError, match="positions differs"):
         sample(system, topology, start + 1.0, output=tmp_path, **few)
     np.testing.assert_array_equal(first.positions, frames)
     other = sample(system, topology, start, output=tmp_path, overwrite=True, **{**few, "seed": 8})
@@ -234,7 +235,7 @@ def test_state_xml_that_is_no_state_is_not_built(tmp_path: Path) -> None:
 
 def test_two_processes_do_not_write_into_one_folder(tmp_path: Path) -> None:
     system, topology, start = water()
-    with claimed(tmp_path), pytest.raises(InputError, match="another process"):
+    with lock_folder(tmp_path), pytest.raises(InputError, match="another process"):
         sample(system, topology, start, output=tmp_path, **SETTINGS)
 
 

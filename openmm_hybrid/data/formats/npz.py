@@ -6,7 +6,6 @@ import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +68,16 @@ def to_bytes(frames: Frames) -> bytes:
     texts = {"type": "d", "code_version": f"openmm-hybrid {__version__}", "name": frames.name}
     texts |= {"theory": frames.theory, "r_unit": "Ang", "e_unit": "kcal/mol"}
     stream = io.BytesIO()
-    np.savez_compressed(stream, md5=np.array(_fingerprint(arrays)), **arrays, **statistics, **texts)  # type: ignore[arg-type]
+    np.savez_compressed(stream, md5=np.array(dataset_md5(frames).encode()), **arrays, **statistics, **texts)  # type: ignore[arg-type]
     return stream.getvalue()
 
 
-def _fingerprint(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """sGDML's md5 of a dataset: of the md5 digests of z, R, E and F, one after another."""
-    digest = hashlib.md5()
-    for key in ("z", "R", "E", "F"):
-        if key in arrays:
-            digest.update(hashlib.md5(arrays[key].tobytes()).digest())
-    return digest.hexdigest().encode()
+def dataset_md5(frames: Frames) -> str:
+    """The md5 by which sGDML names a data set: the md5 of the digests of z, R, E and F, without the arrays it lacks.
+
+    It equals the one in the file that the frames came from if that file stores one byte per atomic number and eight
+    per coordinate, as sGDML does.
+    """
+    arrays = (frames.atomic_numbers.astype(np.uint8), frames.positions, frames.energies, frames.forces)
+    digests = [hashlib.md5(array.tobytes()).digest() for array in arrays if array is not None]
+    return hashlib.md5(b"".join(digests)).hexdigest()

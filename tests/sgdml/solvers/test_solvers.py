@@ -157,8 +157,8 @@ def test_killed_and_started_again_it_goes_on(
     del done[:]
     save = iterative.save_state
 
-    def save_and_die(path: Path, state: iterative.State, system: str) -> None:
-        save(path, state, system)
+    def save_and_die(path: Path, state: iterative.State, job: dict[str, object]) -> None:
+        save(path, state, job)
         if state.iteration == whole // 2:
             raise KeyboardInterrupt
 
@@ -169,7 +169,7 @@ def test_killed_and_started_again_it_goes_on(
     assert path.is_file()
     monkeypatch.setattr(iterative, "save_state", save)
     other = replace(kernel, sigma=2.5)
-    with pytest.raises(InputError, match="another training"):
+    with pytest.raises(InputError, match=r"another training: sigma .* there, 2.5 now"):
         solver.solve(other, labels, lam=LAM, start=None, progress=False)
     resumed = solver.solve(kernel, labels, lam=LAM, start=None, progress=False)
     assert len(done) == whole
@@ -182,7 +182,7 @@ def test_a_file_that_is_no_checkpoint_is_refused_and_kept(
 ) -> None:
     path = tmp_path / "precious.npz"
     path.write_bytes(b"something else")
-    with pytest.raises(InputError, match="no checkpoint"):
+    with pytest.raises(InputError, match=r"expected a checkpoint of a training.*remove it"):
         IterativeSolver(rank=5, checkpoint=path).solve(kernel, labels, lam=LAM, start=None, progress=False)
     assert path.read_bytes() == b"something else"
 
