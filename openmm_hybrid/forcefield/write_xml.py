@@ -13,6 +13,7 @@ from openmm_hybrid.core.files import fingerprint, replacing
 from openmm_hybrid.core.units import ANGSTROM_PER_NM, KJ_PER_KCAL, NM_PER_ANGSTROM
 from openmm_hybrid.forcefield.classical_terms import Atoms, Classical, Cosine, classical
 from openmm_hybrid.forcefield.model import ForceField
+from openmm_hybrid.forms.morse import Morse
 
 _PER_AREA = KJ_PER_KCAL * ANGSTROM_PER_NM**2
 _TINY = 1e-12  # kcal/mol below which a constant is rounding
@@ -21,7 +22,8 @@ _TINY = 1e-12  # kcal/mol below which a constant is rounding
 def write_ffxml(forcefield: ForceField, path: str | Path) -> None:
     """See `ForceField.to_ffxml`."""
     tables = classical(forcefield)
-    text = to_xml([_template(forcefield, tables)], 1.0 / tables.scee, 1.0 / tables.scnb)
+    morse_energy = re.sub(r"\bq1\b", "r", Morse().expression())
+    text = to_xml([_template(forcefield, tables)], 1.0 / tables.scee, 1.0 / tables.scnb, morse_energy=morse_energy)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
