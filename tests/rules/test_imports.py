@@ -45,7 +45,6 @@ MAY_IMPORT_ASIDE = {
 MAY_IMPORT_OPENMM = {"gaff", "forcefield", "systems", "sampling", "core/units.py", "models/system.py"}
 #: Pairs of modules that import each other on purpose: a class and the `load` and `save` that it offers.
 KNOWN_CYCLES = (
-    {"data.frames", "data.formats", "data.formats.npz", "data.formats.extxyz", "data.formats.hdf5"},
     {"sgdml.model", "sgdml.model_file"},
     {
         f"forcefield.{name}"
