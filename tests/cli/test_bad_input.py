@@ -161,7 +161,7 @@ CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
     "broken SMILES": (None, ("build", "C1CC", "-o", "out"), "check brackets"),
     "radical": (None, ("build", "C[CH2]", "-o", "out"), "radical"),
     "metal": (None, ("build", "C[Mg]C", "-o", "out"), "Mg"),
-    "two molecules": (None, ("build", "CO.O", "-o", "out"), "one by one"),
+    "two molecules": (None, ("build", "CO.O", "-o", "out"), "one part at a time"),
     "unknown version": (None, ("build", "CO", "-o", "out", "--version", "3.0"), "1.81"),
     "unknown charges": (None, ("build", "CO", "-o", "out", "--charges", "rsep"), "did you mean resp"),
     "missing molecule file": (None, ("build", "none.sdf", "-o", "out"), "does not exist"),
@@ -226,7 +226,7 @@ CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
     ),
     "convert onto itself": (None, ("convert", "good.npz", "good.npz"), "itself"),
     "convert a model to frames": (None, ("convert", "model.npz", "out.xyz"), "export"),
-    "convert to an unknown ending": (None, ("convert", "good.npz", "out.pdb"), "ending"),
+    "convert to an unknown ending": (None, ("convert", "good.npz", "out.pdb"), "ends in"),
     "convert nothing": (None, ("convert", "none.npz", "out.xyz"), "does not exist"),
     "convert a corrupt model": (
         lambda: cut("model.npz", "spoilt.npz", 0.7),

@@ -14,8 +14,7 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.forcefield.archive import read, save
 from openmm_hybrid.forms.form import FunctionalForm
-from tests.forcefield.test_model import EDITS, disturbed, ethanol
-from tests.helpers.forcefield_molecules import built, shaken
+from tests.helpers.forcefield_molecules import EDITS, built, disturbed, ethanol, shaken
 
 
 @pytest.mark.parametrize("edited", EDITS)

@@ -30,17 +30,16 @@ SETTINGS: dict[str, Any] = {
     "n_steps": 4000, "interval": 4, "equilibration": 200, "seed": 7, "checkpoint_interval": 30, "progress": False,
 }  # fmt: skip
 
-SCRIPT = """
+SCRIPT = f"""
 import sys
 import numpy as np
 from tests.helpers.oscillators import water
-from tests.sampling.test_restart import SETTINGS
 from openmm_hybrid.sampling.sample import sample
 
 system, topology, start = water()
 print("ready", flush=True)
 starts = np.stack([start, start + 3])
-sample(system, topology, starts, output=sys.argv[1], format=sys.argv[2], platform=sys.argv[3], **SETTINGS)
+sample(system, topology, starts, output=sys.argv[1], format=sys.argv[2], platform=sys.argv[3], **{SETTINGS!r})
 """
 
 
