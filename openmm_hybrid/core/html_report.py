@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import expanded, replacing
 
 
 @dataclass(frozen=True)
@@ -93,4 +93,4 @@ def write_report(path: str | Path, title: str, lead: str, sections: Sequence[Sec
     page = Environment(autoescape=True).from_string(_PAGE).render(title=title, lead=lead, sections=sections)
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    return Path(path)
+    return expanded(path)

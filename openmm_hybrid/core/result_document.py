@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import expanded, replacing
 
 _HERE = Path(__file__)
 
@@ -46,7 +46,7 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> Path:
     text = to_json(content)
     with replacing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
-    return Path(path)
+    return expanded(path)
 
 
 def to_json(content: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Rules of DESIGN, section 4, that a syntax tree shows: no unsafe reading of files, small files and functions."""
+"""Rules that a syntax tree shows: no unsafe reading of files, small files and functions, classes abstract or final."""
 
 from __future__ import annotations
 
