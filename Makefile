@@ -18,7 +18,7 @@ help:
 	@echo 'make run     aspirin, end to end: GAFF, labels, sGDML correction, hybrid sampling → runs/aspirin/report.html'
 	@echo 'make test    lint, docs, examples and tests on both stacks'
 	@echo 'make lint    ruff and mypy'
-	@echo 'make coverage  tests of the plugin stack with the covered share of each module (a third slower)'
+	@echo 'make coverage  tests of the plugin stack with the covered share of each module (a quarter slower)'
 	@echo 'make docs    the documentation → docs/_build/html/index.html'
 	@echo 'make clean   remove the environments, caches and built docs (runs/ stays)'
 	@echo 'First use installs into .venv (8 GB) and, for the tests, .venv-modern (2 GB).'
@@ -50,7 +50,7 @@ pytest:
 pytest-modern:
 	$(call PYTEST,$(MODERN)) | tee .venv-modern/pytest.log
 
-# Not a part of `make test`: on Python 3.11 the tracer makes tests a third slower.
+# Not a part of `make test`: on Python 3.11 the tracer makes tests a quarter slower.
 coverage: .venv/.ready
 	$(call PYTEST,$(PLUGIN)) --cov=openmm_hybrid --cov-report=term:skip-covered
 

@@ -67,7 +67,7 @@ def test_a_journal_of_something_else_is_refused(tmp_path: Path) -> None:
     journal = tmp_path / "curve.json"
     learning_curve.run(DATA, CurveSettings((5,), sigma=2.0), journal=journal, progress=False)
     before = journal.read_bytes()
-    with pytest.raises(MismatchError, match="sigma differ"):
+    with pytest.raises(MismatchError, match=r"sigma 2\.0 there, 3\.0 now"):
         learning_curve.run(DATA, CurveSettings((5,), sigma=3.0), journal=journal, progress=False)
     other = training_set(water(60), n_train=20, n_valid=10, seed=1)
     with pytest.raises(MismatchError, match="drawn differ"):
