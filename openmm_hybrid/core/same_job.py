@@ -8,6 +8,7 @@ keeps other processes out in the meantime.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ Rule = Callable[[Any, Any], str]
 """Compares the stored value of one key with the wanted one: what differs, in words; empty if nothing does."""
 
 _LONG = 60  # characters of the longest value that a message shows
+_HASH = re.compile("[0-9a-f]{32,}")  # an md5 or SHA-256, which tells a reader nothing
 
 
 def check_same_job(
@@ -194,6 +196,6 @@ def _difference(key: str, found: Mapping[str, Any], wanted: Any) -> str:
     if found[key] == wanted:
         return ""
     texts = [str(value) for value in (found[key], wanted)]
-    if any(len(text) > _LONG for text in texts):
+    if any(len(text) > _LONG or _HASH.fullmatch(text) for text in texts):
         return f"{key} differs"
     return f"{key} {texts[0]} there, {texts[1]} now"

@@ -28,6 +28,7 @@ def test_the_same_job_passes_as_json_has_it() -> None:
     [
         ({"temperature": 310.0}, "runs/a belongs to another study: temperature 310.0 there, 300.0 now; give another"),
         ({"system": "0" * 64}, "another study: system differs;"),
+        ({"system": "0" * 32}, "another study: system differs;"),
         ({"names": ["a"], "temperature": 1}, r"temperature 1 there, 300.0 now, names \['a'\] there, \['a', 'b'\] now"),
     ],
 )
