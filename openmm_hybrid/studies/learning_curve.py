@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -11,8 +10,9 @@ from typing import Any, final
 
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table_from
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.journal import entries
+from openmm_hybrid.core.files import fingerprint
 from openmm_hybrid.core.result_document import document, write_json
+from openmm_hybrid.core.same_job import finished
 from openmm_hybrid.core.text_table import cell, text_table
 from openmm_hybrid.sgdml.check import assess, known
 from openmm_hybrid.sgdml.train import train_on
@@ -142,7 +142,7 @@ class LearningCurveStudy(Study):
             raise InputError("no frames are left to test on", hint="leave some out of the largest training set")
         job = _job(data, settings, len(test))
         journal, model = output / "learning_curve.json", output / "model.npz"
-        found = entries(journal, job, key="points", make=_point, what="learning curve")
+        found = finished(journal, job, key="points", make=_point, what="learning curve")
         points = {point.n_train: point for point in found}
         for n in settings.n_train:
             is_last = n == settings.n_train[-1]
@@ -168,7 +168,7 @@ def _rising(points: dict[int, CurvePoint]) -> tuple[CurvePoint, ...]:
 
 def _job(data: TrainingSet, settings: CurveSettings, n_test: int) -> dict[str, Any]:
     """Settings and data that decide the points, as JSON holds them."""
-    chosen = b"/".join(part.tobytes() for part in (data.idxs_train, data.idxs_valid, data.idxs_rest[:n_test]))
+    chosen = fingerprint(data.idxs_train, "/", data.idxs_valid, "/", data.idxs_rest[:n_test])
     return {
         "n_train": list(settings.n_train),
         "sigma": settings.sigma,
@@ -180,7 +180,7 @@ def _job(data: TrainingSet, settings: CurveSettings, n_test: int) -> dict[str, A
         "energy_constraint": data.energy_constraint,
         "perms": data.perms.tolist(),
         "atoms": None if data.atoms is None else data.atoms.tolist(),
-        "drawn": hashlib.md5(chosen).hexdigest(),
+        "drawn": chosen,
     }
 
 

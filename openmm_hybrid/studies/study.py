@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.result_document import write_json
+from openmm_hybrid.core.same_job import note_job
 
 JOB = "settings.json"
 """File in the output folder with the settings that decide a study's result (see `claim`)."""
@@ -146,21 +146,7 @@ def claim(output: Path, job: Mapping[str, Any], what: str) -> None:
     InputError
         The folder's note is damaged.
     """
-    path = output / JOB
-    if path.is_file():
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise InputError(f"{path} is damaged", hint="give another folder, or remove this file")
-        other = [name for name in {**job, **found} if found.get(name) != job.get(name)]
-        if other:
-            raise MismatchError(
-                f"{output} holds a {what} of other frames or settings: {', '.join(sorted(other))} differ",
-                hint="give another folder",
-            )
-    write_json(path, job)
+    note_job(output / JOB, job, what=what, hint="give another folder")
 
 
 def read_indices(text: str) -> tuple[int, ...]:

@@ -19,8 +19,8 @@ from openmm_hybrid import gaff
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.files import replacing
-from openmm_hybrid.core.journal import entries
 from openmm_hybrid.core.result_document import write_json
+from openmm_hybrid.core.same_job import finished
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.data.selection import split
@@ -99,7 +99,7 @@ class Table2Study(Study):
         data = [Frames.load(path) for path in settings.frames]
         job = _job(data, settings)
         journal = output / "table2.json"
-        done = {one.key: one for one in entries(journal, job, key="cells", make=cell_from_json, what="table")}
+        done = {one.key: one for one in finished(journal, job, key="cells", make=cell_from_json, what="table")}
         for frames in data:
             for n in settings.n_train:
                 split(frames, n, 0, settings.n_test, 0)  # refuses too few frames before anything is fitted

@@ -93,7 +93,7 @@ class TrainingStudy(Study):
     def run(self, settings: TrainingSettings, output: Path, *, progress: bool = True) -> TrainingReport:
         """See `Study.run`. The model is written to ``model.npz`` in the folder."""
         data = settings.training_set()
-        claim(output, settings_as_dict(settings, without=_FREE) | {"frames": data.md5}, "training")
+        claim(output, settings_as_dict(settings, without=_FREE) | {"frames": data.md5}, "training study")
         report = train_and_test(data, settings, progress=progress)
         report.training.model.save(output / "model.npz")
         return report

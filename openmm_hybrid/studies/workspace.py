@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from openmm_hybrid import gaff, sgdml
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import fingerprint, replacing
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.forcefield import ForceField
@@ -199,6 +198,6 @@ def open_workspace(settings: SamplingSettings, folder: Path, *, progress: bool =
     frames = Frames.load(settings.frames).unique()
     lowest: NDArray[np.float64] = frames.positions[int(np.argmin(frames.labels()[0]))]
     molecule = Molecule.from_geometry(frames.atomic_numbers, lowest, name=settings.molecule)
-    job = settings_as_dict(settings, without=_FREE) | {"frames": hashlib.md5(frames.positions.tobytes()).hexdigest()}
+    job = settings_as_dict(settings, without=_FREE) | {"frames": fingerprint(frames.positions)}
     claim(folder, job, "sampling study")
     return Workspace(molecule, frames, torsion_pair(settings.molecule), settings, folder, progress)

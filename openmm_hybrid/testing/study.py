@@ -68,7 +68,7 @@ class StudySuite:
     ) -> None:
         study.run(settings, tmp_path / "study", progress=False).save(tmp_path / "study")
         before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-        with pytest.raises(InputError, match="differ"):
+        with pytest.raises(InputError, match="belongs to another"):
             study.run(other_settings, tmp_path / "study", progress=False)
         assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 

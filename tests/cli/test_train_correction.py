@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import openmm_hybrid as oh
 from openmm_hybrid.cli import app
-from tests.helpers import few_atoms as toys
+from tests.helpers import few_atoms
 
 pytest.importorskip("acpype", reason="needs antechamber (extra gaff)")
 
@@ -24,8 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     molecule = oh.Molecule.from_file(place / "methanol" / "molecule.sdf")
     base = oh.gaff.SystemModel(*_system(place))
     positions = molecule.positions + np.random.default_rng(0).normal(scale=0.06, size=(40, 6, 3))
-    extra = toys.Builder(molecule.atomic_numbers, molecule.bonds)
-    extra.add("bond", toys.Harmonic("distance"), {(0, 1): [200.0, 1.45]})
+    extra = few_atoms.Builder(molecule.atomic_numbers, molecule.bonds)
+    extra.add("bond", few_atoms.Harmonic("distance"), {(0, 1): [200.0, 1.45]})
     energies, forces = oh.Sum((base, oh.ForceField(extra.finish()))).predict(positions)
     oh.Frames(molecule.atomic_numbers, positions, energies, forces, name="methanol").save(place / "labels.npz")
     return place
