@@ -14,6 +14,7 @@ from openmm_hybrid.testing.charges import ChargesSuite
 from openmm_hybrid.testing.engine import ReferenceEngineSuite
 from openmm_hybrid.testing.models import EnergyModelSuite, FunctionalFormSuite, TorchModelSuite
 from openmm_hybrid.testing.solver import SolverSuite
+from openmm_hybrid.testing.study import StudySuite
 
 __all__ = [
     "BackendSuite",
@@ -22,5 +23,6 @@ __all__ = [
     "FunctionalFormSuite",
     "ReferenceEngineSuite",
     "SolverSuite",
+    "StudySuite",
     "TorchModelSuite",
 ]
