@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from openmm_hybrid.studies.study import Study
 
 from openmm_hybrid.studies import STUDIES
+from openmm_hybrid.studies.study import Study
 from openmm_hybrid.testing import StudySuite
 
 
