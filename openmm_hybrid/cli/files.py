@@ -11,16 +11,17 @@ from openmm_hybrid.cli.options import EnergyUnit, LengthUnit, Output
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="sGDML model or correction (npz).")],
+    model: Annotated[Path, typer.Argument(help="File of any model or correction, or the name of a shipped set.")],
     output: Output,
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
 ) -> None:
     """The model as one TorchScript file, which plain libtorch loads."""
-    from openmm_hybrid import sgdml
     from openmm_hybrid.models.torchscript import export_torchscript
+    from openmm_hybrid.models_io.any_model import load_correction
 
-    loaded = sgdml.load(model)
-    export_torchscript(loaded, output, name=loaded.name, theory=loaded.theory, dtype=dtype)
+    loaded = load_correction(model).model
+    name, theory = (str(getattr(loaded, field, "")) for field in ("name", "theory"))
+    export_torchscript(loaded, output, name=name, theory=theory, dtype=dtype)
     print(f"TorchScript module of {loaded.n_atoms} atoms in {output}")
 
 
@@ -31,6 +32,6 @@ def convert(
     r_unit: LengthUnit = "",
 ) -> None:
     """Frames in another format, or an sGDML model in today's layout."""
-    from openmm_hybrid.models_io import convert as study
+    from openmm_hybrid.models_io.convert import convert as converted
 
-    print(f"{study.run(source, target, r_unit=r_unit, e_unit=e_unit)} in {target}")
+    print(f"{converted(source, target, r_unit=r_unit, e_unit=e_unit)} in {target}")

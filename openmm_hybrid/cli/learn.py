@@ -30,7 +30,7 @@ _RECIPES: dict[str, tuple[tuple[set[str], ...], set[str]]] = {
     "global": ((), _KERNEL),
     "local": (({"--atoms", "--smarts"},), _KERNEL),
     "distilled": (({"--along"},), set()),
-    "populations": (({"--along"}, {"--own"}, {"--temperature"}), set()),
+    "populations": (({"--along"}, {"--sampled"}, {"--temperature"}), set()),
 }
 """Recipe of a correction → sets of options of which it needs one each, and others that it takes."""
 
@@ -143,7 +143,7 @@ def correct(
     along: Annotated[
         str, typer.Option(help="Coordinates of a distilled one, or of populations: '8,10; 5,6,12,11 x 6,5,10,7'.")
     ] = "",
-    own: Annotated[
+    sampled: Annotated[
         Path | None, typer.Option(help="Frames of the force field's own dynamics, to match populations with FRAMES.")
     ] = None,
     temperature: Annotated[
@@ -164,12 +164,12 @@ def correct(
     from openmm_hybrid.systems.system_files import load_system
 
     check_npz(output)
-    chosen = _recipe(recipe, atoms or smarts, along, own)
+    chosen = _recipe(recipe, atoms or smarts, along, sampled)
     given = {
         "--atoms": atoms,
         "--smarts": smarts,
         "--along": along,
-        "--own": own,
+        "--sampled": sampled,
         "--temperature": temperature,
         "--gate": gate or None,
         "--sigma": sigma,
@@ -185,38 +185,30 @@ def correct(
     known = read_molecule(system / "molecule.sdf" if (system / "molecule.sdf").is_file() else None)
     field = SystemModel(forces, topology)
     length, seed = (1.0 if sigma is None else sigma), seed or 0
-    if own is not None and temperature is not None:
-        matched = correction.match_populations(
-            Frames.load(own), data, _along(along), temperature=temperature, molecule=known
+    if sampled is not None and temperature is not None:
+        found = correction.match_populations(
+            Frames.load(sampled), data, _along(along), temperature=temperature, molecule=known
         )
-        matched.model.save(output)
-        print(matched.summary())
     elif chosen == "distilled":
-        distilled = correction.distill(field, data, _along(along), molecule=known)
-        distilled.model.save(output)
-        print(distilled.summary())
+        found = correction.distill(field, data, _along(along), molecule=known)
     elif chosen == "local":
         lams = correction.LAMS if lam is None else (lam,)
         group = smarts or read_indices(atoms)
-        local = correction.train_local(
+        found = correction.train_local(
             field, data, group, molecule=known, sigma=length, lams=lams, n_train=n_train, seed=seed
         )
-        here = Frames(local.model.atomic_numbers, data.positions[:, local.atoms])
-        correction.save(correction.gate(local.model, here) if gate else local.model, output, atoms=local.atoms)
-        print(local.summary())
     else:
         lam = 1e-10 if lam is None else lam
-        model = correction.train(field, data, sigma=length, lam=lam, n_train=n_train, molecule=known, seed=seed)
-        if gate:
-            correction.save(correction.gate(model, data), output)
-        else:
-            model.save(output)
+        found = correction.train(field, data, sigma=length, lam=lam, n_train=n_train, molecule=known, seed=seed)
+    found = found.gated(data) if gate else found
+    found.save(output)
+    print(found.summary())
     print(f"correction of {data.name} in {output}")
 
 
-def _recipe(name: str, atoms: str, along: str, own: Path | None) -> str:
+def _recipe(name: str, atoms: str, along: str, sampled: Path | None) -> str:
     """The recipe that was named, or that the other options ask for."""
-    return name or ("local" if atoms else "populations" if own else "distilled" if along else "global")
+    return name or ("local" if atoms else "populations" if sampled else "distilled" if along else "global")
 
 
 def _check_recipe(recipe: str, given: set[str]) -> None:

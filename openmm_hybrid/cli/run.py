@@ -91,14 +91,10 @@ def sample(
 
 def _model(path: Path) -> tuple[EnergyModel, list[int]]:
     """A model, and the atoms that it is for: those that its file names, or the first ones."""
-    from openmm_hybrid import correction
-    from openmm_hybrid.models.torchscript import load_torchscript
+    from openmm_hybrid.models_io.any_model import load_correction
 
-    if path.suffix in (".pt", ".pth"):
-        script = load_torchscript(path)
-        return script, list(range(script.n_atoms))
-    stored = correction.load(path)
-    return stored.model, list(range(stored.model.n_atoms)) if stored.atoms is None else stored.atoms.tolist()
+    found = load_correction(path)
+    return found.model, found.on(range(found.n_atoms)).tolist()
 
 
 def _report_gate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import openmm
@@ -15,6 +15,7 @@ from openmm import app
 from torch import Tensor
 
 from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.versioned_npz import Arrays
 from openmm_hybrid.forcefield.parameters import Parameters
 from openmm_hybrid.forcefield.terms import Block, Terms, coordinates_of
 from openmm_hybrid.models.energy_model import TorchModel
@@ -44,6 +45,7 @@ class ForceField(TorchModel):
     parameters: Parameters = field(repr=False)
     terms: tuple[Terms, ...] = field(repr=False)
     name: str = "molecule"
+    kind: ClassVar[str] = "force field"
 
     @classmethod
     def from_system(
@@ -120,6 +122,19 @@ class ForceField(TorchModel):
         from openmm_hybrid.forcefield import archive
 
         return archive.save(self, path, notes)
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """See `EnergyModel.to_arrays`."""
+        from openmm_hybrid.forcefield import archive
+
+        return archive.to_arrays(self)
+
+    @classmethod
+    def from_arrays(cls, description: Mapping[str, Any], arrays: Arrays) -> ForceField:
+        """The force field that `to_arrays` described."""
+        from openmm_hybrid.forcefield import archive
+
+        return archive.from_arrays(description, arrays)
 
     def to_ffxml(self, path: str | Path) -> None:
         """Write an OpenMM residue template for ``app.ForceField(...)``, complete in itself, with the same energies.

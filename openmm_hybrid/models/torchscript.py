@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import openmm_hybrid
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.versioned_npz import Arrays
 from openmm_hybrid.models.energy_model import EnergyModel, TorchModel
 
 METADATA = "metadata.json"
@@ -97,6 +98,7 @@ class ScriptedModel(TorchModel):
 
     script: torch.jit.ScriptModule = field(repr=False)
     metadata: Mapping[str, Any]
+    kind: ClassVar[str] = "torchscript"
 
     @property
     def atomic_numbers(self) -> NDArray[np.int64]:
@@ -106,6 +108,34 @@ class ScriptedModel(TorchModel):
     def module(self) -> torch.nn.Module:
         """See `EnergyModel.module`; a copy, so that converting it changes no other."""
         return copy.deepcopy(self.script)
+
+    @classmethod
+    def from_arrays(cls, description: Mapping[str, Any], arrays: Arrays) -> ScriptedModel:
+        """The model that `script_to_arrays` described."""
+        content = arrays["script"]
+        if content.dtype != np.uint8 or content.ndim != 1:
+            raise InputError("it holds no TorchScript module", expected="the bytes of a TorchScript file")
+        try:
+            script = torch.jit.load(io.BytesIO(content.tobytes()), map_location="cpu")
+        except RuntimeError as error:
+            raise InputError(f"its TorchScript module is damaged ({str(error).strip().splitlines()[0]})") from None
+        return cls(script=script, metadata=_checked_metadata(description, "the model"))
+
+
+def script_to_arrays(model: EnergyModel) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """The model's scripted module as a description, its metadata, and an array of bytes.
+
+    Raises
+    ------
+    MismatchError
+        The model has no TorchScript form.
+    """
+    script = torch.jit.script(model.module().eval())
+    known = model.metadata if isinstance(model, ScriptedModel) else {}
+    notes = metadata(model, name="", theory="", dtype="float64", convention="model") | dict(known)
+    content = io.BytesIO()
+    torch.jit.save(script, content)
+    return notes, {"script": np.frombuffer(content.getvalue(), dtype=np.uint8)}
 
 
 def torch_dtype(name: str) -> torch.dtype:
@@ -176,13 +206,17 @@ def read_script(path: str | Path) -> tuple[torch.jit.ScriptModule, dict[str, Any
         raise foreign from None
     if not isinstance(notes, dict) or notes.get("format") != FORMAT:
         raise foreign
+    return script, _checked_metadata(notes, path)
+
+
+def _checked_metadata(notes: Mapping[str, Any], source: object) -> dict[str, Any]:
     if notes.get("format_version") != FORMAT_VERSION:
         raise InputError(
-            f"{path} is of format version {notes.get('format_version')}",
+            f"{source} is of format version {notes.get('format_version')}",
             expected=f"{FORMAT_VERSION}",
             hint="upgrade openmm-hybrid, or export the model again",
         )
     numbers = notes.get("atomic_numbers")
     if not isinstance(numbers, list) or not all(isinstance(number, int) for number in numbers):
-        raise InputError(f"{path} does not name its atomic numbers", hint="export the model again")
-    return script, notes
+        raise InputError(f"{source} does not name its atomic numbers", hint="export the model again")
+    return dict(notes)

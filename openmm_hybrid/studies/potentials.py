@@ -25,7 +25,7 @@ from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.fitting import fit
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.models.compose import OnAtoms, Sum
+from openmm_hybrid.models.compose import Sum
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.sampling.sample import sample
 from openmm_hybrid.sampling.sample_result import SampleResult
@@ -262,9 +262,9 @@ def _reference(bench: Bench) -> Potential:
     def make(path: Path) -> None:
         base, train = bench.potential("cross").whole, bench.data.train
         model = correction.train(base, train, sigma=SIGMA, n_valid=0, molecule=bench.molecule, progress=bench.progress)
-        gated = correction.gate(model, train)
-        lower = math.ceil(10.0 * gated.distance.left_out.max()) / 10.0
-        correction.save(Gated(gated.model, gated.distance, lower, round(lower + _FADES, 1)), path)
+        distances = sgdml.uncertainty(cast(sgdml.SGDMLModel, model.model)).left_out
+        lower = math.ceil(10.0 * distances.max()) / 10.0
+        model.gated(train, lower=lower, upper=round(lower + _FADES, 1)).save(path)
 
     return _corrected(bench, bench.potential("cross"), bench.kept("reference", make))
 
@@ -306,7 +306,7 @@ def _global(bench: Bench) -> Potential:
             progress=bench.progress,
         )
         gate = cast(Gated, reference.models[-1])
-        correction.save(correction.gate(model, frames, lower=gate.lower, upper=gate.upper), path)
+        model.gated(frames, lower=gate.lower, upper=gate.upper).save(path)
 
     return _corrected(bench, _gaff(bench), bench.kept("global", make))
 
@@ -324,8 +324,7 @@ def _local_forces(bench: Bench) -> Potential:
             reference=bench.potential("reference").whole,
             progress=bench.progress,
         )
-        here = Frames(found.model.atomic_numbers, frames.positions[:, found.atoms])
-        correction.save(correction.gate(found.model, here), path, atoms=found.atoms)
+        found.gated(frames).save(path)
 
     return _corrected(bench, _gaff(bench), bench.kept("local-forces", make))
 
@@ -352,14 +351,11 @@ def _match(bench: Bench, own: str, path: Path) -> None:
         temperature=bench.settings.temperature,
         molecule=bench.molecule,
     )
-    found.model.save(path)
+    found.save(path)
 
 
 def _corrected(bench: Bench, base: Potential, path: Path) -> Potential:
-    stored = correction.load(path)
-    placed = stored.model
-    if stored.atoms is not None:
-        placed = OnAtoms(placed, stored.atoms, bench.molecule.atomic_numbers)
+    placed = correction.load(path).in_molecule()
     return Potential(base.system, (*base.models, placed), Sum((base.whole, placed)))
 
 

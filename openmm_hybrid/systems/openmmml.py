@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from openmm_hybrid.models.energy_model import EnergyModel
-    from openmm_hybrid.models_io.correction import Stored
+    from openmm_hybrid.models_io.correction import Correction
 
 EMBEDDING = "correction"
 """The embedding of a model that is added to what a force field gives."""
@@ -32,15 +32,15 @@ _LAMBDA = "lambda_interpolate"  # openmm-ml's name
 class HybridPotentialFactory(MLPotentialImplFactory):
     """Makes potentials of this package's models for openmm-ml."""
 
-    def createImpl(self, name: str, *, model: str | Path | EnergyModel) -> HybridPotential:
+    def createImpl(self, name: str, *, model: str | Path | EnergyModel | Correction) -> HybridPotential:
         """The potential of ``MLPotential("openmm-hybrid", model=model)``.
 
         Parameters
         ----------
         name : str
             "openmm-hybrid"; not looked at.
-        model : str, Path or EnergyModel
-            A file (correction, sGDML model, force field), the name of a ready set, or a model in memory.
+        model : str, Path, EnergyModel or Correction
+            A file of `openmm_hybrid.load`, the name of a shipped set, or a model or correction in memory.
 
         Raises
         ------
@@ -48,9 +48,12 @@ class HybridPotentialFactory(MLPotentialImplFactory):
             The file is missing or damaged, or no set has this name.
         """
         from openmm_hybrid.models.energy_model import EnergyModel
-        from openmm_hybrid.models_io.correction import Stored, load
+        from openmm_hybrid.models_io.any_model import load_correction
+        from openmm_hybrid.models_io.correction import Correction
 
-        return HybridPotential(Stored(model) if isinstance(model, EnergyModel) else load(model))
+        if isinstance(model, EnergyModel):
+            return HybridPotential(Correction(model))
+        return HybridPotential(model if isinstance(model, Correction) else load_correction(model))
 
 
 @final
@@ -63,11 +66,11 @@ class HybridPotential(MLPotentialImpl):
 
     Parameters
     ----------
-    stored : Stored
+    correction : Correction
     """
 
-    def __init__(self, stored: Stored) -> None:
-        self._stored = stored
+    def __init__(self, correction: Correction) -> None:
+        self._correction = correction
 
     def addForces(
         self,
@@ -102,7 +105,7 @@ class HybridPotential(MLPotentialImpl):
         """
         chosen = list(range(topology.getNumAtoms()) if atoms is None else atoms)
         stage = system if system.getNumForces() else _stage(topology)
-        for force in self._forces(stage, topology, self._stored.on(chosen), forceGroup, None, backend, dtype):
+        for force in self._forces(stage, topology, self._correction.on(chosen), forceGroup, None, backend, dtype):
             system.addForce(force)
 
     def createMixedSystem(
@@ -176,16 +179,16 @@ class HybridPotential(MLPotentialImpl):
         from openmm_hybrid.systems.placement import place
 
         torch_dtype(dtype)
-        model = self._stored.model
+        model = self._correction.model
         placement = place(system, topology, model, atoms=atoms, scale=scale, force_group=force_group)
         return planned_forces(placement, backend, dtype)
 
     def _copies(self, atoms: list[int]) -> NDArray[np.int64]:
         import numpy as np
 
-        n_atoms = self._stored.model.n_atoms
-        several = self._stored.atoms is None and len(atoms) > 0 and len(atoms) % n_atoms == 0
-        return self._stored.on(np.reshape(atoms, (-1, n_atoms)) if several else atoms)
+        n_atoms = self._correction.model.n_atoms
+        several = self._correction.atoms is None and len(atoms) > 0 and len(atoms) % n_atoms == 0
+        return self._correction.on(np.reshape(atoms, (-1, n_atoms)) if several else atoms)
 
 
 def _stage(topology: app.Topology) -> openmm.System:

@@ -17,10 +17,10 @@ from openmm import app, unit
 
 import openmm_hybrid
 from openmm_hybrid.core.errors import InputError, MismatchError, MissingDependencyError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import replacing, sha256
 from openmm_hybrid.core.units import positions_to_angstrom
 from openmm_hybrid.models.energy_model import EnergyModel
-from openmm_hybrid.models_io.any_model import AGAIN, UPGRADE, load_model, save_model, sha256, verified
+from openmm_hybrid.models_io.any_model import AGAIN, UPGRADE, load_model, save_model, verified
 from openmm_hybrid.systems.attach import attach
 from openmm_hybrid.systems.backends import BACKENDS
 from openmm_hybrid.systems.plan import choose, plan

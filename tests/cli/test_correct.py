@@ -41,17 +41,17 @@ def _system(place: Path):
     ("name", "options", "said"),
     [
         ("global", "--gate", "correction of methanol"),
-        ("local", "--atoms 1,0,5 --gate", "representable"),
-        ("pattern", "--smarts [#8][#6] --lam 1e-4", "representable"),
+        ("local", "--atoms 1,0,5 --gate", "without net force and torque"),
+        ("pattern", "--smarts [#8][#6] --lam 1e-4", "without net force and torque"),
         ("distilled", "--along 0,1 --recipe distilled", "functions of 2-5"),
-        ("populations", "--along 2,5 --own {}/labels.npz --temperature 500", "bit apart"),
+        ("populations", "--along 2,5 --sampled {}/labels.npz --temperature 500", "bit apart"),
     ],
 )
 def test_correct_and_sample(folder: Path, name: str, options: str, said: str) -> None:
-    if name == "distilled":  # no turn about a bond changes a bond's length
+    if name == "distilled":  # no rotation about a bond changes a bond's length
         done = _run(folder, f"correct {{}}/methanol {{}}/labels.npz -o {{}}/{name}.npz {options}")
         assert done.exit_code == 2
-        assert "no turn about a bond" in done.stderr
+        assert "no rotation about a bond" in done.stderr
         options = "--along 2,5"
     done = _run(folder, f"correct {{}}/methanol {{}}/labels.npz -o {{}}/{name}.npz {options}")
     assert done.exit_code == 0, done.stderr
@@ -70,9 +70,9 @@ def test_correct_and_sample(folder: Path, name: str, options: str, said: str) ->
         ("--recipe local", "without --atoms or --smarts"),
         ("--recipe global --atoms 0,1", "recipe global with --atoms"),
         ("--recipe distilled", "without --along"),
-        ("--recipe populations --along 2,5", "without --own"),
-        ("--recipe distilled --along 2,5 --own {}/labels.npz", "with --own"),
-        ("--recipe populations --along 2,5 --own {}/labels.npz", "without --temperature"),
+        ("--recipe populations --along 2,5", "without --sampled"),
+        ("--recipe distilled --along 2,5 --sampled {}/labels.npz", "with --sampled"),
+        ("--recipe populations --along 2,5 --sampled {}/labels.npz", "without --temperature"),
         ("--atoms 0,1 --temperature 500", "recipe local with --temperature"),
         ("--along 0,5 --gate --sigma 2", "recipe distilled with --gate, --sigma"),
         ("--along 0,5 --seed 0", "with --seed; expected options that it takes: --along"),

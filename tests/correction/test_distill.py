@@ -10,14 +10,14 @@ from openmm import app, unit
 import openmm_hybrid as oh
 from openmm_hybrid.core import geometry
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.diagnose.motions import follow, rotatable_bonds, turns
+from openmm_hybrid.diagnose.coordinates import project_onto_atoms, rotatable_bonds, torsional_displacements
 from tests.helpers import few_atoms as toys
 
 
 def test_a_planted_function_of_a_distance_is_recovered():
     data = toys.labelled(toys.attraction(), 300)
     found = oh.correction.distill(toys.base(), data, [toys.PAIR], pieces=16, progress=False)
-    assert found.share > 0.9  # measured: 0.96; the rest is at the ends, which are held flat outside
+    assert found.report["share"] > 0.9  # measured: 0.96; the rest is at the ends, which are held flat outside
     unseen = toys.frames(200, seed=1)
     energies, _ = found.model.predict(unseen.positions)
     expected, _ = toys.attraction().predict(unseen.positions)
@@ -30,13 +30,13 @@ def test_all_forces_give_it_too_and_a_torsion_likewise():
     for planted, along, least in ((toys.attraction(), [0, 4], 0.5), (toys.twist(), (1, 2, 3, 4), 0.97)):
         data = toys.labelled(planted, 100)
         found = oh.correction.distill(toys.base(), data, [along], labels="forces", progress=False)
-        assert found.share > least
+        assert found.report["share"] > least
 
 
 def test_energies_give_it_too_and_it_is_flat_outside():
     data = toys.labelled(toys.attraction(), 100)
     found = oh.correction.distill(toys.base(), data, [toys.PAIR], labels="energies", progress=False)
-    assert found.share > 0.9  # measured: 0.95
+    assert found.report["share"] > 0.9  # measured: 0.95
     pair = np.zeros((6, 6, 3))
     pair[:, 4, 0] = [0.5, 1.0, 1.5, 6.5, 7.0, 9.0]
     pair[:, [1, 2, 3, 5]] = 20.0 * np.eye(4, 3) + 30.0
@@ -50,8 +50,8 @@ def test_two_torsions_need_a_function_of_both():
     pair = ((0, 1, 2, 3), (1, 2, 3, 4))
     both = oh.correction.distill(toys.base(), data, [pair], order=3, progress=False)
     apart = oh.correction.distill(toys.base(), data, list(pair), progress=False)
-    assert both.share > 0.999
-    assert apart.share < 0.2
+    assert both.report["share"] > 0.999
+    assert apart.report["share"] < 0.2
 
 
 def test_images_under_the_symmetry_share_one_function():
@@ -68,7 +68,7 @@ def test_images_under_the_symmetry_share_one_function():
         field.finish(), zero, [(0, 2)], reference=reference.finish(), labels="forces", progress=False
     )
     assert len(found.model.terms[0]) == 2
-    assert found.share > 0.9
+    assert found.report["share"] > 0.9
     energies, _ = found.model.predict(positions)
     np.testing.assert_allclose(found.model.predict(positions[:, ::-1])[0], energies, atol=1e-10)
 
@@ -101,9 +101,9 @@ def test_openmm_evaluates_it_without_torch(along):
         np.testing.assert_allclose(state.getForces(asNumpy=True).value_in_unit(per_angstrom), force, atol=2e-3)
 
 
-def test_turns_leave_bonds_and_angles_alone():
+def test_torsional_displacements_leave_bonds_and_angles_unchanged():
     geometries = toys.frames(3)
-    basis = turns(geometries.positions, toys.BONDS)
+    basis = torsional_displacements(geometries.positions, toys.BONDS)
     assert [bond[:2] for bond in rotatable_bonds(toys.BONDS)] == [(2, 1), (2, 3), (3, 4)]
     np.testing.assert_allclose(basis.transpose(0, 2, 1) @ basis, np.eye(3)[None].repeat(3, 0), atol=1e-12)
     step = 1e-5
@@ -117,14 +117,16 @@ def test_turns_leave_bonds_and_angles_alone():
             assert np.abs(change).max() < 1e-3 * step
 
 
-def test_forces_of_atoms_that_follow_have_no_net_force_and_torque():
+def test_forces_projected_onto_atoms_have_no_net_force_and_torque():
     data = toys.labelled(toys.attraction(), 5)
     chosen = np.array([1, 2, 3])
-    labels = follow(data.positions, toys.BONDS, chosen, data.forces)
-    own = data.positions[:, chosen]
+    labels = project_onto_atoms(data.positions, toys.BONDS, chosen, data.forces)
+    places = data.positions[:, chosen]
     np.testing.assert_allclose(labels.sum(axis=1), 0.0, atol=1e-8)
-    np.testing.assert_allclose(np.cross(own, labels).sum(axis=1), 0.0, atol=1e-7)
-    np.testing.assert_array_equal(follow(data.positions, toys.BONDS, np.arange(6), data.forces), data.forces)
+    np.testing.assert_allclose(np.cross(places, labels).sum(axis=1), 0.0, atol=1e-7)
+    np.testing.assert_array_equal(
+        project_onto_atoms(data.positions, toys.BONDS, np.arange(6), data.forces), data.forces
+    )
 
 
 def test_refuses_bad_coordinates():
@@ -138,7 +140,7 @@ def test_refuses_bad_coordinates():
     ):
         with pytest.raises(InputError, match=match):
             oh.correction.distill(toys.base(), data, along, progress=False)
-    with pytest.raises(InputError, match="no turn about a bond"):
+    with pytest.raises(InputError, match="no rotation about a bond"):
         oh.correction.distill(toys.base(), data, [(0, 1)], progress=False)
     with pytest.raises(InputError, match="no residual"):
         oh.correction.distill(toys.base(), data, [(0, 4)], reference=toys.base(), progress=False)

@@ -46,6 +46,7 @@ MAY_IMPORT_OPENMM = {"gaff", "forcefield", "systems", "sampling", "core/units.py
 #: Pairs of modules that import each other on purpose: a class and the `load` and `save` that it offers.
 KNOWN_CYCLES = (
     {"data.frames", "data.formats", "data.formats.npz", "data.formats.extxyz", "data.formats.hdf5"},
+    {"models.energy_model", "models.storage", "models.torchscript"},
     {"sgdml.model", "sgdml.model_file"},
     {
         f"forcefield.{name}"

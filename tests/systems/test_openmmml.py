@@ -83,12 +83,14 @@ def test_local_correction_takes_the_molecule() -> None:
     """The file knows which atoms of the molecule it is for."""
     from openmm_hybrid.systems.openmmml import HybridPotential
 
-    stored = oh.correction.Stored(PairMorse(tuple(np.array(NUMBERS)[[2, 1, 8]])), np.array([2, 1, 8]))
+    correction = oh.correction.Correction(
+        PairMorse(tuple(np.array(NUMBERS)[[2, 1, 8]])), np.array([2, 1, 8]), np.array(NUMBERS)
+    )
     case = make(box=TRICLINIC, n_waters=30)
-    mixed = HybridPotential(stored).createMixedSystem(
+    mixed = HybridPotential(correction).createMixedSystem(
         case.topology, case.system, case.atoms[0].tolist(), 5, False, "correction"
     )
-    oh.attach(case.system, case.topology, stored.model, atoms=case.atoms[0][[2, 1, 8]], force_group=5)
+    oh.attach(case.system, case.topology, correction.model, atoms=case.atoms[0][[2, 1, 8]], force_group=5)
     _same(mixed, case.system, case.wrapped)
 
 
