@@ -80,11 +80,11 @@ def main() -> None:
     else:
         oh.replace(system, bench.built.topology, oh.ForceField.load(options.base))
     starts, duration = bench.starts(), settings.duration
-    own = bench.sampled(system, (), folder / "base-training", bench.starts(training=True), duration)
+    sampled = bench.sampled(system, (), folder / "base-training", bench.starts(training=True), duration)
     reference = bench.run("reference").starts[: settings.starts // 2]
     seen = [bench.run("reference", training=True).positions, *(start.positions for start in reference)]
     found = match_populations(
-        frames_of(bench, [own.positions]),
+        frames_of(bench, [sampled.positions]),
         frames_of(bench, seen),
         [case.dihedral_atoms(bench.molecule)],
         temperature=settings.temperature,

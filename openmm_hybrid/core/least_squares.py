@@ -98,6 +98,32 @@ def left_out_errors(
     return errors
 
 
+def ridge_path(
+    matrix: Floats, right: Floats, strengths: Sequence[float], *, centre: Floats | None = None
+) -> NDArray[np.float64]:
+    """Minima u (n, n_strengths) of ½ uᵀ M u − r·u + ½ λ |u − u₀|² for all strengths λ, by one eigendecomposition.
+
+    With M = V w Vᵀ, u = V (Vᵀ(r + λ u₀)) / (w + λ). Negative eigenvalues count as rounding, that is, as zero.
+
+    Parameters
+    ----------
+    matrix : (n, n)
+        M, positive semidefinite.
+    right : (n,)
+        r.
+    strengths : sequence of float
+        λ, above zero if M is singular.
+    centre : (n,), optional
+        u₀; zero by default.
+    """
+    values, vectors = np.linalg.eigh(matrix)
+    lam = np.asarray(strengths, dtype=np.float64)
+    projected = (vectors.T @ right)[:, None]
+    if centre is not None:
+        projected = projected + (vectors.T @ centre)[:, None] * lam
+    return np.asarray(vectors @ (projected / (values.clip(min=0.0)[:, None] + lam)))
+
+
 def smallest_error(errors: Floats) -> int:
     """Index of the strength with the smallest sum of errors (n_folds, n_strengths)."""
     return int(np.argmin(errors.sum(axis=0)))

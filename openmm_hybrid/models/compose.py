@@ -41,8 +41,8 @@ class Sum(EnergyModel):
         object.__setattr__(self, "parts", tuple(self.parts))
         if not self.parts:
             raise InputError("a Sum needs at least one part")
-        for number, part in enumerate(self.parts[1:], start=1):
-            _same_atoms(self.parts[0], part, f"part {number} of the Sum")
+        for index, part in enumerate(self.parts[1:], start=1):
+            _same_atoms(self.parts[0], part, f"part {index} of the Sum")
 
     @property
     def atomic_numbers(self) -> NDArray[np.int64]:
@@ -142,7 +142,7 @@ class OnAtoms(EnergyModel):
 
     model: EnergyModel
     atoms: NDArray[np.int64]
-    _numbers: NDArray[np.int64] = field(repr=False)
+    _atomic_numbers: NDArray[np.int64] = field(repr=False)
     kind: ClassVar[str] = "on atoms"
 
     def __init__(self, model: EnergyModel, atoms: ArrayLike, atomic_numbers: ArrayLike) -> None:
@@ -167,12 +167,12 @@ class OnAtoms(EnergyModel):
             )
         object.__setattr__(self, "model", model)
         object.__setattr__(self, "atoms", chosen.astype(np.int64))
-        object.__setattr__(self, "_numbers", numbers)
+        object.__setattr__(self, "_atomic_numbers", numbers)
 
     @property
     def atomic_numbers(self) -> NDArray[np.int64]:
         """Atomic numbers (n_atoms,) of the larger molecule."""
-        return self._numbers
+        return self._atomic_numbers
 
     def evaluate(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """See `EnergyModel.evaluate`."""

@@ -1,4 +1,4 @@
-"""A model as one TorchScript file: plain libtorch loads it, without this package."""
+"""Models as TorchScript files, which plain libtorch loads without this package."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def export_torchscript(
     Parameters
     ----------
     model : EnergyModel
-        One that has a TorchScript form.
+        A model with a TorchScript form.
     path : path
         Written whole or not at all.
     name, theory : str
-        Noted in the metadata; `theory` is the level of theory that the model stands for.
+        Texts for the metadata; `theory` is the level of theory of the model.
     dtype : {"float64", "float32"}
-        In which the module computes.
+        Precision in which the module computes.
 
     Raises
     ------
@@ -63,15 +63,15 @@ def export_torchscript(
 
 
 def load_torchscript(path: str | Path) -> ScriptedModel:
-    """A model from a file that `export_torchscript` wrote; it is exported, attached and summed like any other.
+    """Read a model that `export_torchscript` wrote. It can be exported, attached and added like any other.
 
-    Load only files that you trust as far as not to waste your time: a TorchScript file is a program, though one
-    that can do nothing but torch operations.
+    A TorchScript file is a program, but can only run torch operations. An untrusted file can still waste time and
+    memory.
 
     Raises
     ------
     InputError
-        The file is missing, damaged, of another origin, or of a newer format.
+        The file is missing, damaged, not from this package, or of a newer format.
     """
     script, notes = read_script(path)
     if notes.get("convention") != "model":
@@ -91,9 +91,9 @@ class ScriptedModel(TorchModel):
     Parameters
     ----------
     script : torch.jit.ScriptModule
-        Do not change it.
+        Scripted module, which must not be changed.
     metadata : mapping
-        What the file says of itself: name, theory, elements, dtype, versions.
+        Metadata of the file: name, theory, elements, dtype, versions.
     """
 
     script: torch.jit.ScriptModule = field(repr=False)
@@ -106,7 +106,7 @@ class ScriptedModel(TorchModel):
         return np.array(self.metadata["atomic_numbers"], dtype=np.int64)
 
     def module(self) -> torch.nn.Module:
-        """See `EnergyModel.module`; a copy, so that converting it changes no other."""
+        """A copy of the scripted module, so that its conversion does not change the model."""
         return copy.deepcopy(self.script)
 
     @classmethod
@@ -139,7 +139,7 @@ def script_to_arrays(model: EnergyModel) -> tuple[dict[str, Any], dict[str, NDAr
 
 
 def torch_dtype(name: str) -> torch.dtype:
-    """torch's dtype of that name ("float64" or "float32"); InputError for any other."""
+    """The torch dtype of a name, "float64" or "float32"; InputError for any other."""
     if name not in _DTYPES:
         raise InputError(f"unknown dtype {name!r}", expected=f"one of {', '.join(_DTYPES)}")
     return _DTYPES[name]
@@ -148,7 +148,7 @@ def torch_dtype(name: str) -> torch.dtype:
 def metadata(
     model: EnergyModel, *, name: str, theory: str, dtype: str, convention: str, calling: str = _CALLING
 ) -> dict[str, Any]:
-    """What a file says of itself; `convention` is "model" (Å, kcal/mol) or "openmm" (nm, kJ/mol)."""
+    """Metadata of a file. `convention` is "model" (Å, kcal/mol) or "openmm" (nm, kJ/mol)."""
     numbers = [int(number) for number in model.atomic_numbers]
     openmm = convention == "openmm"
     return {
@@ -172,7 +172,7 @@ def metadata(
 
 def write_script(script: torch.jit.ScriptModule, path: str | Path, notes: Mapping[str, Any]) -> Path:
     """Write a scripted module and its metadata, whole or not at all."""
-    # Through memory: torch's own writer ends the process (std::terminate) when the disk is full.
+    # Through memory: torch's own writer ends the process (std::terminate) if the disk is full.
     content = io.BytesIO()
     torch.jit.save(script, content, _extra_files={METADATA: json.dumps(notes, ensure_ascii=False, indent=1)})
     with replacing(path) as temporary:
