@@ -34,6 +34,8 @@ _READERS: Mapping[str, Callable[[Path], EnergyModel | Correction]] = {
 def load(source: str | Path) -> EnergyModel | Correction:
     """Read a model: any file that this package or the sgdml package writes, or a shipped set by its name.
 
+    Arrays are read without pickle. A model without arrays of its own is a TorchScript module; see `load_torchscript`.
+
     Parameters
     ----------
     source : str or Path

@@ -46,7 +46,8 @@ class Correction:
     Raises
     ------
     InputError
-        An index is out of range or repeated, or the report holds something else.
+        An index is out of range or repeated, `atoms` is given without `atomic_numbers`, or the report holds other
+        objects.
     MismatchError
         The model's atoms are not the ones that `atoms` chooses.
     """
@@ -62,6 +63,10 @@ class Correction:
             object.__setattr__(self, "report", json.loads(json.dumps(dict(self.report))))
         except TypeError as error:
             raise InputError(f"the report is not JSON-ready ({error})", expected="texts, numbers, lists") from error
+        if self.atoms is not None and not len(self.atomic_numbers):
+            raise InputError(
+                "atoms are given without their molecule", expected="its atomic_numbers, in the data's order"
+            )
         if self.atoms is not None:
             object.__setattr__(self, "atoms", OnAtoms(self.model, self.atoms, self.atomic_numbers).atoms)
         elif not len(self.atomic_numbers):

@@ -56,6 +56,8 @@ def test_correct_and_sample(folder: Path, name: str, options: str, said: str) ->
     done = _run(folder, f"correct {{}}/methanol {{}}/labels.npz -o {{}}/{name}.npz {options}")
     assert done.exit_code == 0, done.stderr
     assert said in done.stdout
+    assert _run(folder, f"export {{}}/{name}.npz -o {{}}/{name}.pt").exit_code == 0
+    assert isinstance(oh.load(folder / f"{name}.pt"), oh.EnergyModel)
     run = f"sample {{}}/methanol -o {{}}/{name}-run --duration 0.02 --interval 20 --model {{}}/{name}.npz"
     done = _run(folder, run)
     assert done.exit_code == 0, done.stderr

@@ -8,9 +8,7 @@ import pytest
 from openmm import app, unit
 
 import openmm_hybrid as oh
-from openmm_hybrid.core import geometry
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.diagnose.coordinates import project_onto_atoms, rotatable_bonds, torsional_displacements
 from tests.helpers import few_atoms as toys
 
 
@@ -99,34 +97,6 @@ def test_openmm_evaluates_it_without_torch(along):
         got = state.getPotentialEnergy().value_in_unit(unit.kilocalorie_per_mole)
         assert got == pytest.approx(float(energy), abs=1e-4)
         np.testing.assert_allclose(state.getForces(asNumpy=True).value_in_unit(per_angstrom), force, atol=2e-3)
-
-
-def test_torsional_displacements_leave_bonds_and_angles_unchanged():
-    geometries = toys.frames(3)
-    basis = torsional_displacements(geometries.positions, toys.BONDS)
-    assert [bond[:2] for bond in rotatable_bonds(toys.BONDS)] == [(2, 1), (2, 3), (3, 4)]
-    np.testing.assert_allclose(basis.transpose(0, 2, 1) @ basis, np.eye(3)[None].repeat(3, 0), atol=1e-12)
-    step = 1e-5
-    for k in range(3):
-        moved = geometries.positions + step * basis[..., k].reshape(geometries.positions.shape)
-        for function, atoms in (
-            (geometry.distance, toys.BONDS),
-            (geometry.angle, [[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5]]),
-        ):
-            change = function(moved, atoms) - function(geometries.positions, atoms)
-            assert np.abs(change).max() < 1e-3 * step
-
-
-def test_forces_projected_onto_atoms_have_no_net_force_and_torque():
-    data = toys.labelled(toys.attraction(), 5)
-    chosen = np.array([1, 2, 3])
-    labels = project_onto_atoms(data.positions, toys.BONDS, chosen, data.forces)
-    places = data.positions[:, chosen]
-    np.testing.assert_allclose(labels.sum(axis=1), 0.0, atol=1e-8)
-    np.testing.assert_allclose(np.cross(places, labels).sum(axis=1), 0.0, atol=1e-7)
-    np.testing.assert_array_equal(
-        project_onto_atoms(data.positions, toys.BONDS, np.arange(6), data.forces), data.forces
-    )
 
 
 def test_refuses_bad_coordinates():

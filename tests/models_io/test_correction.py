@@ -51,6 +51,8 @@ def test_refuses_atoms_that_are_not_the_models() -> None:
         Correction(PairMorse((1, 8, 6)), np.array([4, 1, 2]), NUMBERS)
     with pytest.raises(MismatchError, match="atoms="):
         Correction(PairMorse((1, 8, 6)), atomic_numbers=NUMBERS)
+    with pytest.raises(InputError, match="without their molecule"):
+        Correction(PairMorse((1, 8, 6)), np.array([4, 1, 0]))
     with pytest.raises(InputError, match="JSON"):
         Correction(PairMorse((1, 8, 6)), report={"model": object()})
 
