@@ -202,8 +202,7 @@ def correct(
         found = correction.train(field, data, sigma=length, lam=lam, n_train=n_train, molecule=known, seed=seed)
     found = found.gated(data) if gate else found
     found.save(output)
-    print(found.summary())
-    print(f"correction of {data.name} in {output}")
+    print(f"correction of {data.name} in {output}: {found.summary()}")
 
 
 def _recipe(name: str, atoms: str, along: str, sampled: Path | None) -> str:

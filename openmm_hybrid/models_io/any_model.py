@@ -10,7 +10,7 @@ from typing import Any
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.files import expanded, replacing, sha256
 from openmm_hybrid.core.versioned_npz import format_of
-from openmm_hybrid.forcefield import archive, library
+from openmm_hybrid.forcefield import ForceField, archive
 from openmm_hybrid.models import storage
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.torchscript import load_torchscript
@@ -24,7 +24,7 @@ _SCRIPTS = (".pt", ".pth")
 
 _READERS: Mapping[str, Callable[[Path], EnergyModel | Correction]] = {
     "": model_file.load,  # sGDML's npz files have no description
-    archive.FORMAT.name: archive.load,
+    archive.FORMAT.name: ForceField.load,
     correction.FORMAT.name: correction.read,
     storage.FORMAT.name: storage.load,
 }
@@ -56,7 +56,7 @@ def load(source: str | Path) -> EnergyModel | Correction:
     if path.suffix in _SCRIPTS:
         return load_torchscript(path)
     if path.suffix != ".npz":
-        return library.load(str(source))
+        return ForceField.load(source)
     name = format_of(path)
     if name not in _READERS:
         raise InputError(f"{path} is a file of the format {name!r}", expected="a model")

@@ -238,7 +238,7 @@ CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
     "frames of another molecule": (ethanol_frames, ("correct", "methanol", "spoilt.npz", "-o", "out.npz"), "expected"),
     "wrong atom order": (reordered, ("correct", "methanol", "spoilt.npz", "-o", "out.npz"), "order"),
     "data set as model": (None, ("export", "good.npz", "-o", "out.pt"), "data set"),
-    "array as model": (lambda: Path("spoilt.npz").write_bytes(npy()), EXPORT, "no npz file"),
+    "array as model": (lambda: Path("spoilt.npz").write_bytes(npy()), EXPORT, "not an npz file"),
     "array as frames": (lambda: Path("spoilt.npz").write_bytes(npy()), TRAIN, "npz"),
     "hostile model": (lambda: hostile("R_desc"), EXPORT, "do not trust"),
     "corrupt model": (lambda: cut("model.npz", "spoilt.npz", 0.7), EXPORT, "spoilt.npz"),
