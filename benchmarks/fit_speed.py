@@ -31,7 +31,7 @@ from benchmarks.peak import peak
 from benchmarks.worker import ROOT, THREADS, data_folder, settings, use_settings
 from openmm_hybrid.core.result_document import document, to_json
 from openmm_hybrid.fitting import GradientSettings
-from openmm_hybrid.fitting.cached_frames import Stored
+from openmm_hybrid.fitting.cached_frames import CachedFrames
 from openmm_hybrid.fitting.fit import free_parameters
 from openmm_hybrid.fitting.ranges import set_ranges
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
@@ -72,7 +72,7 @@ def epochs(n: int) -> dict[str, Any]:
     part = frames[np.random.default_rng(0).permutation(len(frames))[:n]]
     joint = set_ranges(SharedParameters.of([forcefield]), [part])
     weights = free_parameters(joint, ())[1]
-    stored = Stored(joint, 0, part, weights)
+    stored = CachedFrames(joint, 0, part, weights)
     positions, labels = torch.tensor(part.positions).float(), torch.tensor(part.labels()[1]).flatten(1).float()
     energies = torch.tensor(part.labels()[0] - part.labels()[0].mean()).float()
     module = joint.forcefields[0].module().float()
