@@ -246,35 +246,37 @@ class ForceField(TorchModel):
     def edit(
         self,
         *,
-        bonds: str = "harmonic",
-        angles: str = "harmonic",
-        propers: str = "fourier",
-        impropers: str = "fourier",
+        bonds: str | None = None,
+        angles: str | None = None,
+        propers: str | None = None,
+        impropers: str | None = None,
         cross: bool | Sequence[str] = False,
         seed: int = 0,
     ) -> ForceField:
-        """Other functional forms, to be fitted. The energies are the same at first, but for Morse's anharmonicity.
+        """A copy with other functional forms, ready to be fitted. Only forms that replace others change the energies.
+
+        A number after a form's name sets its size: "fourier6" has six cosines, "spline16" 16 pieces, and "neural24"
+        hidden layers of 24. Forms of other distributions have the names of their entry points.
 
         Parameters
         ----------
-        bonds : {"harmonic", "morse", "spline", "neural"}
-            "morse" replaces the harmonic term at the same curvature; a spline or network is added to it.
-        angles : {"harmonic", "spline", "neural"}
-        propers, impropers : {"fourier", "spline", "neural"}
-            "fourier6" makes the series longer. Propers are then on every chain of bonds, those without a barrier too.
+        bonds : {"harmonic", "morse", "spline", "neural"}, optional
+            "harmonic" and "morse" replace the present form at the same minimum and curvature; a spline or network is
+            added to it. By default the present form stays.
+        angles : {"harmonic", "spline", "neural"}, optional
+        propers, impropers : {"fourier", "spline", "neural"}, optional
+            "fourier6" makes the series longer. Propers then cover every chain of bonds, with or without a barrier.
         cross : bool or sequence of {"bond", "angle", "torsion", "angle-angle", "torsion-torsion"}
-            Cross terms; True for all kinds but the last (see `openmm_hybrid.forms.cross.GROUPS`).
+            Kinds of cross terms; True stands for all but the last (see `openmm_hybrid.forms.cross.GROUPS`).
         seed : int
-            Of the networks' first weights.
-
-        "spline16" and "neural24" name the number of pieces or the width of the hidden layers.
+            Seed of the networks' random weights.
 
         Raises
         ------
         InputError
-            Unknown form or kind, or a shorter series than there is.
+            Unknown form or kind, or a shorter series than the present one.
         MismatchError
-            A bond or angle of the molecule has no classical term.
+            A bond or angle of the molecule has no classical term, or a form cannot start from the present one.
         """
         forms = {"bonds": bonds, "angles": angles, "propers": propers, "impropers": impropers}
         return ForceField(edit(self.tables, forms, cross, seed))
