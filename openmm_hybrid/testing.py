@@ -21,6 +21,7 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.models.energy_model import EnergyModel
 
 if TYPE_CHECKING:
+    import openmm
     import torch
 
     from openmm_hybrid.forcefield.model import ForceField
@@ -120,10 +121,10 @@ class TorchModelSuite(EnergyModelSuite):
 
 
 class FunctionalFormSuite:
-    """What every FunctionalForm owes its users.
+    """Tests of the contract of FunctionalForm.
 
-    Fixtures to give: ``form`` (FunctionalForm) and ``parameters`` (n_terms, n_columns), at least two rows; where the
-    energy has to diverge as atoms meet, also ``diverges`` as True.
+    A subclass gives the fixtures ``form`` (FunctionalForm) and ``parameters`` (n_terms, n_columns), with at least two
+    rows. Where the energy must diverge as atoms meet, it gives ``diverges`` as True as well.
     """
 
     @pytest.fixture
@@ -148,9 +149,124 @@ class FunctionalFormSuite:
         for coordinate in form.coordinates:
             assert len(coordinate.indices) == {"distance": 2, "angle": 3, "dihedral": 4}[coordinate.kind]
             assert max(coordinate.indices) < form.n_atoms
+        reserved = {"energy", *(f"q{number}" for number in range(1, 1 + len(form.coordinates)))}
         for column in form.columns:
+            assert column.name not in reserved
+            assert column.name.isidentifier() or not form.expression()
             assert column.lower < column.upper
             assert column.unit
+            assert column.width >= 0.0
+
+    def test_for_slot_makes_the_form_of_each_slot(self, form: FunctionalForm) -> None:
+        from openmm_hybrid.forms.form import SLOTS
+
+        family = type(form)
+        assert form.slots, "a form without slots can stand nowhere"
+        assert set(form.slots) <= {*SLOTS, "pairs", "cross"}
+        assert set(form.slots.values()) <= {"replaces", "adds"}
+        for slot in set(SLOTS) - set(form.slots):
+            with pytest.raises(InputError, match=slot):
+                family.for_slot(slot)
+        for slot in set(SLOTS) & set(form.slots):
+            made = family.for_slot(slot)
+            assert type(made) is family
+            assert [coordinate.kind for coordinate in made.coordinates] == [SLOTS[slot]]
+            if family.size:
+                size = form.settings()[family.size]
+                assert isinstance(size, int)
+                assert family.for_slot(slot, size).settings()[family.size] == size
+            else:
+                with pytest.raises(InputError, match="size"):
+                    family.for_slot(slot, 3)
+
+    def test_a_replacing_form_starts_from_the_classical_one(self, form: FunctionalForm) -> None:
+        """A bond or angle at the same minimum and curvature, a torsion at the same energies up to a constant."""
+        import torch
+
+        from openmm_hybrid.forms import CLASSICAL, FORMS
+
+        slots = [slot for slot, role in form.slots.items() if role == "replaces" and slot in CLASSICAL]
+        if not slots:
+            pytest.skip("it replaces no classical form")
+        for slot in slots:
+            old, new = FORMS.load(CLASSICAL[slot]).for_slot(slot), type(form).for_slot(slot)
+            p = _tensor(np.random.default_rng(1).uniform(1.2, 2.0, (3, len(old.columns))))
+            if slot in ("bonds", "angles"):
+                p[:, 0] *= 300.0
+            started = new.converted(old, p)
+            assert started.shape == (3, len(new.columns))
+            if slot in ("bonds", "angles"):
+                found = new.harmonic(started)
+                assert found is not None, "a bond or angle states its minimum and curvature"
+                for ours, theirs in zip(found, p.T, strict=True):
+                    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-12)
+            else:
+                q = torch.linspace(-3.0, 3.0, 9, dtype=torch.float64)[:, None, None].expand(-1, 3, 1)
+                np.testing.assert_allclose(new(q, started)[1].numpy(), old(q, p)[1].numpy(), rtol=0, atol=1e-9)
+
+    def test_harmonic_is_the_minimum_and_its_curvature(
+        self, form: FunctionalForm, parameters: NDArray[np.float64]
+    ) -> None:
+        p = _tensor(parameters)
+        found = form.harmonic(p)
+        if found is None:
+            pytest.skip("it has no minimum of its own")
+        k, minimum = found
+        q, step = minimum[None, :, None], 1e-5
+        (above, up), (below, down) = form(q + step, p), form(q - step, p)
+        np.testing.assert_allclose(form(q, p)[1].numpy(), 0.0, atol=1e-9)
+        np.testing.assert_allclose(((up - down) / (2.0 * step))[0, :, 0].numpy(), k.numpy(), rtol=1e-6)
+        for side in (above, below):
+            assert bool((side > form(q, p)[0]).all())
+
+    def test_roughness_is_a_penalty(self, form: FunctionalForm, parameters: NDArray[np.float64]) -> None:
+        """Symmetric, positive semi-definite, and of the size of the fitted columns."""
+        matrix = form.roughness(_tensor(parameters[:1])).numpy()
+        assert matrix.shape == (sum(column.fitted for column in form.columns),) * 2
+        np.testing.assert_allclose(matrix, matrix.T, rtol=1e-12)
+        values = np.linalg.eigvalsh(matrix)
+        assert values[0] >= -1e-10 * values[-1]
+        assert values[-1] > 0.0
+
+    def test_coordinates_saturate_outside_their_ranges(
+        self, form: FunctionalForm, parameters: NDArray[np.float64], q: torch.Tensor
+    ) -> None:
+        if not form.ranges:
+            pytest.skip("it has no ranges")
+        p = _tensor(parameters)
+        for lower, upper, number in form.ranges:
+            first, last = form.columns[lower], form.columns[upper]
+            kind = form.coordinates[number].kind
+            assert kind in ("distance", "angle")
+            assert first.unit == last.unit == {"distance": "Å", "angle": "rad"}[kind]
+            assert not first.fitted
+            assert not last.fitted
+            assert bool((p[:, lower] < p[:, upper]).all()), "give parameters with ranges"
+            for end, sign in ((lower, -1.0), (upper, 1.0)):
+                far = q.clone()
+                far[..., number] = p[:, end] + 50.0 * sign * (p[:, upper] - p[:, lower])
+                assert float(form(far, p)[1][..., number].abs().max()) < 1e-9
+
+    def test_a_costly_form_has_its_curve(self, form: FunctionalForm, parameters: NDArray[np.float64]) -> None:
+        import torch
+
+        if not form.costly:
+            pytest.skip("a fit evaluates it at every frame")
+        p, x = _tensor(parameters), torch.linspace(-0.9, 0.9, 7, dtype=torch.float64)[:, None]
+        q, dx = x.expand(-1, len(p)), torch.ones(len(p), dtype=torch.float64)
+        for lower, upper, _ in form.ranges:
+            dx = 2.0 / (p[:, upper] - p[:, lower])
+            q = p[:, lower] + (x + 1.0) / dx
+        energies, slopes = form.curve(x.expand(-1, len(p)).unsqueeze(-1), p)
+        expected, expected_slopes = form(q.unsqueeze(-1), p)
+        np.testing.assert_allclose(energies.numpy(), expected.numpy(), rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose((slopes * dx).numpy(), expected_slopes[..., 0].numpy(), rtol=1e-10, atol=1e-12)
+
+    def test_an_even_form_is_even(self, form: FunctionalForm, parameters: NDArray[np.float64], q: torch.Tensor) -> None:
+        if not form.even:
+            pytest.skip("it does not claim to be even")
+        p = _tensor(parameters)
+        np.testing.assert_allclose(form(-q, p)[0].numpy(), form(q, p)[0].numpy(), rtol=1e-10, atol=1e-12)
 
     def test_slopes_are_the_derivatives(
         self, form: FunctionalForm, parameters: NDArray[np.float64], q: torch.Tensor
@@ -250,12 +366,30 @@ class FunctionalFormSuite:
     def test_expression_is_the_energy(self, form: FunctionalForm, parameters: NDArray[np.float64]) -> None:
         """In OpenMM's CustomCompoundBondForce, on its Reference platform in double precision."""
         if not form.expression():
-            pytest.skip("OpenMM has this form as a table, or as non-bonded pairs")
+            pytest.skip("OpenMM evaluates it as a table or as non-bonded pairs")
         for row in parameters:
             frame = _chain(form.n_atoms)
             energy, forces = _in_openmm(form, row, frame)
             expected, expected_forces = _one_term(form, row).predict(frame)
             assert energy == pytest.approx(float(expected), rel=1e-9, abs=1e-9)
+            scale = max(1.0, float(np.abs(expected_forces).max()))
+            np.testing.assert_allclose(forces, expected_forces, rtol=0, atol=1e-8 * scale)
+
+    def test_plain_force_has_the_energy(self, form: FunctionalForm, parameters: NDArray[np.float64]) -> None:
+        """In OpenMM's own force, on its Reference platform in double precision, plus `plain_rest`."""
+        from openmm_hybrid.forms.form import PLAIN_FORCES
+
+        if not form.plain_force:
+            assert not form.plain_rows(_tensor(parameters))[:1]
+            pytest.skip("OpenMM has no force of its own for it")
+        assert form.plain_force in PLAIN_FORCES
+        rests = form.plain_rest(_tensor(parameters))
+        assert rests.shape == (len(parameters),)
+        for row, rest in zip(parameters, rests.tolist(), strict=True):
+            frame = _chain(form.n_atoms)
+            energy, forces = _in_plain_force(form, row, frame)
+            expected, expected_forces = _one_term(form, row).predict(frame)
+            assert energy + rest == pytest.approx(float(expected), rel=1e-9, abs=1e-9)
             scale = max(1.0, float(np.abs(expected_forces).max()))
             np.testing.assert_allclose(forces, expected_forces, rtol=0, atol=1e-8 * scale)
 
@@ -295,23 +429,58 @@ def _in_openmm(
 ) -> tuple[float, NDArray[np.float64]]:
     """Energy and forces (n_atoms, 3) of a term's expression, in kcal/mol and kcal/mol/Å."""
     import openmm
-    from openmm import unit
 
-    from openmm_hybrid.core.units import ANGSTROM_PER_NM, KJ_PER_KCAL, NM_PER_ANGSTROM
+    from openmm_hybrid.core.units import ANGSTROM_PER_NM, KJ_PER_KCAL
 
     first, _, rest = form.expression().partition(";")
     lines = [f"{KJ_PER_KCAL!r}*({first})", *filter(None, [rest])]
     for number, coordinate in enumerate(form.coordinates, 1):
-        points = ",".join(f"p{place + 1}" for place in coordinate.indices)
+        points = ",".join(f"p{index + 1}" for index in coordinate.indices)
         factor = f"{ANGSTROM_PER_NM}*" if coordinate.kind == "distance" else ""
         lines.append(f"q{number}={factor}{coordinate.kind}({points})")
     force = openmm.CustomCompoundBondForce(form.n_atoms, ";".join(lines))
     for column in form.columns:
         force.addPerBondParameter(column.name)
     force.addBond(list(range(form.n_atoms)), row.tolist())
+    return _evaluated(force, frame)
+
+
+def _in_plain_force(
+    form: FunctionalForm, row: NDArray[np.float64], frame: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64]]:
+    """Energy and forces (n_atoms, 3) of a term in its `plain_force`, in kcal/mol and kcal/mol/Å."""
+    import openmm
+
+    from openmm_hybrid.core.units import KJ_PER_KCAL, NM_PER_ANGSTROM
+    from openmm_hybrid.systems.force_kinds import KINDS, new_force
+
+    if form.plain_force in KINDS:
+        kind = KINDS[form.plain_force]
+        (entries,) = form.plain_rows(_tensor(row[None]))
+        atoms = tuple(range(form.n_atoms))
+        return _evaluated(kind.fill(new_force(kind), [kind.row(atoms, entry) for entry in entries]), frame)
+    found = {name: values[0].tolist() for name, values in form.particle_parameters(_tensor(row[None])).items()}
+    charges, sigmas, epsilons = (found.get(name, [0.0, 0.0]) for name in ("charge", "sigma", "epsilon"))
+    force = openmm.NonbondedForce()
+    for charge, sigma, epsilon in zip(charges, sigmas, epsilons, strict=True):
+        force.addParticle(charge, sigma * NM_PER_ANGSTROM, epsilon * KJ_PER_KCAL)
+    scale, well = float(row[-1]), (epsilons[0] * epsilons[1]) ** 0.5
+    force.addException(
+        0, 1, scale * charges[0] * charges[1], 0.5 * sum(sigmas) * NM_PER_ANGSTROM, scale * well * KJ_PER_KCAL
+    )
+    return _evaluated(force, frame)
+
+
+def _evaluated(force: openmm.Force, frame: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    """Energy and forces (n_atoms, 3) of a force on carbon atoms, in kcal/mol and kcal/mol/Å."""
+    import openmm
+    from openmm import unit
+
+    from openmm_hybrid.core.units import NM_PER_ANGSTROM
+
     system = openmm.System()
-    for _ in range(form.n_atoms):
-        system.addParticle(1.0)
+    for _ in frame:
+        system.addParticle(12.0)
     system.addForce(force)
     platform = openmm.Platform.getPlatformByName("Reference")
     context = openmm.Context(system, openmm.VerletIntegrator(0.001), platform)

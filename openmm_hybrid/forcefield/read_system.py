@@ -20,6 +20,7 @@ from openmm_hybrid.forms.fourier import Fourier
 from openmm_hybrid.forms.harmonic import Harmonic
 from openmm_hybrid.forms.morse import Morse
 from openmm_hybrid.forms.nonbonded import Coulomb, LennardJones
+from openmm_hybrid.models.openmm_forces import terms_of
 
 _PER_AREA = KCAL_PER_KJ / ANGSTROM_PER_NM**2
 _MORSE = re.compile(r"(\w+)\*\(1-exp\(-(\w+)\*\(r-(\w+)\)\)\)\^2")
@@ -89,17 +90,16 @@ def _collect(system: openmm.System) -> _Raw:
     raw = _Raw(bonds={}, morse={}, angles={}, torsions={}, graph=set(), nonbonded=None)
     for force in system.getForces():
         if isinstance(force, openmm.HarmonicBondForce):
-            for i, j, r0, k in _parameters(force, force.getNumBonds(), force.getBondParameters):
+            for (i, j), (r0, k) in terms_of(force):
                 raw.graph.add(_sorted(i, j))
                 if k != 0.0:  # k = 0 marks a bond for OpenMM's search for molecules
                     _put(raw.bonds, (i, j), (k * _PER_AREA, r0 * ANGSTROM_PER_NM), force)
         elif isinstance(force, openmm.HarmonicAngleForce):
-            for *apex, theta0, k in _parameters(force, force.getNumAngles(), force.getAngleParameters):
-                _put(raw.angles, tuple(apex), (k * KCAL_PER_KJ, theta0), force)
+            for atoms, (theta0, k) in terms_of(force):
+                _put(raw.angles, atoms, (k * KCAL_PER_KJ, theta0), force)
         elif isinstance(force, openmm.PeriodicTorsionForce):
-            for *four, n, phase, k in _parameters(force, force.getNumTorsions(), force.getTorsionParameters):
-                key = min(tuple(four), tuple(four[::-1]))
-                raw.torsions.setdefault(key, []).append((n, phase, k * KCAL_PER_KJ))
+            for atoms, (n, phase, k) in terms_of(force):
+                raw.torsions.setdefault(min(atoms, atoms[::-1]), []).append((n, phase, k * KCAL_PER_KJ))
         elif isinstance(force, openmm.CustomBondForce):
             for i, j, row in _morse(force):
                 raw.graph.add(_sorted(i, j))
@@ -140,8 +140,7 @@ def _morse(force: openmm.CustomBondForce) -> Iterator[tuple[int, int, tuple[floa
         force.getGlobalParameterName(k): force.getGlobalParameterDefaultValue(k)
         for k in range(force.getNumGlobalParameters())
     }
-    for index in range(force.getNumBonds()):
-        i, j, row = force.getBondParameters(index)
+    for (i, j), (row,) in terms_of(force):
         known = {**common, **dict(zip(columns, row, strict=True))}
         depth, a, r0 = (known[name] for name in match.groups())
         yield i, j, (depth * KCAL_PER_KJ, a / ANGSTROM_PER_NM, r0 * ANGSTROM_PER_NM)

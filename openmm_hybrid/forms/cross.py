@@ -178,7 +178,7 @@ class Cross(LinearForm):
         return a * b * c, by_q
 
     def factors(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """All factors and their derivatives by their coordinates (n_frames, n_terms, n_factors); the first factor is 1."""
+        """Factors (the first is 1) and their derivatives by coordinates, both (n_frames, n_terms, n_factors)."""
         x, dx = standardise(q[:, :, : self.n_straight], p[:, 0 : self.n_fixed : 2], p[:, 1 : self.n_fixed : 2])
         phi = q[:, :, self.n_straight :]
         one = torch.ones_like(q[:, :, :1])
@@ -191,7 +191,7 @@ class Cross(LinearForm):
         return torch.cat(values, dim=2), torch.cat(slopes, dim=2)
 
     def expression(self) -> str:
-        """Products with cosines and sines of 2φ and 3φ as polynomials in cos φ and sin φ, which OpenMM evaluates faster."""
+        """The energy with waves of 2φ and 3φ as polynomials in cos φ and sin φ, which OpenMM evaluates faster."""
         terms = [
             "*".join([_identifier(product), *(f"x_{factor.replace('^1', '')}" for factor in product)])
             for product in _products(self.kind)

@@ -61,7 +61,7 @@ class Column:
     Parameters
     ----------
     name : str
-        Identifier, also used in OpenMM expressions; neither "energy" nor q1, q2, ….
+        Name, unique in the form. It is an identifier, neither "energy" nor q1, q2, …, where the form has an expression.
     unit : str
         Unit of the parameter, made of kcal/mol, Å, rad and e, such as "kcal/mol/Å²".
     lower, upper : float

@@ -40,7 +40,9 @@ class InternalCoordinates(torch.nn.Module):
         self.n_coordinates = first
         self.distances, self.angles, self.dihedrals = (torch.nn.Buffer(index, persistent=False) for index in kinds)
         self.coordinate_of = torch.nn.Buffer(torch.cat(owners), persistent=False)  # coordinate of each row
-        self.atom_of = torch.nn.Buffer(torch.cat(atoms), persistent=False)  # atom whose position each row differentiates by
+        self.atom_of = torch.nn.Buffer(
+            torch.cat(atoms), persistent=False
+        )  # atom whose position each row differentiates by
 
     def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Values (n_frames, n_coordinates) in Å and rad, and rows ∂q/∂r (n_frames, n_rows, 3).

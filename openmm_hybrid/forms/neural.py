@@ -94,7 +94,7 @@ class Neural(FunctionalForm):
         return (values * w3).sum(-1), (slopes * w3).sum(-1).unsqueeze(-1)
 
     def design(self, q: Tensor, p: Tensor, columns: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
-        """The last hidden layer where only w₃ is wanted, since the energy is linear in it. See `FunctionalForm.design`."""
+        """See `FunctionalForm.design`. The energy is linear in w₃, so that its design is the last hidden layer."""
         chosen = self._chosen(columns)
         first = len(self.columns) - self.hidden
         if min(chosen) < first:

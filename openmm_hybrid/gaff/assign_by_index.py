@@ -17,6 +17,7 @@ from openmm_hybrid.core.errors import HybridError
 from openmm_hybrid.core.ffxml import HarmonicTerm
 from openmm_hybrid.gaff.dat_parameters import SCEE, SCNB
 from openmm_hybrid.gaff.template import Template
+from openmm_hybrid.models.openmm_forces import LAYOUTS, terms_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +72,8 @@ def pin_terms(system: openmm.System, placed: Sequence[Placed]) -> None:
     """
     owner = {atom: part for part in placed for atom in part.atoms}
     for force in system.getForces():
-        if isinstance(force, openmm.HarmonicBondForce):
-            _pin_bonds(force, owner)
-        elif isinstance(force, openmm.HarmonicAngleForce):
-            _pin_angles(force, owner)
+        if isinstance(force, openmm.HarmonicBondForce | openmm.HarmonicAngleForce):
+            _pin_harmonic(force, owner)
         elif isinstance(force, openmm.PeriodicTorsionForce):
             _pin_torsions(force, owner, placed)
         elif isinstance(force, openmm.NonbondedForce):
@@ -85,20 +84,11 @@ def pin_terms(system: openmm.System, placed: Sequence[Placed]) -> None:
             system.setConstraintParameters(index, i, j, owner[i].term(i, j).equilibrium)
 
 
-def _pin_bonds(force: openmm.HarmonicBondForce, owner: dict[int, Placed]) -> None:
-    for index in range(force.getNumBonds()):
-        i, j, _, _ = force.getBondParameters(index)
-        if i in owner:
-            term = owner[i].term(i, j)
-            force.setBondParameters(index, i, j, term.equilibrium, term.k)
-
-
-def _pin_angles(force: openmm.HarmonicAngleForce, owner: dict[int, Placed]) -> None:
-    for index in range(force.getNumAngles()):
-        i, j, k, _, _ = force.getAngleParameters(index)
-        if i in owner:
-            term = owner[i].term(i, j, k)
-            force.setAngleParameters(index, i, j, k, term.equilibrium, term.k)
+def _pin_harmonic(force: openmm.HarmonicBondForce | openmm.HarmonicAngleForce, owner: dict[int, Placed]) -> None:
+    for index, (atoms, _) in enumerate(terms_of(force)):
+        if atoms[0] in owner:
+            term = owner[atoms[0]].term(*atoms)
+            LAYOUTS[type(force)].set(force, index, atoms, (term.equilibrium, term.k))
 
 
 def _pin_torsions(force: openmm.PeriodicTorsionForce, owner: dict[int, Placed], placed: Sequence[Placed]) -> None:
@@ -107,7 +97,7 @@ def _pin_torsions(force: openmm.PeriodicTorsionForce, owner: dict[int, Placed], 
         for part in placed
         for term in (*part.template.propers, *part.template.impropers)
     ]
-    indices = [n for n in range(force.getNumTorsions()) if force.getTorsionParameters(n)[0] in owner]
+    indices = [index for index, (atoms, _) in enumerate(terms_of(force)) if atoms[0] in owner]
     if len(indices) != len(wanted):
         raise HybridError(f"the system has {len(indices)} torsion terms on GAFF molecules", expected=str(len(wanted)))
     for index, (atoms, term) in zip(indices, wanted, strict=True):

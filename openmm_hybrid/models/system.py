@@ -15,6 +15,7 @@ from openmm import app, unit
 from openmm_hybrid.core.errors import MismatchError
 from openmm_hybrid.core.units import FORCE_KJ_NM, KCAL_PER_KJ, NM_PER_ANGSTROM, positions_to_angstrom
 from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models.openmm_forces import terms_of
 
 TERMS = ("bonds", "angles", "propers", "impropers", "nonbonded", "other")
 
@@ -112,8 +113,7 @@ def _split_impropers(force: openmm.PeriodicTorsionForce, bonded: set[frozenset[i
     """Move the impropers of a force into a new one."""
     impropers = openmm.PeriodicTorsionForce()
     impropers.setForceGroup(TERMS.index("impropers"))
-    for index in range(force.getNumTorsions()):
-        *atoms, periodicity, phase, k = force.getTorsionParameters(index)
+    for index, (atoms, (periodicity, phase, k)) in enumerate(terms_of(force)):
         if not all(frozenset(pair) in bonded for pair in pairwise(atoms)):
             impropers.addTorsion(*atoms, periodicity, phase, k)
             force.setTorsionParameters(index, *atoms, periodicity, phase, 0.0)

@@ -94,9 +94,9 @@ def test_a_file_keeps_the_form(tmp_path: Path) -> None:
 
 def test_programs_without_the_form_refuse_it(tmp_path: Path) -> None:
     model = forcefield("ethanol").edit(bonds="quartic")
-    with pytest.raises(MismatchError, match="'bonds.quartic' are quartic"):
+    with pytest.raises(MismatchError, match=r"'bonds\.quartic' are quartic"):
         model.to_ffxml(tmp_path / "quartic.xml")
-    with pytest.raises(MismatchError, match="'bonds.quartic' are quartic"):
+    with pytest.raises(MismatchError, match=r"'bonds\.quartic' are quartic"):
         model.to_frcmod(tmp_path / "quartic.frcmod", types=built("ethanol").atom_types)
 
 
