@@ -46,8 +46,7 @@ from openmm_hybrid.core.units import ANGSTROM_PER_NM
 from openmm_hybrid.gaff.system import GaffSystem
 from openmm_hybrid.models.compose import OnAtoms, Sum
 from openmm_hybrid.models.energy_model import EnergyModel
-from openmm_hybrid.sampling.platform import choose_platform
-from openmm_hybrid.sampling.threads import one_torch_thread
+from openmm_hybrid.sampling.platform import choose_platform, one_torch_thread
 from openmm_hybrid.sgdml.descriptor import descriptor
 
 FRAMES, GLOBAL = "aspirin_ccsd-train.npz", "sgdml_model_2018_aspirin.npz"
@@ -145,10 +144,10 @@ Cases = dict[str, dict[str, Side]]
 
 def random_model(frames: oh.Frames, molecule: oh.Molecule, atoms: tuple[int, ...], points: int) -> oh.sgdml.SGDMLModel:
     """An sGDML model of some atoms with random coefficients, and forces of 1 kcal/mol/Å (root mean square)."""
-    data = oh.sgdml.training_set(frames, n_train=points, molecule=molecule, atoms=atoms, draw="random")
+    data = oh.sgdml.training_set(frames, n_train=points, molecule=molecule, atoms=atoms, selection="random")
     x = descriptor(torch.tensor(data.train.positions))[0].numpy()
     model = oh.sgdml.SGDMLModel(
-        z=data.frames.atomic_numbers,
+        atomic_numbers=data.frames.atomic_numbers,
         descriptors=x,
         descriptor_alphas=np.random.default_rng(0).normal(size=x.shape),
         perms=data.perms,

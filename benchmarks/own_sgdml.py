@@ -1,4 +1,4 @@
-"""Our side of the training benchmarks, in a process of its own as the peer's is: python -m benchmarks.own_sgdml THREADS
+"""Our side of the training benchmarks, a separate process like the peer's: python -m benchmarks.own_sgdml THREADS
 
 Requests and answers as in `benchmarks.worker`.
 """
@@ -18,7 +18,7 @@ import torch
 from benchmarks.peak import peak
 from openmm_hybrid import Frames, sgdml
 from openmm_hybrid.sgdml.kernel import HessianKernel
-from openmm_hybrid.sgdml.solvers.choice import plan
+from openmm_hybrid.sgdml.solve import plan
 from openmm_hybrid.sgdml.solvers.solver import Size
 
 
@@ -32,7 +32,7 @@ def train(
     solver: str = "auto",
     max_memory: float | None = None,
 ) -> dict[str, Any]:
-    """Train on some frames and write the model; the time is that from frames to model, permutations given."""
+    """Train on some frames and write the model; the time is from frames to model, with given permutations."""
     frames = Frames.load(data)
     before = peak()["peak_GB"]
     start, used = time.perf_counter(), time.process_time()
@@ -50,7 +50,7 @@ def train(
     seconds, processor_seconds = time.perf_counter() - start, time.process_time() - used
     largest = peak()
     model.save(out)
-    # Which solver it was, and what was expected of it; asked for afterwards, so as to warm nothing up.
+    # The chosen solver and its estimates, computed after the training, so that they warm nothing up.
     size = Size.of(HessianKernel.of(frames.positions[indices], np.array(perms), sigma))
     expected = plan(size, solver=solver, max_memory=max_memory, device="cpu")
     return {
@@ -72,7 +72,7 @@ def predict(model: str, data: str, indices: list[int], out: str) -> dict[str, An
 
 
 def evaluate(model: str, data: str, indices: list[int]) -> dict[str, float]:
-    """Median ms of energy and forces of one frame, and ms a frame of all of them at once."""
+    """Median ms for energy and forces of one frame, and ms per frame for all frames at once."""
     loaded = sgdml.load(model)
     positions = Frames.load(data).positions[indices]
     script = torch.jit.freeze(torch.jit.script(loaded.module().eval()))
@@ -83,7 +83,7 @@ def evaluate(model: str, data: str, indices: list[int]) -> dict[str, float]:
 
 
 def _milliseconds(call: Callable[[], object], repeats: int) -> float:
-    """Median over repeats, after a tenth as many that are not counted."""
+    """Median over repeats, after a warm-up of a tenth as many."""
     times = []
     for _ in range(repeats + repeats // 10 + 1):
         start = time.perf_counter()

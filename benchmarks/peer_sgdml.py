@@ -1,8 +1,8 @@
-"""The peer's side of the benchmarks: a script for the Python of an environment that has sgdml 1.0.3, numpy and torch.
+"""The peer's side of the benchmarks: a script for a Python environment with sgdml 1.0.3, numpy and torch.
 
-python peer_sgdml.py THREADS reads requests from its standard input, one JSON object a line with the entry "task", and
-answers each with one line of JSON (see `benchmarks.worker`). What sgdml prints goes to standard error. `Dynamics` needs
-ase too.
+python peer_sgdml.py THREADS reads requests from standard input, one JSON object per line with the entry "task", and
+answers each with one line of JSON (see `benchmarks.worker`). The output of sgdml itself goes to standard error.
+`Dynamics` also needs ase.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from sgdml.train import GDMLTrain
 
 THREADS = int(sys.argv[1])
 CHUNKS = (25, 50, 100, 250, 500, 1000)
-"""Sizes of the chunks of training points among which `prepare` looks for the fastest."""
+"""Chunk sizes of training points that `prepare` tries."""
 
 
 def train(data: str, indices: list[int], sigma: float, lam: float, perms: list[list[int]], out: str) -> dict[str, Any]:
-    """Train on some frames and write the model; the time is that of the training alone."""
+    """Train on some frames and write the model; the time is for the training alone."""
     with np.load(data) as frames:
         positions, energies, forces = frames["R"][indices], frames["E"].ravel()[indices], frames["F"][indices]
         z = frames["z"]
@@ -55,7 +55,7 @@ def train(data: str, indices: list[int], sigma: float, lam: float, perms: list[l
     start = time.perf_counter()
     model = trainer.train(task)
     seconds = time.perf_counter() - start
-    # What is no array (None, dictionaries of errors) would be written as a pickle, and is not needed to predict.
+    # Entries that are not arrays (None, dictionaries of errors) would become pickles, and predictions do not need them.
     np.savez_compressed(out, **{name: value for name, value in model.items() if np.asarray(value).dtype != object})
     return {"seconds": seconds, "solver": str(model["solver_name"]), **peak()}
 
@@ -71,11 +71,11 @@ def predict(model: str, data: str, indices: list[int], out: str) -> dict[str, An
 
 
 class Predictor:
-    """A predictor of a model, its torch one or its numpy one, to be timed on frames (n, 3 n_atoms) of an npy file."""
+    """The torch or numpy predictor of a model, timed on frames (n, 3 n_atoms) of an npy file."""
 
     def __init__(self, model: str, frames: str, use_torch: bool) -> None:
         self._frames = np.load(frames)
-        # 2 GB hold batches of the torch predictor.
+        # max_memory: 2 GB hold the batches of the torch predictor.
         self._predictor = GDMLPredict(
             _load(model), use_torch=use_torch, max_memory=2, max_processes=THREADS, log_level=logging.CRITICAL
         )
@@ -85,9 +85,9 @@ class Predictor:
             torch.set_num_threads(THREADS)
 
     def prepare(self, number: int) -> tuple[bool, int, int]:
-        """Take the fastest setting for so many frames: whether processes share frames, their number, the chunk.
+        """Use the fastest setting for this number of frames: whether processes share frames, their number, chunk size.
 
-        Its own prepare_parallel() takes chunks of one point for a single frame, which is slower.
+        sgdml's own prepare_parallel() chooses chunks of one point for a single frame, which is slower.
         """
         tried = {}
         for bulk in (False, True) if number > 1 else (False,):
@@ -101,11 +101,11 @@ class Predictor:
         return best
 
     def times(self, number: int, repeats: int) -> list[float]:
-        """Seconds of each of some predictions of so many frames."""
+        """Seconds of each of several predictions of `number` frames."""
         return [self._seconds(number) for _ in range(repeats)]
 
     def forces(self, number: int) -> list[list[float]]:
-        """Forces of so many frames (number, 3 n_atoms)."""
+        """Forces (number, 3 n_atoms) of the first frames."""
         return self._predictor.predict(self._frames[:number])[1].tolist()
 
     def _use(self, bulk: bool, workers: int, chunk: int) -> None:
@@ -120,8 +120,8 @@ class Predictor:
 class Dynamics:
     """ASE's Langevin dynamics with sgdml's ASE calculator, at 300 K with 0.5 fs and 1/ps.
 
-    It starts from the first geometry (n, 3 n_atoms) of an npy file. `setting` is one of `Predictor.prepare`, or None
-    for what the calculator chooses when it is constructed.
+    It starts from the first geometry (n, 3 n_atoms) of an npy file. `setting` is a result of `Predictor.prepare`, or
+    None for the calculator's own choice.
     """
 
     def __init__(self, model: str, start: str, setting: tuple[bool, int, int] | None) -> None:
@@ -130,7 +130,7 @@ class Dynamics:
         from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
         from sgdml.intf.ase_calc import SGDMLCalculator
 
-        # Its choice is by a measurement, which it otherwise keeps in its own folder and takes from there ever after.
+        # The calculator chooses by a measurement; without these lines it would reuse a measurement of an earlier run.
         GDMLPredict._load_cached_bmark_result = lambda self, n_bulk: None
         GDMLPredict._save_cached_bmark_result = lambda self, *result: None
         calculator = SGDMLCalculator(model)
@@ -142,7 +142,7 @@ class Dynamics:
         self._dynamics = Langevin(atoms, 0.5 * units.fs, temperature_K=300.0, friction=1e-3 / units.fs)
 
     def step(self, steps: int, repeats: int) -> list[float]:
-        """Seconds a step of each of some runs of so many steps."""
+        """Seconds per step of each of several runs of `steps` steps."""
         seconds = []
         for _ in range(repeats):
             start = time.perf_counter()
@@ -159,7 +159,8 @@ def _set(predictor: GDMLPredict, bulk: bool, workers: int, chunk: int) -> None:
 
 def _load(model: str) -> dict[str, Any]:
     with np.load(model, allow_pickle=False) as entries:
-        return {name: entries[name] for name in entries.files if name not in ("f_err", "e_err")}  # these are pickles
+        # f_err and e_err are pickles.
+        return {name: entries[name] for name in entries.files if name not in ("f_err", "e_err")}
 
 
 def main() -> None:

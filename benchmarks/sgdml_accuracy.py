@@ -1,16 +1,16 @@
-"""Errors of sGDML models on frames that they have not seen, and how time and memory grow with points and atoms.
+"""Errors of sGDML models on unseen frames, and the growth of time and memory with points and atoms.
 
 python -m benchmarks.sgdml_accuracy [--peer PYTHON] [--only ethanol_560,…] [--keep FILE]   (PYTHON: the peer's)
 
 Parts
-- ethanol_560, malonaldehyde_560: CCSD(T) forces and energies of the other distinct frames after training on 560, for
-  several splits; with --peer the peer's model of the first split beside ours.
+- ethanol_560, malonaldehyde_560: errors on the other distinct CCSD(T) frames after training on 560, for several splits;
+  with --peer also of the peer's model of the first split.
 - models_2018: the published models of ethanol and aspirin on MD17's trajectories.
 - growth_points, growth_atoms: training (both solvers) and evaluation of ethanol with 100 to 990 points, and of
-  molecules of 9 to 24 atoms with 200 points and no permutations, labelled by MMFF94 (only their cost is of interest);
-  power laws are fitted through times and memory.
+  molecules of 9 to 24 atoms with 200 points and no permutations, labelled by MMFF94 (only the cost matters); power laws
+  are fitted to times and memory.
 
-Every training has a fresh process with two threads (or `--threads`). `--keep` as in `benchmarks.sgdml_training`.
+Each training runs in a fresh process with two threads (or `--threads`). `--keep` as in `benchmarks.sgdml_training`.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ MOLECULES = {
 }
 SOLVERS = ("direct", "iterative")
 SHAKE = 0.05
-"""Å, standard deviation of the distortions."""
+"""Standard deviation of the distortions, Å."""
 MEASURES = {
     "direct_processor_seconds": "training, direct",
     "iterative_processor_seconds": "training, iterative",
     "direct_extra_GB": "memory, direct",
     "iterative_extra_GB": "memory, iterative",
     "single_ms": "one frame",
-    "batch_ms": "a frame of many",
+    "batch_ms": "per frame of a batch",
 }
 
 
 def unseen(file: str, folder: Path, peer: Path | None) -> Part:
-    """Errors on the other distinct frames after training on `N_TRAIN`, a split a seed."""
+    """Errors on the other distinct frames after training on `N_TRAIN`, for one split per seed."""
     frames, path = distinct_frames(file, folder)
     perms = sgdml.data_permutations(frames.atomic_numbers, frames.positions).tolist()
     splits = []
@@ -82,7 +82,7 @@ def unseen(file: str, folder: Path, peer: Path | None) -> Part:
 
 
 def models_2018() -> Part:
-    """Errors of the published models on MD17's frames, drawn evenly."""
+    """Errors of the published models on evenly spaced frames of MD17."""
     found: Part = {}
     for name in MOLECULES_2018:
         model = sgdml.load(data_folder() / f"sgdml_model_2018_{name}.npz")
@@ -98,7 +98,7 @@ def models_2018() -> Part:
 
 
 def growth_points(folder: Path) -> Part:
-    """Cost against the number of points, ethanol."""
+    """Cost against the number of points of ethanol."""
     frames, path = distinct_frames("ethanol_ccsd_t-train.npz", folder)
     perms = sgdml.data_permutations(frames.atomic_numbers, frames.positions).tolist()
     order = np.random.default_rng(0).permutation(len(frames)).tolist()

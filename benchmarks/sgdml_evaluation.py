@@ -2,17 +2,17 @@
 
 python -m benchmarks.sgdml_evaluation --peer PYTHON [--points 1000] [--threads 2]   (PYTHON: the peer's environment's)
 
-The model is that of 2018 (1000 points, 6 permutations); OPENMM_HYBRID_DATA names the folder of the reference data. The
-peer runs in processes of its own, on the same model file and frames: its numpy predictor as it is constructed (numpy)
-and with the fastest of all numbers of workers and sizes of chunks (numpy_tuned), and its torch predictor. "ours_mixed"
-is ours with the sums over training points in float32 (`KernelModule.mixed`), an option; "gemm" is the time of our
-matrix products alone, "plain_gemm" that of the products as the sums are written: all pairs of the query in all
-permutations with all training points, there and back.
+The model is the published one of 2018 (1000 points, 6 permutations); OPENMM_HYBRID_DATA is the folder of the reference
+data. The peer runs in separate processes on the same model file and frames: its numpy predictor with default settings
+(numpy) and with the fastest of all numbers of workers and chunk sizes (numpy_tuned), and its torch predictor.
+"ours_mixed" is our module with the sums over training points in float32 (`KernelModule.mixed`). "gemm" is the time of
+our matrix products alone, and "plain_gemm" the time of the products without symmetry: all pairs of the query in all
+permutations with all training points, in both directions.
 
 All sides have the same number of threads and take turns, A B C … A B C …; a ratio is the median over rounds of the
-ratio within a round, so that what else the machine does weighs on both sides of it. Still, leave the machine alone: two
-threads wait for each other at every matrix product, and where another program holds one of two cores a call takes 80 ms
-instead of 0.3 ms.
+ratio within a round, so that other load on the machine affects both sides. Run nothing else nevertheless: two threads
+wait for each other at every matrix product, so that a call becomes much slower if another program uses one of two
+cores.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ SINGLE_ROUNDS, BATCH_ROUNDS = 25, 3
 PEERS = ("numpy", "numpy_tuned", "torch")
 OURS = ("ours", "ours_mixed", "gemm", "plain_gemm")
 REPEATS = dict.fromkeys(OURS, 40) | dict.fromkeys(PEERS, 8)
-"""Single evaluations in a row, a round; the first two are not counted."""
+"""Single evaluations per round; the first two are not counted."""
 
 
 def products(model: SGDMLModel) -> Callable[[], object]:
-    """The matrix products of one evaluation of one frame, with the module's own matrices and nothing else."""
+    """Only the matrix products of the evaluation of one frame, with the module's matrices."""
     module = model.module()
     rows = [module.basis, module.polynomial, module.basis_t]
     pairs = [(_ones(1, len(matrix)), matrix) for matrix in rows]
@@ -145,7 +145,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", type=Path, required=True, help="Python of an environment with sgdml 1.0.3 and torch")
     parser.add_argument("--threads", type=int, default=THREADS, help="of all sides")
-    parser.add_argument("--points", type=int, default=1000, help="use only so many of the model's training points")
+    parser.add_argument("--points", type=int, default=1000, help="number of training points of the model to use")
     options = parser.parse_args()
     use_settings("benchmarks.sgdml_evaluation", options.threads)
     torch.set_num_threads(options.threads)

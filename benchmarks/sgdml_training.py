@@ -1,15 +1,15 @@
-"""Training sGDML models: here against sgdml 1.0.3, in one run.
+"""Training of sGDML models: this package against sgdml 1.0.3, in one run.
 
 python -m benchmarks.sgdml_training --peer PYTHON [--only ethanol_400,…] [--keep FILE]   (PYTHON: the peer's)
 
-Both sides train on the same frames with the same sigma, lam and permutations, which are given to them; the time is that
-from frames in memory to the model, and includes whatever a side does of its own accord, as our check of energies
-against forces. Every training has a fresh process with two threads (or `--threads`), whose largest memory is that of
-the process; the forces of both models are then compared on the frames that were not trained on.
+Both sides train on the same frames with the same given sigma, lam and permutations. The time is from frames in memory
+to the model, and includes a side's own checks, such as our check of energies against forces. Each training runs in a
+fresh process with two threads (or `--threads`); the memory is the peak of the process. The forces of both models are
+then compared on the other frames.
 
-Parts: ethanol_400 (3 rounds, sides in turns), ethanol_800, aspirin_600 (where 24 GB make the peer take its iterative
-solver: ten minutes), aspirin_950 (ours only, within 6 GB) and permutations. `--keep` names a file that finished parts
-are kept in, so that a run that was stopped goes on; parts of another commit are measured again.
+Parts: ethanol_400 (3 rounds, sides in turns), ethanol_800, aspirin_600 (with 24 GB the peer chooses its iterative
+solver), aspirin_950 (ours only, within 6 GB) and permutations. `--keep` is a file for finished parts, from which a
+stopped run resumes; parts of another commit are measured again.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ SIGMA, LAM = 20.0, 1e-10
 SEED = 0
 FILES = {"ethanol": "ethanol_ccsd_t-train.npz", "aspirin": "aspirin_ccsd-train.npz"}
 LIMIT = 5.5
-"""GB that our solver may use for 950 points of aspirin; the process may take 6."""
+"""Memory in GB that our solver may use for 950 points of aspirin; the whole process may use 6."""
 GROUPS = {"ethanol": 6, "malonaldehyde": 4, "aspirin": 6}
 FEW = 100
-"""Frames that must show the permutations too."""
+"""Number of frames that must also show the permutations."""
 
 
 def compare(peer: Path, folder: Path, molecule: str, n_train: int, rounds: int = 1) -> Part:
-    """Both sides' trainings, in turns, and how their models differ on the other frames."""
+    """Trainings of both sides, in turns, and the differences of their models on the other frames."""
     frames, path, indices, rest = _split(molecule, n_train, folder)
     request = _request(frames, path, indices)
     sides: dict[str, list[Part]] = {"ours": [], "peer": []}
@@ -59,7 +59,7 @@ def compare(peer: Path, folder: Path, molecule: str, n_train: int, rounds: int =
 
 
 def _same_solver(folder: Path, request: Part, sides: dict[str, list[Part]], frames: Frames, rest: list[int]) -> Part:
-    """Ours with the kind of solver that the peer took, where ours took the other one by itself."""
+    """Our model by the peer's kind of solver, if ours chose the other kind."""
     wanted = "direct" if sides["peer"][0]["solver"] == "analytic" else "iterative"
     if sides["ours"][0]["solver"] == wanted:
         return {}
@@ -83,7 +83,7 @@ def alone(folder: Path, molecule: str, n_train: int, max_memory: float) -> Part:
 
 
 def permutations() -> Part:
-    """Sizes of the groups that MD17's trajectories show, with all frames and with few, and seconds."""
+    """Group sizes that MD17's trajectories show, with all frames and with few, and seconds."""
     found: Part = {}
     for molecule in GROUPS:
         frames = Frames.load(data_folder() / f"md17_{molecule}.npz")
@@ -111,7 +111,7 @@ def _rest(path: Path | str, rest: list[int]) -> Part:
 
 
 def figures(parts: dict[str, Part]) -> dict[str, tuple[float, str]]:
-    """The named numbers of the parts that are there."""
+    """The named numbers of the finished parts."""
     found: dict[str, tuple[float, str]] = {}
     for name in ("ethanol_400", "ethanol_800", "aspirin_600"):
         if name not in parts:

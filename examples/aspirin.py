@@ -2,14 +2,14 @@
 
     make run                        # or: python examples/aspirin.py
 
-A classical force field gives each bond, angle and dihedral a function of its own. What couples them, and what holds
-aspirin's ester against its acid, it has no term for. The paper that this package follows (Sauceda et al., J. Chem.
-Phys. 153, 124109) learns the difference between ab initio and GAFF forces with an sGDML kernel model, and adds it to
-GAFF as one more force. Here are all the steps of that, with GFN2-xTB as the reference, because it labels a geometry in
-a fraction of a second.
+A classical force field has a separate function for each bond, angle and dihedral. It has no terms for the coupling
+between them, nor for the interaction of aspirin's ester with its acid group. The paper that this package follows
+(Sauceda et al., J. Chem. Phys. 153, 124109) learns the difference between ab initio and GAFF forces with an sGDML
+kernel model, and adds it to GAFF as one more force. This script does every step, with the fast semi-empirical method
+GFN2-xTB as the reference.
 
-Everything is written to runs/aspirin/. What is there is not made again: a run that was stopped, at any moment and by
-any means, goes on when it is started again. OPENMM_HYBRID_QUICK=1 makes a small version in runs/aspirin-quick/.
+All files are written to runs/aspirin/. Started again, the script keeps finished files and resumes an interrupted run.
+OPENMM_HYBRID_QUICK=1 runs a small version in runs/aspirin-quick/.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LEVEL = "GFN2-xTB"
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything: numbers of frames, and lengths of trajectories in ps, one for each start."""
+    """Numbers of frames, and lengths of trajectories in ps for each start."""
 
     starts: int = 4
     gaff_ps: float = 50.0
@@ -61,12 +61,12 @@ QUICK = Size(
 
 
 def main() -> None:
-    """The whole job, from top to bottom."""
+    """Run all seven steps."""
     began = time.monotonic()
     size = QUICK if os.environ.get("OPENMM_HYBRID_QUICK") else FULL
     folder = Path("runs/aspirin-quick" if size is QUICK else "runs/aspirin")
     check_settings(folder / "settings.json", asdict(size))
-    # The matrices of one small molecule are too small to be shared between threads.
+    # The matrices of one small molecule are too small for several threads.
     torch.set_num_threads(1)
 
     heading("1/7 GAFF from SMILES, with RESP charges")
@@ -88,17 +88,17 @@ def main() -> None:
     engine = oh.reference.engine("gfn2")
     frames = gaff_run.positions
     chosen = frames[np.random.default_rng(0).permutation(len(frames))[: size.from_gaff + size.unseen]]
-    labelled = oh.reference.label(engine, molecule, chosen, path=folder / "gaff_frames.npz").frames
+    labelled = oh.reference.label(engine, molecule, chosen, output=folder / "gaff_frames.npz").frames
     training, unseen = labelled[: size.from_gaff], labelled[size.from_gaff :]
 
     heading(f"4/7 training the correction: sGDML of {LEVEL} minus GAFF")
-    # GAFF's frames are not quite where the hybrid goes: a few rounds of labelling what it meets itself.
+    # The hybrid visits geometries that GAFF does not: a few rounds label frames of its own runs as well.
     for number in range(size.rounds):
         trial = trained(forcefield, training, molecule, folder / f"round_{number}" / "model.npz")
         met = explore(gaff, trial, gaff_run, size.round_ps, folder / f"round_{number}")
         chosen = met[np.random.default_rng(number).permutation(len(met))[: size.from_round]]
         path = folder / f"round_{number}" / "frames.npz"
-        training = oh.Frames.concatenate([training, oh.reference.label(engine, molecule, chosen, path=path).frames])
+        training = oh.Frames.concatenate([training, oh.reference.label(engine, molecule, chosen, output=path).frames])
     correction = trained(forcefield, training, molecule, folder / "model.npz")
     hybrid = oh.Sum((forcefield, correction))
     oh.export_torchscript(correction, folder / "correction.pt", name="aspirin correction")
@@ -107,7 +107,7 @@ def main() -> None:
     system = hybrid_system(gaff, correction)
     with replacing(folder / "system.xml") as temporary:
         temporary.write_text(openmm.XmlSerializer.serialize(system))
-    # From where GAFF ended: a minimiser would leave the 500 K frames that the correction knows.
+    # Start from the last frames of GAFF: minimised geometries would be outside the 500 K training set.
     thermal = np.array([start.positions[-1] for start in gaff_run.starts])
     hybrid_run = oh.sample(
         system,
@@ -119,7 +119,7 @@ def main() -> None:
         output=folder / "hybrid",
     )
 
-    heading("6/7 checking: conservation of energy, parity, the hybrid's own frames relabelled")
+    heading("6/7 checking: energy conservation, parity, labels of the hybrid's frames")
     nve_run = oh.sample(
         system,
         gaff.topology,
@@ -133,7 +133,7 @@ def main() -> None:
     )
     every = max(1, len(hybrid_run.positions) // size.relabelled)
     relabelled = oh.reference.label(
-        engine, molecule, hybrid_run.positions[::every], path=folder / "hybrid_frames.npz"
+        engine, molecule, hybrid_run.positions[::every], output=folder / "hybrid_frames.npz"
     ).frames
 
     heading("7/7 comparing")
@@ -147,7 +147,7 @@ def main() -> None:
         np.abs(a - b).max() for a, b in zip(attached.predict(frames[:50]), hybrid.predict(frames[:50]), strict=True)
     ]
     drift = analysis.energy_drift(nve_run.log["time"], nve_run.log["total"], molecule.n_atoms)
-    # The reference's own ensemble: the hybrid's frames, weighted by how much likelier the reference finds them.
+    # The ensemble of the reference: frames of the hybrid, weighted by the ratio of their Boltzmann factors.
     weights = analysis.boltzmann_weights(hybrid.predict(relabelled.positions)[0], relabelled.labels()[0], TEMPERATURE)
     twists = {
         "GAFF": dihedrals(molecule, gaff_run.positions),
@@ -188,7 +188,9 @@ def main() -> None:
     details = {
         "settings": asdict(size),
         "errors": {name: table.as_dict() for name, table in errors.items()},
-        "populations": {name: {basin: asdict(share) for basin, share in each.items()} for name, each in shares.items()},
+        "populations": {
+            name: {basin: asdict(share) for basin, share in table.items()} for name, table in shares.items()
+        },
     }
     write_json(folder / "result.json", document("aspirin", numbers, **details))
     report(folder, numbers, errors, shares)
@@ -196,19 +198,19 @@ def main() -> None:
 
 
 def heading(text: str) -> None:
-    """Say which step begins."""
+    """Print the name of the next step."""
     print(f"\n{text}", flush=True)
 
 
 def check_settings(path: Path, settings: dict[str, float]) -> None:
-    """Note the settings; refuse to go on with results that other settings made."""
+    """Record the settings; refuse a folder with results of other settings."""
     if path.exists() and json.loads(path.read_text()) != settings:
         raise MismatchError(f"{path.parent} holds a run with other settings", hint=f"remove the folder {path.parent}")
     write_json(path, settings)
 
 
 def resp_charges(molecule: oh.Molecule, path: Path) -> np.ndarray:
-    """RESP charges (n_atoms,) of two conformers, computed once: a Hartree-Fock density takes a quarter of a minute."""
+    """RESP charges (n_atoms,) of two conformers, computed once and stored in `path`."""
     if not path.exists():
         charges = oh.gaff.assign_charges(molecule.with_conformers(molecule.conformers[:2]), "resp")
         with replacing(path) as temporary:
@@ -217,7 +219,7 @@ def resp_charges(molecule: oh.Molecule, path: Path) -> np.ndarray:
 
 
 def trained(forcefield: oh.EnergyModel, training: oh.Frames, molecule: oh.Molecule, path: Path) -> oh.EnergyModel:
-    """The correction in `path`, trained first where there is none."""
+    """The correction in `path`; it is trained first if the file does not exist."""
     if not path.exists():
         print(f"training on {len(training)} frames", flush=True)
         torch.set_num_threads(os.cpu_count() or 1)
@@ -227,7 +229,7 @@ def trained(forcefield: oh.EnergyModel, training: oh.Frames, molecule: oh.Molecu
 
 
 def hybrid_system(gaff: oh.gaff.GaffSystem, correction: oh.EnergyModel) -> openmm.System:
-    """GAFF's System with the correction as one more force: all that an OpenMM script of yours needs."""
+    """A copy of GAFF's System with the correction as one more force, ready for any OpenMM script."""
     system = copy.deepcopy(gaff.system)
     oh.attach(system, gaff.topology, correction)
     return system
@@ -236,7 +238,7 @@ def hybrid_system(gaff: oh.gaff.GaffSystem, correction: oh.EnergyModel) -> openm
 def explore(
     gaff: oh.gaff.GaffSystem, correction: oh.EnergyModel, gaff_run: oh.SampleResult, duration: float, folder: Path
 ) -> np.ndarray:
-    """Frames (n, n_atoms, 3) of short runs of a hybrid under trial, up to where one goes astray."""
+    """Frames (n, n_atoms, 3) of short runs of a hybrid; a run that blows up contributes the frames before."""
     system = hybrid_system(gaff, correction)
     frames = []
     for number, start in enumerate(gaff_run.starts):
@@ -254,13 +256,13 @@ def explore(
                 output=output,
             )
         except NumericalError as error:
-            print(f"a run went astray, which is what the next round is for: {error}", flush=True)
+            print(f"a run blew up; the next round trains on its frames: {error}", flush=True)
         frames.append(oh.SampleResult.open(output).positions)
     return np.concatenate(frames)
 
 
 def dihedrals(molecule: oh.Molecule, positions: np.ndarray) -> np.ndarray:
-    """Ester twist (ring C, ring C, O, C) and acid dihedral (ring C, ring C, C, =O) of frames: (n_frames, 2), rad."""
+    """Ester twist (ring C, ring C, O, C) and acid dihedral (ring C, ring C, C, =O), (n_frames, 2), rad."""
     ring_acid, acid_c, acid_o, _, ring_ester, ester_o, ester_c = molecule.find("c(C(=O)[OH])c-O-C")[0]
     return geometry.dihedral(
         positions, [[ring_acid, ring_ester, ester_o, ester_c], [ring_ester, ring_acid, acid_c, acid_o]]
@@ -268,7 +270,7 @@ def dihedrals(molecule: oh.Molecule, positions: np.ndarray) -> np.ndarray:
 
 
 def density(twists: np.ndarray, weights: np.ndarray | None) -> analysis.Density:
-    """Joint density of both dihedrals; each frame counts with its mirror image, as the molecule has no handedness."""
+    """Joint density of both dihedrals; each frame counts with its mirror image, because the molecule is achiral."""
     both = np.concatenate([twists, -twists])
     return analysis.dihedral_density(both, bandwidth=0.17, weights=None if weights is None else np.tile(weights, 2))
 
@@ -279,7 +281,7 @@ def populations(twists: np.ndarray, weights: np.ndarray | None) -> dict[str, ana
     ester = {f"ester twist {low} to {low + 60}°": (bounds[k], bounds[k + 1]) for k, low in enumerate((0, 60, 120))}
     acid = {"acid C=O towards the ester": (0.0, np.pi / 2), "acid C=O away from it": (np.pi / 2, np.pi)}
     found = {}
-    # The sign of a twist does not matter: the molecule has no handedness.
+    # The molecule is achiral, so that the sign of a twist does not matter.
     for column, basins in enumerate((ester, acid)):
         labels = analysis.label_basins(np.abs(twists[:, column]), basins)
         found |= analysis.populations(labels, weights, names=tuple(basins))
@@ -292,29 +294,29 @@ def report(
     errors: dict[str, analysis.ErrorTable],
     shares: dict[str, dict[str, analysis.Estimate]],
 ) -> None:
-    """The page with everything a reader wants to see first."""
+    """Write the report of the run as an HTML page."""
     error_rows = [
         (name, *(f"{value:.2f}" for value in (t.force_rmse, t.force_mae, t.energy_rmse, t.energy_mae)), str(t.n_frames))
         for name, t in errors.items()
     ]
     share_rows = [
-        (basin, *(f"{each[basin].value:.3f} ± {each[basin].error:.3f}" for each in shares.values()))
+        (basin, *(f"{table[basin].value:.3f} ± {table[basin].error:.3f}" for table in shares.values()))
         for basin in shares["GAFF"]
     ]
     sections = [
         Section(
-            f"Where the dihedrals go at {TEMPERATURE:g} K",
-            f"{LEVEL}'s own density comes from the hybrid's frames, weighted by exp(−(E_reference − E_hybrid)/kT). It "
-            "shows what the correction gets wrong where the hybrid goes; it cannot show places where the hybrid never "
-            "goes, and it shares the hybrid's noise, so that the two look more alike than independent runs would.",
+            f"Densities of the dihedrals at {TEMPERATURE:g} K",
+            f"The density of {LEVEL} comes from frames of the hybrid, weighted by exp(−(E_reference − E_hybrid)/kT). "
+            "It shows errors of the correction in regions that the hybrid visits, but no other regions. Both densities "
+            "share the noise of the hybrid, so that they look more alike than those of independent runs.",
             picture=folder / "densities.png",
             caption="Densities of the ester twist and the acid dihedral in the three ensembles.",
         ),
         Section("Populations, with block errors", columns=("basin", *shares), rows=share_rows),
         Section(
             f"Errors against {LEVEL}",
-            "On frames that the correction was not trained on; in kcal/mol and kcal/mol/Å. Energies less their mean "
-            "difference.",
+            "Errors on frames outside the training set, in kcal/mol and kcal/mol/Å. Energy errors are computed after "
+            "subtracting the mean difference.",
             ("", "force RMSE", "force MAE", "energy RMSE", "energy MAE", "frames"),
             error_rows,
             folder / "forces.png",

@@ -1,6 +1,6 @@
-"""Ethanol with a GAFF that was refitted to GFN2-xTB, cross terms included, in water: no torch in the simulation.
+"""Ethanol in water with a GAFF that is refitted to GFN2-xTB, including cross terms; the simulation needs no torch.
 
-python examples/better_gaff.py     → runs/better_gaff; a few minutes on two cores. OPENMM_HYBRID_QUICK=1 takes one.
+python examples/better_gaff.py     → runs/better_gaff. OPENMM_HYBRID_QUICK=1 runs a small version.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ run = oh.sample(
 )
 chosen = np.linspace(0, len(run.positions) - 1, N_FRAMES).astype(int)
 engine = oh.reference.engine("gfn2")
-labelled = oh.reference.label(engine, molecule, run.positions[chosen], path=FOLDER / "labels.npz").frames
+labelled = oh.reference.label(engine, molecule, run.positions[chosen], output=FOLDER / "labels.npz").frames
 
-# GAFF as parameters, with cross terms beside its own, fitted to these labels.
+# GAFF's parameters and additional cross terms, fitted to these labels.
 start = oh.ForceField.from_system(gaff.system, gaff.topology, name="ethanol")
 fit = oh.fit(start.edit(cross=True, propers="fourier4"), labelled, n_train=int(0.8 * N_FRAMES), n_test=N_FRAMES // 5)
 print(fit.table())
 fit.model.save(FOLDER / "ethanol.npz", notes={"theory": labelled.theory})
 
-# In water: the fitted bonded terms in the place of GAFF's. Charges and Lennard-Jones stay those of GAFF, which belong
-# to this water model.
+# In water the fitted bonded terms replace those of GAFF. Charges and Lennard-Jones parameters stay GAFF's, because they
+# belong to this water model.
 box = gaff.solvate(padding=12.0)
 bonded = fit.model.only(*(group for group in fit.model.groups if group not in ("coulomb", "lj.pairs")))
 oh.replace(box.system, box.topology, bonded, atoms=range(molecule.n_atoms))

@@ -39,7 +39,6 @@ _PUBLIC = {
     "SampleResult": "openmm_hybrid.sampling.sample_result:SampleResult",
     "correction_free_energy": "openmm_hybrid.sampling.correction_free_energy:correction_free_energy",
     "minimize": "openmm_hybrid.sampling.minimize:minimize",
-    "place": "openmm_hybrid.systems.placement:place",
     "export_torchforce": "openmm_hybrid.systems.torch_wrapper:export_torchforce",
     "export_torchscript": "openmm_hybrid.models.torchscript:export_torchscript",
     "load_torchscript": "openmm_hybrid.models.torchscript:load_torchscript",

@@ -30,7 +30,6 @@ from openmm_hybrid.sampling.sample import sample as sample
 from openmm_hybrid.sampling.sample_result import SampleResult as SampleResult
 from openmm_hybrid.sampling.correction_free_energy import correction_free_energy as correction_free_energy
 from openmm_hybrid.sampling.minimize import minimize as minimize
-from openmm_hybrid.systems.placement import place as place
 from openmm_hybrid.systems.torch_wrapper import export_torchforce as export_torchforce
 from openmm_hybrid.models.torchscript import export_torchscript as export_torchscript
 from openmm_hybrid.models.torchscript import load_torchscript as load_torchscript

@@ -1,11 +1,11 @@
-"""Aspirin beside a protein: villin headpiece in water, OpenMM's own test file, with one ligand added and corrected.
+"""Aspirin beside a protein: OpenMM's own test file, villin headpiece in water, with one corrected ligand added.
 
 python examples/drop_in/ligand_and_protein.py [CORRECTION]
 
-The ligand takes the place of the waters at the corner of the box. Its atoms come last; only they have another force
-field and a correction, the protein and the water stay as amber14 has them.
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
-aspirin-npistar is taken. Output: runs/drop_in/.
+The ligand replaces the waters at the corner of the box. Its atoms come last. Only they get another force field and a
+correction; protein and water keep amber14.
+CORRECTION is a file from `openmm-hybrid correct`, in the atom order of aspirin.pdb; the default is the shipped
+aspirin-npistar. Output: runs/drop_in/.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ OUTPUT.mkdir(parents=True, exist_ok=True)
 protein = app.PDBFile(str(Path(app.__file__).parent / "data" / "test.pdb"))
 ligand = app.PDBFile(str(Path(__file__).with_name("aspirin.pdb")))  # its centre is at the origin
 
-# Waters with an atom within 2.5 Å of the ligand go.
+# Delete the waters with an atom within 2.5 Å of the ligand.
 box = np.diag(protein.topology.getPeriodicBoxVectors().value_in_unit(unit.nanometer))
 apart = protein.getPositions(asNumpy=True)._value[:, None] - ligand.getPositions(asNumpy=True)._value
 near = (np.linalg.norm(apart - box * np.round(apart / box), axis=-1) < 0.25).any(axis=1)
@@ -45,7 +45,7 @@ system = forcefield.createSystem(
 aspirin = [atom.index for atom in modeller.topology.atoms() if atom.residue.name == "AIN"]
 oh.replace(system, modeller.topology, oh.ForceField.load(FORCE_FIELD), atoms=aspirin)
 correction = oh.correction.load(CORRECTION)
-oh.attach(system, modeller.topology, correction.model, atoms=correction.on(aspirin))
+oh.attach(system, modeller.topology, correction, atoms=aspirin)
 
 integrator = openmm.LangevinMiddleIntegrator(300 * unit.kelvin, 1 / unit.picosecond, 1 * unit.femtosecond)
 simulation = app.Simulation(modeller.topology, system, integrator)

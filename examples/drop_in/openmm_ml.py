@@ -1,11 +1,11 @@
-"""The same models through openmm-ml: MLPotential("openmm-hybrid", model=…). It needs the modern stack and openmmml.
+"""The same models through openmm-ml: MLPotential("openmm-hybrid", model=…). Requires the modern stack and openmmml.
 
 python examples/drop_in/openmm_ml.py [CORRECTION]
 
-A correction is added to the force field: embedding="correction". A model of the whole energy takes the place of the
-force field's terms inside the molecule, as any potential of openmm-ml does.
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
-aspirin-npistar is taken. Output: runs/drop_in/.
+embedding="correction" adds a correction to the force field. A model of the whole energy replaces the force field's
+terms inside the molecule, as every other potential of openmm-ml does.
+CORRECTION is a file from `openmm-hybrid correct`, in the atom order of aspirin.pdb; the default is the shipped
+aspirin-npistar. Output: runs/drop_in/.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ corrected = MLPotential("openmm-hybrid", model=CORRECTION).createMixedSystem(
 integrator = openmm.LangevinMiddleIntegrator(500 * unit.kelvin, 1 / unit.picosecond, 0.5 * unit.femtosecond)
 simulation = app.Simulation(pdb.topology, corrected, integrator)
 simulation.context.setPositions(pdb.positions)
-simulation.context.setParameter("lambda_interpolate", 1.0)  # 0: without the correction
+simulation.context.setParameter("lambda_interpolate", 1.0)  # 0 switches the correction off
 simulation.minimizeEnergy()
 simulation.reporters.append(app.DCDReporter(str(OUTPUT / "openmm_ml.dcd"), STEPS // 10))
 simulation.reporters.append(

@@ -1,12 +1,12 @@
-"""A script of your own that goes on where it stopped, with the models that were attached.
+"""A script that resumes where it stopped, with the attached models.
 
-python examples/drop_in/restart.py [CORRECTION]    → runs/drop_in/restart/; call it again to go on
+python examples/drop_in/restart.py [CORRECTION]    → runs/drop_in/restart/; call it again to continue
 
-The first call builds aspirin with its force field and a correction and saves them; each call then runs another part,
-from the checkpoint of the one before. Frames, log and checkpoint are written at the same steps, the checkpoint last: a
-process that is killed in between has one frame too many. `oh.sample` cuts that frame off; plain reporters do not.
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
-aspirin-npistar is taken.
+The first call builds aspirin with its force field and a correction and saves them. Each call then runs another segment
+from the checkpoint of the previous call. The reporters write frame, log and checkpoint at the same steps, the
+checkpoint last. A process killed in between leaves one extra frame: `oh.sample` removes it, plain reporters do not.
+CORRECTION is a file from `openmm-hybrid correct`, in the atom order of aspirin.pdb; the default is the shipped
+aspirin-npistar.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ if not (FOLDER / "manifest.json").exists():
 system, topology, positions = oh.load_system(FOLDER)
 integrator = openmm.LangevinMiddleIntegrator(500 * unit.kelvin, 1 / unit.picosecond, 0.5 * unit.femtosecond)
 simulation = app.Simulation(topology, system, integrator)
-again = CHECKPOINT.exists()
-if again:
+resumed = CHECKPOINT.exists()
+if resumed:
     simulation.loadCheckpoint(str(CHECKPOINT))  # positions, velocities, random numbers, the number of steps
 else:
     simulation.context.setPositions(positions * unit.angstrom)
     simulation.minimizeEnergy()
 
 simulation.reporters += [
-    app.DCDReporter(str(FOLDER / "trajectory.dcd"), INTERVAL, append=again),
-    app.StateDataReporter(str(FOLDER / "log.csv"), INTERVAL, step=True, potentialEnergy=True, append=again),
+    app.DCDReporter(str(FOLDER / "trajectory.dcd"), INTERVAL, append=resumed),
+    app.StateDataReporter(str(FOLDER / "log.csv"), INTERVAL, step=True, potentialEnergy=True, append=resumed),
     app.CheckpointReporter(str(CHECKPOINT), INTERVAL),
 ]
 simulation.step(STEPS)
-print(f"step {simulation.currentStep}, {'gone on' if again else 'begun'}; call again to go on")
+print(f"step {simulation.currentStep}, {'resumed' if resumed else 'started'}; call again to continue")

@@ -1,9 +1,9 @@
-"""An OpenMM script of ten lines, with aspirin, and the lines that put a better force field and a correction into it.
+"""A short OpenMM script for aspirin; the marked lines add a better force field and a correction.
 
 python examples/drop_in/ten_lines.py [CORRECTION]
 
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
-aspirin-npistar is taken. Output: runs/drop_in/.
+CORRECTION is a file from `openmm-hybrid correct`, in the atom order of aspirin.pdb; the default is the shipped
+aspirin-npistar. Output: runs/drop_in/.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ gaff = app.ForceField("aspirin-gaff/aspirin-gaff.xml")
 system = gaff.createSystem(pdb.topology)
 oh.replace(system, pdb.topology, oh.ForceField.load(FORCE_FIELD))  # added
 correction = oh.correction.load(CORRECTION)  # added
-oh.attach(system, pdb.topology, correction.model, atoms=correction.on(range(21)))  # added
+oh.attach(system, pdb.topology, correction)  # added
 integrator = openmm.LangevinMiddleIntegrator(500 * unit.kelvin, 1 / unit.picosecond, 0.5 * unit.femtosecond)
 simulation = app.Simulation(pdb.topology, system, integrator)
 simulation.context.setPositions(pdb.positions)

@@ -1,10 +1,10 @@
-"""Two aspirins in vacuum: one force field and one correction serve both, evaluated together.
+"""Two aspirins in vacuum with one force field and one correction, which evaluates both at once.
 
 python examples/drop_in/two_molecules.py [CORRECTION]
 
-`atoms` has one row for each molecule. Between the molecules acts what acted before: charges and Lennard-Jones.
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
-aspirin-npistar is taken. Output: runs/drop_in/.
+`atoms` has one row for each molecule. Charges and Lennard-Jones forces still act between the molecules.
+CORRECTION is a file from `openmm-hybrid correct`, in the atom order of aspirin.pdb; the default is the shipped
+aspirin-npistar. Output: runs/drop_in/.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ system = app.ForceField("aspirin-gaff/aspirin-gaff.xml").createSystem(pair.topol
 molecules = np.arange(42).reshape(2, 21)
 oh.replace(system, pair.topology, oh.ForceField.load(FORCE_FIELD), atoms=molecules)
 correction = oh.correction.load(CORRECTION)
-oh.attach(system, pair.topology, correction.model, atoms=correction.on(molecules))
+oh.attach(system, pair.topology, correction, atoms=molecules)
 
 integrator = openmm.LangevinMiddleIntegrator(300 * unit.kelvin, 1 / unit.picosecond, 0.5 * unit.femtosecond)
 simulation = app.Simulation(pair.topology, system, integrator)

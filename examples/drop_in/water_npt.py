@@ -1,10 +1,10 @@
-"""Aspirin in a box of about 500 TIP3P waters at 300 K and 1 bar, with its own force field and a correction.
+"""Aspirin in a box of 500 TIP3P waters at 300 K and 1 bar, with its own force field and a correction.
 
 python examples/drop_in/water_npt.py [CORRECTION]
 
-The water is rigid, aspirin is flexible: constraints inside it would hold what the correction moves (attach warns).
-CORRECTION is a file of `openmm-hybrid correct`, in the atom order of aspirin.pdb; without it the shipped
-aspirin-npistar is taken. Output: runs/drop_in/.
+The water is rigid and aspirin flexible: constraints inside aspirin would cancel part of the correction (attach warns).
+CORRECTION is a file from `openmm-hybrid correct`, in the atom order of aspirin.pdb; the default is the shipped
+aspirin-npistar. Output: runs/drop_in/.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ system = forcefield.createSystem(
 )
 system.addForce(openmm.MonteCarloBarostat(1 * unit.bar, 300 * unit.kelvin))
 
-aspirin = range(21)  # it comes first in the box, in the order of aspirin.pdb
+aspirin = range(21)  # the first particles of the box, in the order of aspirin.pdb
 oh.replace(system, modeller.topology, oh.ForceField.load(FORCE_FIELD), atoms=aspirin)
 correction = oh.correction.load(CORRECTION)
-oh.attach(system, modeller.topology, correction.model, atoms=correction.on(aspirin))
+oh.attach(system, modeller.topology, correction, atoms=aspirin)
 
 integrator = openmm.LangevinMiddleIntegrator(300 * unit.kelvin, 1 / unit.picosecond, 1 * unit.femtosecond)
 simulation = app.Simulation(modeller.topology, system, integrator)

@@ -1,6 +1,6 @@
-"""Numbers from simulations and data sets: error tables, densities, populations, energy drift.
+"""Analysis of simulations and data sets: errors, densities, populations, free energies, energy drift.
 
-Everything here takes arrays and `Frames`, and knows neither openmm nor torch.
+All functions take arrays or `Frames`; none needs OpenMM or torch.
 """
 
 from openmm_hybrid.analysis.blocks import Estimate, mean_with_error, statistical_inefficiency

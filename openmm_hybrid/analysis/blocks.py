@@ -1,4 +1,4 @@
-"""Averages of correlated series with honest errors."""
+"""Averages of correlated series, with errors from block averages."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ class Estimate:
     error : float
         One standard deviation of `value`.
     inefficiency : float
-        Frames per independent frame: the squared error over that of uncorrelated frames; 1 if nothing is correlated.
+        Statistical inefficiency: the squared error divided by that of uncorrelated frames; 1 without correlation.
     block : int
         Length of the blocks in frames.
     n_blocks : int
+        Number of blocks.
     converged : bool
-        False where the series is too short for blocks that are independent; `error` is then too small.
+        Whether the series is long enough for independent blocks; if not, `error` is too small.
     """
 
     value: float
@@ -41,26 +42,26 @@ class Estimate:
 
 
 def mean_with_error(series: ArrayLike, weights: ArrayLike | None = None) -> Estimate:
-    """Weighted average Σwx/Σw of a correlated series, with its error from block averages.
+    """Weighted average Σwx/Σw of a correlated series, with an error from block averages.
 
     The series is cut into blocks of B = 1, 2, 4, … frames (Flyvbjerg and Petersen, J. Chem. Phys. 91, 461 (1989)).
-    With σ_B the standard error from the averages of blocks of B, the smallest B with B³ > 2 n (σ_B/σ_1)⁴ is taken,
-    which balances the error's bias and its own noise (Wolff, Comput. Phys. Commun. 156, 143 (2004); Lee et al., Phys.
-    Rev. E 83, 066706 (2011)); it is found on the ratio's linearisation w(x − A). At this B the error is that of the
-    jackknife: with A_k the average without block k of K, σ² = (K − 1)/K Σ_k (A_k − Ā)² (Efron, *The Jackknife, the
-    Bootstrap and Other Resampling Plans*, SIAM, 1982). Without weights that is the plain block error.
+    With σ_B the standard error from the averages of blocks of B frames, we use the smallest B with B³ > 2 n (σ_B/σ_1)⁴,
+    which balances the bias of the error against its noise (Wolff, Comput. Phys. Commun. 156, 143 (2004); Lee et al.,
+    Phys. Rev. E 83, 066706 (2011)). B is determined on the linearised ratio w(x − A). At this B we compute the
+    jackknife error: with A_k the average without block k of K, σ² = (K − 1)/K Σ_k (A_k − Ā)² (Efron, *The Jackknife,
+    the Bootstrap and Other Resampling Plans*, SIAM, 1982). Without weights it equals the standard error of the blocks.
 
     Parameters
     ----------
     series : (n_frames,) or (n_runs, n_frames)
-        In time order. Blocks do not reach across runs.
-    weights : as `series`, optional
-        Not negative.
+        Values in time order. Blocks do not extend across runs.
+    weights : same shape as `series`, optional
+        Weights of the frames, not negative.
 
     Raises
     ------
     InputError
-        Fewer than 8 frames a run, a number that is not finite, or weights that are negative or all zero.
+        Fewer than 8 frames per run, a number that is not finite, or weights that are negative or all zero.
     """
     values, weight = _runs(series, weights)
     average = float((weight * values).sum() / weight.sum())
@@ -79,7 +80,7 @@ def mean_with_error(series: ArrayLike, weights: ArrayLike | None = None) -> Esti
     weighted, total = _block_means(weight * values, block), _block_means(weight, block)
     n_blocks = weighted.size
     rest = total.sum() - total
-    if (rest <= 0).any():  # one block holds all of the weight
+    if (rest <= 0).any():  # one block has all of the weight
         return Estimate(average, float("inf"), float("inf"), block, n_blocks, False)
     without = (weighted.sum() - weighted) / rest
     variance = (n_blocks - 1) / n_blocks * ((without - without.mean()) ** 2).sum()
@@ -89,10 +90,11 @@ def mean_with_error(series: ArrayLike, weights: ArrayLike | None = None) -> Esti
 
 
 def statistical_inefficiency(series: ArrayLike) -> float:
-    """g = 1 + 2 Σ_t (1 − t/n) C(t) of a series (n_frames,), at least 1; n/g frames are independent.
+    """Statistical inefficiency g of a series (n_frames,): n/g frames are independent.
 
-    C is the normalised autocorrelation. The sum ends where the sum of two neighbours C(2m) + C(2m + 1) turns negative
-    (Geyer's initial positive sequence, Statist. Sci. 7, 473 (1992)). The autocorrelation time is (g − 1)/2 frames.
+    g = 1 + 2 Σ_t (1 − t/n) C(t), at least 1, with the normalised autocorrelation C. The sum ends where the sum of two
+    neighbours C(2m) + C(2m + 1) turns negative (Geyer's initial positive sequence, Statist. Sci. 7, 473 (1992)). The
+    autocorrelation time is (g − 1)/2 frames.
     """
     values, _ = _runs(series, None)
     if len(values) != 1:
@@ -114,7 +116,9 @@ def _runs(series: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array]:
     values = np.atleast_2d(np.asarray(series, dtype=np.float64))
     weight = np.ones_like(values) if weights is None else np.atleast_2d(np.asarray(weights, dtype=np.float64))
     if values.ndim != 2 or values.shape[1] < _FEWEST_BLOCKS:
-        raise InputError(f"the series has shape {np.shape(series)}", expected=f"at least {_FEWEST_BLOCKS} frames a run")
+        raise InputError(
+            f"the series has shape {np.shape(series)}", expected=f"at least {_FEWEST_BLOCKS} frames per run"
+        )
     if weight.shape != values.shape:
         raise MismatchError(f"weights have shape {weight.shape}", expected=f"{values.shape}, as the series")
     if not (np.isfinite(values).all() and np.isfinite(weight).all()):
@@ -125,7 +129,7 @@ def _runs(series: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array]:
 
 
 def _block_means(runs: Array, block: int) -> Array:
-    """Averages (n_blocks,) of whole blocks; what does not fill one is left out at the beginning of each run."""
+    """Averages (n_blocks,) of whole blocks; the remainder at the beginning of each run is left out."""
     number = runs.shape[1] // block
     return runs[:, runs.shape[1] - number * block :].reshape(-1, block).mean(axis=1)
 

@@ -1,4 +1,4 @@
-"""Densities of dihedrals, of one ensemble or reweighted to another, and how far two of them differ."""
+"""Densities of dihedrals, reweighting to another ensemble, and the divergence of two densities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from openmm_hybrid.core.units import BOLTZMANN, strip
 
 Array = NDArray[np.float64]
 
-_FEW = 30  # effective frames
+_FEW = 30  # effective number of frames below which reweighting warns
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +25,9 @@ class Density:
     Parameters
     ----------
     grid : (n,), rad
-        Midpoints of n equal bins of [−π, π), of each dihedral.
+        Midpoints of n equal bins of [−π, π), the same for each dihedral.
     values : (n,) or (n, n), 1/rad or 1/rad²
-        Their sum times the bin's width or area is 1. Axis 0 is the first dihedral.
+        Density; its sum times the width or area of a bin is 1. Axis 0 is the first dihedral.
     """
 
     grid: Array
@@ -35,17 +35,17 @@ class Density:
 
     @property
     def probabilities(self) -> Array:
-        """Probability of each bin, summing to 1; the shape of `values`."""
+        """Probability of each bin; same shape as `values`, with the sum 1."""
         return self.values * (2.0 * np.pi / len(self.grid)) ** self.values.ndim
 
     def marginal(self, axis: int) -> Density:
-        """The density of one of the two dihedrals alone."""
+        """Density of one of the two dihedrals, integrated over the other."""
         if self.values.ndim != 2 or axis not in (0, 1):
             raise InputError(f"there is no marginal {axis} of a {self.values.ndim}-D density", expected="0 or 1 of 2-D")
         return Density(self.grid, self.values.sum(axis=1 - axis) * (2.0 * np.pi / len(self.grid)))
 
     def free_energy(self, temperature: float) -> Array:
-        """−kT ln p in kcal/mol, zero at its lowest; infinite where the density is zero. The shape of `values`."""
+        """Free energy −kT ln p, kcal/mol, with the minimum at zero; infinite where the density is zero."""
         with np.errstate(divide="ignore"):
             profile = -BOLTZMANN * strip(temperature, "temperature") * np.log(self.values)
         return np.asarray(profile - profile.min())
@@ -58,28 +58,35 @@ class Weights:
     Parameters
     ----------
     values : (n_frames,)
-        Their sum is 1.
+        Weights with the sum 1.
     """
 
     values: Array
 
     @property
     def effective_samples(self) -> float:
-        """(Σw)²/Σw², the number of equally weighted frames that say as much (Kish, *Survey Sampling*, 1965)."""
+        """Effective number of frames (Σw)²/Σw² (Kish, *Survey Sampling*, 1965)."""
         return float(1.0 / np.sum(self.values**2))
 
 
 def boltzmann_weights(sampled: ArrayLike, target: ArrayLike, temperature: float) -> Weights:
-    """Weights that turn averages over an ensemble of one energy into those of another.
+    """Weights that convert averages over one ensemble into averages over another.
 
-    w ∝ exp(−(E_target − E_sampled)/kT) (Zwanzig, J. Chem. Phys. 22, 1420 (1954)). Warns where `effective_samples` is
-    below 30: then averages rest on a few frames, or on one whose energy the sampled model has very wrong.
+    w ∝ exp(−(E_target − E_sampled)/kT) (Zwanzig, J. Chem. Phys. 22, 1420 (1954)). Warns if `effective_samples` is
+    below 30: then averages depend on a few frames, or on one frame with a wrong energy.
 
     Parameters
     ----------
     sampled, target : (n_frames,), kcal/mol
-        Energies of the same frames by the model that made them and by the one that is wanted; constants do not matter.
+        Energies of the same frames by the model that sampled them and by the target model; constants cancel.
     temperature : float, K
+
+    Raises
+    ------
+    InputError
+        An energy is not finite, or the temperature is zero.
+    MismatchError
+        The numbers of energies differ.
     """
     made, wanted = np.asarray(sampled, dtype=np.float64), np.asarray(target, dtype=np.float64)
     if made.ndim != 1 or made.shape != wanted.shape or not made.size:
@@ -90,8 +97,8 @@ def boltzmann_weights(sampled: ArrayLike, target: ArrayLike, temperature: float)
     weights = Weights(np.exp(exponents - logsumexp(exponents)))
     if weights.effective_samples < _FEW <= len(made):
         warnings.warn(
-            f"averages over {len(made)} reweighted frames rest on {weights.effective_samples:.1f} of them: the"
-            " ensembles hardly overlap, or an energy is very wrong; look at the heaviest frames, or sample the target.",
+            f"averages over {len(made)} reweighted frames depend on {weights.effective_samples:.1f} of them: the"
+            " ensembles hardly overlap or an energy is wrong; check the frames of largest weight or sample the target.",
             stacklevel=2,
         )
     return weights
@@ -105,7 +112,7 @@ def dihedral_density(
     bandwidth: float = 0.12,
     weights: ArrayLike | None = None,
 ) -> Density:
-    """Density of one dihedral, or the joint density of two.
+    """Density of one dihedral, or joint density of two.
 
     "kde": p(φ) = Σ_i w_i exp(κ cos(φ − φ_i)) / (2π I₀(κ)), the von Mises kernel (Mardia and Jupp, *Directional
     Statistics*, 2000, ch. 12) with κ = 1/bandwidth²; a product of two of them in 2-D. "histogram": counts in bins.
@@ -114,12 +121,12 @@ def dihedral_density(
     ----------
     dihedrals : (n_frames,) or (n_frames, 2), rad
     n_bins : int
-        Bins of each dihedral.
+        Number of bins per dihedral.
     method : {"kde", "histogram"}
     bandwidth : float, rad
-        The kernel's standard deviation; our choice of 0.12 (7°) is less than the thermal width of a basin at 300 K.
+        Standard deviation of the kernel; the default of 0.12 (7°) is below the thermal width of a basin at 300 K.
     weights : (n_frames,), optional
-        Not negative; any scale.
+        Weights of the frames, not negative, on any scale.
 
     Raises
     ------
@@ -135,7 +142,8 @@ def dihedral_density(
         raise InputError("the weights cannot be used", expected=f"{len(columns)} numbers, not negative, not all zero")
     if not np.isfinite(columns).all() or n_bins < 2 or not bandwidth > 0 or method not in ("kde", "histogram"):
         raise InputError(
-            "a density cannot be made of these", expected="finite dihedrals, kde or histogram, bins, a bandwidth"
+            "no density can be computed with these arguments",
+            expected='finite dihedrals, method "kde" or "histogram", n_bins of 2 or more, a positive bandwidth',
         )
     weight /= weight.sum()
     width = 2.0 * np.pi / n_bins
@@ -146,7 +154,7 @@ def dihedral_density(
 
 
 def _kernel(values: Array, grid: Array, bandwidth: float | None) -> Array:
-    """What each value adds to each bin of the grid (n_frames, n_bins), up to a constant."""
+    """Contribution of each value to each bin of the grid (n_frames, n_bins), up to a constant."""
     if bandwidth is None:
         bins = np.floor((values + np.pi) / (2.0 * np.pi) * len(grid)).astype(np.int64) % len(grid)
         return np.eye(len(grid))[bins]
@@ -155,7 +163,7 @@ def _kernel(values: Array, grid: Array, bandwidth: float | None) -> Array:
 
 
 def jensen_shannon(first: Density, second: Density) -> float:
-    """Jensen-Shannon divergence in bits: 0 for equal densities, 1 for densities that share nothing.
+    """Jensen-Shannon divergence in bits: 0 for equal densities, 1 for densities without overlap.
 
     ½ Σ p log₂(p/m) + ½ Σ q log₂(q/m), m = (p + q)/2, over the bins' probabilities (Lin, IEEE Trans. Inf. Theory 37, 145
     (1991)); the square of `scipy.spatial.distance.jensenshannon` with base 2.

@@ -24,10 +24,10 @@ class ErrorTable:
     ----------
     n_frames : int
     energy_offset : float
-        Mean of predicted minus reference energies; taken off before the energy errors unless asked otherwise.
+        Mean of predicted minus reference energies; by default it is subtracted before the energy errors are computed.
     energy_mae, energy_rmse, energy_max : float
     force_mae, force_rmse, force_max : float
-        Over all 3 · n_atoms · n_frames Cartesian components.
+        Errors over all 3 · n_atoms · n_frames Cartesian components.
     """
 
     n_frames: int
@@ -40,14 +40,14 @@ class ErrorTable:
     force_max: float
 
     def as_dict(self) -> dict[str, float]:
-        """Names and numbers, for JSON."""
+        """Names and values of the errors, for JSON."""
         return asdict(self)
 
 
 def error_table(reference: Labels, predicted: Labels, *, remove_offset: bool = True) -> ErrorTable:
     """Mean absolute, root mean square and largest errors of energies and forces.
 
-    `MAE = ⟨|p − r|⟩`, `RMSE = ⟨(p − r)²⟩^½`. Force errors are taken over Cartesian components, as in the sGDML
+    `MAE = ⟨|p − r|⟩`, `RMSE = ⟨(p − r)²⟩^½`. Force errors are errors of Cartesian components, as in the sGDML
     literature (Chmiela et al., Nat. Commun. 9, 3887 (2018)) and in table II of Sauceda et al., J. Chem. Phys. 153,
     124109 (2020); they are smaller by about √3 than errors of force vectors.
 
@@ -55,8 +55,8 @@ def error_table(reference: Labels, predicted: Labels, *, remove_offset: bool = T
     ----------
     reference, predicted : Frames, or (energies, forces)
     remove_offset : bool
-        Take the mean difference off the energies first: force fields and electronic structure have different zeros, and
-        no force depends on it.
+        Subtract the mean energy difference first: force fields and electronic structure methods have different zeros
+        of energy, on which no force depends.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def error_table(reference: Labels, predicted: Labels, *, remove_offset: bool = T
         raise InputError("there are no frames to compare", expected="at least one")
     energy_errors, force_errors = other_energies - energies, other_forces - forces
     if not (np.isfinite(energy_errors).all() and np.isfinite(force_errors).all()):
-        raise InputError("an energy or force is not finite", hint="remove the frame")
+        raise InputError("an energy or force is not finite", hint="remove the frame with it")
     offset = float(energy_errors.mean())
     return ErrorTable(
         len(energies), offset, *_measures(energy_errors - offset * remove_offset), *_measures(force_errors)
@@ -94,6 +94,6 @@ def _measures(errors: NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 def error_table_from(entry: Mapping[str, float]) -> ErrorTable:
-    """An ErrorTable from JSON, which leaves unknown energies out."""
+    """An ErrorTable from a JSON object; energy errors that it lacks become NaN."""
     unknown: dict[str, Any] = dict.fromkeys(("energy_offset", "energy_mae", "energy_rmse", "energy_max"), float("nan"))
     return ErrorTable(**(unknown | dict(entry)))

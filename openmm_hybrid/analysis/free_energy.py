@@ -1,4 +1,4 @@
-"""Free-energy differences between states from their samples, by MBAR."""
+"""Free-energy differences between states by MBAR."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from openmm_hybrid.core.units import BOLTZMANN
 
 @dataclass(frozen=True, eq=False)
 class FreeEnergies:
-    """Free energies of states.
+    """Free energies of states, relative to the first one.
 
     Parameters
     ----------
     values : (n_states,), kcal/mol
-        Relative to the first state.
+        Free energies relative to the first state.
     errors : (n_states,), kcal/mol
         One standard deviation of each difference to the first state.
     overlap : float
         Smallest overlap of two neighbouring states, 0 to 1; below 0.03 the errors cannot be relied on (Klimovich,
         Shirts and Mobley, J. Comput.-Aided Mol. Des. 29, 397 (2015)).
     n_independent : (n_states,)
-        Frames of each state that were used: about one for each correlation time.
+        Number of frames used per state: about one per correlation time.
     """
 
     values: NDArray[np.float64]
@@ -41,7 +41,7 @@ class FreeEnergies:
 
     @property
     def difference(self) -> float:
-        """Last state less the first, kcal/mol."""
+        """Free energy of the last state minus that of the first, kcal/mol."""
         return float(self.values[-1])
 
     @property
@@ -54,15 +54,15 @@ def mbar(energies: Sequence[ArrayLike], temperature: float) -> FreeEnergies:
     """Free energies by the multistate Bennett acceptance ratio (Shirts and Chodera, J. Chem. Phys. 129, 124105 (2008)).
 
     Correlated frames are thinned out first, by the statistical inefficiency of the energy difference between
-    neighbouring states, so that the errors are those of independent samples. Needs pymbar, the extra `free-energy`.
+    neighbouring states, because the errors hold for independent samples. Needs pymbar, the extra `free-energy`.
 
     Parameters
     ----------
     energies : for each sampled state k, (n_states, n_frames_k), kcal/mol
-        Energy in every state of the frames, in time order, that state k gave. What depends on the frame alone, such as
-        a force field that all states share, may be left out.
+        Energies, in every state, of the frames that were sampled in state k, in time order. Terms that all states share
+        may be left out.
     temperature : float, K
-        The same in all states.
+        Temperature of all states.
 
     Raises
     ------
@@ -73,11 +73,11 @@ def mbar(energies: Sequence[ArrayLike], temperature: float) -> FreeEnergies:
     NumericalError
         The equations were not solved, or the states do not overlap at all.
     """
-    samples = [np.asarray(each, dtype=np.float64) for each in energies]
+    samples = [np.asarray(table, dtype=np.float64) for table in energies]
     _check(samples, temperature)
-    thinned = [_independent(own) for own in samples]
+    thinned = [_independent(sample) for sample in samples]
     reduced = np.concatenate(thinned, axis=1) / (BOLTZMANN * temperature)
-    counts = np.array([own.shape[1] for own in thinned])
+    counts = np.array([sample.shape[1] for sample in thinned])
     with _quiet():
         try:
             from pymbar import MBAR
@@ -87,43 +87,43 @@ def mbar(energies: Sequence[ArrayLike], temperature: float) -> FreeEnergies:
                 "free energies need pymbar, which is not installed", hint="pip install 'openmm-hybrid[free-energy]'"
             ) from error
         try:
-            # Of pymbar's solvers the one that does not hand scipy options which it warns of.
+            # The other solvers of pymbar pass options to scipy that raise warnings.
             solution = MBAR(reduced, counts, solver_protocol=({"method": "adaptive"},))
             found = solution.compute_free_energy_differences()
             overlap = solution.compute_overlap()["matrix"]
         except (ParameterError, np.linalg.LinAlgError, FloatingPointError) as error:
-            raise NumericalError(f"MBAR was not solved: {error}", hint=_MEND) from error
+            raise NumericalError(f"MBAR was not solved: {error}", hint=_HINT) from error
     values, errors = np.asarray(found["Delta_f"])[0], np.asarray(found["dDelta_f"])[0]
     if not (np.isfinite(values).all() and np.isfinite(errors).all()) or _residual(reduced, counts, values) > 1e-6:
-        raise NumericalError("MBAR was not solved: its equations do not hold", hint=_MEND)
+        raise NumericalError("MBAR was not solved: its equations do not hold", hint=_HINT)
     unit = BOLTZMANN * temperature
     nearest = min(float(overlap[k, k + 1]) for k in range(len(samples) - 1))
     return FreeEnergies(unit * values, unit * errors, nearest, counts)
 
 
-_MEND = "take more states in between, or sample longer"
+_HINT = "take more states in between, or sample longer"
 
 
 def _check(samples: list[NDArray[np.float64]], temperature: float) -> None:
     n_states = len(samples)
     if n_states < 2:
         raise InputError(f"{n_states} states were given", expected="at least two")
-    for number, own in enumerate(samples):
-        if own.ndim != 2 or len(own) != n_states or own.shape[1] < 8:
+    for number, sample in enumerate(samples):
+        if sample.ndim != 2 or len(sample) != n_states or sample.shape[1] < 8:
             raise InputError(
-                f"the energies of state {number}'s frames have shape {own.shape}",
+                f"the energies of state {number}'s frames have shape {sample.shape}",
                 expected=f"({n_states}, n_frames): every state's energy of at least 8 frames",
             )
-        if not np.isfinite(own).all():
+        if not np.isfinite(sample).all():
             raise InputError(f"state {number}'s frames have an energy that is not finite")
     if not (np.isfinite(temperature) and temperature > 0):
         raise InputError(f"temperature is {temperature!r}", expected="a number greater than 0")
 
 
-def _independent(own: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Every g-th frame, g the largest inefficiency of the differences between neighbouring states."""
-    step = max(statistical_inefficiency(second - first) for first, second in pairwise(own))
-    return own[:, :: max(1, min(round(step), own.shape[1] // 8))]
+def _independent(sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Every g-th frame, where g is the largest inefficiency of the energy differences between neighbouring states."""
+    step = max(statistical_inefficiency(second - first) for first, second in pairwise(sample))
+    return sample[:, :: max(1, min(round(step), sample.shape[1] // 8))]
 
 
 def _residual(reduced: NDArray[np.float64], counts: NDArray[np.int64], values: NDArray[np.float64]) -> float:
@@ -135,7 +135,7 @@ def _residual(reduced: NDArray[np.float64], counts: NDArray[np.int64], values: N
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """pymbar logs, as it is imported, that it would be faster with another package."""
+    """Silence pymbar, which recommends another package in its log when it is imported."""
     logger = logging.getLogger("pymbar")
     level = logger.level
     logger.setLevel(logging.ERROR)

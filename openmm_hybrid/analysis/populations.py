@@ -1,4 +1,4 @@
-"""How often a molecule is in which conformation."""
+"""Populations of conformations, with errors."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from openmm_hybrid.analysis.blocks import Estimate, mean_with_error
 from openmm_hybrid.core.errors import InputError
 
 Basins = Mapping[str, tuple[float, float]]
-"""Name → interval [low, high) of a dihedral in rad; with low > high it reaches across ±π."""
+"""Name → interval [low, high) of a dihedral in rad; an interval with low > high extends across ±π."""
 
 REST = "other"
-"""Name of what lies in no basin."""
+"""Label of values outside all basins."""
 
 
 def label_basins(dihedrals: ArrayLike, basins: Basins) -> NDArray[np.str_]:
-    """Name of the basin that each value lies in, or "other".
+    """Name of the basin of each value, or "other" outside all basins.
 
     Parameters
     ----------
@@ -51,16 +51,17 @@ def populations(
 ) -> dict[str, Estimate]:
     """Population of each label, Σw[label]/Σw, with block errors (see `mean_with_error`).
 
-    A label that is never left, or never met, has an error of 0: the series then says nothing about its exchange.
+    A label that the series never leaves, or never enters, has the error 0, which does not mean that the population is
+    known.
 
     Parameters
     ----------
     labels : (n_frames,) or (n_runs, n_frames)
-        Of frames in time order, such as from `label_basins`.
-    weights : as `labels`, optional
-        Such as from `boltzmann_weights`.
+        Labels of frames in time order, such as from `label_basins`.
+    weights : same shape as `labels`, optional
+        Weights of the frames, such as from `boltzmann_weights`.
     names : tuple of str
-        Labels to report even where they do not occur.
+        Labels to report even if they do not occur.
     """
     present = np.asarray(labels)
     wanted = dict.fromkeys([*names, *np.unique(present).tolist()])

@@ -1,4 +1,4 @@
-"""How far two sampled ensembles differ beyond what their sampling leaves open."""
+"""Distances between sampled ensembles, corrected for sampling noise, and a test of their dependence on the starts."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from openmm_hybrid.core.units import BOLTZMANN, strip
 
 Array = NDArray[np.float64]
 Measure = Callable[[Density, Density], float]
-"""Of an ensemble's density and the reference's, such as `jensen_shannon`."""
+"""Function of the density of an ensemble and that of the reference, such as `jensen_shannon`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Excess:
-    """A distance between two ensembles, and what of it sampling does not explain. Made by `excess`.
+    """A distance between two ensembles, and its part beyond sampling noise. Computed by `excess`.
 
     Parameters
     ----------
     distance : float
-        Between the densities of all starts; noise is in it.
+        Distance between the densities of all starts, including sampling noise.
     floor : float
-        Between two halves of the reference's starts, mean over random splits.
+        Distance between two halves of the starts of the reference, mean over random splits.
     value : float
-        Distance of half of the ensemble's starts to half of the reference's, less `floor`, mean over the same splits:
-        both have the noise of as many starts, so that two samples of one ensemble give zero on average. It may be
-        below zero.
+        Distance between half of the ensemble's starts and half of the reference's, minus `floor`, mean over the same
+        splits. Both distances have the noise of equally many starts, so that two samples of one ensemble have a mean
+        `value` of zero. It may be negative.
     error : float
         Standard deviation of `value` under resampling of the starts.
     samples : (n_bootstrap,)
-        These values; those of ensembles compared with one reference under one seed belong together.
+        Bootstrap samples of `value`. With the same reference and seed, samples of several ensembles are paired.
     """
 
     distance: float
@@ -44,7 +44,7 @@ class Excess:
     samples: Array = field(repr=False)
 
     def over(self, other: Excess) -> tuple[float, float]:
-        """The ratio of two excesses over one reference, and its bootstrap error."""
+        """Ratio of two excesses over the same reference, and its bootstrap error."""
         return self.value / other.value, float(np.std(self.samples / other.samples, ddof=1))
 
 
@@ -57,19 +57,19 @@ def excess(
     n_bootstrap: int = 200,
     seed: int = 0,
 ) -> Excess:
-    """Distance of an ensemble from a reference, less the reference's distance from itself.
+    """Distance of an ensemble from a reference, minus the distance of the reference from itself.
 
     Parameters
     ----------
     ensemble, reference : sequence of Density
-        One for each independent start, all of one length; 4 starts at least.
+        One density per independent start, all from runs of one length; at least 4 starts.
     measure : function
-        Of an ensemble's and the reference's density, in this order.
+        Distance as a function of the densities of ensemble and reference, in this order.
     n_splits : int
-        Random halvings of the starts.
+        Number of random splits of the starts into halves.
     n_bootstrap : int
-        Resamplings (Efron, *The Jackknife, the Bootstrap and Other Resampling Plans*, SIAM, 1982) of the starts, each
-        with an eighth of the halvings. A start that is drawn twice stays in one half.
+        Number of resamplings (Efron, *The Jackknife, the Bootstrap and Other Resampling Plans*, SIAM, 1982) of the
+        starts, each with an eighth of the splits. A start that is drawn twice stays in one half.
 
     Raises
     ------
@@ -84,45 +84,45 @@ def excess(
     if len(shapes) > 1:
         raise MismatchError(f"the densities have shapes {', '.join(map(str, sorted(shapes)))}")
     grid = reference[0].grid
-    own, other = (np.array([density.values for density in each]) for each in (ensemble, reference))
-    full = measure(Density(grid, own.mean(axis=0)), Density(grid, other.mean(axis=0)))
+    tested, other = (np.array([density.values for density in starts]) for starts in (ensemble, reference))
+    full = measure(Density(grid, tested.mean(axis=0)), Density(grid, other.mean(axis=0)))
 
-    def compared(own_times: Array, other_times: Array, splits: int, draws: _Draws) -> tuple[float, float]:
-        """Mean excess and floor when the starts count so many times."""
+    def compared(tested_times: Array, other_times: Array, splits: int, draws: _Draws) -> tuple[float, float]:
+        """Mean excess and floor if the starts are counted this many times."""
         floors, distances = [], []
         for _ in range(splits):
             first, second = draws.halves(draws.reference, other_times)
-            half, _ = draws.halves(draws.own, own_times)
+            half, _ = draws.halves(draws.tested, tested_times)
             a, b, c = (
                 Density(grid, np.tensordot(weights / weights.sum(), values, 1))
-                for weights, values in ((first, other), (second, other), (half, own))
+                for weights, values in ((first, other), (second, other), (half, tested))
             )
             floors.append(measure(b, a))
             distances.append(measure(c, a))
         floor = float(np.mean(floors))
         return float(np.mean(distances)) - floor, floor
 
-    value, floor = compared(np.ones(len(own)), np.ones(len(other)), n_splits, _Draws(seed))
+    value, floor = compared(np.ones(len(tested)), np.ones(len(other)), n_splits, _Draws(seed))
     draws = _Draws(seed + 1)
     samples = []
     for _ in range(n_bootstrap):
-        times = draws.resampled(draws.own, len(own)), draws.resampled(draws.reference, len(other))
+        times = draws.resampled(draws.tested, len(tested)), draws.resampled(draws.reference, len(other))
         samples.append(compared(*times, max(1, n_splits // 8), draws)[0])
     return Excess(full, floor, value, float(np.std(samples, ddof=1)), np.array(samples))
 
 
 @dataclass(frozen=True, eq=False)
 class StartDependence:
-    """Whether an ensemble still knows where its starts began. Made by `start_dependence`.
+    """Dependence of an ensemble on the conformations of its starts. Computed by `start_dependence`.
 
     Parameters
     ----------
     distance : float
-        Between the starts that began in one place and the others.
+        Distance between the starts that began in one conformation and the others.
     expected : float
-        Mean distance between random groups of the same sizes: what noise makes of it.
+        Mean distance between random groups of the same sizes, the effect of noise.
     p : float
-        Share of random groups as far apart as these; small where the start is remembered.
+        Fraction of random groups that are at least as far apart; a small value means that the starts still matter.
     """
 
     distance: float
@@ -133,30 +133,33 @@ class StartDependence:
 def start_dependence(
     ensemble: Sequence[Density], began: ArrayLike, measure: Measure, *, n_permutations: int = 500, seed: int = 0
 ) -> StartDependence:
-    """A permutation test (Fisher, *The Design of Experiments*, 1935, ch. 3) of populations against where starts began.
+    """Permutation test (Fisher, *The Design of Experiments*, 1935, ch. 3) of the dependence of densities on the starts.
 
     Parameters
     ----------
     ensemble : sequence of Density
-        One for each start, all of one length.
+        One density per start, all from runs of one length.
     began : (n_starts,), bool
-        Whether the start began in the one place or in the other.
+        Whether each start began in the first of two conformations.
     measure : function
-        Of two densities, such as `jensen_shannon`.
+        Distance as a function of two densities, such as `jensen_shannon`.
     n_permutations : int
+        Number of random groupings.
 
     Raises
     ------
     InputError
-        Fewer than two starts began in either place.
+        Fewer than two starts began in one of the conformations.
     MismatchError
-        Not one place for each start.
+        `began` does not have one value per start.
     """
     groups = np.asarray(began, dtype=bool)
     if groups.shape != (len(ensemble),):
-        raise MismatchError(f"began has shape {groups.shape}", expected=f"({len(ensemble)},), one for each start")
+        raise MismatchError(f"began has shape {groups.shape}", expected=f"({len(ensemble)},), one per start")
     if min(groups.sum(), (~groups).sum()) < 2:
-        raise InputError(f"{groups.sum()} of {len(groups)} starts began there", expected="2 or more here and there")
+        raise InputError(
+            f"{groups.sum()} of {len(groups)} starts began in the first conformation", expected="2 or more in each"
+        )
     grid, values = ensemble[0].grid, np.array([density.values for density in ensemble])
 
     def apart(chosen: NDArray[np.bool_]) -> float:
@@ -169,15 +172,15 @@ def start_dependence(
 
 
 def free_energy_difference(temperature: float, below: float = 3.0) -> Measure:
-    """RMS difference of free-energy surfaces −kT ln p, kcal/mol, where the reference's is below a bound.
+    """RMS difference of free-energy surfaces −kT ln p, kcal/mol, over bins in which the reference is below a bound.
 
-    The surfaces are put on each other by their mean over these bins.
+    The surfaces are aligned by their mean over these bins.
 
     Parameters
     ----------
     temperature : float, K
     below : float, kcal/mol
-        Above the reference's minimum.
+        Bound above the minimum of the reference.
     """
     thermal = BOLTZMANN * float(strip(temperature, "temperature"))
 
@@ -191,15 +194,15 @@ def free_energy_difference(temperature: float, below: float = 3.0) -> Measure:
 
 
 class _Draws:
-    """Random numbers for both ensembles, apart, so that one reference is treated alike beside any ensemble."""
+    """Separate random numbers for both ensembles, so that the splits of a reference do not depend on the ensemble."""
 
     def __init__(self, seed: int) -> None:
-        self.own = np.random.default_rng([seed, 0])
+        self.tested = np.random.default_rng([seed, 0])
         self.reference = np.random.default_rng([seed, 1])
 
     @staticmethod
     def halves(rng: np.random.Generator, times: Array) -> tuple[Array, Array]:
-        """How often each start counts in either half; starts that count at all are shared out evenly."""
+        """Counts of each start in the two halves; starts with a count are divided evenly."""
         present = rng.permutation(np.flatnonzero(times))
         first = np.zeros_like(times)
         chosen = present[: len(present) // 2]
@@ -208,7 +211,7 @@ class _Draws:
 
     @staticmethod
     def resampled(rng: np.random.Generator, n: int) -> Array:
-        """How often each of n starts is drawn with replacement; two different ones at least."""
+        """Counts of n starts drawn with replacement, with at least two different starts."""
         while True:
             times = np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
             if np.count_nonzero(times) >= 2:

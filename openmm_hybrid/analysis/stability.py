@@ -1,4 +1,4 @@
-"""How well a simulation conserves its energy."""
+"""Energy drift of simulations at constant energy."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from openmm_hybrid.core.errors import InputError
 
 @dataclass(frozen=True)
 class Drift:
-    """Slope of the total energy.
+    """Drift of the total energy with time.
 
     Parameters
     ----------
     value : float
-        kcal/mol/ps/atom.
+        Slope of the total energy, kcal/mol/ps/atom.
     error : float
         One standard deviation of `value`, kcal/mol/ps/atom.
     fluctuation : float
-        Root mean square deviation from the line, kcal/mol (of the whole system).
+        Root mean square deviation of the total energy from the line, kcal/mol.
     """
 
     value: float
@@ -32,14 +32,15 @@ class Drift:
 
 
 def energy_drift(time: ArrayLike, total_energy: ArrayLike, n_atoms: int) -> Drift:
-    """Drift of the total energy by linear regression, per atom.
+    """Drift of the total energy per atom, by linear regression.
 
-    The error is the regression's, times √g, where g is the statistical inefficiency of the residuals.
+    The error is the standard error of the regression times √g, with g the statistical inefficiency of the residuals.
 
     Parameters
     ----------
     time : (n_frames,), ps
-    total_energy : (n_frames,), kcal/mol, as logged by an "nve" run
+    total_energy : (n_frames,), kcal/mol
+        Total energy, as in the log of an "nve" run.
     n_atoms : int
 
     Raises
@@ -54,7 +55,7 @@ def energy_drift(time: ArrayLike, total_energy: ArrayLike, n_atoms: int) -> Drif
         )
     if not (np.isfinite(t).all() and np.isfinite(energy).all()):
         raise InputError("the energy or time series holds a number that is not finite")
-    shifted = energy - energy[0]  # large totals would cost digits
+    shifted = energy - energy[0]  # a large total energy would cost digits
     fit = linregress(t, shifted)
     residuals = shifted - (fit.intercept + fit.slope * t)
     error = fit.stderr * np.sqrt(statistical_inefficiency(residuals))

@@ -64,10 +64,6 @@ answer = torch.cuda.get_device_name() if torch.cuda.is_available() else None
 """
 
 
-#: Backends that carry learned terms; the others need nothing but OpenMM.
-_CARRIERS = ("torchforce", "pythonforce")
-
-
 @dataclass(frozen=True)
 class Check:
     """The state of one thing.
@@ -188,14 +184,23 @@ def _backend(name: str) -> Check:
     return Check(state.status, state.detail, state.hint)
 
 
+def _needs_torch(name: str) -> bool:
+    """Whether a backend carries learned terms; one that cannot be imported counts as if it did."""
+    try:
+        return bool(BACKENDS.load(name).needs_torch)
+    except ImportError:
+        return True
+
+
 def _one_is_enough(backends: Mapping[str, Check]) -> dict[str, Check]:
-    """Without the mends of the others where one works: what they want to have installed would break it."""
-    working = [name for name in _CARRIERS if name in backends and backends[name].status == "works"]
+    """Drop the hints of the other torch backends if one works: the packages that they need would break it."""
+    learned = [name for name in backends if _needs_torch(name)]
+    working = [name for name in learned if backends[name].status == "works"]
     if not working:
         return dict(backends)
-    hint = f"not needed, as {working[0]} works; the two want different versions: do not install both"
+    hint = f"not needed, as {working[0]} works; they want different versions: do not install both"
     return {
-        name: replace(check, hint=hint) if name in _CARRIERS and name not in working else check
+        name: replace(check, hint=hint) if name in learned and name not in working else check
         for name, check in backends.items()
     }
 
@@ -248,10 +253,10 @@ def _lacks(checks: Mapping[str, Mapping[str, Check]]) -> tuple[str, ...]:
         **{name: checks["packages"][name] for name in ("PySCF", "tblite")},
     }
     lacks = [f"{name}: {check.detail}; {check.hint}" for name, check in needed.items() if check.status != "works"]
-    carriers = {name: checks["backends"][name] for name in _CARRIERS}
-    if not any(check.status == "works" for check in carriers.values()):
-        mends = " or ".join(check.hint for check in carriers.values() if check.hint)
-        lacks.append(f"a backend that carries learned terms: {mends}")
+    learned = [check for name, check in checks["backends"].items() if _needs_torch(name)]
+    if not any(check.status == "works" for check in learned):
+        hints = " or ".join(dict.fromkeys(check.hint for check in learned if check.hint))
+        lacks.append(f"a backend that carries learned terms: {hints}")
     if not any(check.status == "works" for check in checks["platforms"].values()):
         lacks.append("an OpenMM platform that works")
     return tuple(lacks)

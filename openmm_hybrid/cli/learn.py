@@ -46,7 +46,9 @@ def train(
     ] = None,
     n_test: Annotated[int, typer.Option(help="Test on at most so many of the frames that are left.")] = 1000,
     perms: Annotated[str, typer.Option(help="Symmetries: graph, data or none.")] = "graph",
-    draw: Annotated[str, typer.Option(help="How frames are drawn: auto, stratified (by energy) or random.")] = "auto",
+    selection: Annotated[
+        str, typer.Option(help="How frames are selected: auto, stratified (by energy) or random.")
+    ] = "auto",
     atoms: Annotated[str, typer.Option(help="Train on these atoms only, such as 0-8,12.")] = "",
     molecule: MoleculeFile = None,
     solver: Annotated[str, typer.Option(help="auto, or the name of a solver.")] = "auto",
@@ -81,7 +83,7 @@ def train(
         perms=None if perms == "none" else perms,
         molecule=read_molecule(molecule),
         atoms=read_indices(atoms) if atoms else None,
-        draw=draw,
+        selection=selection,
         seed=seed,
         energy_constraint=energy_constraint,
     )
@@ -154,7 +156,7 @@ def correct(
     lam: Annotated[float | None, typer.Option(help="Regularisation; 1e-10, or sought for a local correction.")] = None,
     n_train: NTrain = None,
     e_unit: EnergyUnit = "",
-    seed: Annotated[int | None, typer.Option(help="Of the draw of frames; 0 if not given.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the selection of frames; 0 if not given.")] = None,
 ) -> None:
     """What labels say beyond a force field, as npz: an sGDML model of all atoms or of some, or functions of few
     coordinates; or what populations say, which takes frames without labels."""

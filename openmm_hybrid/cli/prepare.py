@@ -61,7 +61,7 @@ def label(
     from openmm_hybrid import reference
 
     numbers, positions = _geometries(frames, count, seed)
-    result = reference.label(reference.engine(engine, charge=charge), numbers, positions, path=output)
+    result = reference.label(reference.engine(engine, charge=charge), numbers, positions, output=output)
     print(f"{len(result.frames)} frames in {output}, {len(result.failed)} failed")
     for index, reason in result.failed.items():
         complain(f"frame {index}: {reason}")

@@ -37,7 +37,7 @@ def sample(
     output: Output,
     model: Annotated[Path | None, typer.Option(help="Model to add: npz of `correct`, or pt of `export`.")] = None,
     atoms: Annotated[str, typer.Option(help="Atoms of the model, such as 0-8,12; its own or the first ones.")] = "",
-    backend: Annotated[str, typer.Option(help="auto, torchforce or pythonforce.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, or a backend that `doctor` lists.")] = "auto",
     duration: Annotated[float, typer.Option(help="Length of the run, ps.")] = 100.0,
     replicas: Annotated[int, typer.Option(help="Copies in vacuum, stepped together, each with its own noise.")] = 1,
     temperature: Annotated[float, typer.Option(help="K")] = 500.0,

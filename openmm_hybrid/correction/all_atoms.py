@@ -28,7 +28,7 @@ def train(
     atoms: ArrayLike | None = None,
     n_train: int | None = None,
     n_valid: int | None = None,
-    draw: str = "random",
+    selection: str = "random",
     seed: int = 0,
     solver: str = "auto",
     max_memory: float | None = None,
@@ -54,7 +54,7 @@ def train(
         Length of the kernel. Our choice of 1 is about the distance between the descriptors of training frames at a few
         hundred kelvin: away from them the correction fades, and the force field is left. The 10 to 100 of sGDML models
         that stand alone continue it as a polynomial there, which can lead a simulation astray.
-    draw : "random", "stratified" or "auto"
+    selection : "random", "stratified" or "auto"
         At random by default, since energies of a residual say little about the geometry.
     lam, perms, molecule, atoms, n_train, n_valid, seed, solver, max_memory, checkpoint, device, progress
         As in `openmm_hybrid.sgdml.train`.
@@ -77,7 +77,7 @@ def train(
         atoms=atoms,
         n_train=n_train,
         n_valid=n_valid,
-        draw=draw,
+        selection=selection,
         seed=seed,
         solver=solver,
         max_memory=max_memory,

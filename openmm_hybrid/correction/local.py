@@ -126,7 +126,7 @@ def train_local(
         perms=perms,
         molecule=molecule,
         atoms=chosen,
-        draw="random",
+        selection="random",
         seed=seed,
     )
     found = search(data, sigmas=(sigma,), lams=tuple(lams), progress=progress)

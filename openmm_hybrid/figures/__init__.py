@@ -1,4 +1,7 @@
-"""Pictures of analysis results; nothing is computed here."""
+"""Figures of densities, force errors and learning curves, drawn with matplotlib and saved as PNG or SVG.
+
+The functions draw results of `openmm_hybrid.analysis` and return a `matplotlib.figure.Figure`.
+"""
 
 from openmm_hybrid.figures.density import density_figure
 from openmm_hybrid.figures.error_plots import force_error_figure

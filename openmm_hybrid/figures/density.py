@@ -1,4 +1,4 @@
-"""Densities of two dihedrals in several ensembles, side by side."""
+"""Figure of the densities of two dihedrals in several ensembles."""
 
 from __future__ import annotations
 
@@ -21,29 +21,30 @@ def density_figure(
     *,
     notes: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Joint densities on one colour scale, and below them each dihedral's own density with one line an ensemble.
+    """Draw the joint densities of several ensembles, and below them the density of each dihedral.
 
-    The colour scale is that of the densities' square root, so that rare conformations can be seen too.
+    The joint densities share one colour scale, which follows their square root to show rare conformations as well. The
+    lower panels have one line per ensemble.
 
     Parameters
     ----------
     densities : mapping of str to Density
         Name of the ensemble ("GAFF", "hybrid", "GFN2-xTB") → 2-D density; at most 8.
     labels : (str, str)
-        Of the first and the second dihedral, such as "C–C–O–H".
+        Labels of the first and the second dihedral, such as "C–C–O–H".
     notes : mapping of str to str, optional
-        A line under an ensemble's name, such as its divergence from the reference.
+        Name of the ensemble → text under it, such as its divergence from the reference.
 
     Raises
     ------
     InputError
-        No densities, more than 8, a 1-D one, or notes on an ensemble that is not there.
+        No densities, more than 8, a 1-D density, or a note on an unknown ensemble.
     """
     if not 0 < len(densities) <= len(COLOURS) or any(density.values.ndim != 2 for density in densities.values()):
-        raise InputError("the densities cannot be shown", expected=f"1 to {len(COLOURS)} densities of two dihedrals")
+        raise InputError("these densities cannot be drawn", expected=f"1 to {len(COLOURS)} densities of two dihedrals")
     unknown = set(notes or {}) - set(densities)
     if unknown:
-        raise InputError(f"there are notes on {', '.join(sorted(unknown))}, but no such density")
+        raise InputError(f"there are notes on {', '.join(sorted(unknown))}, but no densities of these names")
     figure = new_figure(max(3.0 * len(densities) + 1.0, 6.5), 6.4)
     grid = figure.add_gridspec(2, 1, height_ratios=[3.4, 2.6])
     top, bottom = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
@@ -93,7 +94,7 @@ def _marginals(figure: SubFigure, densities: Mapping[str, Density], labels: tupl
             )
         degree_axis(axes, "x", labels[axis])
         axes.grid(alpha=0.3)
-    # Only now: the panels share this axis, and a limit set earlier would not know the second one's curves.
+    # The panels share this axis: a limit set before the second panel is drawn would ignore its curves.
     axes.set_ylim(bottom=0.0)
     figure.axes[0].set_ylabel("density / degree⁻¹", fontsize=SIZE)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=SIZE, frameon=False)

@@ -1,4 +1,4 @@
-"""Predicted against reference force components."""
+"""Figure of predicted against reference force components."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ from openmm_hybrid.figures.style import SEQUENTIAL, SIZE, new_figure
 def force_error_figure(
     reference: ArrayLike, predicted: Mapping[str, ArrayLike], tables: Mapping[str, ErrorTable]
 ) -> Figure:
-    """Predicted over reference force components of several models, as counts in hexagons on one colour scale.
+    """Draw predicted against reference force components of several models, as hexagonal histograms.
+
+    All panels share one colour scale.
 
     Parameters
     ----------
     reference : (n_frames, n_atoms, 3), kcal/mol/Å
     predicted : mapping of str to (n_frames, n_atoms, 3), kcal/mol/Å
-        Name of the model → its forces at the same geometries.
+        Name of the model → predicted forces at the same geometries.
     tables : mapping of str to ErrorTable
-        Name of the model → its errors, shown in its panel.
+        Name of the model → errors to print in its panel.
 
     Raises
     ------
     InputError
         No models, or a model without a table.
     MismatchError
-        Shapes differ.
+        Predicted and reference forces differ in shape.
     """
     if not predicted or set(predicted) != set(tables):
         raise InputError("models and error tables do not match", expected="one table for each of at least one model")

@@ -1,4 +1,4 @@
-"""Errors against the number of training frames."""
+"""Figure of learning curves: errors against the number of training frames."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ _PANELS = (("force", "force error / kcal/mol/Å"), ("energy", "energy error / kc
 
 
 def learning_curve_figure(n_train: Sequence[int], tables: Mapping[str, Sequence[ErrorTable]]) -> Figure:
-    """MAE and RMSE of forces and energies over the number of training frames, both axes logarithmic.
+    """Draw MAE and RMSE of forces and energies against the number of training frames, on logarithmic axes.
 
     Parameters
     ----------
     n_train : (n_points,)
+        Numbers of training frames.
     tables : mapping of str to (n_points,) ErrorTable
-        Name of a curve → its errors. Errors that are not known (NaN) or zero are left out, and so is a panel without
-        any.
+        Name of the curve → errors at each point. Errors that are NaN or zero are left out; a panel without errors is
+        not drawn.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def _shown(value: float) -> bool:
 
 
 def _scale(axes: Axes, n_train: Sequence[int]) -> None:
-    """Logarithmic axes with the numbers of frames themselves as ticks."""
+    """Make both axes logarithmic, with ticks at the numbers of training frames."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks(list(n_train), [str(n) for n in n_train])

@@ -1,4 +1,4 @@
-"""Errors of fitted force fields against the number of training frames, beside published ones."""
+"""Figure of the errors of fitted force fields, compared with published errors."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ Curve = Mapping[int, float]
 def table2_figure(
     errors: Mapping[str, Mapping[str, Curve]], published: Mapping[str, Mapping[str, Curve]], *, label: str
 ) -> Figure:
-    """One panel a molecule: errors over training frames, lines for what was computed, open circles for the published.
+    """Draw errors against the number of training frames: lines for computed, open circles for published errors.
+
+    Each molecule has one panel.
 
     Parameters
     ----------
-    errors : molecule → form → (training frames → error)
-    published : the same of published numbers
-        Shown in the colour of the form; forms that were not computed are left out.
+    errors : mapping of molecule to form to Curve
+        Computed errors: for each molecule and functional form, the number of training frames → error.
+    published : mapping of molecule to form to Curve
+        Published errors, drawn in the colour of the form; forms without computed errors are left out.
     label : str
-        Of the error's axis, with its unit.
+        Label of the error axis, with the unit.
 
     Raises
     ------
@@ -33,7 +36,7 @@ def table2_figure(
         No molecules or no errors.
     """
     if not errors or not all(errors.values()):
-        raise InputError("there are no errors to show", expected="one form of one molecule at least")
+        raise InputError("there are no errors to draw", expected="at least one form of one molecule")
     figure = new_figure(3.6 * len(errors), 3.8)
     panels = figure.subplots(1, len(errors), sharey=True, squeeze=False)[0]
     forms = list(dict.fromkeys(form for curves in errors.values() for form in curves))

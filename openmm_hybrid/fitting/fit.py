@@ -16,7 +16,7 @@ from openmm_hybrid.analysis.error_table import ErrorTable, error_table
 from openmm_hybrid.core import geometry
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.data.frames import Frames
-from openmm_hybrid.data.split import Split, split
+from openmm_hybrid.data.selection import Split, split
 from openmm_hybrid.fitting.fit_result import FitResult, MoleculeFit
 from openmm_hybrid.fitting.gauss_newton import Solution, SolveSettings, solve
 from openmm_hybrid.fitting.gradient import Descent, GradientSettings, descend

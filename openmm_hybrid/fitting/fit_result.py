@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from openmm_hybrid.analysis.error_table import ErrorTable
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.text_table import cell, text_table
-from openmm_hybrid.data.split import Split
+from openmm_hybrid.data.selection import Split
 from openmm_hybrid.fitting.gauss_newton import Trial
 from openmm_hybrid.fitting.sanity_checks import SanityCheck
 from openmm_hybrid.forcefield import ForceField

@@ -1,4 +1,4 @@
-"""GAFF for OpenMM: types by antechamber, charges, residue templates, solvent, prmtop files."""
+"""GAFF parameters for OpenMM: atom types, partial charges, residue templates, solvent, prmtop files."""
 
 from __future__ import annotations
 

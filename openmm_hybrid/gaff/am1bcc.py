@@ -1,4 +1,4 @@
-"""AM1-BCC charges: antechamber and sqm on a geometry that a force field has relaxed."""
+"""AM1-BCC charges by antechamber and sqm, on a geometry relaxed with MMFF94 or UFF."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 def am1bcc_charges(molecule: Molecule, *, progress: bool = True) -> NDArray[np.float64]:
     """AM1-BCC charges (n_atoms,) in e, equal on equivalent atoms, summing to the net charge.
 
-    Jakalian, Jack, Bayly, J. Comput. Chem. 23, 1623 (2002). The first conformer is relaxed with MMFF94 (UFF where
-    that lacks types), then by sqm with AM1; the others are not used.
+    Jakalian, Jack, Bayly, J. Comput. Chem. 23, 1623 (2002). The first conformer is relaxed with MMFF94 (with UFF if
+    MMFF94 lacks a type), then by sqm with AM1; the other conformers are not used.
 
     Raises
     ------
     MissingDependencyError
         AmberTools, or a library that sqm needs, is not installed.
     InputError
-        An element that GAFF does not know.
+        An element without GAFF parameters.
     NumericalError
         sqm or antechamber failed.
     """
@@ -59,10 +59,10 @@ def _antechamber(molecule: Molecule, folder: Path) -> NDArray[np.float64]:
     except (HybridError, OSError, ValueError, IndexError) as error:
         raise NumericalError(
             f"AM1-BCC charges of {molecule.name} failed: {error}",
-            hint='check its geometry and formal charges, or take charges="resp"',
+            hint='check its geometry and formal charges, or use charges="resp"',
         ) from error
     if charges.shape != (molecule.n_atoms,):
-        raise NumericalError(f"antechamber gave {len(charges)} charges for the {molecule.n_atoms} atoms")
+        raise NumericalError(f"antechamber returned {len(charges)} charges for the {molecule.n_atoms} atoms")
     return charges
 
 

@@ -1,7 +1,7 @@
-"""The AmberTools programs: where antechamber, parmchk2 and sqm are found, and how they are run.
+"""Search for and calls of the AmberTools programs antechamber, parmchk2 and sqm.
 
-They are called as programs, never linked: those of a conda AmberTools on PATH first, else those that the pip package
-acpype carries.
+They run as programs and are never linked. A conda AmberTools on PATH comes first, then the programs inside the pip
+package acpype.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def find_program(name: str) -> Path:
     Raises
     ------
     MissingDependencyError
-        Neither a conda AmberTools is on PATH nor acpype installed.
+        No AmberTools are on PATH, and acpype is not installed.
     """
     on_path = shutil.which(name)
     if on_path:
@@ -45,7 +45,7 @@ def find_program(name: str) -> Path:
 
 
 def run_program(name: str, arguments: Sequence[str], folder: Path) -> str:
-    """Run an AmberTools program in `folder` and return what it printed (standard output and error together).
+    """Run an AmberTools program in `folder` and return its output (standard output and standard error together).
 
     Raises
     ------
@@ -74,7 +74,7 @@ def run_program(name: str, arguments: Sequence[str], folder: Path) -> str:
         package = "apt install libarpack2" if of_sqm else f"install the system package that holds {library}"
         raise MissingDependencyError(
             f"the AmberTools of {name} lack the shared library {library}",
-            hint=f"{package}, or take AmberTools from conda-forge",
+            hint=f"{package}, or install AmberTools from conda-forge",
         )
     if run.returncode != 0:
         raise HybridError(f"{name} failed (exit status {run.returncode}): {last_line(output)}")
@@ -82,13 +82,13 @@ def run_program(name: str, arguments: Sequence[str], folder: Path) -> str:
 
 
 def mol2_atoms(path: Path) -> list[list[str]]:
-    """The words of each atom's line of a mol2 file: number, name, x, y, z, type, residue number and name, charge."""
+    """Fields of each atom line of a mol2 file: number, name, x, y, z, type, residue number, residue name, charge."""
     block = path.read_text(encoding="utf-8").partition("@<TRIPOS>ATOM")[2].partition("@<TRIPOS>")[0]
     return [line.split() for line in block.splitlines() if line.strip()]
 
 
 def last_line(output: str) -> str:
-    """The last line of a program's output that says something: it holds words, and is no pointer to its help."""
+    """The last meaningful line of a program's output: one with a word, and not a pointer to its help."""
     lines = [line.strip() for line in output.splitlines()]
     telling = [line for line in lines if re.search(r"[A-Za-z]{3}", line) and not re.match(r"(Use|Exit|Usage)", line)]
     return telling[-1] if telling else "it printed nothing"
@@ -103,5 +103,5 @@ def _bundle() -> Path | None:
 
 
 def _environment(program: Path) -> dict[str, str]:
-    """The caller's environment with AMBERHOME set to the installation that `program` belongs to."""
+    """The current environment with AMBERHOME set to the installation of `program`."""
     return {**os.environ, "AMBERHOME": str(program.resolve().parent.parent)}

@@ -1,4 +1,4 @@
-"""Which GAFF type each atom has, and the parameters that GAFF's own tables lack: antechamber and parmchk2."""
+"""GAFF atom types by antechamber, and parameters that GAFF's own tables lack by parmchk2."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ ELEMENTS = (1, 6, 7, 8, 9, 15, 16, 17, 35, 53)
 
 PARENTS = {"c5": "c3", "c6": "c3", "ni": "n", "nj": "n", "nk": "n4", "nl": "n4", "nm": "nh", "nn": "nh", "np": "n3"}
 PARENTS |= {"nq": "n3", "n5": "n7", "n6": "n7", "op": "os", "oq": "os", "sp": "ss", "sq": "ss"}
-"""Ring types that later versions of GAFF split off → the types that earlier ones use for the same atoms."""
+"""Ring types that later versions of GAFF added → the types of the same atoms in earlier versions."""
 
 CONDA = "it is on conda-forge only: conda env create -f environment.yml"
 
 
 def check_elements(molecule: Molecule) -> None:
-    """Refuse what GAFF was not made for.
+    """Refuse molecules that GAFF does not cover.
 
     Raises
     ------
@@ -46,17 +46,17 @@ def check_elements(molecule: Molecule) -> None:
     if molecule.n_atoms < 2:
         raise InputError(
             f"{molecule.name} is a single atom, which GAFF does not describe",
-            hint="take an ion from OpenMM's own force-field files",
+            hint="use the ions of OpenMM's own force-field files",
         )
 
 
 def atom_names(molecule: Molecule) -> tuple[str, ...]:
-    """Names (n_atoms,) unique in the molecule: the element and its count, as C1, C2, CL1.
+    """Atom names (n_atoms,), unique in the molecule: the element and a count, such as C1, C2, CL1.
 
     Raises
     ------
     InputError
-        A name would have more than four letters, which PDB files and AMBER's programs cannot hold.
+        A name would have more than four letters, the limit of PDB files and AMBER's programs.
     """
     counts: dict[str, int] = {}
     names = []
@@ -71,17 +71,17 @@ def atom_names(molecule: Molecule) -> tuple[str, ...]:
 
 
 def antechamber_types(molecule: Molecule, version: str) -> tuple[str, ...]:
-    """GAFF types (n_atoms,) by antechamber, which gets the bond orders and the geometry as an SDF.
+    """GAFF types (n_atoms,) by antechamber, which reads the bond orders and the geometry from an SDF.
 
-    J. Wang et al., J. Mol. Graph. Model. 25, 247 (2006). Types of GAFF 1 for versions 1.x, of GAFF 2 for 2.x. Where
-    antechamber contradicts the bond orders in conjugated parts, `consistent_types` sets it right.
+    J. Wang et al., J. Mol. Graph. Model. 25, 247 (2006). Versions 1.x have the types of GAFF 1, versions 2.x those of
+    GAFF 2. If the types contradict the bond orders in conjugated parts, `consistent_types` corrects them.
 
     Raises
     ------
     MissingDependencyError
         AmberTools are not installed.
     HybridError
-        antechamber failed, or did not keep the order of the atoms.
+        antechamber failed, or changed the order of the atoms.
     """
     from rdkit import Chem
 
@@ -116,20 +116,20 @@ def antechamber_types(molecule: Molecule, version: str) -> tuple[str, ...]:
         raise InputError(
             f"{molecule.name}: GAFF {version} does not know the type {', '.join(unknown)} of atom "
             + ", ".join(str(i) for i, kind in enumerate(types) if kind in unknown),
-            hint="take a later version of GAFF",
+            hint="use a later version of GAFF",
         )
     return consistent_types(types, structure)
 
 
 def openff_types(molecule: Molecule, version: str) -> tuple[str, ...]:
-    """GAFF types (n_atoms,) as openmmforcefields' GAFFTemplateGenerator assigns them to an OpenFF molecule.
+    """GAFF types (n_atoms,) by the GAFFTemplateGenerator of openmmforcefields, which needs openff-toolkit.
 
     Raises
     ------
     MissingDependencyError
-        openff-toolkit, or what openmmforcefields needs beside it (ParmEd, antechamber on PATH), is not installed.
+        openff-toolkit, ParmEd, or antechamber (on PATH) is not installed.
     InputError
-        This version of GAFF is not among those of GAFFTemplateGenerator.
+        GAFFTemplateGenerator does not have this version of GAFF.
     """
     check_elements(molecule)
     if shutil.which("antechamber") is None and find_spec("openff") is not None:
@@ -150,12 +150,12 @@ def openff_types(molecule: Molecule, version: str) -> tuple[str, ...]:
             molecule.to_rdkit(), allow_undefined_stereo=True, hydrogens_are_explicit=True
         )
         charges = np.full(molecule.n_atoms, molecule.charge / molecule.n_atoms)
-        charges[[0, -1]] += [0.1, -0.1]  # any that are not zero spare it a charge calculation of its own
+        charges[[0, -1]] += [0.1, -0.1]  # nonzero charges spare a calculation of charges
         openff.partial_charges = charges * unit.elementary_charge
         xml = GAFFTemplateGenerator(forcefield=name).generate_residue_template(openff)
     except ImportError as error:
         raise MissingDependencyError(
-            f"typing='openff' needs openff-toolkit ({error})", hint=f"{CONDA}; or take typing='antechamber'"
+            f"typing='openff' needs openff-toolkit ({error})", hint=f"{CONDA}; or use typing='antechamber'"
         ) from error
     types = tuple(atom.attrib["type"] for atom in ElementTree.fromstring(xml).findall("./Residues/Residue/Atom"))
     if len(types) != molecule.n_atoms:
@@ -166,12 +166,12 @@ def openff_types(molecule: Molecule, version: str) -> tuple[str, ...]:
 
 
 def molecule_parameters(molecule: Molecule, types: Sequence[str], version: str) -> Parameters:
-    """GAFF's tables with what parmchk2 adds for this molecule on top.
+    """GAFF's tables, completed by parmchk2 for this molecule.
 
     Raises
     ------
     InputError
-        GAFF has nothing like one of the molecule's terms; the message names the types and the atoms.
+        GAFF has neither parameters for a term nor similar ones; the message names the types and the atoms.
     MissingDependencyError
         AmberTools are not installed.
     """
@@ -189,7 +189,7 @@ def molecule_parameters(molecule: Molecule, types: Sequence[str], version: str) 
 
 
 def _refuse_attn(frcmod: str, molecule: Molecule, types: Sequence[str]) -> None:
-    """parmchk2 writes zeros and ATTN where GAFF has no term that resembles the one needed."""
+    """Raise an error for each term that parmchk2 could not estimate: it writes zeros and the word ATTN."""
     for line in frcmod.splitlines():
         if "ATTN" in line:
             term = [word.strip() for word in line[:11].split("  ")[0].split("-")]
@@ -206,7 +206,7 @@ def _family(version: str) -> str:
 
 
 def _write_mol2(path: Path, molecule: Molecule, types: Sequence[str]) -> None:
-    """The mol2 file that parmchk2 reads: it looks at types and connections only."""
+    """Write the mol2 file for parmchk2, which reads only types and connections."""
     lines = [
         "@<TRIPOS>MOLECULE",
         "MOL",

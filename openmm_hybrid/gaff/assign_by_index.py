@@ -1,8 +1,8 @@
-"""Putting the parameters of templates onto a System atom by atom.
+"""Assignment of template parameters to the atoms of a System by index.
 
-ForceField matches a residue to its template as graphs, so it may exchange atoms that are alike as elements and bonds
-but differ in type or charge (the cc and cd of a ring, two hydrogens with given charges). What it built is complete,
-only dealt out in another order; here the parameters are written again, by index.
+OpenMM's ForceField matches the graph of a residue to that of its template. It may exchange atoms with equal elements
+and bonds that differ in type or charge (the cc and cd of a ring, two hydrogens with given charges). The System then has
+every term, but some parameters are on the wrong atom. `assign_terms` writes all parameters again, by index.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from openmm_hybrid.models.openmm_forces import LAYOUTS, terms_of
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
-    """A template on the atoms `first`, `first` + 1, … of a system."""
+class PlacedTemplate:
+    """A template and the index of its first atom in a system; its atoms are contiguous there."""
 
     first: int
     template: Template
 
     @property
     def atoms(self) -> range:
-        """The atoms' indices in the system."""
+        """Indices of the atoms in the system."""
         return range(self.first, self.first + self.template.molecule.n_atoms)
 
     def term(self, *atoms: int) -> HarmonicTerm:
-        """The bond or angle on these atoms of the system."""
+        """Bond or angle between these atoms of the system."""
         try:
             return self._harmonic[atoms]
         except KeyError:
@@ -41,7 +41,7 @@ class Placed:
 
     @cached_property
     def _harmonic(self) -> dict[tuple[int, ...], HarmonicTerm]:
-        """Bonds and angles by their atoms in the system, in both directions."""
+        """Bonds and angles, keyed by their atoms in the system in both directions."""
         terms = {}
         for term in (*self.template.bonds, *self.template.angles):
             atoms = tuple(self.first + atom for atom in term.atoms)
@@ -54,44 +54,48 @@ class Placed:
         return frozenset(frozenset((atoms[0], atoms[-1])) for atoms in self._harmonic)
 
 
-def place(templates: Sequence[Template]) -> list[Placed]:
-    """The templates one after another from atom 0 on."""
-    placed: list[Placed] = []
+def lay_out(templates: Sequence[Template]) -> list[PlacedTemplate]:
+    """Place the templates one after another, from atom 0 on."""
+    placed: list[PlacedTemplate] = []
     for template in templates:
-        placed.append(Placed(placed[-1].atoms.stop if placed else 0, template))
+        placed.append(PlacedTemplate(placed[-1].atoms.stop if placed else 0, template))
     return placed
 
 
-def pin_terms(system: openmm.System, placed: Sequence[Placed]) -> None:
+def assign_terms(system: openmm.System, placed: Sequence[PlacedTemplate]) -> None:
     """Write the parameters of every placed template into `system` by index; all other atoms keep theirs.
 
     Raises
     ------
     HybridError
-        The system does not hold the templates' terms.
+        The system lacks a term of a template, or has another number of torsions.
     """
-    owner = {atom: part for part in placed for atom in part.atoms}
+    owner = {atom: template for template in placed for atom in template.atoms}
     for force in system.getForces():
         if isinstance(force, openmm.HarmonicBondForce | openmm.HarmonicAngleForce):
-            _pin_harmonic(force, owner)
+            _assign_harmonic(force, owner)
         elif isinstance(force, openmm.PeriodicTorsionForce):
-            _pin_torsions(force, owner, placed)
+            _assign_torsions(force, owner, placed)
         elif isinstance(force, openmm.NonbondedForce):
-            _pin_nonbonded(force, owner, placed)
+            _assign_nonbonded(force, owner, placed)
     for index in range(system.getNumConstraints()):
         i, j, _ = system.getConstraintParameters(index)
         if i in owner:
             system.setConstraintParameters(index, i, j, owner[i].term(i, j).equilibrium)
 
 
-def _pin_harmonic(force: openmm.HarmonicBondForce | openmm.HarmonicAngleForce, owner: dict[int, Placed]) -> None:
+def _assign_harmonic(
+    force: openmm.HarmonicBondForce | openmm.HarmonicAngleForce, owner: dict[int, PlacedTemplate]
+) -> None:
     for index, (atoms, _) in enumerate(terms_of(force)):
         if atoms[0] in owner:
             term = owner[atoms[0]].term(*atoms)
             LAYOUTS[type(force)].set(force, index, atoms, (term.equilibrium, term.k))
 
 
-def _pin_torsions(force: openmm.PeriodicTorsionForce, owner: dict[int, Placed], placed: Sequence[Placed]) -> None:
+def _assign_torsions(
+    force: openmm.PeriodicTorsionForce, owner: dict[int, PlacedTemplate], placed: Sequence[PlacedTemplate]
+) -> None:
     wanted = [
         ([part.first + atom for atom in term.atoms], term)
         for part in placed
@@ -104,7 +108,9 @@ def _pin_torsions(force: openmm.PeriodicTorsionForce, owner: dict[int, Placed], 
         force.setTorsionParameters(index, *atoms, term.periodicity, term.phase, term.k)
 
 
-def _pin_nonbonded(force: openmm.NonbondedForce, owner: dict[int, Placed], placed: Sequence[Placed]) -> None:
+def _assign_nonbonded(
+    force: openmm.NonbondedForce, owner: dict[int, PlacedTemplate], placed: Sequence[PlacedTemplate]
+) -> None:
     values = {}
     for part in placed:
         template = part.template

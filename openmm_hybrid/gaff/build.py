@@ -1,4 +1,4 @@
-"""From molecules to a GaffSystem, or to a template generator for the user's own ForceField."""
+"""Building of a GaffSystem, or of a template generator for an OpenMM ForceField, from molecules."""
 
 from __future__ import annotations
 
@@ -36,32 +36,38 @@ def build(
 ) -> GaffSystem:
     """GAFF for one or several molecules, in vacuum and without a cutoff.
 
-    Types come from antechamber, parameters from GAFF's tables, missing ones from parmchk2 by analogy; 1-4 interactions
-    are divided by 1.2 (Coulomb) and 2 (Lennard-Jones). J. Wang et al., J. Comput. Chem. 25, 1157 (2004).
+    Types come from antechamber, parameters from GAFF's tables, and missing parameters from parmchk2, by analogy. 1-4
+    interactions are divided by 1.2 (Coulomb) and 2 (Lennard-Jones). J. Wang et al., J. Comput. Chem. 25, 1157 (2004).
 
     Parameters
     ----------
     molecules : Molecule, or a sequence of them
-        Equal ones (the same atoms in the same order) are typed and charged once.
+        Equal molecules (the same atoms in the same order) are typed and charged once.
     version : {"1.81", "2.11", "2.2.20"}, also "1.4", "1.7", "1.8", "2.1"
     charges : {"resp", "am1-bcc"} or array (n_atoms,) in e
-        For a sequence of molecules one word for all, or one entry a molecule.
+        For a sequence of molecules: one method for all, or one entry per molecule.
     typing : {"antechamber", "openff"}
-        "openff" takes the types from openmmforcefields' GAFFTemplateGenerator and needs openff-toolkit.
+        Program that assigns the atom types; "openff" is the GAFFTemplateGenerator of openmmforcefields, which needs
+        openff-toolkit.
     constraints : {None, "HBonds", "AllBonds"} or OpenMM's objects of these names
     positions : array (n_atoms, 3) in Å or Quantity, optional
-        Of all atoms. Without it each molecule has its first conformer, moved along x where molecules would overlap.
+        Positions of all atoms. By default the first conformer of each molecule, moved along x if molecules overlap.
     progress : bool
-        Show how far a calculation of charges has come.
+        Show a progress bar for calculations of charges.
+
+    Returns
+    -------
+    GaffSystem
+        Its `positions` are an OpenMM Quantity.
 
     Raises
     ------
     InputError
-        Elements or terms that GAFF has no parameters for, charges of the wrong number or sum, an unknown option.
+        Elements or terms without GAFF parameters, charges with a wrong number or sum, or an unknown option.
     MissingDependencyError
         AmberTools, PySCF (for RESP) or openff-toolkit (for its typing) is not installed.
     HybridError
-        A program that was called failed.
+        antechamber or parmchk2 failed.
     """
     members, entries = _members(molecules, charges)
     _check_options(members, version, typing)
@@ -79,10 +85,10 @@ def template_generator(
     *,
     progress: bool = True,
 ) -> Callable[[app.ForceField, Any], bool]:
-    """A function for `openmm.app.ForceField.registerTemplateGenerator`, which gives GAFF to the residues it knows.
+    """A template generator for `openmm.app.ForceField.registerTemplateGenerator` that parametrises these molecules.
 
-    A molecule is typed and charged when a residue with its elements and bonds first turns up. Parameters and errors as
-    in `build`.
+    Each molecule is typed and charged when ForceField first meets a residue with its elements and bonds. Parameters and
+    errors are those of `build`.
     """
     members, entries = _members(molecules, charges)
     _check_options(members, version, typing)
@@ -106,13 +112,13 @@ def template_generator(
 def make_templates(
     molecules: Sequence[Molecule], charges: Sequence[Charges], version: str, typing: str, *, progress: bool
 ) -> tuple[Template, ...]:
-    """A template for each molecule; equal molecules with equal charges share one. Errors as in `build`."""
+    """One template per molecule; equal molecules with equal charges share one. Errors are those of `build`."""
     known: dict[tuple[Any, ...], Template] = {}
     templates = []
     for molecule, entry in zip(molecules, charges, strict=True):
         key = _identity(molecule, entry)
         if key not in known:
-            # Charges last: they may take minutes, and what can fail should fail before.
+            # Charges come last: they may take minutes, and the other steps may fail.
             types = (openff_types if typing == "openff" else antechamber_types)(molecule, version)
             parameters = molecule_parameters(molecule, types, version)
             values = assign_charges(molecule, entry, progress=progress)
@@ -124,12 +130,12 @@ def make_templates(
 def _members(
     molecules: Molecule | Sequence[Molecule], charges: Any
 ) -> tuple[tuple[Molecule, ...], tuple[Charges, ...]]:
-    """The molecules and an entry of charges for each."""
+    """The molecules, and one entry of charges for each."""
     if isinstance(molecules, Molecule):
         return (molecules,), (charges,)
     members = tuple(molecules)
     if not members:
-        raise InputError("no molecules were given", expected="one Molecule at least")
+        raise InputError("no molecules were given", expected="at least one Molecule")
     for member in members:
         if not isinstance(member, Molecule):
             raise InputError(f"a {type(member).__name__} was given", expected="openmm_hybrid.Molecule")
@@ -139,7 +145,7 @@ def _members(
     if len(entries) != len(members):
         raise MismatchError(
             f"{len(entries)} entries of charges for {len(members)} molecules",
-            expected="a method for all, or a method or an array for each molecule",
+            expected="one method for all, or one method or array for each molecule",
         )
     return members, entries
 
@@ -153,20 +159,20 @@ def _check_options(members: Sequence[Molecule], version: str, typing: str) -> No
 
 
 def _identity(molecule: Molecule, charges: Charges) -> tuple[Any, ...]:
-    """Equal for molecules with the same atoms in the same order, the same stereochemistry and the same charges."""
+    """Key that is equal for molecules with the same atoms in the same order, stereochemistry and charges."""
     chosen = charges if isinstance(charges, str) else tuple(np.ravel(strip(charges, "charge")).tolist())
     bonds = tuple((b.GetBeginAtomIdx(), b.GetEndAtomIdx(), b.GetBondTypeAsDouble()) for b in molecule.rdkit.GetBonds())
     return molecule.smiles, molecule.elements, tuple(molecule.formal_charges.tolist()), bonds, chosen
 
 
 _GAP = 3.0
-"""Å between the extents of molecules that are moved apart."""
+"""Distance in Å between molecules that were moved apart, along x."""
 _OVERLAP = 1.5
-"""Å; molecules with atoms nearer than this are moved apart."""
+"""Distance in Å between atoms of two molecules below which the molecules are moved apart."""
 
 
 def _row(members: Sequence[Molecule]) -> NDArray[np.float64]:
-    """First conformers (n_atoms, 3), Å; one that overlaps with those before it goes to the end of the row along x."""
+    """First conformers (n_atoms, 3), Å; a molecule that overlaps with earlier ones is moved along x, past them."""
     placed = members[0].positions
     for member in members[1:]:
         positions = member.positions
@@ -186,7 +192,7 @@ def _given_positions(members: Sequence[Molecule], positions: Any) -> NDArray[np.
 
 
 def _skeleton(elements: Sequence[app.Element | None], bonds: Sequence[Sequence[int]]) -> str | None:
-    """A canonical text of the graph of elements and bonds; None where an atom has no element."""
+    """Canonical text of the graph of elements and bonds; None if an atom has no element."""
     from rdkit import Chem
 
     graph = Chem.RWMol()

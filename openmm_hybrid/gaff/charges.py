@@ -1,4 +1,4 @@
-"""Partial charges of a molecule: RESP, AM1-BCC, or those that the user gives."""
+"""Partial charges of a molecule: RESP, AM1-BCC, or given by the user."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ METHODS = Registry(
 )
 """Name → function(molecule, *, progress) → charges (n_atoms,), e."""
 
-#: e; what charges rounded for a file may miss the net charge by.
 _ROUNDING = 0.01
+"""Largest deviation of given charges from the net charge, e; charges in files are rounded."""
 
 
 def assign_charges(molecule: Molecule, charges: str | ArrayLike, *, progress: bool = True) -> NDArray[np.float64]:
@@ -28,17 +28,18 @@ def assign_charges(molecule: Molecule, charges: str | ArrayLike, *, progress: bo
     ----------
     molecule : Molecule
     charges : "resp", "am1-bcc" or array_like (n_atoms,), e
-        A method, whose charges sum to the net charge exactly and are equal on equivalent atoms; or the charges
-        themselves, used as they are (an `openmm.unit` quantity too).
+        A method, whose charges sum exactly to the net charge and are equal on equivalent atoms, or the charges
+        themselves (an array or an `openmm.unit` quantity), which are used unchanged.
     progress : bool
-        Show how far a long calculation has come.
+        Show a progress bar.
 
     Raises
     ------
     InputError
         Unknown method, or a charge that is not finite.
     MismatchError
-        Given charges of another number of atoms, or with another sum than the net charge (by more than 0.01 e).
+        The number of given charges is not the number of atoms, or their sum differs from the net charge by more than
+        0.01 e.
     MissingDependencyError
         The method's program is not installed.
     NumericalError

@@ -1,9 +1,9 @@
-"""The paired types of conjugated atoms (cc and cd, ce and cf, …), made to agree with the bond orders.
+"""Correction of the paired types of conjugated atoms (cc and cd, ce and cf, …) to agree with the bond orders.
 
-GAFF tells single from double bonds between conjugated atoms by pairs of types: like cc-cc, cc-ce, nc-nc are single,
-unlike cc-cd, cc-cf, nc-nd double. antechamber deals the pairs out while it walks through the molecule, and in some
-atom orders it loses the thread (thiophene, imidazoles, pyridazinones, porphins): a double bond then gets a single
-bond's parameters, which moved metronidazole's angles by 15 kcal/mol.
+GAFF distinguishes single from double bonds between conjugated atoms by pairs of types: two types of the same kind
+(cc-cc, cc-ce, nc-nc) make a single bond, two of different kinds (cc-cd, cc-cf, nc-nd) a double one. antechamber assigns
+the types as it walks through the molecule. In some atom orders of thiophene, imidazoles, pyridazinones and porphins the
+walk ends in a contradiction, and a double bond gets the parameters of a single bond.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from rdkit import Chem
 
 PARTNERS = {"cc": "cd", "ce": "cf", "nc": "nd", "ne": "nf", "pc": "pd", "pe": "pf"}
-"""First kind → second kind of each pair."""
+"""First type → second type of each pair."""
 _SECOND = {second: first for first, second in PARTNERS.items()}
 _FLIPPED = PARTNERS | _SECOND
 
 
 def kekule(molecule: Molecule) -> Chem.Mol:
-    """A copy of the molecule, without conformers, whose aromatic bonds are single and double.
+    """A Kekulé structure of the molecule, without conformers: aromatic bonds become single and double bonds.
 
-    Which of the Kekulé structures it is does not depend on the order of the atoms.
+    The choice among several structures does not depend on the order of the atoms.
     """
     from rdkit import Chem
 
@@ -41,16 +41,16 @@ def kekule(molecule: Molecule) -> Chem.Mol:
 
 
 def consistent_types(types: Sequence[str], structure: Chem.Mol) -> tuple[str, ...]:
-    """antechamber's types with the pairs dealt out anew in each conjugated part where they contradict the bond orders.
+    """antechamber's types, reassigned in each conjugated part whose types contradict the bond orders.
 
-    A part keeps the type of its first atom. One that no assignment fits (odd rings of delocalised bonds, as in
-    azulene) stays as antechamber typed it.
+    The first atom of a part keeps its type. A part that no assignment fits (odd rings of delocalised bonds, as in
+    azulene) keeps the types of antechamber.
 
     Parameters
     ----------
     types : (n_atoms,) str
     structure : rdkit.Chem.Mol
-        Of the same atoms, from `kekule`.
+        Kekulé structure of the same atoms, from `kekule`.
     """
     from rdkit import Chem
 
@@ -74,7 +74,7 @@ def consistent_types(types: Sequence[str], structure: Chem.Mol) -> tuple[str, ..
 
 
 def _spread(start: int, links: dict[int, list[tuple[int, bool]]], second: bool) -> dict[int, bool]:
-    """Atoms joined to `start` → whether they get the second type of their pair, bond after bond."""
+    """For each atom connected to `start`: whether it gets the second type of its pair."""
     kinds = {start: second}
     pending = [start]
     while pending:

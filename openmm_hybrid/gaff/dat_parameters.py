@@ -18,7 +18,7 @@ from typing import NamedTuple
 from openmm_hybrid.core.errors import InputError, MissingDependencyError
 
 VERSIONS = ("1.81", "2.11", "2.2.20", "1.4", "1.7", "1.8", "2.1")
-"""GAFF versions whose tables openmmforcefields carries, the usual ones first."""
+"""GAFF versions whose tables openmmforcefields contains, the current ones first."""
 
 SCEE, SCNB = 1.2, 2.0
 """AMBER's divisors of the electrostatic and Lennard-Jones 1-4 interactions."""
@@ -34,7 +34,7 @@ class Harmonic(NamedTuple):
 
 
 class Cosine(NamedTuple):
-    """One term of a torsion's series: barrier half in kcal/mol, periodicity, phase in rad."""
+    """One term of a torsion's series: half of the barrier in kcal/mol, periodicity, phase in rad."""
 
     k: float
     periodicity: int
@@ -42,14 +42,14 @@ class Cosine(NamedTuple):
 
 
 class LennardJones(NamedTuple):
-    """Half of the distance of the minimum in Å and the well depth in kcal/mol."""
+    """Half of the distance at the minimum in Å, and the well depth in kcal/mol."""
 
     rmin_half: float
     epsilon: float
 
 
 class ImproperRule(NamedTuple):
-    """An improper as written in the file: its third type is that of the central atom."""
+    """An improper as written in the file; its third type belongs to the central atom."""
 
     types: tuple[str, str, str, str]
     term: Cosine
@@ -57,7 +57,7 @@ class ImproperRule(NamedTuple):
 
 @dataclass(frozen=True)
 class Parameters:
-    """Tables of one file. Keys do not depend on the direction in which a term is written (see the `_key` functions)."""
+    """Tables of one file. A key is the same for both directions of a term (see the `_key` functions)."""
 
     masses: dict[str, float]
     lennard_jones: dict[str, LennardJones]
@@ -67,7 +67,7 @@ class Parameters:
     impropers: dict[tuple[str, ...], ImproperRule]
 
     def with_extra(self, extra: Parameters) -> Parameters:
-        """These tables with those of `extra` on top."""
+        """These tables, overridden and completed by those of `extra`."""
         return Parameters(
             masses=self.masses | extra.masses,
             lennard_jones=self.lennard_jones | extra.lennard_jones,
@@ -78,20 +78,20 @@ class Parameters:
         )
 
     def bond(self, types: Iterable[str]) -> Harmonic | None:
-        """The bond between two types."""
+        """Bond between two types."""
         return self.bonds.get(_chain_key(types))
 
     def angle(self, types: Iterable[str]) -> Harmonic | None:
-        """The angle between three types, the apex in the middle."""
+        """Angle of three types, with the apex in the middle."""
         return self.angles.get(_chain_key(types))
 
     def proper(self, types: Iterable[str]) -> tuple[Cosine, ...] | None:
-        """The torsion along four types; the exact one before X-j-k-X."""
+        """Torsion series along four types; an exact match takes precedence over X-j-k-X."""
         i, j, k, m = types
         return self.propers.get(_chain_key((i, j, k, m))) or self.propers.get(_chain_key((WILDCARD, j, k, WILDCARD)))
 
     def improper(self, centre: str, outer: Iterable[str]) -> ImproperRule | None:
-        """The improper around `centre`; the fewer wildcards, the better."""
+        """Improper around `centre`; the match with the fewest wildcards takes precedence."""
         a, b, c = outer
         choices = [[(a, b, c)], [(WILDCARD, *pair) for pair in ((a, b), (a, c), (b, c))]]
         choices.append([(WILDCARD, WILDCARD, single) for single in (a, b, c)])
@@ -104,11 +104,11 @@ class Parameters:
 
 
 def order_improper(rule: ImproperRule, centre: int, outer: Iterable[int], types: tuple[str, ...]) -> tuple[int, ...]:
-    """The four atoms in the order in which LEaP takes the dihedral angle of an improper.
+    """The four atoms of an improper in the order that LEaP uses for its dihedral angle.
 
-    The central atom is the third. The others take the places of their types in the parameter file's line; atoms that
-    the line does not tell apart stand in the order of their types' names, then of their indices. (Found from, and
-    checked on, LEaP's prmtop files.)
+    The central atom is third. The others are ordered as their types in the line of the parameter file. Atoms that match
+    the same types are sorted by the names of their types, then by index. (Derived from LEaP's prmtop files, and tested
+    on them.)
     """
     first, second, _, fourth = rule.types
     fits = [
@@ -122,7 +122,7 @@ def order_improper(rule: ImproperRule, centre: int, outer: Iterable[int], types:
 
 @cache
 def load_gaff(version: str) -> Parameters:
-    """The tables of a GAFF version, from openmmforcefields' copy of AMBER's gaff-<version>.dat.
+    """Tables of a GAFF version, from the copy of AMBER's gaff-<version>.dat in openmmforcefields.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def load_gaff(version: str) -> Parameters:
 
 
 def gaff_dat(version: str) -> str:
-    """Text of gaff-<version>.dat; raises as `load_gaff`."""
+    """Text of gaff-<version>.dat. Errors are those of `load_gaff`."""
     if version not in VERSIONS:
         raise InputError(f"unknown GAFF version {version!r}", expected=f"one of {', '.join(map(repr, VERSIONS))}")
     try:
@@ -148,10 +148,10 @@ def gaff_dat(version: str) -> str:
 
 
 def read_dat(text: str) -> Parameters:
-    """The tables of an AMBER parm.dat file: a title, then sections that end with a blank line."""
+    """Tables of an AMBER parm.dat file, which has a title and then sections that end with a blank line."""
     lines = [line.rstrip() for line in text.splitlines()[1:]]
     masses, rest = _until_blank(lines)
-    bonds, rest = _until_blank(rest[1:])  # one line of hydrophilic types stands before the bonds
+    bonds, rest = _until_blank(rest[1:])  # the line before the bonds lists hydrophilic types
     angles, rest = _until_blank(rest)
     propers, rest = _until_blank(rest)
     impropers, rest = _until_blank(rest)
@@ -161,7 +161,7 @@ def read_dat(text: str) -> Parameters:
 
 
 def read_frcmod(text: str) -> Parameters:
-    """The tables of an frcmod file: a title, then sections under their names."""
+    """Tables of an frcmod file, which has a title and then named sections."""
     sections: dict[str, list[str]] = {name: [] for name in ("MASS", "BOND", "ANGL", "DIHE", "IMPR", "NONB")}
     current: list[str] = []
     for line in text.splitlines()[1:]:
@@ -210,9 +210,9 @@ def _tables(
 
 
 def _series(lines: list[str]) -> dict[tuple[str, ...], tuple[Cosine, ...]]:
-    """Torsions, a line a term; of two terms of equal types and periodicity the first holds, as in LEaP.
+    """Torsion series from lines with one term each; of two terms with equal types and periodicity the first is used.
 
-    (GAFF 2 defines a few torsions twice. openmmforcefields' XML files keep the last series.)
+    That is LEaP's rule. GAFF 2 defines a few torsions twice; the XML files of openmmforcefields keep the last series.
     """
     table: dict[tuple[str, ...], dict[int, Cosine]] = {}
     for line in lines:
@@ -227,7 +227,7 @@ def _cosine(k: float, degrees: float, periodicity: float) -> Cosine:
 
 
 def _fields(line: str, n_types: int, n_numbers: int) -> tuple[tuple[str, ...], list[float]]:
-    """Types in columns of two letters with hyphens between them, then numbers."""
+    """Types (columns of two letters, separated by hyphens) and the numbers that follow them."""
     width = 3 * n_types - 1
     types = tuple(line[3 * i : 3 * i + 2].strip() for i in range(n_types))
     numbers = re.findall(r"[-+]?(?:\d+\.?\d*|\.\d+)", line[width:])  # a comment may follow without a space

@@ -1,4 +1,4 @@
-"""Systems that AMBER has parametrised already."""
+"""Reading of systems from AMBER prmtop files."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from openmm_hybrid.gaff.system import CONSTRAINTS, GaffSystem, constraint_name
 def from_prmtop(
     prmtop: str | Path, coordinates: Any, *, constraints: str | None = None, cutoff: Any = 9.0
 ) -> GaffSystem:
-    """The system of an AMBER prmtop file: without a cutoff in vacuum, with PME and rigid water in a box.
+    """The system of an AMBER prmtop file: without a cutoff in vacuum, with PME and rigid water in a periodic box.
 
-    The result has no molecules and no templates: it can be simulated and modelled, but not be solvated or written as
-    residue templates.
+    The result has no molecules and no templates. It can be simulated and used as a model, but it cannot be solvated or
+    written as residue templates.
 
     Parameters
     ----------
@@ -28,14 +28,19 @@ def from_prmtop(
     coordinates : path of an inpcrd or rst7 file, array (n_atoms, 3) in Å, or Quantity
     constraints : {None, "HBonds", "AllBonds"}
     cutoff : float, Å, or Quantity
-        For a periodic box.
+        Nonbonded cutoff in a periodic box.
+
+    Returns
+    -------
+    GaffSystem
+        Its `positions` are an OpenMM Quantity.
 
     Raises
     ------
     InputError
-        A file is missing or is not what it should be.
+        A file is missing or cannot be read.
     MismatchError
-        The coordinates are of another number of atoms.
+        The number of coordinates is not the number of atoms.
     """
     constraints = constraint_name(constraints)
     path = _existing(prmtop)
@@ -78,7 +83,7 @@ def _existing(path: str | Path) -> Path:
 
 
 def _coordinates(source: Any) -> tuple[np.ndarray, Any]:
-    """Positions in Å, and the box vectors where a file has them."""
+    """Positions in Å, and the box vectors if the file has them."""
     if not isinstance(source, str | Path):
         return positions_to_angstrom(source), None
     path = _existing(source)
@@ -90,7 +95,7 @@ def _coordinates(source: Any) -> tuple[np.ndarray, Any]:
 
 
 def _atom_types(path: Path) -> tuple[str, ...]:
-    """The section AMBER_ATOM_TYPE: columns of four letters."""
+    """Atom types from the section AMBER_ATOM_TYPE, which has columns of four letters."""
     section = path.read_text(encoding="utf-8").partition("%FLAG AMBER_ATOM_TYPE")[2].partition("%FLAG")[0]
     lines = section.splitlines()[2:]  # the rest of the flag's line and its format
     return tuple(line[i : i + 4].strip() for line in lines for i in range(0, len(line), 4))

@@ -1,4 +1,4 @@
-"""RESP charges: two restrained fits to the electrostatic potential of RHF/6-31G* (density by PySCF, the fit is ours).
+"""RESP charges: two restrained fits to the electrostatic potential of a RHF/6-31G* density from PySCF.
 
 Bayly, Cieplak, Cornell, Kollman, J. Phys. Chem. 97, 10269 (1993); points on Merz-Kollman surfaces as in Singh and
 Kollman, J. Comput. Chem. 5, 129 (1984) and Besler, Merz, Kollman, J. Comput. Chem. 11, 431 (1990).
@@ -29,7 +29,7 @@ SHELLS = (1.4, 1.6, 1.8, 2.0)
 DENSITY = 6.0
 """Points per Å² on each shell."""
 
-#: Å. H to Cl: Singh and Kollman (1984), as GAMESS and R.E.D. have them; Br and I: Bondi, J. Phys. Chem. 68, 441 (1964).
+#: Å. H to Cl: Singh and Kollman (1984), as in GAMESS and R.E.D.; Br and I: Bondi, J. Phys. Chem. 68, 441 (1964).
 RADII = {1: 1.20, 6: 1.50, 7: 1.50, 8: 1.40, 9: 1.35, 15: 1.80, 16: 1.75, 17: 1.70, 35: 1.85, 53: 1.98}
 
 #: Atomic units. The paper's surfaces carry one point per Å², so its weights are multiplied by our
@@ -42,23 +42,23 @@ _CHUNK_BYTES = 256 * 2**20
 def resp_charges(molecule: Molecule, *, progress: bool = True) -> Array:
     """Two-stage RESP charges (n_atoms,) in e, fitted to all conformers of the molecule with equal weights.
 
-    The conformers are taken as they are, and those that `Molecule` embeds are MMFF94 geometries: relax them first, or
-    give those that matter (`Molecule.with_conformers`).
-    Minimises ⟨Σ_k (V_k − Σ_j q_j/r_jk)²⟩ + a Σ_heavy ((q_j² + b²)^½ − b) under the net charge, with b = 0.1 e and the
-    mean over the conformers, so that the restraint weighs the same for one and for many. Our choice, made on ethanol's
-    published charges: with trans and gauche the largest deviation is 0.018 e; summed over both it would be 0.106 e.
+    The geometries of the conformers are not relaxed. The conformers that `Molecule` embeds are MMFF94 geometries: relax
+    them first, or supply others with `Molecule.with_conformers`.
+
+    The fit minimises ⟨Σ_k (V_k − Σ_j q_j/r_jk)²⟩ + a Σ_heavy ((q_j² + b²)^½ − b) at fixed net charge, with b = 0.1 e.
+    The brackets are the mean over the conformers, so that the restraint has the same weight for any number of them.
 
     First stage: a = 0.0005, all atoms, equal charges on equivalent atoms outside of sp3 CH2, CH3 and CH4 groups.
-    Second stage: a = 0.001, those groups only, now with equal charges on their equivalent atoms. Equivalent are the
-    atoms of one class of `Molecule.symmetry_classes`. 6-31G* does not exist for iodine: it gets def2-SVP with its
-    effective core potential (our choice).
+    Second stage: a = 0.001, only the atoms of these groups, with equal charges on equivalent ones. Atoms are equivalent
+    if they are in one class of `Molecule.symmetry_classes`. Iodine has no 6-31G* basis; it gets def2-SVP with its
+    effective core potential.
 
     Raises
     ------
     MissingDependencyError
         PySCF is not installed.
     InputError
-        An element that GAFF does not know.
+        An element without GAFF parameters.
     NumericalError
         The self-consistent field does not converge.
     """
@@ -74,11 +74,11 @@ def resp_charges(molecule: Molecule, *, progress: bool = True) -> Array:
 
 
 def surface_points(atomic_numbers: NDArray[np.int64], positions: Array) -> Array:
-    """Points (n_points, 3) in Å on the four shells around the molecule, `DENSITY` points per Å² of each.
+    """Points (n_points, 3) in Å on four shells around the molecule, with `DENSITY` points per Å² on each shell.
 
-    Every atom's sphere carries evenly spread points, laid in axes of the molecule so that they turn with it; those
-    inside another atom's sphere are left out. The axes are the principal ones of the atoms weighted by their place in
-    the order: unweighted ones are arbitrary for a symmetric top, and ideal CF4 then moves by 0.02 e when turned.
+    The points are spread evenly on the sphere of each atom; points inside the sphere of another atom are left out. They
+    are oriented along axes of the molecule, so that they rotate with it. The axes are the principal axes of the atoms
+    weighted by their index: without weights the axes of a symmetric top, such as ideal CF4, would be arbitrary.
     """
     radii = np.array([RADII[int(number)] for number in atomic_numbers])
     weights = 1.0 + np.arange(len(radii)) / len(radii)
@@ -97,9 +97,13 @@ def surface_points(atomic_numbers: NDArray[np.int64], positions: Array) -> Array
 
 
 def fit(molecule: Molecule, potentials: list[tuple[Array, Array, Array]]) -> Array:
-    """The two restrained fits: charges (n_atoms,), e.
+    """Charges (n_atoms,) in e from the two restrained fits.
 
-    Of each conformer: positions (n_atoms, 3) and points (n_points, 3) in Å, potential (n_points,) in hartree/e.
+    Parameters
+    ----------
+    molecule : Molecule
+    potentials : list of (positions, points, potential)
+        For each conformer: positions (n_atoms, 3) and points (n_points, 3) in Å, potential (n_points,) in hartree/e.
     """
     n_atoms = molecule.n_atoms
     matrix, vector = np.zeros((n_atoms, n_atoms)), np.zeros(n_atoms)
@@ -109,15 +113,15 @@ def fit(molecule: Molecule, potentials: list[tuple[Array, Array, Array]]) -> Arr
         vector += inverse.T @ potential / len(potentials)
     problem = _Problem(matrix, vector, np.asarray(molecule.atomic_numbers > 1), float(molecule.charge))
     alkyl = alkyl_atoms(molecule)
-    own = molecule.n_atoms + np.arange(n_atoms)  # a class of its own for every atom
-    first = _restrained(problem, np.where(alkyl, own, molecule.symmetry_classes), np.full(n_atoms, np.nan), _STAGE_1)
+    single = n_atoms + np.arange(n_atoms)  # classes of one atom each
+    first = _restrained(problem, np.where(alkyl, single, molecule.symmetry_classes), np.full(n_atoms, np.nan), _STAGE_1)
     if not alkyl.any():
         return first
     return _restrained(problem, molecule.symmetry_classes, np.where(alkyl, np.nan, first), _STAGE_2)
 
 
 def alkyl_atoms(molecule: Molecule) -> NDArray[np.bool_]:
-    """Mask (n_atoms,) of the sp3 carbons with two hydrogens or more and of their hydrogens."""
+    """Mask (n_atoms,) of sp3 carbons with two or more hydrogens, and of these hydrogens."""
     mask = np.zeros(molecule.n_atoms, dtype=bool)
     for atom in molecule.rdkit.GetAtoms():
         hydrogens = [other.GetIdx() for other in atom.GetNeighbors() if other.GetAtomicNum() == 1]
@@ -128,7 +132,7 @@ def alkyl_atoms(molecule: Molecule) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class _Problem:
-    """Normal equations of the plain fit, in e and bohr."""
+    """Normal equations of the fit without restraints, in e and bohr."""
 
     matrix: Array
     vector: Array
@@ -137,9 +141,10 @@ class _Problem:
 
 
 def _restrained(problem: _Problem, classes: NDArray[np.int64], fixed: Array, weight: float) -> Array:
-    """One stage: charges equal within each class, those of `fixed` that are no NaN kept, the sum exact.
+    """Charges of one stage: equal within each class, exact in their sum; values of `fixed` that are not NaN are kept.
 
-    The hyperbola is met by iteration: (A + a (q² + b²)^(−½)) q = B, the weight as the programs of the authors use it.
+    The hyperbolic restraint is solved by iteration: (A + a (q² + b²)^(−½)) q = B, with the weight that the authors'
+    programs use.
     """
     free = np.isnan(fixed)
     labels, member = np.unique(classes[free], return_inverse=True)
@@ -159,7 +164,7 @@ def _restrained(problem: _Problem, classes: NDArray[np.int64], fixed: Array, wei
         if np.abs(updated - charges).max() < 1e-9:
             return updated + expand @ np.full(len(labels), (problem.net_charge - updated.sum()) / counts.sum())
         charges = updated
-    raise NumericalError("the RESP fit does not settle", hint="check the conformers for overlapping atoms")
+    raise NumericalError("the RESP fit does not converge", hint="check the conformers for overlapping atoms")
 
 
 def _potential(molecule: Molecule, positions: Array, points: Array) -> Array:
@@ -175,7 +180,7 @@ def _potential(molecule: Molecule, positions: Array, points: Array) -> Array:
 
 
 def _electronic(mol: gto.Mole, packed: Array, grid: Array) -> Array:
-    """∫ρ(r)/|r − R| dr (n_points,), hartree/e, with the three-centre integrals of at most `_CHUNK_BYTES` at once."""
+    """∫ρ(r)/|r − R| dr (n_points,) in hartree/e, computed in chunks of three-centre integrals of `_CHUNK_BYTES`."""
     from pyscf import df, gto
 
     rows = max(1, _CHUNK_BYTES // (8 * packed.size))
@@ -190,7 +195,7 @@ def _pyscf_molecule(molecule: Molecule, positions: Array) -> gto.Mole:
 
     heavy_halogen = {"I": "def2-svp"} if 53 in molecule.atomic_numbers else {}
     return gto.M(
-        atom=[(symbol, tuple(place)) for symbol, place in zip(molecule.elements, positions, strict=True)],
+        atom=[(symbol, tuple(position)) for symbol, position in zip(molecule.elements, positions, strict=True)],
         basis={"default": "6-31g*", **heavy_halogen},
         ecp=heavy_halogen,
         charge=molecule.charge,
@@ -199,7 +204,7 @@ def _pyscf_molecule(molecule: Molecule, positions: Array) -> gto.Mole:
 
 
 def _density(molecule: Molecule, mol: gto.Mole) -> Array:
-    """Density matrix (n_ao, n_ao) of density-fitted RHF; second-order steps where the plain iteration fails."""
+    """Density matrix (n_ao, n_ao) of density-fitted RHF; if the usual iteration fails, second-order steps follow."""
     from pyscf import scf
 
     field = scf.RHF(mol).density_fit()
@@ -229,10 +234,10 @@ def _require_pyscf() -> None:
 
 
 def _sphere(n_points: int) -> Array:
-    """At least n_points evenly spread points on the unit sphere, the same after a mirror through any axis plane.
+    """At least `n_points` evenly spread points on the unit sphere, symmetric under reflection in each coordinate plane.
 
-    One octant of a spiral (equal steps in height, the golden angle between them), and its seven mirror images:
-    principal axes have no sign of their own.
+    They are one octant of a spiral (equal steps in height, separated by the golden angle) and its seven mirror images.
+    The symmetry is needed because the sign of a principal axis is arbitrary.
     """
     n_octant = -(-n_points // 8)
     index = np.arange(n_octant) + 0.5

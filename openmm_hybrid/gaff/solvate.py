@@ -1,4 +1,4 @@
-"""Water and ions around molecules, by OpenMM's Modeller and its amber14 water files."""
+"""Solvation of molecules in water and ions, with OpenMM's Modeller and its amber14 files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WATERS = {
     "tip4pfb": "tip4pew",
     "opc": "tip4pew",
 }
-"""Water model (and amber14 file) → Modeller's equilibrated box with as many sites."""
+"""Water model (and amber14 file) → equilibrated box of Modeller with the same number of sites."""
 
 POSITIVE_IONS = ("Na+", "K+", "Li+", "Cs+", "Rb+")
 NEGATIVE_IONS = ("Cl-", "Br-", "F-", "I-")
@@ -31,7 +31,7 @@ NEGATIVE_IONS = ("Cl-", "Br-", "F-", "I-")
 
 @dataclass(frozen=True)
 class Solvent:
-    """What to put around the molecules: see `GaffSystem.solvate`. Lengths in Å, strength in mol/L."""
+    """Settings of a box of solvent, see `GaffSystem.solvate`. Lengths are in Å, the ionic strength in mol/L."""
 
     water: str = "tip3p"
     padding: float = 12.0
@@ -42,7 +42,7 @@ class Solvent:
     negative_ion: str = "Cl-"
 
     def __post_init__(self) -> None:
-        """Refuse options that OpenMM does not have."""
+        """Refuse settings that OpenMM does not support."""
         for what, value, known in (
             ("water", self.water, tuple(WATERS)),
             ("positive ion", self.positive_ion, POSITIVE_IONS),
@@ -53,12 +53,12 @@ class Solvent:
         if not (self.padding > 0 and self.cutoff > 0 and self.ionic_strength >= 0):
             raise InputError(
                 f"padding {self.padding} Å, cutoff {self.cutoff} Å, ionic strength {self.ionic_strength} mol/L",
-                expected="positive lengths and a strength of 0 or more",
+                expected="positive lengths and an ionic strength of 0 or more",
             )
         if self.cutoff >= self.padding:
             raise InputError(
                 f"a cutoff of {self.cutoff} Å with a padding of {self.padding} Å",
-                expected="a cutoff below the padding, since the box may be twice as long as the padding and no longer",
+                expected="a cutoff below the padding, since the box may be only twice as long as the padding",
                 hint="raise the padding or lower the cutoff",
             )
 
@@ -71,9 +71,9 @@ def add_solvent(
     template_names: Sequence[str],
     constraints: Any,
 ) -> tuple[openmm.System, app.Topology, unit.Quantity]:
-    """System (PME, rigid water), topology and positions of the molecules in the middle of a cubic box of solvent.
+    """System (PME, rigid water), topology and positions of the molecules in the centre of a cubic box of solvent.
 
-    The molecules keep their atom order and come first. `template_names` are those of the residues of `topology`.
+    The molecules come first and keep their atom order. `template_names` has one name for each residue of `topology`.
     """
     forcefield = app.ForceField(io.StringIO(templates_xml), f"amber14/{solvent.water}.xml")
     modeller = app.Modeller(topology, positions)

@@ -1,4 +1,4 @@
-"""Molecules with GAFF parameters as an OpenMM System."""
+"""Molecules with GAFF parameters, as an OpenMM System with topology and positions."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.files import replacing
 from openmm_hybrid.core.units import NM_PER_ANGSTROM, strip
 from openmm_hybrid.data.molecule import Molecule
-from openmm_hybrid.gaff.assign_by_index import pin_terms, place
+from openmm_hybrid.gaff.assign_by_index import assign_terms, lay_out
 from openmm_hybrid.gaff.solvate import Solvent, add_solvent
 from openmm_hybrid.gaff.template import Template, to_xml
 from openmm_hybrid.models.system import SystemModel
 
 CONSTRAINTS: dict[str | None, Any] = {None: None, "HBonds": app.HBonds, "AllBonds": app.AllBonds}
-"""Names of OpenMM's constraints that `build` takes."""
+"""Name → OpenMM's constraints, for those that `build` takes."""
 
 
 def constraint_name(constraints: Any) -> str | None:
-    """The name in `CONSTRAINTS` of a name or of OpenMM's object of this name.
+    """The name of these constraints in `CONSTRAINTS`, from the name itself or from OpenMM's object.
 
     Raises
     ------
     InputError
-        Others, such as HAngles.
+        Constraints that `build` does not take, such as HAngles.
     """
     name = None if constraints is None else str(constraints)
     if name not in CONSTRAINTS:
@@ -44,22 +44,26 @@ def constraint_name(constraints: Any) -> str | None:
 class GaffSystem:
     """Molecules with GAFF parameters, ready for OpenMM.
 
+    `positions` is an OpenMM Quantity: ``positions.value_in_unit(openmm.unit.angstrom)`` is a plain array in Å. All
+    functions of this package that take positions accept the Quantity as it is.
+
     Parameters
     ----------
     system : openmm.System
     topology : openmm.app.Topology
-        One residue a molecule, with bonds and with atom names unique in the residue; solvent follows.
-    positions : openmm.unit.Quantity, (n_particles, 3), nm
+        One residue per molecule, with bonds and with atom names unique in the residue; solvent comes last.
+    positions : openmm.unit.Quantity, (n_particles, 3)
+        Positions of all particles as an OpenMM Quantity (its unit is nm).
     molecules : tuple of Molecule
-        In the order of their atoms in the system; empty after `from_prmtop`.
+        The molecules in the order of their atoms in the system; empty after `from_prmtop`.
     charges : (n_atoms,), e
-        Of the molecules' atoms, without solvent.
+        Partial charges of the molecules' atoms, without solvent.
     atom_types : tuple of str, (n_atoms,)
         GAFF types of the same atoms.
     templates : tuple of Template
-        Of each molecule; equal molecules share one.
+        One template per molecule; equal molecules share one.
     constraints : str or None
-        As given to `build`.
+        Constraints as given to `build`.
     """
 
     system: openmm.System = field(repr=False)
@@ -76,15 +80,16 @@ class GaffSystem:
         return SystemModel(self.system, self.topology)
 
     def to_xml(self) -> str:
-        """The text that `to_ffxml` writes."""
-        return to_xml(self._own_templates("written as residue templates"))
+        """OpenMM ForceField XML with one residue template per molecule: the text of the file that `to_ffxml` writes."""
+        return to_xml(self._templates_for("written as residue templates"))
 
     def to_ffxml(self, path: str | Path) -> None:
-        """Write residue templates for the user's own ``app.ForceField(...)``, beside protein and water files.
+        """Write the residue templates to a file for ``app.ForceField(...)``, beside protein and water files.
 
-        The file is complete in itself: charges, every term by its atoms, types that no other force field has. Files of
-        several molecules load together. ForceField recognises a residue by elements and bonds, whatever its name; where
-        two templates fit one residue (stereoisomers), name one of `templates` in createSystem's ``residueTemplates``.
+        The file is self-contained: it holds the charges, every term by its atoms, and atom types that no other force
+        field uses. Files of several molecules can be loaded together. ForceField recognises a residue by elements and
+        bonds, whatever its name. If two templates fit one residue (stereoisomers), name one of `templates` in the
+        ``residueTemplates`` of ``createSystem``.
 
         Raises
         ------
@@ -113,29 +118,35 @@ class GaffSystem:
         Parameters
         ----------
         padding : float, Å, or Quantity
-            Least distance of the molecules to their periodic images; the box is a cube of at least twice this length.
+            Smallest distance between the molecules and their periodic images; the box is a cube with an edge of at
+            least twice this length.
         water : {"tip3p", "tip3pfb", "spce", "opc3", "tip4pew", "tip4pfb", "opc"}
-            The model and the ions of OpenMM's amber14 files.
+            Water model; it and the ions come from OpenMM's amber14 files.
         ionic_strength : float
-            mol/L, beside the ions that neutralise.
+            Concentration of added salt in mol/L, beside the ions that neutralise the box.
         neutralize : bool
             Add ions until the box is neutral.
         cutoff : float, Å, or Quantity
-            Of Lennard-Jones and of the direct part of PME.
+            Cutoff of Lennard-Jones interactions and of the direct part of PME.
         positive_ion, negative_ion : str
-            As `openmm.app.Modeller.addSolvent` takes them.
+            Names of the ions, as for `openmm.app.Modeller.addSolvent`.
+
+        Returns
+        -------
+        GaffSystem
+            Its `positions` are an OpenMM Quantity, as here.
 
         Raises
         ------
         InputError
             Unknown water, a cutoff above half of the box, a negative length or strength.
         MismatchError
-            The system was read from a prmtop, or holds solvent already.
+            The system was read from a prmtop, or has a periodic box already.
         """
-        templates = self._own_templates("solvated")
+        templates = self._templates_for("solvated")
         if self.topology.getPeriodicBoxVectors() is not None:
             raise MismatchError(
-                "the system is periodic already", expected="the molecules alone, as gaff.build gives them"
+                "the system is periodic already", expected="the molecules alone, as built by gaff.build"
             )
         solvent = Solvent(
             water=water,
@@ -154,10 +165,10 @@ class GaffSystem:
             [template.name for template in templates],
             CONSTRAINTS[self.constraints],
         )
-        pin_terms(system, place(templates))
+        assign_terms(system, lay_out(templates))
         return replace(self, system=system, topology=topology, positions=positions)
 
-    def _own_templates(self, purpose: str) -> tuple[Template, ...]:
+    def _templates_for(self, purpose: str) -> tuple[Template, ...]:
         if not self.templates:
             raise MismatchError(
                 f"a system read from a prmtop cannot be {purpose}",
@@ -169,7 +180,7 @@ class GaffSystem:
 def assemble(
     templates: Sequence[Template], positions: NDArray[np.float64], constraints: str | None = None
 ) -> GaffSystem:
-    """The molecules of these templates in vacuum and without a cutoff, at `positions` (n_atoms, 3) in Å."""
+    """The GaffSystem of these templates in vacuum and without a cutoff, at `positions` (n_atoms, 3) in Å."""
     topology = make_topology(templates)
     return GaffSystem(
         system=_vacuum_system(topology, templates, constraints),
@@ -184,7 +195,7 @@ def assemble(
 
 
 def make_topology(templates: Sequence[Template]) -> app.Topology:
-    """One chain and one residue a molecule; equal templates have equal residue names (MOL, M02, M03, …)."""
+    """Topology with one chain and one residue per molecule; equal templates share a residue name (MOL, M02, M03, …)."""
     topology = app.Topology()
     names: dict[str, str] = {}
     for number, template in enumerate(templates, 1):
@@ -206,5 +217,5 @@ def _vacuum_system(topology: app.Topology, templates: Sequence[Template], constr
     system = forcefield.createSystem(
         topology, nonbondedMethod=app.NoCutoff, constraints=CONSTRAINTS[constraints], residueTemplates=chosen
     )
-    pin_terms(system, place(templates))
+    assign_terms(system, lay_out(templates))
     return system

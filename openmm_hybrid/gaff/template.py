@@ -1,4 +1,4 @@
-"""One molecule with its GAFF terms written out atom by atom, and the same as an OpenMM residue template."""
+"""Templates: a molecule with its GAFF terms written out atom by atom, also as an OpenMM residue template."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Template:
     Parameters
     ----------
     name : str
-        Of the residue template; made of SMILES, bonds, types and charges, so that only equal templates share it.
+        Name of the residue template, derived from SMILES, bonds, types and charges: only equal templates share it.
     molecule : Molecule
     atom_names, types : (n_atoms,) str
-        `types` are GAFF's.
+        `types` are GAFF types.
     charges, masses, sigmas, epsilons : (n_atoms,)
     bonds, angles, propers, impropers : terms
-        Torsions with a zero barrier are left out.
+        Terms with atoms, force constants and equilibrium values; torsions without a barrier are left out.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Template:
     impropers: tuple[TorsionTerm, ...] = field(repr=False)
 
     def residue(self) -> ffxml.ResidueTemplate:
-        """The same for OpenMM's ForceField format."""
+        """This template in the form that `ffxml` writes to OpenMM ForceField files."""
         return ffxml.ResidueTemplate(
             name=self.name,
             comment=f"{self.molecule.smiles}: {' '.join(self.types)}",
@@ -73,12 +73,12 @@ class Template:
 def make_template(
     molecule: Molecule, types: Sequence[str], charges: NDArray[np.float64], parameters: Parameters, version: str
 ) -> Template:
-    """Write out the GAFF terms of a molecule whose atoms have these types (n_atoms,) and charges (n_atoms,) in e.
+    """The template of a molecule whose atoms have these GAFF types (n_atoms,) and charges (n_atoms,) in e.
 
     Raises
     ------
     InputError
-        The tables lack a term; the message names types and atoms.
+        A term has no parameters in the tables; the message names types and atoms.
     """
     types = tuple(types)
     particles = [_found(parameters.lennard_jones.get(kind), molecule, types, (i,)) for i, kind in enumerate(types)]
@@ -101,7 +101,7 @@ def make_template(
 
 
 def to_xml(templates: Iterable[Template]) -> str:
-    """An OpenMM ForceField file with the templates, each name once, complete in itself."""
+    """A self-contained OpenMM ForceField file with these templates, each name once."""
     return ffxml.to_xml([template.residue() for template in templates], 1.0 / SCEE, 1.0 / SCNB)
 
 
@@ -155,7 +155,7 @@ def _neighbours(molecule: Molecule) -> list[list[int]]:
 
 
 def _found(value: T | None, molecule: Molecule, types: Sequence[str], atoms: Sequence[int]) -> T:
-    """The parameters, or an error that names the atoms which lack them."""
+    """`value`, or, if it is None, an error that names the atoms without parameters."""
     if value is None:
         kinds = "-".join(types[atom] for atom in atoms)
         raise InputError(
@@ -166,6 +166,6 @@ def _found(value: T | None, molecule: Molecule, types: Sequence[str], atoms: Seq
 
 
 def _sigma(particle: LennardJones) -> float:
-    """2^(−1/6) times the distance of the minimum; 1 Å where there is no well, and it has no effect."""
+    """σ in nm: 2^(−1/6) times the distance at the minimum. Without a well it has no effect and is set to 1 Å."""
     rmin = 2.0 * particle.rmin_half if particle.epsilon else 2.0 ** (1.0 / 6.0)
     return rmin / 2.0 ** (1.0 / 6.0) * NM_PER_ANGSTROM

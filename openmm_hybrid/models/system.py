@@ -1,4 +1,4 @@
-"""An OpenMM System as an EnergyModel."""
+"""SystemModel: the energies and forces of any OpenMM System as an EnergyModel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TERMS = ("bonds", "angles", "propers", "impropers", "nonbonded", "other")
 
 @dataclass(frozen=True, eq=False)
 class SystemModel(EnergyModel):
-    """Energies and forces of an OpenMM System, evaluated by OpenMM itself.
+    """An OpenMM System as an energy model, evaluated by OpenMM itself.
 
     The system is copied when it is first evaluated: later changes to it have no effect.
 
@@ -30,9 +30,9 @@ class SystemModel(EnergyModel):
     ----------
     system : openmm.System
     topology : openmm.app.Topology
-        Of the same particles.
+        Topology of the same particles.
     platform : str
-        OpenMM platform; "Reference" computes in double precision.
+        Name of the OpenMM platform; "Reference" computes in double precision.
 
     Raises
     ------
@@ -69,10 +69,17 @@ class SystemModel(EnergyModel):
         return energies, forces / FORCE_KJ_NM
 
     def energy_terms(self, positions: ArrayLike) -> dict[str, float]:
-        """The energy of one frame (n_atoms, 3), in Å or a Quantity, by kind of term, kcal/mol.
+        """Energy of one frame by kind of term, kcal/mol.
 
-        Keys: "bonds", "angles", "propers", "impropers", "nonbonded", and "other" where there is any other force. A
-        torsion along three bonds counts as proper, every other as improper.
+        Parameters
+        ----------
+        positions : (n_atoms, 3), Å, or a Quantity
+
+        Returns
+        -------
+        dict of str to float
+            Keys are "bonds", "angles", "propers", "impropers" and "nonbonded", and "other" for all other forces; a kind
+            without a force is absent. A torsion along three bonds is a proper, every other torsion an improper.
         """
         groups = _by_terms(self.system, self.topology)
         context = openmm.Context(
@@ -93,7 +100,7 @@ class SystemModel(EnergyModel):
 
 
 def _by_terms(system: openmm.System, topology: app.Topology) -> openmm.System:
-    """A copy of the system with the force group of each force the index of its kind in `TERMS`."""
+    """Copy of the system in which the group of each force is the index of its kind of term in `TERMS`."""
     kinds = {
         openmm.HarmonicBondForce: "bonds",
         openmm.HarmonicAngleForce: "angles",
@@ -110,7 +117,7 @@ def _by_terms(system: openmm.System, topology: app.Topology) -> openmm.System:
 
 
 def _split_impropers(force: openmm.PeriodicTorsionForce, bonded: set[frozenset[int]]) -> openmm.PeriodicTorsionForce:
-    """Move the impropers of a force into a new one."""
+    """Move the impropers of a torsion force into a new force."""
     impropers = openmm.PeriodicTorsionForce()
     impropers.setForceGroup(TERMS.index("impropers"))
     for index, (atoms, (periodicity, phase, k)) in enumerate(terms_of(force)):

@@ -17,7 +17,7 @@ from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.files import reading_npz, replacing
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.models.energy_model import EnergyModel
-from openmm_hybrid.sgdml import KernelDistance, SGDMLModel
+from openmm_hybrid.sgdml import SGDMLModel, TrainingDistance
 from openmm_hybrid.sgdml import load as load_sgdml
 from openmm_hybrid.sgdml.gate import Gated
 
@@ -157,7 +157,7 @@ def _stored(archive: Mapping[str, NDArray[Any]], description: Mapping[str, Any])
     if limits is None:
         return Stored(inner, atoms)
     parts = [archive[name] for name in ("descriptors", "perms", "landmarks")]
-    distance = KernelDistance(inner.atomic_numbers, *parts)
+    distance = TrainingDistance(inner.atomic_numbers, *parts)
     return Stored(Gated(inner, distance, *(float(limits[name]) for name in ("lower", "upper", "offset"))), atoms)
 
 

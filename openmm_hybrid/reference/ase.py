@@ -1,4 +1,4 @@
-"""Any calculator of ASE as reference engine."""
+"""Any ASE calculator as a reference engine."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AseEngine(ReferenceEngine):
-    """Energies and forces by an ASE calculator, which brings its own settings (charge, spin, basis, …).
+    """Energies and forces by an ASE calculator, which brings its own settings (method, basis, charge, multiplicity).
 
     Parameters
     ----------
     calculator : ase.calculators.calculator.Calculator
     level : str
-        Level of theory, for the record; the calculator's class name when empty.
+        Level of theory to record; the calculator's class name if empty. Name everything that decides a label.
 
     Raises
     ------
     InputError
-        It is no ASE calculator.
+        `calculator` is not an ASE calculator.
     """
 
     calculator: GetPropertiesMixin
@@ -43,19 +43,19 @@ class AseEngine(ReferenceEngine):
 
     @property
     def theory(self) -> str:
-        """The level that was given, or the calculator's name."""
+        """Level of theory: `level`, or the calculator's class name."""
         return self.level or f"ASE {type(self.calculator).__name__}"
 
     def evaluate(
         self, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64]
     ) -> tuple[float, NDArray[np.float64]]:
-        """See `ReferenceEngine.evaluate`. A calculator that cannot run at all stops the job: HybridError."""
+        """See `ReferenceEngine.evaluate`. A calculator that cannot run at all raises HybridError."""
         atoms = Atoms(numbers=atomic_numbers, positions=positions)
         atoms.calc = self.calculator
         try:
             energy, forces = atoms.get_potential_energy(), atoms.get_forces()
         except NotImplementedError as error:
-            raise InputError(f"{self.theory} gives no energies and forces ({error})") from error
+            raise InputError(f"{self.theory} does not compute energies and forces ({error})") from error
         except (OSError, CalculatorSetupError) as error:
             raise HybridError(f"{self.theory} cannot be run: {error}", hint="check its program and settings") from error
         except (CalculatorError, RuntimeError, ValueError, ArithmeticError) as error:

@@ -1,4 +1,4 @@
-"""Labelling geometries: resumable, and failed frames kept with their reason."""
+"""Labelling of geometries with reference energies and forces; it resumes, and it keeps the reason of every failure."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from openmm_hybrid.reference.reference_engine import ReferenceEngine
 
 @dataclass(frozen=True, eq=False)
 class LabelResult:
-    """What came of labelling.
+    """The labelled frames, and the reasons of those that failed.
 
     Parameters
     ----------
     frames : Frames
-        The geometries that succeeded, with their energies and forces.
+        Geometries whose calculation succeeded, with energies and forces.
     indices : (n_succeeded,)
-        Which of the given geometries they are.
+        Indices of these frames among the geometries that were given.
     failed : mapping of int to str
-        Index of a given geometry → why it has no label.
+        Index of a geometry → reason why it has no label.
     """
 
     frames: Frames
@@ -44,52 +44,53 @@ def label(
     molecule: Molecule | ArrayLike,
     positions: ArrayLike,
     *,
-    path: str | Path,
+    output: str | Path,
     progress: bool = True,
     name: str = "",
 ) -> LabelResult:
-    """Compute energies and forces of many geometries and write those that succeed to `path`.
+    """Compute energies and forces of many geometries and write those that succeed to `output`.
 
-    Every finished frame goes at once to a journal beside the file (``path`` + ``.journal``), so that a run that was
-    stopped, by Ctrl-C or in any other way, goes on where it was when it is started again; a finished one only reads.
-    A frame whose calculation fails (overlapping atoms, no self-consistency) is kept with its reason and not tried
-    again. The journal stays; remove it to label anew.
+    Each label is written at once to a journal beside the file (its name with ``.journal`` appended). A run that was
+    interrupted resumes from the journal when it is called again; a finished run is read from it. A frame whose
+    calculation fails (overlapping atoms, no self-consistency) stays in the journal with its reason and is not computed
+    again. The journal is kept: remove it to compute all labels anew.
 
     Parameters
     ----------
     engine : ReferenceEngine
     molecule : Molecule or atomic numbers (n_atoms,)
     positions : (n_frames, n_atoms, 3), Å, or an `openmm.unit` quantity
-    path : path
-        Of the labelled frames: ``.npz``, ``.xyz``, ``.extxyz``, ``.h5`` or ``.hdf5``.
+    output : path
+        File of the labelled frames: ``.npz``, ``.xyz``, ``.extxyz``, ``.h5`` or ``.hdf5``.
     progress : bool
-        Show it.
+        Show a progress bar.
     name : str
-        Of the data set; the molecule's when empty.
+        Name of the data set; the molecule's name if empty.
 
     Raises
     ------
     InputError
-        Wrong shapes, numbers that are not finite, an unknown ending, no frames, or a damaged journal.
+        Wrong shapes, coordinates that are not finite, an unknown ending, no frames, a damaged journal, or atoms that
+        the engine refuses.
     MismatchError
-        The engine has another net charge than the molecule, or the journal belongs to other geometries, atoms or
+        The net charge of the engine is not the molecule's, or the journal belongs to other geometries, other atoms or
         another level of theory.
     NumericalError
         Every frame failed.
     HybridError
         A file cannot be written.
     """
-    path = Path(path)
+    path = Path(output)
     check_ending(path)
     if isinstance(molecule, Molecule) and engine.net_charge not in (None, molecule.charge):
         raise MismatchError(
             f"{engine.theory} is set to the net charge {engine.net_charge:+d} e",
             expected=f"{molecule.charge:+d} e for {molecule.name}",
-            hint="make the engine with charge=molecule.charge",
+            hint="give the engine charge=molecule.charge",
         )
-    numbers = molecule.atomic_numbers if isinstance(molecule, Molecule) else np.asarray(molecule)
+    atomic_numbers = molecule.atomic_numbers if isinstance(molecule, Molecule) else np.asarray(molecule)
     title = name or (molecule.name if isinstance(molecule, Molecule) else path.stem)
-    given = Frames(numbers, units.positions_to_angstrom(positions), name=title, theory=engine.theory)
+    given = Frames(atomic_numbers, units.positions_to_angstrom(positions), name=title, theory=engine.theory)
     if not len(given):
         raise InputError("there are no frames to label")
     engine.check(given.atomic_numbers)
@@ -109,13 +110,13 @@ def _compute(engine: ReferenceEngine, given: Frames, journal: Journal, progress:
         for index in range(len(given)):
             if index in journal.labels:
                 continue
-            journal.add(index, _one(engine, given.atomic_numbers, given.positions[index]))
+            journal.add(index, _label_frame(engine, given.atomic_numbers, given.positions[index]))
             advance(1)
 
 
-def _one(engine: ReferenceEngine, numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> Label:
+def _label_frame(engine: ReferenceEngine, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> Label:
     try:
-        energy, forces = engine.compute(numbers, positions)
+        energy, forces = engine.compute(atomic_numbers, positions)
     except NumericalError as error:
         return Label(reason=str(error))
     return Label(energy=energy, forces=forces)
@@ -141,7 +142,7 @@ def _collect(given: Frames, labels: Mapping[int, Label], journal: Path) -> Label
 
 
 def _job(given: Frames) -> dict[str, str | int | list[int]]:
-    """What must be the same for a journal to be continued."""
+    """Description of a job; a journal is resumed only by the same job."""
     return {
         "theory": given.theory,
         "atomic_numbers": given.atomic_numbers.tolist(),

@@ -1,8 +1,10 @@
-"""ReferenceEngine: who computes the energies and forces that models are trained on."""
+"""The contract of a reference engine, which computes the energies and forces that models are trained on."""
 
 from __future__ import annotations
 
+import difflib
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,29 +13,45 @@ from scipy.spatial.distance import pdist, squareform
 from openmm_hybrid.core.errors import InputError, NumericalError
 from openmm_hybrid.core.units import positions_to_angstrom
 
-#: Å; two nuclei nearer than this are a broken geometry, not a chemical one (H2 in its ground state: 0.74).
 _OVERLAP = 0.3
+"""Distance of two nuclei, Å, below which a geometry is broken (the bond of H2 has 0.74 Å)."""
+
+_STATES = ("singlet", "doublet", "triplet", "quartet", "quintet", "sextet", "septet")
 
 
 class ReferenceEngine(ABC):
-    """A level of theory that gives energy and forces of one geometry."""
+    """A level of theory that computes the energy and the forces of one geometry at a time.
+
+    A subclass implements `theory` and `evaluate`, and `net_charge` and `check` where they apply. To be found by name it
+    is announced in the entry-point group "openmm_hybrid.engines" as a function of the keywords `method`, `basis`,
+    `charge` and `multiplicity` (see `openmm_hybrid.reference.engine`). `openmm_hybrid.testing` has its conformance
+    suite, `ReferenceEngineSuite`.
+    """
 
     @property
     @abstractmethod
     def theory(self) -> str:
-        """Level of theory, as `Frames.theory` records it; it names the charge and spin where they are not zero."""
+        """Everything that decides a label, as `Frames.theory` records it: method, basis, charge and multiplicity.
+
+        A charge of 0 and a multiplicity of 1 may be left out.
+        """
 
     @property
     def net_charge(self) -> int | None:
-        """Net charge (e) that the engine is set to; None where it is not known, as with a calculator of ASE."""
+        """Net charge (e) that the engine is set to; None if the engine does not know it, as with ASE calculators."""
         return None
 
     def check(self, atomic_numbers: NDArray[np.int64]) -> None:
-        """Refuse atoms (n_atoms,) that it cannot take in any geometry; by default it takes all.
+        """Refuse atoms that the engine cannot compute in any geometry; the default accepts all.
+
+        Parameters
+        ----------
+        atomic_numbers : (n_atoms,)
 
         Raises
         ------
         InputError
+            An element is not supported, or the electrons cannot have the engine's multiplicity.
         """
         return
 
@@ -41,7 +59,17 @@ class ReferenceEngine(ABC):
     def evaluate(
         self, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64]
     ) -> tuple[float, NDArray[np.float64]]:
-        """Energy (kcal/mol) and forces (n_atoms, 3; kcal/mol/Å) of a checked geometry (n_atoms, 3), Å.
+        """Energy and forces of one geometry that `compute` has checked.
+
+        Parameters
+        ----------
+        atomic_numbers : (n_atoms,)
+        positions : (n_atoms, 3), Å
+
+        Returns
+        -------
+        energy : float, kcal/mol
+        forces : (n_atoms, 3), kcal/mol/Å
 
         Raises
         ------
@@ -65,15 +93,17 @@ class ReferenceEngine(ABC):
         Raises
         ------
         InputError
-            Shapes do not belong together, or a coordinate is not finite.
+            The shapes do not match, a coordinate is not finite, or `check` refuses the atoms.
         NumericalError
             Atoms overlap, the calculation failed, or its result is not finite.
         """
-        numbers, frame = np.asarray(atomic_numbers, dtype=np.int64), positions_to_angstrom(positions)
+        numbers = np.asarray(atomic_numbers, dtype=np.int64)
+        frame = positions_to_angstrom(positions)
         if numbers.ndim != 1 or frame.shape != (len(numbers), 3):
             raise InputError(f"positions have shape {frame.shape}", expected=f"({numbers.size}, 3) for these atoms")
         if not np.isfinite(frame).all():
             raise InputError("a coordinate is not finite")
+        self.check(numbers)
         if len(numbers) > 1:
             distances = squareform(pdist(frame))
             np.fill_diagonal(distances, np.inf)
@@ -82,5 +112,66 @@ class ReferenceEngine(ABC):
                 raise NumericalError(f"atoms {i} and {j} overlap: they are {distances[i, j]:.3f} Å apart")
         energy, forces = self.evaluate(numbers, frame)
         if not np.isfinite(energy) or not np.isfinite(forces).all():
-            raise NumericalError(f"{self.theory} gave a number that is not finite")
+            raise NumericalError(f"{self.theory} returned a number that is not finite")
         return energy, forces
+
+
+def check_electrons(atomic_numbers: NDArray[np.int64], charge: int, multiplicity: int) -> None:
+    """Check that the electrons of a molecule can have this multiplicity 2S + 1.
+
+    Parameters
+    ----------
+    atomic_numbers : (n_atoms,)
+    charge : int
+        Net charge, e.
+    multiplicity : int
+
+    Raises
+    ------
+    InputError
+        Too few electrons, or an even multiplicity for an even number of electrons (an odd one for an odd number).
+    """
+    electrons = int(atomic_numbers.sum()) - charge
+    unpaired = multiplicity - 1
+    if electrons >= unpaired and (electrons - unpaired) % 2 == 0:
+        return
+    name = f"a {_STATES[unpaired]} " if unpaired < len(_STATES) else ""
+    raise InputError(
+        f"{electrons} electrons (net charge {charge:+d} e) cannot form {name}(multiplicity {multiplicity})",
+        expected="an odd multiplicity (singlet 1, triplet 3)" if electrons % 2 == 0 else "an even one (doublet 2)",
+        hint="check the net charge and the multiplicity",
+    )
+
+
+def check_multiplicity(multiplicity: int) -> None:
+    """Refuse a multiplicity 2S + 1 below 1 with an InputError."""
+    if multiplicity < 1:
+        raise InputError(
+            f"the multiplicity is {multiplicity}", expected="a whole number from 1 on: 1 for a singlet, 2 for a doublet"
+        )
+
+
+def find_method(method: str, methods: Iterable[str], engine: str) -> str:
+    """The method of this name as `methods` spells it; upper and lower case do not matter.
+
+    Raises
+    ------
+    InputError
+        No name was given, or an unknown one; the message lists the known methods.
+    """
+    known = {name.casefold(): name for name in methods}
+    if method.casefold() in known:
+        return known[method.casefold()]
+    problem = f"{engine} has no method {method!r} here" if method else f"{engine} needs a method"
+    near = difflib.get_close_matches(method.casefold(), known)
+    raise InputError(
+        problem,
+        expected=f"one of {', '.join(known.values())}",
+        hint=f"did you mean {' or '.join(known[name] for name in near)}?" if near else "",
+    )
+
+
+def charge_and_multiplicity(charge: int, multiplicity: int) -> str:
+    """The end of a level of theory, such as ", charge -1, multiplicity 2"; empty for a neutral singlet."""
+    end = f", charge {charge:+d}" if charge else ""
+    return end + (f", multiplicity {multiplicity}" if multiplicity != 1 else "")

@@ -1,4 +1,4 @@
-"""GFN2-xTB and GFN1-xTB through tblite."""
+"""The extended tight-binding methods GFN2-xTB and GFN1-xTB, computed by tblite."""
 
 from __future__ import annotations
 
@@ -9,56 +9,62 @@ from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import InputError, MissingDependencyError, NumericalError
 from openmm_hybrid.core.units import ANGSTROM_PER_BOHR, KCAL_PER_HARTREE
-from openmm_hybrid.reference.reference_engine import ReferenceEngine
+from openmm_hybrid.reference.reference_engine import (
+    ReferenceEngine,
+    charge_and_multiplicity,
+    check_electrons,
+    check_multiplicity,
+    find_method,
+)
 
 METHODS = ("GFN2-xTB", "GFN1-xTB")
+
+_FIRST_F_IN_CORE = 58
+"""Atomic number of cerium, from which on GFN-xTB counts 4f electrons to the core and parity tells nothing."""
 
 
 @dataclass(frozen=True)
 class TbliteEngine(ReferenceEngine):
-    """An extended tight-binding method of Grimme's group (Bannwarth et al., J. Chem. Theory Comput. 15, 1652 (2019)).
+    """A GFN-xTB method of Grimme's group (Bannwarth et al., J. Chem. Theory Comput. 15, 1652 (2019)).
 
-    Every geometry starts from a fresh guess, so that a label does not depend on those before it. tblite uses OpenMP:
-    for molecules of this size ``OMP_NUM_THREADS=1``, set before Python starts, is the fastest.
+    Every calculation starts from a fresh guess, so that no label depends on those before it. tblite uses OpenMP. For
+    small molecules one thread is usually fastest: set ``OMP_NUM_THREADS=1`` before Python starts.
 
     Parameters
     ----------
     method : "GFN2-xTB" or "GFN1-xTB"
     charge : int
         Net charge, e.
-    unpaired : int
-        Number of unpaired electrons.
+    multiplicity : int
+        Spin multiplicity 2S + 1.
 
     Raises
     ------
     MissingDependencyError
         tblite is not installed.
     InputError
-        Another method, or a negative number of unpaired electrons.
+        Unknown method, or a multiplicity below 1.
     """
 
     method: str = "GFN2-xTB"
     charge: int = 0
-    unpaired: int = 0
+    multiplicity: int = 1
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise InputError(f"tblite has no method {self.method!r} here", expected=" or ".join(METHODS))
-        if self.unpaired < 0:
-            raise InputError(f"{self.unpaired} unpaired electrons", expected="zero or more")
+        object.__setattr__(self, "method", find_method(self.method, METHODS, "tblite"))
+        check_multiplicity(self.multiplicity)
         try:
             import tblite.interface  # noqa: F401
         except ImportError as error:
             raise MissingDependencyError(
                 f"{self.method} needs tblite, which cannot be loaded ({error})",
-                hint='pip install "openmm-hybrid[labels]", or give another engine (AseEngine)',
+                hint='pip install "openmm-hybrid[labels]", or choose another engine',
             ) from None
 
     @property
     def theory(self) -> str:
-        """Such as "GFN2-xTB" or "GFN2-xTB, charge -1"."""
-        charge = f", charge {self.charge:+d}" if self.charge else ""
-        return self.method + charge + (f", {self.unpaired} unpaired" if self.unpaired else "")
+        """Level of theory, such as "GFN2-xTB" or "GFN2-xTB, charge -1"."""
+        return self.method + charge_and_multiplicity(self.charge, self.multiplicity)
 
     @property
     def net_charge(self) -> int:
@@ -66,14 +72,9 @@ class TbliteEngine(ReferenceEngine):
         return self.charge
 
     def check(self, atomic_numbers: NDArray[np.int64]) -> None:
-        """See `ReferenceEngine.check`: the electrons left must pair up, which tblite itself does not ask for."""
-        electrons = int(atomic_numbers.sum()) - self.charge
-        # From cerium on, 4f electrons are part of the core.
-        if atomic_numbers.max() < 58 and (electrons - self.unpaired) % 2:
-            raise InputError(
-                f"{electrons} electrons cannot have {self.unpaired} unpaired",
-                hint="check the net charge and the number of unpaired electrons",
-            )
+        """See `ReferenceEngine.check`. tblite itself does not compare the electrons with the multiplicity."""
+        if atomic_numbers.max() < _FIRST_F_IN_CORE:
+            check_electrons(atomic_numbers, self.charge, self.multiplicity)
 
     def evaluate(
         self, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64]
@@ -83,9 +84,8 @@ class TbliteEngine(ReferenceEngine):
         from tblite.interface import Calculator
 
         try:
-            calculator = Calculator(
-                self.method, atomic_numbers, positions / ANGSTROM_PER_BOHR, charge=self.charge, uhf=self.unpaired
-            )
+            bohr = positions / ANGSTROM_PER_BOHR
+            calculator = Calculator(self.method, atomic_numbers, bohr, charge=self.charge, uhf=self.multiplicity - 1)
             calculator.set("verbosity", 0)
             result = calculator.singlepoint()
             energy, gradient = result.get("energy"), result.get("gradient")
@@ -94,11 +94,38 @@ class TbliteEngine(ReferenceEngine):
         return float(energy) * KCAL_PER_HARTREE, np.asarray(gradient) * (-KCAL_PER_HARTREE / ANGSTROM_PER_BOHR)
 
 
-def gfn2(charge: int = 0, unpaired: int = 0) -> TbliteEngine:
-    """The engine called "gfn2"."""
-    return TbliteEngine("GFN2-xTB", charge, unpaired)
+def tblite(method: str = "", basis: str = "", charge: int = 0, multiplicity: int = 1) -> TbliteEngine:
+    """The engine "tblite"; without a method it computes GFN2-xTB.
+
+    Raises
+    ------
+    InputError
+        A basis was given, or what `TbliteEngine` refuses.
+    MissingDependencyError
+        tblite is not installed.
+    """
+    if basis:
+        raise InputError(
+            f"the basis {basis!r} was given for a GFN-xTB method, which has a basis of its own",
+            hint="leave the basis out, or choose the engine pyscf",
+        )
+    return TbliteEngine(method or METHODS[0], charge, multiplicity)
 
 
-def gfn1(charge: int = 0, unpaired: int = 0) -> TbliteEngine:
-    """The engine called "gfn1"."""
-    return TbliteEngine("GFN1-xTB", charge, unpaired)
+def gfn2(method: str = "", basis: str = "", charge: int = 0, multiplicity: int = 1) -> TbliteEngine:
+    """The engine "gfn2": `tblite` with the method GFN2-xTB and no other."""
+    return tblite(_fixed(method, "GFN2-xTB", "gfn2"), basis, charge, multiplicity)
+
+
+def gfn1(method: str = "", basis: str = "", charge: int = 0, multiplicity: int = 1) -> TbliteEngine:
+    """The engine "gfn1": `tblite` with the method GFN1-xTB and no other."""
+    return tblite(_fixed(method, "GFN1-xTB", "gfn1"), basis, charge, multiplicity)
+
+
+def _fixed(method: str, method_of_engine: str, engine: str) -> str:
+    if method and method.casefold() != method_of_engine.casefold():
+        raise InputError(
+            f"the method {method!r} was given for the engine {engine}, which computes {method_of_engine} only",
+            hint=f"leave the method out, or choose the engine tblite ({' or '.join(METHODS)})",
+        )
+    return method_of_engine

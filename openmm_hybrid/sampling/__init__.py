@@ -1,1 +1,1 @@
-"""Simulations with OpenMM: models attached to a System, and sampling."""
+"""Molecular dynamics with OpenMM: runs that resume, replicas, parallel tempering, free energies."""

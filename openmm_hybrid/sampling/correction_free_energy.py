@@ -46,34 +46,33 @@ def correction_free_energy(
 ) -> FreeEnergies:
     """Free energy of adding a correction to a force field, A(λ = 1) − A(λ = 0) with E(λ) = E_system + λ E_model.
 
-    Each λ is sampled in a folder of its own, which goes on where it stopped when called again. E_model of the frames
-    then gives all differences, by MBAR (see `openmm_hybrid.analysis.mbar`). Where the correction holds a constant, so
-    does the difference.
+    Each λ is sampled in a folder of its own; the same call again resumes all of them. MBAR then yields the differences
+    from E_model of the frames (see `openmm_hybrid.analysis.mbar`). A constant in the correction adds to the difference.
 
     Parameters
     ----------
     system, topology, positions
-        As for `sample`: without the correction. They stay as they are.
+        As for `sample`, without the correction. They are not changed.
     model : EnergyModel
     output : path
-        Gets a folder for each λ.
+        Folder of the calculation, with one folder per λ in it.
     atoms, backend
         As for `attach`.
     lambdas : sequence of float
-        Rising, at least two.
+        Values of λ, at least two, in rising order.
     duration, temperature, timestep, friction, interval, equilibration, seed, platform, progress
         As for `sample`, for each λ.
 
     Raises
     ------
     InputError
-        λ that do not rise, or what `attach`, `sample` and `mbar` refuse.
+        The λ do not rise, or `attach`, `sample` or `mbar` refuses an argument.
     MissingDependencyError
         pymbar (the extra `free-energy`) or a backend is missing.
     NumericalError
         A simulation blew up, or neighbouring λ do not overlap.
     """
-    states = np.array([real("a lambda", each, above=-np.inf) for each in lambdas])
+    states = np.array([real("a lambda", value, above=-np.inf) for value in lambdas])
     if len(states) < 2 or (np.diff(states) <= 0).any():
         raise InputError(f"lambdas are {states.tolist()}", expected="at least two, rising")
     kelvin = real("temperature", strip(temperature, "temperature"), above=0.0)

@@ -1,4 +1,7 @@
-"""Exchange of temperatures between replicas (parallel tempering), so that cold ones cross what only warm ones can."""
+"""Parallel tempering (temperature replica exchange) between the replicas of one context.
+
+Warm replicas cross barriers that cold ones do not; exchanges pass the new conformations down to the cold replicas.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +16,26 @@ from openmm_hybrid.core.units import BOLTZMANN
 
 
 def neighbours(temperatures: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Replicas that may change places with the next one: those that it is warmer than. Rising runs are ladders."""
+    """Indices of the replicas that may exchange with the next one: those with a warmer next one, on one ladder."""
     return np.flatnonzero(np.diff(temperatures) > 0.0)
 
 
 @final
 class Exchange:
-    """The exchanges of one context's replicas.
+    """Replica exchange of temperatures (parallel tempering) between the replicas of one context.
 
-    Neighbours i and j on a ladder change places with the probability min(1, exp[(βᵢ − βⱼ)(Uᵢ − Uⱼ)]), and velocities
-    go with √(T_new/T_old) (Sugita and Okamoto, Chem. Phys. Lett. 314, 141 (1999)): each rung stays in the canonical
-    ensemble of its temperature. Every attempt is for the even pairs or for the odd ones, in turn.
+    Neighbours i and j on a ladder exchange their configurations with the probability min(1, exp[(βᵢ − βⱼ)(Uᵢ − Uⱼ)]),
+    and velocities are scaled by √(T_new/T_old) (Sugita and Okamoto, Chem. Phys. Lett. 314, 141 (1999)). Each rung
+    therefore keeps the canonical ensemble of its temperature. Attempts alternate between even and odd pairs.
 
     Parameters
     ----------
     temperatures : (n_replicas,), K
     seed : int
-        With the attempt's number it decides all that chance decides: a run that goes on makes the same exchanges.
+        Seed of the random numbers. Seed and number of an attempt fix its outcome, so that a resumed run makes the same
+        exchanges.
     counts : sequence of (attempts, exchanges)
-        For each replica with the next one, so far; empty at the beginning.
+        Numbers so far for each replica and the next one; empty at the beginning.
     """
 
     def __init__(self, temperatures: NDArray[np.float64], seed: int, counts: tuple[tuple[int, int], ...] = ()) -> None:
@@ -41,19 +45,19 @@ class Exchange:
 
     @property
     def counts(self) -> tuple[tuple[int, int], ...]:
-        """(attempts, exchanges) of each replica with the next one."""
+        """Numbers (attempts, exchanges) of each replica with the next one."""
         return tuple((int(tried), int(done)) for tried, done in self._counts)
 
     def attempt(self, context: openmm.Context, potential: NDArray[np.float64], number: int) -> None:
-        """Let half of the pairs change places if they may.
+        """Attempt to exchange half of the pairs: the even or the odd ones.
 
         Parameters
         ----------
         context : openmm.Context
-            Of all replicas; their positions and velocities change places, the thermostats stay.
+            Context of all replicas. Positions and velocities are exchanged, thermostats are not.
         potential : (n_replicas,), kcal/mol
         number : int
-            Of the attempt, from 0.
+            Number of the attempt, from 0.
         """
         pairs = self._pairs[self._pairs % 2 == number % 2]
         inverse = 1.0 / (BOLTZMANN * self._temperatures)

@@ -1,4 +1,4 @@
-"""What `sample` is given, checked and in internal units."""
+"""Checks of the arguments of `sample`, and their conversion to internal units."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from openmm_hybrid.sampling.exchange import neighbours
 from openmm_hybrid.sampling.job import Job
 
 NEAREST = 0.5
-"""Å; atoms of a start that are nearer than this overlap (the shortest bond, H-H, has 0.74 Å)."""
+"""Distance below which atoms of a start overlap, Å (the shortest bond, H-H, has 0.74 Å)."""
 
 
 def real(name: str, value: Any, *, above: float) -> float:
@@ -40,14 +40,14 @@ def whole(name: str, value: Any, least: int) -> int:
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
-    """One of the words that are allowed."""
+    """`value`, if it is one of the allowed words."""
     if value not in allowed:
         raise InputError(f"{name} is {value!r}", expected=f"one of {', '.join(allowed)}")
     return value
 
 
 def whole_steps(n_steps: int | None, duration: Any, timestep: float, interval: int) -> int:
-    """Steps to run: n_steps, or duration over timestep, down to whole intervals."""
+    """Steps to run: `n_steps` or `duration` / `timestep`, rounded down to whole intervals."""
     if (n_steps is None) == (duration is None):
         raise InputError("the length of the run is not clear", expected="either n_steps or duration (ps)")
     if n_steps is None:
@@ -60,20 +60,20 @@ def whole_steps(n_steps: int | None, duration: Any, timestep: float, interval: i
 
 
 def check_thermostats(job: Job) -> None:
-    """Barostats and thermostats in the system have a temperature of their own, which must be the run's."""
+    """Refuse a barostat or thermostat in the system whose temperature is not that of the run."""
     for force in job.system.getForces():
         if not hasattr(force, "getDefaultTemperature"):
             continue
         name = type(force).__name__
         if job.ensemble == "nve":
             raise MismatchError(f"the system has a {name}, which changes the energy of an nve run", hint="remove it")
-        own = force.getDefaultTemperature().value_in_unit(unit.kelvin)
+        fixed = force.getDefaultTemperature().value_in_unit(unit.kelvin)
         for temperature in dict.fromkeys(job.temperatures):
-            if abs(own - temperature) > 1e-6 * temperature:
+            if abs(fixed - temperature) > 1e-6 * temperature:
                 raise MismatchError(
-                    f"the {name} in the system is set to {own:g} K",
+                    f"the {name} in the system is set to {fixed:g} K",
                     expected=f"the run's temperature of {temperature:g} K",
-                    hint="change one of them",
+                    hint="set both to the same temperature",
                 )
 
 
@@ -98,37 +98,35 @@ def checked_starts(system: openmm.System, topology: app.Topology, positions: Any
             gap = np.linalg.norm(start[i] - start[j])
             raise InputError(
                 f"atoms {i} and {j} of start {number} overlap: they are {gap:.2g} Å apart",
-                hint="positions are taken in Å unless they carry a unit; check it, and the geometry",
+                hint="positions without a unit are in Å; check the unit and the geometry",
             )
     return starts
 
 
-def each_temperature(value: Any, n_starts: int) -> tuple[float, ...]:
-    """Temperature of every start, K, from one number or one for each."""
+def temperature_per_start(value: Any, n_starts: int) -> tuple[float, ...]:
+    """Temperature of each start, K, from one number or one number per start."""
     plain = np.asarray(strip(value, "temperature"), dtype=object)
     if plain.ndim == 0:
         return (real("temperature", plain.item(), above=0.0),) * n_starts
     if plain.shape != (n_starts,):
-        raise InputError(
-            f"temperatures have shape {plain.shape}", expected=f"one number, or one for each of the {n_starts} starts"
-        )
-    return tuple(real("temperature", each, above=0.0) for each in plain.tolist())
+        raise InputError(f"temperatures have shape {plain.shape}", expected=f"one number, or {n_starts}: one per start")
+    return tuple(real("temperature", kelvin, above=0.0) for kelvin in plain.tolist())
 
 
 def replicated_starts(starts: NDArray[np.float64], replicas: int) -> NDArray[np.float64]:
-    """As many starts as contexts of `replicas` need: a single one is repeated."""
+    """Starts for whole contexts of `replicas` each; a single start is repeated."""
     if len(starts) == 1:
         return np.repeat(starts, replicas, axis=0)
     if len(starts) % replicas:
         raise MismatchError(
-            f"{len(starts)} starts cannot be shared out among contexts of {replicas} replicas",
-            expected="one start, or a multiple of the replicas",
+            f"{len(starts)} starts cannot be divided among contexts of {replicas} replicas",
+            expected="one start, or a multiple of the number of replicas",
         )
     return starts
 
 
 def force_groups(respa: Sequence[Sequence[int]], system: openmm.System) -> tuple[tuple[int, int], ...]:
-    """Checked (force group, evaluations in a step) of a run with several time steps."""
+    """Checked pairs (force group, evaluations per step) of a run with multiple time steps."""
     if not respa:
         return ()
     pairs = tuple((whole("a force group of respa", g, 0), whole("the evaluations of respa", n, 1)) for g, n in respa)
@@ -141,7 +139,7 @@ def force_groups(respa: Sequence[Sequence[int]], system: openmm.System) -> tuple
     if len(set(groups)) < len(groups) or set(groups) != used:
         raise MismatchError(
             f"respa names the force groups {sorted(groups)}",
-            expected=f"each of the System's once: {sorted(used)}",
+            expected=f"each group of the System once: {sorted(used)}",
             hint="attach(force_group=…) and force.setForceGroup set them",
         )
     steps = sorted(n for _, n in pairs)
@@ -151,11 +149,11 @@ def force_groups(respa: Sequence[Sequence[int]], system: openmm.System) -> tuple
 
 
 def check_combination(job: Job) -> None:
-    """What cannot be asked for together."""
+    """Refuse settings that exclude each other."""
     if job.replicas > 1 and job.ensemble == "nve":
-        raise MismatchError("replicas were asked for at constant energy", expected='ensemble="nvt", or replicas=1')
+        raise MismatchError("replicas cannot run at constant energy", expected='ensemble="nvt", or replicas=1')
     if job.replicas > 1 and job.respa and len(set(job.temperatures)) > 1:
-        raise MismatchError("replicas at several temperatures cannot be run with respa", expected="one temperature")
+        raise MismatchError("replicas at several temperatures cannot run with respa", expected="one temperature")
     if job.exchange is not None:
         _check_ladders(job)
 
@@ -172,6 +170,6 @@ def _check_ladders(job: Job) -> None:
     cut = lower[(lower + 1) % job.replicas == 0]
     if len(cut):
         raise MismatchError(
-            f"a ladder of temperatures is cut: starts {cut[0]} and {cut[0] + 1} are in different contexts",
+            f"a ladder of temperatures is split: starts {cut[0]} and {cut[0] + 1} are in different contexts",
             expected=f"whole ladders in every {job.replicas} starts",
         )

@@ -1,4 +1,4 @@
-"""Which integrator steps a run."""
+"""Integrators of the runs, and initial velocities."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def langevin(
 ) -> openmm.Integrator:
     """Langevin dynamics at one temperature (K; friction in 1/ps, timestep in fs).
 
-    LFMiddle (Zhang et al., J. Phys. Chem. A 123, 6056 (2019)); with `respa`, (force group, evaluations in a step) each,
-    OpenMM's BAOAB-RESPA.
+    LFMiddle (Zhang et al., J. Phys. Chem. A 123, 6056 (2019)), or OpenMM's BAOAB-RESPA if `respa` has pairs (force
+    group, evaluations per step).
     """
     if respa:
         return openmm.MTSLangevinIntegrator(temperature, friction, 1e-3 * timestep, list(respa))
@@ -26,15 +26,15 @@ def langevin(
 
 
 def verlet(timestep: float, respa: Sequence[tuple[int, int]] = ()) -> openmm.Integrator:
-    """Dynamics at constant energy, with `respa` velocity Verlet with several time steps."""
+    """Dynamics at constant energy: Verlet, or velocity Verlet with multiple time steps if `respa` has pairs."""
     return openmm.MTSIntegrator(1e-3 * timestep, list(respa)) if respa else openmm.VerletIntegrator(1e-3 * timestep)
 
 
-def langevin_of_each(temperatures: ArrayLike, friction: float, timestep: float) -> openmm.CustomIntegrator:
-    """LFMiddle with a temperature for every particle (n_particles,), K.
+def langevin_per_particle(temperatures: ArrayLike, friction: float, timestep: float) -> openmm.CustomIntegrator:
+    """LFMiddle with one temperature per particle (n_particles,), K.
 
-    The same steps as OpenMM's LangevinMiddleIntegrator, whose kT is a variable of each degree of freedom here:
-    particles that do not interact are then at the temperatures given, with their true masses and forces.
+    The steps are those of OpenMM's LangevinMiddleIntegrator, but kT is a variable of each degree of freedom. Molecules
+    that do not interact then have their own temperatures, with true masses and forces.
     """
     kt = KJ_PER_KCAL * BOLTZMANN * np.asarray(temperatures, dtype=np.float64)
     made = openmm.CustomIntegrator(1e-3 * timestep)
@@ -51,16 +51,16 @@ def langevin_of_each(temperatures: ArrayLike, friction: float, timestep: float) 
     made.addComputePerDof("x1", "x")
     made.addConstrainPositions()
     made.addComputePerDof("v", "v+(x-x1)/dt")
-    made.setPerDofVariableByName("kT", [openmm.Vec3(each, each, each) for each in kt.tolist()])
+    made.setPerDofVariableByName("kT", [openmm.Vec3(value, value, value) for value in kt.tolist()])
     return made
 
 
 def draw_velocities(context: openmm.Context, temperatures: NDArray[np.float64], seed: int) -> None:
-    """Velocities from Maxwell's distribution at each particle's temperature (n_particles,), K; fulfils constraints."""
+    """Draw Maxwell-Boltzmann velocities at the temperature of each particle (n_particles,), K, within constraints."""
     base = float(temperatures[0])
     context.setVelocitiesToTemperature(base, seed)
     if (temperatures != base).any():
-        # They scale with √T, and so do those along constraints, which join particles of one temperature.
+        # Velocities scale with √T. Constraints join particles of equal temperature, so that they stay fulfilled.
         velocities = context.getState(velocities=True).getVelocities(asNumpy=True)
         drawn = velocities.value_in_unit(unit.nanometer / unit.picosecond)
         context.setVelocities(drawn * np.sqrt(temperatures / base)[:, None])

@@ -1,4 +1,4 @@
-"""What a sampling run is: its settings, and how to tell that another call means the same run."""
+"""Job: the settings of a sampling run, and the fingerprint that identifies it in its folder."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from openmm import app, unit
 
 @dataclass(frozen=True)
 class Job:
-    """What all starts of a run share; times in fs, friction in 1/ps, temperatures in K, the rest in steps.
+    """Settings that all starts of a run share; times in fs, friction in 1/ps, temperatures in K, the rest in steps.
 
-    `system` holds one start; `stepped` is what a context steps: `replicas` of them. `temperatures` has one number for
-    each start. `free` tells that replicas may be moved as a whole, `exchange` the steps between attempts to exchange
-    temperatures.
+    `system` holds one start, `stepped` the `replicas` starts that one context steps. `temperatures` has one number per
+    start. `free` means that replicas may be translated as a whole; `exchange` is the number of steps between attempts
+    to exchange temperatures.
     """
 
     system: openmm.System
@@ -46,7 +46,7 @@ class Job:
 
 
 def settings_of(job: Job, starts: NDArray[np.float64], energies: list[float]) -> dict[str, Any]:
-    """What must be the same for a run to go on; the platform is noted."""
+    """Settings that must be equal for a run to be resumed; the platform is recorded, but may differ."""
     lengths = ("timestep", "friction", "n_steps", "interval", "equilibration")
     names = (*lengths, "ensemble", "minimize", "seed", "replicas", "exchange")
     return {
@@ -63,10 +63,10 @@ def settings_of(job: Job, starts: NDArray[np.float64], energies: list[float]) ->
 
 
 def fingerprint(system: openmm.System) -> str:
-    """SHA-256 of the system, of forces with code in them their kind only.
+    """SHA-256 of the System; of forces that contain code, only the name is included.
 
-    TorchForce writes a different file name into its XML every time, and PythonForce a pickle; a change of theirs shows
-    in the energies of the starts.
+    The XML of a TorchForce has a new file name every time, and that of a PythonForce a pickle. A change of these forces
+    changes the energies of the starts, which are compared separately.
     """
     box = [list(edge.value_in_unit(unit.nanometer)) for edge in system.getDefaultPeriodicBoxVectors()]
     masses = [system.getParticleMass(i).value_in_unit(unit.dalton) for i in range(system.getNumParticles())]
@@ -76,7 +76,7 @@ def fingerprint(system: openmm.System) -> str:
         json.dumps([(i, j, length.value_in_unit(unit.nanometer)) for i, j, length in constraints]),
     ]
     for force in system.getForces():
-        # A force of a plugin comes out of a System as a bare Force.
+        # OpenMM returns a force of a plugin as a bare Force.
         coded = type(force).__name__ in ("Force", "PythonForce") or not type(force).__module__.startswith("openmm.")
         parts.append(
             force.getName() if coded else re.sub('openmmVersion="[^"]*"', "", openmm.XmlSerializer.serialize(force))

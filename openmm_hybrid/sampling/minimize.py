@@ -1,4 +1,4 @@
-"""Local energy minimisation."""
+"""Local energy minimisation of an OpenMM System."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def minimize(
     max_iterations: int = 0,
     platform: str = "Reference",
 ) -> tuple[NDArray[np.float64], float]:
-    """The nearest local minimum, by OpenMM's L-BFGS.
+    """Find the nearest local energy minimum with OpenMM's L-BFGS.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ def minimize(
     tolerance : float
         Root mean square force component at which to stop, kcal/mol/Å.
     max_iterations : int
-        0: until converged.
+        Largest number of iterations; 0 means until convergence.
     platform : str
-        "Reference" (double precision), "auto" or another platform's name.
+        Name of the platform ("Reference" computes in double precision), or "auto".
 
     Returns
     -------
@@ -43,7 +43,7 @@ def minimize(
     Raises
     ------
     MismatchError
-        The number of atoms is not the system's.
+        The number of positions is not the number of particles of the system.
     NumericalError
         The energy or a position is not finite afterwards.
     """
@@ -51,15 +51,15 @@ def minimize(
     if start.shape != (system.getNumParticles(), 3):
         raise MismatchError(f"positions have shape {start.shape}", expected=f"({system.getNumParticles()}, 3)")
     context = openmm.Context(system, openmm.VerletIntegrator(0.001), *choose_platform(system, platform))
-    place(context, start)
+    set_positions(context, start)
     minimize_context(context, tolerance=tolerance, max_iterations=max_iterations)
     state = context.getState(positions=True, energy=True)
     found = state.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
     return np.array(found, dtype=np.float64), potential_energy(state)
 
 
-def place(context: openmm.Context, positions: NDArray[np.float64]) -> None:
-    """Put the atoms at `positions` (n_atoms, 3) in Å, with constraints and virtual sites fulfilled."""
+def set_positions(context: openmm.Context, positions: NDArray[np.float64]) -> None:
+    """Set the positions (n_atoms, 3) in Å of a context, then apply constraints and compute virtual sites."""
     context.setPositions(positions * NM_PER_ANGSTROM)
     if context.getSystem().getNumConstraints():
         context.applyConstraints(context.getIntegrator().getConstraintTolerance())
@@ -67,17 +67,17 @@ def place(context: openmm.Context, positions: NDArray[np.float64]) -> None:
 
 
 def minimize_context(context: openmm.Context, *, tolerance: float = 0.1, max_iterations: int = 0) -> None:
-    """Minimise the energy of an existing context, in place; `tolerance` in kcal/mol/Å."""
+    """Minimise the energy of a context in place; `tolerance` is a root mean square force in kcal/mol/Å."""
     try:
         openmm.LocalEnergyMinimizer.minimize(context, tolerance * FORCE_KJ_NM, max_iterations)
         state = context.getState(positions=True, energy=True)
     except openmm.OpenMMException as error:
-        raise NumericalError(f"the energy minimisation failed: {error}", hint=_MEND) from error
+        raise NumericalError(f"the energy minimisation failed: {error}", hint=_HINT) from error
     if not np.isfinite(potential_energy(state)):
-        raise NumericalError("the energy is not finite after minimisation", hint=_MEND)
+        raise NumericalError("the energy is not finite after minimisation", hint=_HINT)
 
 
-_MEND = "check the start geometry and the forces of the system"
+_HINT = "check the start geometry and the forces of the system"
 
 
 def potential_energy(state: openmm.State) -> float:

@@ -1,4 +1,4 @@
-"""Which OpenMM platform a simulation runs on."""
+"""Choice of the OpenMM platform of a simulation, and of torch's threads beside it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from openmm_hybrid.core.units import NM_PER_ANGSTROM
 from openmm_hybrid.sampling.restart import SETTINGS
 
 SMALL = 60
-"""Atoms below which a system without a periodic box is taken to be quickest on the Reference platform."""
+"""Particles below which "auto" without positions chooses Reference for a system without a periodic box."""
 
 MEASURED = 5000
-"""Atoms up to which a system without a periodic box is tried on the platforms."""
+"""Particles up to which "auto" measures the platforms for a system without a periodic box."""
 
 QUICK = 1e-4
-"""Seconds for a step below which no other platform than Reference is worth a trial: they take about that to start."""
+"""Seconds per step on Reference below which the other platforms are not measured."""
 
 GAIN = 1.2
-"""How many times quicker another platform must be to be taken instead of Reference, which is exact to the last bit."""
+"""Factor by which another platform must be faster to replace Reference, which is reproducible bit for bit."""
 
 _GPU_LIKE = ("CUDA", "HIP", "OpenCL")
 
@@ -36,27 +36,27 @@ _GPU_LIKE = ("CUDA", "HIP", "OpenCL")
 def choose_platform(
     system: openmm.System, name: str = "auto", positions: NDArray[np.float64] | None = None
 ) -> tuple[openmm.Platform, dict[str, str]]:
-    """A platform and its properties, for `openmm.Context`.
+    """Choose a platform and its properties, for `openmm.Context`.
 
-    "auto", with positions and without a periodic box: by a measurement of a few steps on Reference and, where a step
-    takes longer than 0.1 ms there, on the others; Reference (double precision, one thread) unless another is 1.2 times
-    quicker. Without positions: Reference for fewer than 60 atoms. Otherwise, in a periodic box or above 5000 atoms, the
-    platform of the highest speed that takes the system. OpenCL counts only if its device is not the CPU itself. GPU
-    platforms run in mixed precision. The CPU platform takes OpenMM's own number of threads (all cores, or the
-    environment variable OPENMM_CPU_THREADS).
+    "auto" without a periodic box, for up to 5000 particles with positions, measures a few steps on Reference and, if a
+    step takes longer than 0.1 ms there, on the other platforms. It chooses Reference (double precision, one thread)
+    unless another platform is 1.2 times faster. Without positions it chooses Reference for fewer than 60 particles. In
+    all other cases it chooses the platform that OpenMM rates as the fastest among those that can run the system. OpenCL
+    is considered only if its device is not the CPU itself. GPU platforms run in mixed precision. The CPU platform uses
+    OpenMM's default number of threads (all cores, or the environment variable OPENMM_CPU_THREADS).
 
     Parameters
     ----------
     system : openmm.System
     name : str
-        "auto" or the platform's.
+        "auto" or the name of a platform.
     positions : (n_particles, 3), Å, optional
-        At which to measure.
+        Positions at which to measure.
 
     Raises
     ------
     InputError
-        There is no platform of this name here.
+        OpenMM has no platform of this name here.
     """
     present = {platform.getName(): platform for platform in map(openmm.Platform.getPlatform, _indices())}
     if name != "auto":
@@ -72,7 +72,9 @@ def choose_platform(
     ranked = sorted(present.values(), key=lambda platform: -platform.getSpeed())
     if not system.usesPeriodicBoundaryConditions():
         if positions is not None and n_particles <= MEASURED:
-            return _quickest(system, [each for each in ranked if each.getName() != "Reference"], reference, positions)
+            return _quickest(
+                system, [other for other in ranked if other.getName() != "Reference"], reference, positions
+            )
         if n_particles < SMALL:
             return reference
     for platform in ranked:
@@ -82,18 +84,18 @@ def choose_platform(
 
 
 def platform_of(folder: Path, name: str, *, overwrite: bool = False) -> str:
-    """The platform to choose: with "auto" that of the run in `folder`, if there is one and it is here too."""
+    """Name of the platform: for "auto" that of an earlier run in `folder`, if OpenMM has it here."""
     if name != "auto" or overwrite:
         return name
     try:
-        noted = json.loads((folder / SETTINGS).read_text())["platform"]
-    except (OSError, ValueError, KeyError, TypeError):  # no run yet, or one that `agree` will refuse
+        recorded = json.loads((folder / SETTINGS).read_text())["platform"]
+    except (OSError, ValueError, KeyError, TypeError):  # no run yet, or one that `check_same_run` will refuse
         return name
-    return noted if noted in [openmm.Platform.getPlatform(k).getName() for k in _indices()] else name
+    return recorded if recorded in [openmm.Platform.getPlatform(k).getName() for k in _indices()] else name
 
 
 def platform_properties(name: str) -> dict[str, str]:
-    """Properties that this package sets on the platform: mixed precision on GPUs."""
+    """Properties that this package sets on a platform: mixed precision on GPUs."""
     return {"Precision": "mixed"} if name in _GPU_LIKE else {}
 
 
@@ -122,7 +124,7 @@ def _quickest(
 def _seconds(
     system: openmm.System, candidate: tuple[openmm.Platform, dict[str, str]], positions: NDArray[np.float64]
 ) -> float:
-    """Shortest time of a step in five short trials; infinite where the platform cannot run the system."""
+    """Shortest time of a step in five short trials, s; infinite if the platform cannot run the system."""
     context = _context(*candidate, system)
     if context is None:
         return np.inf
@@ -130,36 +132,36 @@ def _seconds(
     context.setPositions(positions * NM_PER_ANGSTROM)
     context.computeVirtualSites()
     try:
-        integrator.step(2)  # what is made at the first step is not counted
+        integrator.step(2)  # the first steps compile kernels
         for _ in range(5):
             began = time.perf_counter()
             integrator.step(steps)
             context.getState(energy=False)  # waits for a GPU
             taken = (time.perf_counter() - began) / steps
             best, steps = min(best, taken), max(1, min(100, int(0.01 / max(taken, 1e-6))))
-    except openmm.OpenMMException:  # the energy is not finite there: the run will tell
+    except openmm.OpenMMException:  # the energy is not finite: the run itself will raise the error
         return np.inf
     return best
 
 
 def _usable(platform: openmm.Platform, system: openmm.System) -> bool:
-    """Whether a context of the system can be made there, on a device that is worth it."""
+    """Whether the platform can run the system, on a device that is not the CPU in disguise."""
     return _context(platform, platform_properties(platform.getName()), system) is not None
 
 
 def _context(platform: openmm.Platform, properties: dict[str, str], system: openmm.System) -> openmm.Context | None:
-    """A context whose steps change next to nothing."""
+    """A context with a time step of almost zero; None if the platform cannot run the system."""
     try:
         if platform.getName() == "OpenCL" and _on_the_cpu(platform):
             return None
         return openmm.Context(system, openmm.VerletIntegrator(1e-9), platform, properties)
-    except openmm.OpenMMException:  # no device answers, or a force has no kernel for it
+    except openmm.OpenMMException:  # no device, or a force without a kernel
         return None
 
 
 def _on_the_cpu(platform: openmm.Platform) -> bool:
     """PoCL names its CPU devices "cpu-…" or "pthread-…"; OpenMM's own CPU platform is faster there."""
-    smallest = openmm.System()  # kernels of a real one take seconds to compile
+    smallest = openmm.System()  # kernels of a larger system take seconds to compile
     smallest.addParticle(1.0)
     with _printed_to_stderr():
         context = openmm.Context(smallest, openmm.VerletIntegrator(1e-9), platform)
@@ -168,7 +170,7 @@ def _on_the_cpu(platform: openmm.Platform) -> bool:
 
 @contextmanager
 def _printed_to_stderr() -> Iterator[None]:
-    """What OpenMM itself prints in the block goes to standard error: its warning of PoCL must not get among results."""
+    """Redirect standard output to standard error, so that OpenMM's warning about PoCL does not mix with results."""
     sys.stdout.flush()
     try:
         kept = os.dup(1)
@@ -181,3 +183,28 @@ def _printed_to_stderr() -> Iterator[None]:
     finally:
         os.dup2(kept, 1)
         os.close(kept)
+
+
+@contextmanager
+def one_torch_thread(platform: openmm.Platform, replicas: int = 1) -> Iterator[None]:
+    """Limit torch to one thread inside the block if one molecule runs on OpenMM's CPU platform.
+
+    OpenMM's CPU platform and torch each have a pool of threads. After each evaluation torch's threads keep spinning for
+    milliseconds on the cores that OpenMM's threads then wait for (docs/backends.md). On the other platforms torch has
+    the cores to itself, and several replicas are enough work for more than one thread.
+
+    Parameters
+    ----------
+    platform : openmm.Platform
+    replicas : int
+        Number of replicas in the context.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    if platform.getName() == "CPU" and replicas == 1:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,6 +1,6 @@
-"""Trajectory and log of one start, written so that a run can be cut back to any earlier moment.
+"""Trajectory and log of one start, written so that they can be truncated to any earlier frame.
 
-The log is a CSV file with one line a frame; its numbers are written with all their digits.
+The log is a CSV file with one line per frame; its numbers have all digits.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from openmm_hybrid.core.units import BOLTZMANN
 from openmm_hybrid.sampling.restart import Written
 
 LOG_FIELDS = ("time", "potential", "kinetic", "total", "temperature")
-"""Columns of the log: ps, kcal/mol (three times), K."""
+"""Columns of the log, in ps, kcal/mol (the three energies) and K."""
 
 _LOG_HEADER = ",".join(LOG_FIELDS) + "\n"
 
 
 @dataclass(frozen=True)
 class StartFiles:
-    """Names of the files of one start in the output folder; `replicas` starts at a time share a checkpoint."""
+    """Paths of the files of one start in the output folder; `replicas` consecutive starts share a checkpoint."""
 
     folder: Path
     index: int
@@ -55,7 +55,7 @@ class StartFiles:
 
 
 class Recorder:
-    """Appends frames and log lines; a context manager that closes its files.
+    """Writer of frames and log lines; a context manager that closes its files.
 
     Parameters
     ----------
@@ -65,12 +65,13 @@ class Recorder:
     interval : int
         Steps between frames.
     after : Written, optional
-        What the checkpoint to go on from says of these files: longer ones are cut back. Without it they are made anew.
+        Lengths of the files at the checkpoint of a resumed run; the files are truncated to them. Without it the files
+        are created anew.
 
     Raises
     ------
     MismatchError
-        A file is shorter than the checkpoint says, or missing.
+        A file is missing, or shorter than at the checkpoint.
     HybridError
         A file cannot be written.
     """
@@ -100,7 +101,7 @@ class Recorder:
         return self
 
     def __exit__(self, *error: object) -> None:
-        # A full disk was reported by the write that met it; closing must not hide that error behind its own.
+        # The write that met a full disk has raised an error already; an error of closing must not replace it.
         for file in (self._trajectory, self._log):
             try:
                 file.close()
@@ -118,7 +119,7 @@ class Recorder:
         self.frames += 1
 
     def sync(self) -> Written:
-        """Bring everything to the disk; what is there."""
+        """Flush all data to the disk and return the lengths of the files."""
         with _writing(self._files.trajectory):
             trajectory_bytes = self._trajectory.sync()
         with _writing(self._files.log):
@@ -128,14 +129,14 @@ class Recorder:
 
 
 class _Dcd:
-    """OpenMM's DCD writer on a file that may be cut back; positions in nm. Float32 on disk."""
+    """OpenMM's DCD writer on a file that may be truncated; it takes positions in nm and stores float32."""
 
     def __init__(self, path: Path, topology: app.Topology, dt: float, interval: int, after: Written | None) -> None:
         if after:
             _cut(path, after.trajectory_bytes)
         self._file: BinaryIO = path.open("r+b" if after else "w+b")
         if after:
-            # The header counts the frames and names the last step (CHARMM's layout: int32 at bytes 8 and 20).
+            # The header holds the number of frames and the last step (CHARMM's layout: int32 at bytes 8 and 20).
             for offset, number in ((8, after.frames), (20, after.frames * interval)):
                 self._file.seek(offset)
                 self._file.write(struct.pack("<i", number))
@@ -156,7 +157,7 @@ class _Dcd:
 
 
 class _Xtc:
-    """OpenMM's XTC writer, which opens the file by its name for every frame. Rounded to 0.001 nm on disk."""
+    """OpenMM's XTC writer, which reopens the file for every frame and rounds to 0.001 nm."""
 
     def __init__(self, path: Path, topology: app.Topology, dt: float, interval: int, after: Written | None) -> None:
         self._path = path
@@ -170,7 +171,7 @@ class _Xtc:
     def write(self, positions: NDArray[np.float64], box: Any) -> None:
         before = self._path.stat().st_size
         self._xtc.writeModel(positions, periodicBoxVectors=box)
-        if self._path.stat().st_size <= before:  # the C library tells nobody
+        if self._path.stat().st_size <= before:  # the C library reports no error
             raise OSError("the trajectory did not grow: no space is left, or it was removed")
 
     def sync(self) -> int:
@@ -179,12 +180,12 @@ class _Xtc:
         return self._path.stat().st_size
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: the file is not kept open."""
 
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Turns an OSError inside the block into a message that names the file."""
+    """Turn an OSError inside the block into a HybridError that names the file."""
     try:
         yield
     except OSError as error:
@@ -194,7 +195,7 @@ def _writing(path: Path) -> Iterator[None]:
 def _cannot_write(path: Path, error: OSError) -> HybridError:
     return HybridError(
         f"cannot write {path}: {error.strerror or error}",
-        hint="free space and call again: the run goes on from its last checkpoint, which is intact",
+        hint="free space and call again: the run resumes from its last checkpoint, which is intact",
     )
 
 
@@ -203,14 +204,14 @@ def _cut(path: Path, length: int) -> None:
     if present < length:
         raise MismatchError(
             f"{path} has {present} bytes",
-            expected=f"at least the {length} of its checkpoint",
+            expected=f"at least {length}, as at its checkpoint",
             hint="put the file back, or start again with overwrite=True (--overwrite)",
         )
     os.truncate(path, length)
 
 
 def degrees_of_freedom(system: openmm.System) -> int:
-    """Three for each particle with mass, less the constraints and, with a CMMotionRemover, the three of the centre."""
+    """Degrees of freedom: 3 per particle with mass, less constraints, less 3 with a CMMotionRemover."""
     massive = [system.getParticleMass(i).value_in_unit(unit.dalton) > 0 for i in range(system.getNumParticles())]
     constraints = (system.getConstraintParameters(i)[:2] for i in range(system.getNumConstraints()))
     removed = any(isinstance(force, openmm.CMMotionRemover) for force in system.getForces())
@@ -218,5 +219,5 @@ def degrees_of_freedom(system: openmm.System) -> int:
 
 
 def log_line(time: float, potential: float, kinetic: float, freedoms: int) -> tuple[float, ...]:
-    """The numbers of `LOG_FIELDS`: `time` in ps, energies in kcal/mol, temperature 2 E_kin/(freedoms k) in K."""
+    """Values of `LOG_FIELDS`: `time` in ps, energies in kcal/mol, and temperature 2 E_kin/(freedoms k) in K."""
     return time, potential, kinetic, potential + kinetic, 2.0 * kinetic / (max(freedoms, 1) * BOLTZMANN)

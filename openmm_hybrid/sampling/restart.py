@@ -121,7 +121,7 @@ def _damaged(path: Path) -> InputError:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Keep the output folder for this process; where the file system has no locks, nothing is kept.
 
     Raises
@@ -151,7 +151,7 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
 
 
-def agree(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
+def check_same_run(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
     """Compare `settings` with those of the run in `folder`, if there is one; then write them there.
 
     A longer run of the same kind (larger ``n_steps``) goes on from the old one's end. With `overwrite` the old run's

@@ -1,4 +1,4 @@
-"""The run of one start, or of the replicas in one context: prepare, step, store, save, and stop in good order."""
+"""The run of one start, or of the replicas in one context: prepare, step, store frames, save checkpoints, stop."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from openmm import app, unit
 from openmm_hybrid.core.errors import HybridError, NumericalError
 from openmm_hybrid.core.files import replacing
 from openmm_hybrid.sampling.exchange import Exchange
-from openmm_hybrid.sampling.integrators import draw_velocities, langevin, langevin_of_each, verlet
+from openmm_hybrid.sampling.integrators import draw_velocities, langevin, langevin_per_particle, verlet
 from openmm_hybrid.sampling.job import Job
-from openmm_hybrid.sampling.minimize import minimize_context, place
+from openmm_hybrid.sampling.minimize import minimize_context, set_positions
 from openmm_hybrid.sampling.reporters import Recorder, StartFiles, degrees_of_freedom, log_line
 from openmm_hybrid.sampling.restart import Progress, made_on, read_progress, restore, save_checkpoint
 from openmm_hybrid.sampling.snapshot import Copies, Snapshot, observe, recentre
 
 ABSURD = 1000.0
-"""kcal/mol per atom: a rise of the potential, or a kinetic energy (3·10⁵ K), above which a run has blown up."""
+"""Rise of the potential energy or kinetic energy (3·10⁵ K) above which a run has blown up, kcal/mol per atom."""
 
-_SLICE = 0.5  # seconds of stepping between looks at Ctrl-C and the progress bar
+_SLICE = 0.5  # seconds of stepping between checks for Ctrl-C and updates of the progress bar
 _SAVE_EVERY = 15.0  # seconds between checkpoints, unless an interval is given
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The starts that one context steps: one, or as many as there are replicas.
+    """The starts that one context steps: one start, or one per replica.
 
     Parameters
     ----------
     files : tuple of StartFiles
     starts : (n_starts, n_atoms, 3), Å
     energies : (n_starts,)
-        Potential energy of `starts`, kcal/mol; what a blown-up run is recognised by.
+        Potential energy of `starts`, kcal/mol; a run that rises far above it has blown up.
     temperatures : (n_starts,), K
     """
 
@@ -52,7 +52,7 @@ class Batch:
 
     @property
     def name(self) -> str:
-        """For messages, such as "start 3" or "starts 0 to 31"."""
+        """Name of the starts for messages, such as "start 3" or "starts 0 to 31"."""
         first, last = self.files[0].index, self.files[-1].index
         return f"start {first}" if first == last else f"starts {first} to {last}"
 
@@ -62,17 +62,19 @@ def run_batch(job: Job, batch: Batch, advance: Callable[[int], None]) -> None:
 
     Parameters
     ----------
+    job : Job
+    batch : Batch
     advance : callable
-        Told the number of steps done, summed over the starts.
+        Function that is called with the number of steps done, summed over the starts.
 
     Raises
     ------
     NumericalError
-        The run blew up; frames, log and checkpoint up to the last good frame stay, and a PDB file of it.
+        The run blew up; frames, log and checkpoint up to the last good frame are kept, and a PDB file of that frame.
     HybridError
         A file cannot be written.
     KeyboardInterrupt
-        Ctrl-C, after a checkpoint.
+        Ctrl-C was pressed; a checkpoint has been written.
     """
     checkpoint = batch.files[0].checkpoint
     done = read_progress(checkpoint)
@@ -95,13 +97,13 @@ def run_batch(job: Job, batch: Batch, advance: Callable[[int], None]) -> None:
 
 
 def _context(job: Job, batch: Batch, steps_run: int) -> openmm.Context:
-    """A context without positions; its random numbers are fixed by the job's seed and where the run stands."""
+    """A context without positions; its random numbers are fixed by the seed of the job and the steps already run."""
     temperature = float(batch.temperatures[0])
     integrator: openmm.Integrator
     if (batch.temperatures == temperature).all():
         integrator = langevin(temperature, job.friction, job.timestep, job.respa)
     else:
-        integrator = langevin_of_each(_of_particles(job, batch), job.friction, job.timestep)
+        integrator = langevin_per_particle(_particle_temperatures(job, batch), job.friction, job.timestep)
     integrator.setRandomNumberSeed(_seed(job.seed, batch.files[0].index, steps_run, 1))
     if job.ensemble == "nve":
         both = openmm.CompoundIntegrator()
@@ -114,17 +116,17 @@ def _context(job: Job, batch: Batch, steps_run: int) -> openmm.Context:
     return context
 
 
-def _of_particles(job: Job, batch: Batch) -> NDArray[np.float64]:
+def _particle_temperatures(job: Job, batch: Batch) -> NDArray[np.float64]:
     """Temperature of each particle of the context, K."""
     return np.repeat(batch.temperatures, job.system.getNumParticles())
 
 
 def _prepare(job: Job, batch: Batch, context: openmm.Context, copies: Copies | None) -> None:
     starts = batch.starts if copies is None or not job.minimize else copies.minimized(batch.starts)
-    place(context, starts.reshape(-1, 3))
+    set_positions(context, starts.reshape(-1, 3))
     if copies is None and job.minimize:
         minimize_context(context)
-    draw_velocities(context, _of_particles(job, batch), _seed(job.seed, batch.files[0].index, 0, 2))
+    draw_velocities(context, _particle_temperatures(job, batch), _seed(job.seed, batch.files[0].index, 0, 2))
 
 
 class _Loop:
@@ -165,18 +167,18 @@ class _Loop:
                 if self._step % job.interval == 0:
                     self._report()
                 if job.exchange is not None and self._step % job.exchange == 0:
-                    self._change_places(job.exchange)
+                    self._exchange(job.exchange)
                 if interrupted() or self._due():
                     self._save()
                 if interrupted():
                     raise KeyboardInterrupt(
                         f"stopped at {self._named(self._step)} of {self._batch.name}, "
-                        f"saved in {self._batch.files[0].folder}; call again with the same settings to go on"
+                        f"saved in {self._batch.files[0].folder}; call again with the same settings to resume"
                     )
         self._save()
 
     def _stride(self) -> int:
-        """Steps to the next frame, exchange, checkpoint or other integrator, but no more than a short time takes."""
+        """Steps to the next frame, exchange, checkpoint or change of integrator, limited to `_SLICE` seconds."""
         job, step = self._job, self._step
         ends = [step - step % job.interval + job.interval, job.n_steps]
         if step < 0:
@@ -209,17 +211,17 @@ class _Loop:
         if self._job.free:
             recentre(self._context, self._good)
 
-    def _change_places(self, every: int) -> None:
+    def _exchange(self, every: int) -> None:
         found = self._good if self._good is not None and self._good_step == self._step else self._checked()
         self._ladders.attempt(self._context, found.potential, (self._step + self._job.equilibration) // every)
 
     def _checked(self) -> Snapshot:
-        """Positions and energies now.
+        """Current positions and energies.
 
         Raises
         ------
         NumericalError
-            They are absurd.
+            They are not finite, or an energy is above `ABSURD`.
         """
         try:
             found = self._look(self._context)
@@ -240,7 +242,7 @@ class _Loop:
         return HybridError(f"OpenMM stopped {self._batch.name} before {self._named(step)}: {error}")
 
     def _blown_up(self, step: int, name: str, reason: str) -> NumericalError:
-        """The error for the user, after the last good geometries have been kept."""
+        """The error of a blown-up run; the last good geometries are written first."""
         since, kept = self._named(self._good_step), ""
         if self._good is not None:
             for files, positions in zip(self._batch.files, self._good.positions, strict=True):
@@ -249,7 +251,7 @@ class _Loop:
             kept = f"the last good frame, of {since}, is kept in {self._batch.files[0].last_good}; "
         return NumericalError(
             f"the simulation of {name} blew up between {since} and {self._named(step)}: {reason}",
-            hint=f"{kept}take a shorter timestep, minimise first, or look whether the forces hold at this geometry",
+            hint=f"{kept}use a shorter timestep, minimise first, or check the forces at this geometry",
         )
 
     def _named(self, step: int) -> str:
@@ -277,7 +279,7 @@ class _Loop:
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C only sets a mark inside the block, so that no file is left half-written; a second one stops at once."""
+    """Inside the block Ctrl-C only sets a flag, so that no file is left incomplete; a second Ctrl-C stops at once."""
     asked = False
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -296,5 +298,5 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 
 
 def _seed(*numbers: int) -> int:
-    """A seed for OpenMM: fixed by the numbers, positive (OpenMM takes 0 as a wish for chance)."""
+    """A positive seed for OpenMM, fixed by the numbers; OpenMM would replace 0 by a random seed."""
     return 1 + int(np.random.SeedSequence(numbers).generate_state(1)[0]) % (2**31 - 2)

@@ -1,4 +1,4 @@
-"""Sampling: molecular dynamics from one or several starts, stored, and able to go on after any stop."""
+"""`sample`: molecular dynamics from one or several starts, stored in a folder and resumable after any interruption."""
 
 from __future__ import annotations
 
@@ -22,22 +22,21 @@ from openmm_hybrid.sampling.input_checks import (
     check_combination,
     check_thermostats,
     checked_starts,
-    each_temperature,
     force_groups,
     one_of,
     real,
     replicated_starts,
+    temperature_per_start,
     whole,
     whole_steps,
 )
 from openmm_hybrid.sampling.job import Job, settings_of
-from openmm_hybrid.sampling.minimize import place, potential_energy
-from openmm_hybrid.sampling.platform import choose_platform, platform_of
+from openmm_hybrid.sampling.minimize import potential_energy, set_positions
+from openmm_hybrid.sampling.platform import choose_platform, one_torch_thread, platform_of
 from openmm_hybrid.sampling.reporters import StartFiles
-from openmm_hybrid.sampling.restart import agree, claimed, read_progress
+from openmm_hybrid.sampling.restart import check_same_run, lock_folder, read_progress
 from openmm_hybrid.sampling.run import ABSURD, Batch, run_batch
 from openmm_hybrid.sampling.sample_result import SampleResult
-from openmm_hybrid.sampling.threads import one_torch_thread
 from openmm_hybrid.systems.attach import attach
 from openmm_hybrid.systems.replicas import replicate, without_motion_removal
 
@@ -47,106 +46,118 @@ def sample(
     topology: app.Topology,
     positions: Any,
     *,
-    output: str | Path,
+    # Forces
+    models: Sequence[EnergyModel] = (),
+    parameters: Mapping[str, float] | None = None,
+    # Length and ensemble
     n_steps: int | None = None,
     duration: Any = None,
-    models: Sequence[EnergyModel] = (),
-    replicas: int = 1,
-    exchange: int | None = None,
     temperature: Any = 500.0,
+    ensemble: str = "nvt",
+    minimize: bool = True,
+    equilibration: int = 2000,
+    # Integrator
     timestep: Any = 0.5,
     friction: Any = 1.0,
-    interval: int = 200,
-    equilibration: int = 2000,
-    ensemble: str = "nvt",
     respa: Sequence[Sequence[int]] = (),
-    parameters: Mapping[str, float] | None = None,
-    minimize: bool = True,
     seed: int = 0,
+    # Replicas and parallel tempering
+    replicas: int = 1,
+    exchange: int | None = None,
+    # Output
+    output: str | Path,
+    interval: int = 200,
     format: str = "dcd",
-    platform: str = "auto",
     checkpoint_interval: int | None = None,
     overwrite: bool = False,
     progress: bool = True,
+    # Hardware
+    platform: str = "auto",
 ) -> SampleResult:
-    """Run molecular dynamics and store frames and energies; called again with the same settings, it goes on.
+    """Run molecular dynamics and store frames and energies; the same call again resumes an interrupted run.
 
-    Each start is minimised (unless told otherwise), given velocities of the temperature, equilibrated, and run for
-    `n_steps`; a frame is stored after every `interval` steps. A run that was killed goes on from its last checkpoint
-    without a gap or a duplicate frame; on the Reference platform every bit of the frames and the log is that of an
-    uninterrupted run, the thermostat's noise included. A finished run is returned at once; with a larger `n_steps` it
-    is continued. A barostat in the system, which must have the run's temperature, makes "nvt" a constant-pressure run;
-    OpenMM does not save its adapted step.
+    Each start is minimised, gets velocities at its temperature, is equilibrated, and then runs for `n_steps`. A frame
+    is stored after every `interval` steps. An interrupted run resumes from its last checkpoint, without a gap and
+    without duplicate frames. On the Reference platform, frames and log then equal those of an uninterrupted run bit for
+    bit, including the noise of the thermostat. A finished run returns at once; a larger `n_steps` extends it.
+
+    With a barostat in the system, which must have the temperature of the run, "nvt" is a run at constant pressure.
+    OpenMM does not save the step size that a barostat has adapted.
+
+    Only `output` and a length (`n_steps` or `duration`) are required. The parameters come in groups: forces, length and
+    ensemble, integrator, replicas and parallel tempering, output, hardware.
 
     Parameters
     ----------
     system : openmm.System
     topology : openmm.app.Topology
     positions : (n_atoms, 3) or (n_starts, n_atoms, 3), Å, or a Quantity
-        Several starts run one after another, independently, or side by side as replicas.
-    output : path
-        Folder of the run: ``trajectory_0.dcd``, ``log_0.csv``, ``checkpoint_0.zip`` for start 0 and so on,
-        ``settings.json``, ``topology.pdb``.
+        Several starts run independently, one after another, or side by side as replicas.
+    models : sequence of EnergyModel
+        Models whose forces are added to those of the system for this run; the system itself is not changed. Each model
+        is of all atoms in their order (`OnAtoms` turns a local model into one).
+    parameters : mapping of str to float, optional
+        Values of global parameters of the forces, such as {"lambda": 0.5}; the others keep their defaults.
     n_steps : int
-        Steps of each start. Steps after the last whole `interval` are left out. Give this or `duration`.
+        Steps of each start, rounded down to a multiple of `interval`. Give this or `duration`.
     duration : float
         Time of each start, ps.
-    models : sequence of EnergyModel
-        Added to the forces of the system for this run, which itself stays as it is. Each is of all atoms in their
-        order (`OnAtoms` makes such a model of a local one).
-    replicas : int
-        So many starts are stepped together, in one context, as copies that do not feel each other: one evaluation of
-        each model then serves all of them, see `replicate`. A single start is repeated; each has its own velocities
-        and noise. The system is that of one molecule in vacuum, without attached torch forces (give `models`).
-    exchange : int, optional
-        Steps between attempts to exchange temperatures (see `openmm_hybrid.sampling.exchange`). Neighbouring
-        replicas whose temperatures rise are a ladder: 300, 390, 500, 300, 390, 500 are two. Configurations change
-        places and files do not, so that start 3's frames are all of 300 K; `SampleResult.at` selects them.
     temperature : float, or (n_starts,), K
-    timestep : float, fs
-    friction : float, 1/ps
-    interval : int
-        Steps between frames.
-    equilibration : int
-        Steps before the first stored interval, always with the thermostat.
     ensemble : {"nvt", "nve"}
         "nvt": Langevin dynamics, LFMiddle (Zhang et al., J. Phys. Chem. A 123, 6056 (2019)). "nve": Verlet, for
         starts that run one after another.
-    respa : sequence of (force group, evaluations in a step)
-        Several time steps: with [(0, 4), (1, 1)] the forces of group 0 act four times in a step, those of group 1
-        once (r-RESPA: Tuckerman, Berne and Martyna, J. Chem. Phys. 97, 1990 (1992)). It names every force group.
-    parameters : mapping of str to float, optional
-        Global parameters of the forces, such as {"lambda": 0.5}; the others are at their defaults.
     minimize : bool
+        Minimise the energy of each start first.
+    equilibration : int
+        Steps before the first stored interval; they always use the thermostat.
+    timestep : float, fs
+    friction : float, 1/ps
+    respa : sequence of (force group, evaluations per step)
+        Multiple time steps: with [(0, 4), (1, 1)] the forces of group 0 act four times per step, those of group 1
+        once (r-RESPA: Tuckerman, Berne and Martyna, J. Chem. Phys. 97, 1990 (1992)). Every force group must be listed.
     seed : int
-        Of velocities and noise; the same seed gives the same run on the Reference platform.
+        Seed of velocities and noise; on the Reference platform the same seed gives the same run.
+    replicas : int
+        Number of starts that one context steps together, as copies that do not interact: one evaluation of each model
+        then serves all copies, see `replicate`. A single start is repeated; each copy has its own velocities and noise.
+        The system must be one molecule in vacuum, without attached torch forces (use `models`).
+    exchange : int, optional
+        Steps between attempts to exchange temperatures: parallel tempering, also known as temperature replica exchange
+        (see `openmm_hybrid.sampling.exchange`). Neighbouring replicas with rising temperatures form a ladder: 300, 390,
+        500, 300, 390, 500 are two ladders. Configurations move between files, temperatures do not: all frames of start
+        3 are at 300 K. `SampleResult.at` selects a temperature.
+    output : path
+        Folder of the run: ``trajectory_0.dcd``, ``log_0.csv``, ``checkpoint_0.zip`` for start 0 and so on,
+        ``settings.json``, ``topology.pdb``.
+    interval : int
+        Steps between frames.
     format : {"dcd", "xtc"}
-        "dcd" holds float32 Å; "xtc" is smaller and rounds to 0.01 Å, too coarse for labelling. Molecules are stored
-        unwrapped.
-    platform : str
-        "auto" or a name; see `choose_platform`. A run that goes on with "auto" stays on its platform, which
-        settings.json names.
+        "dcd" stores float32 Å; "xtc" is smaller and rounds to 0.01 Å, which is too coarse for labelling. Molecules are
+        stored unwrapped.
     checkpoint_interval : int, optional
-        Steps between checkpoints; without it there is one about every 15 s.
+        Steps between checkpoints; by default there is one about every 15 s.
     overwrite : bool
-        Remove the run that is in `output` first.
+        Remove a run that is already in `output`.
     progress : bool
-        Show a progress bar (plain lines where there is no terminal).
+        Show a progress bar (plain lines if the output is not a terminal).
+    platform : str
+        "auto" or the name of a platform; see `choose_platform`. A run that is resumed with "auto" stays on its
+        platform, which is recorded in ``settings.json``.
 
     Raises
     ------
     InputError
-        An argument is out of range, atoms overlap, or a start's energy is not finite. Nothing has been written.
+        An argument is out of range, atoms overlap, or the energy of a start is not finite. Nothing has been written.
     MismatchError
-        System, topology and positions do not belong together, a barostat or thermostat in the system has another
-        temperature or meets "nve", ladders to exchange on are missing or cut, or the folder holds a run with other
+        System, topology and positions do not match; a barostat or thermostat in the system has another temperature, or
+        the ensemble is "nve"; ladders for `exchange` are missing or split; or the folder holds a run with other
         settings.
     NumericalError
-        The simulation blew up; the message names the step, and all good frames stay.
+        The simulation blew up; the message names the step, and all good frames are kept.
     HybridError
         A file cannot be written; the last checkpoint is intact.
     KeyboardInterrupt
-        Ctrl-C, after a checkpoint.
+        Ctrl-C was pressed; a checkpoint has been written.
     """
     fs = real("timestep", strip(timestep, "time"), above=0.0)
     replicas = whole("replicas", replicas, 1)
@@ -160,7 +171,7 @@ def sample(
         system=alone,
         stepped=stepped,
         topology=topology,
-        temperatures=each_temperature(temperature, len(starts)),
+        temperatures=temperature_per_start(temperature, len(starts)),
         timestep=fs,
         friction=real("friction", strip(friction, "rate"), above=0.0),
         n_steps=n_steps,
@@ -185,8 +196,8 @@ def sample(
     check_combination(job)
     energies = _start_energies(job, starts)
     batches = _batches(job, starts, energies, folder, suffix)
-    with claimed(folder):
-        agree(folder, {"format": suffix, **settings_of(job, starts, energies)}, overwrite=overwrite)
+    with lock_folder(folder):
+        check_same_run(folder, {"format": suffix, **settings_of(job, starts, energies)}, overwrite=overwrite)
         _write_topology(folder, topology, starts[0])
         total = len(starts) * (job.equilibration + job.n_steps)
         done = sum(_steps_done(job, batch) for batch in batches)
@@ -204,7 +215,7 @@ def sample(
 def _systems(
     system: openmm.System, topology: app.Topology, models: Sequence[EnergyModel], replicas: int
 ) -> tuple[openmm.System, openmm.System]:
-    """The System of one start and that of all replicas, both with the models; the user's stays as it is."""
+    """Systems of one start and of all replicas, both with the models; the user's System is not changed."""
     if replicas == 1 and not models:
         return system, system
     model = None if not models else models[0] if len(models) == 1 else Sum(models)
@@ -221,7 +232,7 @@ def _systems(
 
 
 def _batches(job: Job, starts: NDArray[np.float64], energies: list[float], folder: Path, suffix: str) -> list[Batch]:
-    """The starts, shared out among contexts."""
+    """The starts, grouped by the context that steps them."""
     return [
         Batch(
             files=tuple(
@@ -236,13 +247,13 @@ def _batches(job: Job, starts: NDArray[np.float64], energies: list[float], folde
 
 
 def _start_energies(job: Job, starts: NDArray[np.float64]) -> list[float]:
-    """Potential energy of each start, kcal/mol; it must be finite, and not absurd where nothing is minimised."""
+    """Potential energy of each start, kcal/mol; it must be finite, and below `ABSURD` per atom if not minimised."""
     try:
         context = openmm.Context(job.system, openmm.VerletIntegrator(0.001), *job.platform)
     except openmm.OpenMMException as error:
         raise InputError(
-            f"the platform {job.platform[0].getName()} does not take the system: {error}",
-            hint="choose another platform; for forces of a plugin, load the plugin before openmm makes the system",
+            f"the platform {job.platform[0].getName()} cannot run the system: {error}",
+            hint="choose another platform; if a force comes from a plugin, load the plugin before making the system",
         ) from error
     known = tuple(context.getParameters())
     for name, value in job.parameters.items():
@@ -254,12 +265,12 @@ def _start_energies(job: Job, starts: NDArray[np.float64]) -> list[float]:
         context.setParameter(name, value)
     energies = []
     for number, start in enumerate(starts):
-        place(context, start)
+        set_positions(context, start)
         energy = potential_energy(context.getState(energy=True))
         if not np.isfinite(energy) or (energy > ABSURD * len(start) and not job.minimize):
             raise InputError(
                 f"the energy of start {number} is {energy:.3g} kcal/mol",
-                hint="check the geometry, the parameters and the box, or minimise",
+                hint="check the geometry, the parameters and the box, or minimise first",
             )
         energies.append(energy)
     return energies
@@ -273,6 +284,6 @@ def _write_topology(folder: Path, topology: app.Topology, start: NDArray[np.floa
 
 
 def _steps_done(job: Job, batch: Batch) -> int:
-    """Steps of a batch that its checkpoint holds, summed over the starts."""
+    """Steps of a batch up to its checkpoint, summed over the starts."""
     progress = read_progress(batch.files[0].checkpoint)
     return 0 if progress is None else len(batch.files) * (job.equilibration + min(progress.step, job.n_steps))

@@ -1,4 +1,4 @@
-"""What a sampling run left in its folder."""
+"""Results of a sampling run, read from its folder."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from openmm_hybrid.sampling.restart import SETTINGS, read_progress
 
 @dataclass(frozen=True)
 class StartResult:
-    """The run from one start. Arrays are read from the files when they are asked for.
+    """The run from one start. Arrays are read from the files on access.
 
     Parameters
     ----------
     files : StartFiles
     timestep : float, fs
     temperature : float, K
-        Of the thermostat.
+        Temperature of the thermostat.
     """
 
     files: StartFiles
@@ -34,23 +34,23 @@ class StartResult:
 
     @property
     def positions(self) -> NDArray[np.float64]:
-        """Frames (n_frames, n_atoms, 3), Å, as precise as the format: float32 in DCD, 0.01 Å in XTC."""
+        """Frames (n_frames, n_atoms, 3), Å: float32 from DCD, rounded to 0.01 Å from XTC."""
         return read_trajectory(self.files.trajectory)
 
     @property
     def log(self) -> NDArray[np.void]:
-        """One row a frame (n_frames,): time (ps), potential, kinetic, total (kcal/mol), temperature (K)."""
+        """One row per frame (n_frames,): time (ps), potential, kinetic, total (kcal/mol), temperature (K)."""
         return read_log(self.files.log)
 
     @property
     def speed(self) -> float:
-        """ns of simulation per day of wall-clock, over all steps up to the last checkpoint."""
+        """Simulated ns per day of wall-clock time, over all steps up to the last checkpoint."""
         return _speed([self])
 
 
 @dataclass(frozen=True)
 class SampleResult:
-    """A sampling run; also made from a folder by `SampleResult.open`.
+    """A sampling run, returned by `sample` or read from a folder by `SampleResult.open`.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class SampleResult:
         Raises
         ------
         InputError
-            There is no run, its settings are damaged, or it has not come as far as its first trajectory.
+            There is no run, its settings are damaged, or it has no trajectory yet.
         """
         folder = Path(path)
         if not (folder / SETTINGS).is_file():
@@ -84,43 +84,43 @@ class SampleResult:
             raise InputError(
                 f"{folder / SETTINGS} is damaged", hint="run again with overwrite=True (--overwrite)"
             ) from None
-        each = zip(files, temperatures, strict=True)
-        starts = tuple(StartResult(file, timestep, kelvin) for file, kelvin in each if file.trajectory.is_file())
+        runs = zip(files, temperatures, strict=True)
+        starts = tuple(StartResult(file, timestep, kelvin) for file, kelvin in runs if file.trajectory.is_file())
         if not starts:
-            raise InputError(f"the run in {folder} has no trajectory yet", hint="let it go on: call sample again")
+            raise InputError(f"the run in {folder} has no trajectory yet", hint="resume it: call sample again")
         return cls(folder, starts)
 
     def at(self, temperature: float) -> SampleResult:
-        """The starts of one temperature, K.
+        """The starts at one temperature, K.
 
         Raises
         ------
         InputError
-            There is none.
+            No start has this temperature.
         """
         starts = tuple(start for start in self.starts if np.isclose(start.temperature, temperature))
         if not starts:
-            present = ", ".join(f"{each:g}" for each in dict.fromkeys(start.temperature for start in self.starts))
+            present = ", ".join(f"{kelvin:g}" for kelvin in dict.fromkeys(start.temperature for start in self.starts))
             raise InputError(f"no start of {self.path} is at {temperature:g} K", expected=f"one of {present}")
         return SampleResult(self.path, starts)
 
     @property
     def exchange_rate(self) -> NDArray[np.float64]:
-        """Share of attempts (n_starts,) in which each start changed places with the next; NaN where none is made."""
+        """Acceptance rate (n_starts,) of the exchanges of each start with the next one; NaN without attempts."""
         checkpoints = dict.fromkeys(start.files.checkpoint for start in self.starts)
         counts = {path: _exchanges(path) for path in checkpoints}
-        places = ((start.files.checkpoint, start.files.index % start.files.replicas) for start in self.starts)
-        pairs = [counts[path][place] if counts[path] else (0, 0) for path, place in places]
+        replicas = ((start.files.checkpoint, start.files.index % start.files.replicas) for start in self.starts)
+        pairs = [counts[path][index] if counts[path] else (0, 0) for path, index in replicas]
         return np.array([done / tried if tried else np.nan for tried, done in pairs])
 
     @property
     def positions(self) -> NDArray[np.float64]:
-        """Frames of all starts, one start after another (n_frames, n_atoms, 3), Å."""
+        """Frames (n_frames, n_atoms, 3), Å, of all starts, one start after another."""
         return np.concatenate([start.positions for start in self.starts])
 
     @property
     def log(self) -> NDArray[np.void]:
-        """Logs of all starts, rows as in `positions`; the field ``start`` is the start's number."""
+        """Logs of all starts, with rows in the order of `positions`; the field ``start`` is the number of the start."""
         parts = [start.log for start in self.starts]
         table = np.empty(
             sum(map(len, parts)), dtype=[("start", np.int64), *((name, np.float64) for name in LOG_FIELDS)]
@@ -132,12 +132,12 @@ class SampleResult:
 
     @property
     def speed(self) -> float:
-        """ns of simulation per day of wall-clock, over all starts; replicas count as one simulation each."""
+        """Simulated ns per day of wall-clock time, summed over all starts; every replica counts."""
         return _speed(self.starts)
 
 
 def _speed(starts: Sequence[StartResult]) -> float:
-    """ns/day of all starts together; replicas share the wall-clock time of their context."""
+    """Speed of all starts together, ns/day; replicas share the wall-clock time of their context."""
     nanoseconds, seconds = 0.0, {}
     for start in starts:
         progress = read_progress(start.files.checkpoint)
@@ -154,7 +154,7 @@ def _exchanges(checkpoint: Path) -> tuple[tuple[int, int], ...]:
 
 
 def read_log(path: Path) -> NDArray[np.void]:
-    """A log as a structured array with the fields of `LOG_FIELDS`, one row a frame."""
+    """A log as a structured array with the fields of `LOG_FIELDS` and one row per frame."""
     rows = [tuple(map(float, line.split(","))) for line in path.read_text().splitlines()[1:]]
     return np.array(rows, dtype=[(name, np.float64) for name in LOG_FIELDS])
 
@@ -172,7 +172,7 @@ def read_trajectory(path: Path) -> NDArray[np.float64]:
 def _read_dcd(path: Path) -> NDArray[np.float64]:
     """Positions of a DCD file as OpenMM writes it (CHARMM's layout, little-endian, a header of 276 bytes).
 
-    mdtraj reads it too, but prints to standard output, where commands print their results.
+    mdtraj reads it too, but prints to standard output, which is for the results of commands.
     """
     header = np.fromfile(path, dtype="<i4", count=69)
     if len(header) < 69 or header[0] != 84 or header[23] != 164:

@@ -1,4 +1,4 @@
-"""What a run looks at between steps: positions and energies of each start that a context steps."""
+"""Snapshots: positions and energies of each start that a context steps."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from openmm import unit
 
 from openmm_hybrid.core.units import ANGSTROM_PER_NM, KCAL_PER_KJ
-from openmm_hybrid.sampling.minimize import minimize_context, place, potential_energy
+from openmm_hybrid.sampling.minimize import minimize_context, potential_energy, set_positions
 
 FAR = 10.0
-"""nm from the origin beyond which a replica is moved back: single precision would lose digits of its forces there."""
+"""Distance from the origin, nm, beyond which a replica is moved back; farther away single precision loses digits."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The starts that one context steps, at one moment.
+    """Positions and energies of the starts that one context steps, at one moment.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Snapshot:
 
 
 def observe(context: openmm.Context) -> Snapshot:
-    """The one start of a context."""
+    """Snapshot of a context that steps one start."""
     state = context.getState(positions=True, energy=True)
     kinetic = float(state.getKineticEnergy().value_in_unit(unit.kilojoule_per_mole)) * KCAL_PER_KJ
     return Snapshot(
@@ -49,18 +49,18 @@ def observe(context: openmm.Context) -> Snapshot:
 
 @final
 class Copies:
-    """The replicas in one context, of which OpenMM gives only the sum of the energies.
+    """Observer of the replicas in one context, for which OpenMM computes only the sum of the energies.
 
-    Each copy's potential energy is that of the molecule alone, in a context of its own. Kinetic energies come from the
-    velocities, as those of the Langevin integrators do.
+    The potential energy of each copy is computed for the molecule alone, in a second context. Kinetic energies come
+    from the velocities, as in OpenMM's Langevin integrators.
 
     Parameters
     ----------
     system : openmm.System
-        One copy.
-    platform : as for `openmm.Context`
+        System of one copy.
+    platform : (openmm.Platform, properties)
     parameters : mapping of str to float
-        Global parameters of the forces.
+        Values of global parameters of the forces.
     """
 
     def __init__(
@@ -75,17 +75,17 @@ class Copies:
         self._masses = np.array([system.getParticleMass(i)._value for i in range(system.getNumParticles())])
 
     def minimized(self, starts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Each start (n_starts, n_atoms, 3), Å, in its local minimum."""
+        """Local minimum (n_starts, n_atoms, 3), Å, of each start (n_starts, n_atoms, 3), Å."""
         found = []
         for start in starts:
-            place(self._alone, start)
+            set_positions(self._alone, start)
             minimize_context(self._alone)
             positions = self._alone.getState(positions=True).getPositions(asNumpy=True)
             found.append(_numbers(positions, unit.nanometer) * ANGSTROM_PER_NM)
         return np.array(found)
 
     def observe(self, context: openmm.Context) -> Snapshot:
-        """All replicas of a context."""
+        """Snapshot of all replicas of a context."""
         state = context.getState(positions=True, velocities=True)
         shape = (-1, len(self._masses), 3)
         positions = _numbers(state.getPositions(asNumpy=True), unit.nanometer).reshape(shape)
@@ -93,7 +93,7 @@ class Copies:
         return Snapshot(
             positions=positions,
             box=state.getPeriodicBoxVectors(),
-            potential=np.array([self._potential(each) for each in positions]),
+            potential=np.array([self._potential(copy) for copy in positions]),
             kinetic=0.5 * KCAL_PER_KJ * np.einsum("raj,raj,a->r", velocities, velocities, self._masses),
         )
 
@@ -105,12 +105,12 @@ class Copies:
 
 
 def recentre(context: openmm.Context, snapshot: Snapshot) -> None:
-    """Move replicas that have diffused far away back to the origin; nothing acts on where they are."""
+    """Move replicas that have diffused far away back to the origin; no force depends on where a replica is."""
     centres = snapshot.positions.mean(axis=1, keepdims=True)
     away = np.linalg.norm(centres, axis=-1, keepdims=True) > FAR
     if away.any():
         context.setPositions((snapshot.positions - np.where(away, centres, 0.0)).reshape(-1, 3))
 
 
-def _numbers(quantity: Any, of: unit.Unit) -> NDArray[np.float64]:
-    return np.asarray(quantity.value_in_unit(of), dtype=np.float64)
+def _numbers(quantity: Any, target: unit.Unit) -> NDArray[np.float64]:
+    return np.asarray(quantity.value_in_unit(target), dtype=np.float64)

@@ -1,11 +1,12 @@
 """sGDML: symmetric gradient-domain kernel models of one molecule's potential energy.
 
-``train(frames, sigma=20)`` solves for a model, ``model.save("m.npz")`` and ``load("m.npz")`` keep it. Step by step:
-``training_set`` draws the frames, ``search`` or ``fit`` solve for a model, ``assess`` and ``consistency`` check it.
+``train(frames, sigma=20)`` trains a model; ``model.save("m.npz")`` and ``load("m.npz")`` write and read it. Step by
+step: ``training_set`` selects the frames, ``search`` or ``fit`` train a model, ``assess`` and ``consistency`` check it.
 """
 
 from openmm_hybrid.sgdml.check import Consistency, assess, consistency
 from openmm_hybrid.sgdml.compress import Compression, CompressionPoint, compress
+from openmm_hybrid.sgdml.distance import TrainingDistance, training_distance
 from openmm_hybrid.sgdml.fit import SolverSettings, fit
 from openmm_hybrid.sgdml.matching import data_permutations
 from openmm_hybrid.sgdml.model import SGDMLModel
@@ -14,17 +15,16 @@ from openmm_hybrid.sgdml.search import Search, Trial, search
 from openmm_hybrid.sgdml.symmetry import graph_permutations, restrict_permutations
 from openmm_hybrid.sgdml.train import Training, train, train_on
 from openmm_hybrid.sgdml.training_set import TrainingSet, training_set
-from openmm_hybrid.sgdml.uncertainty import KernelDistance, uncertainty
 
 __all__ = [
     "Compression",
     "CompressionPoint",
     "Consistency",
-    "KernelDistance",
     "SGDMLModel",
     "Search",
     "SolverSettings",
     "Training",
+    "TrainingDistance",
     "TrainingSet",
     "Trial",
     "assess",
@@ -38,6 +38,6 @@ __all__ = [
     "search",
     "train",
     "train_on",
+    "training_distance",
     "training_set",
-    "uncertainty",
 ]

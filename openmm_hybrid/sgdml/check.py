@@ -1,4 +1,4 @@
-"""Checks of a trained model: its errors, and whether the energies of its data are the integral of their forces."""
+"""Checks of a trained model: its errors, and whether the reference energies are the integral of the forces."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ from openmm_hybrid.core.units import ANGSTROM_PER_BOHR, ENERGY_UNITS, NM_PER_ANG
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.models.energy_model import EnergyModel
 
-# Limits, our choice. Measured with good data (MD17 and CCSD(T) of ethanol, malonaldehyde and aspirin, 20 to 100
-# training frames, sigma 1 to 100): slopes 0.89 to 1.09, correlations above 0.93, spreads below 0.34 Å times the force
-# RMSE.
-_FEW = 10  # frames below which nothing can be said
-_CORRELATED = 0.8
-_SLOPE = 1.3  # a slope up to this factor away from 1 may be the model's error
-_NAMED = 1.15  # a slope up to this factor away from a ratio of units is taken for it
-_BOND = 1.2  # bonds shorter or longer by this factor than the radii say are still bonds
-_SPREAD = 0.8  # Å times the force RMSE
+# The limits are our choice. They are wider than what consistent data show, because the model itself errs.
+_FEW = 10  # smallest number of frames that are checked
+_CORRELATED = 0.8  # smallest correlation of consistent energies
+_SLOPE = 1.3  # largest factor between 1 and the slope of consistent energies
+_NAMED = 1.15  # largest factor between a slope and the ratio of units that explains it
+_BOND = 1.2  # largest factor between a bond length and the sum of the covalent radii
+_SPREAD = 0.8  # largest spread of consistent energies in Å, relative to the force RMSE
 _SMALL = 0.1  # kcal/mol; a smaller spread may be rounding in the data
 
 _ENERGY_UNITS = {"kcal/mol": "kcal/mol", "kJ/mol": "kj/mol", "eV": "ev", "hartree": "hartree"}
@@ -43,19 +41,19 @@ _FORCE_UNITS = {
 @final
 @dataclass(frozen=True)
 class Consistency:
-    """How reference energies follow the energies that a model integrated from forces: E_ref ≈ slope · E_model + offset.
+    """Regression of reference energies on the energies of a model of the forces: E_ref ≈ slope · E_model + offset.
 
     Parameters
     ----------
     n_frames : int
     slope : float
-        1 where energies and forces belong together. NaN, like the next ones, where nothing can be said.
+        1 if energies and forces belong together. NaN, like the next three, for fewer than 10 frames.
     offset : float, kcal/mol
     correlation : float
     spread : float, kcal/mol
         Root mean square distance of the reference energies from the line.
     fault : str
-        What is wrong and what to do; empty if energies and forces are consistent, or nothing can be said.
+        The contradiction and its probable cause; empty if energies and forces are consistent, or were not checked.
     """
 
     n_frames: int
@@ -66,7 +64,7 @@ class Consistency:
     fault: str
 
     def as_dict(self) -> dict[str, float | str | None]:
-        """Names and values, for JSON; None where nothing can be said."""
+        """Names and values, for JSON; NaN becomes None."""
         return {
             key: None if isinstance(value, float) and math.isnan(value) else value
             for key, value in asdict(self).items()
@@ -74,20 +72,20 @@ class Consistency:
 
 
 def consistency(model: EnergyModel, frames: Frames, *, force_rmse: float | None = None) -> Consistency:
-    """Compare reference energies with those that a model trained on the forces alone integrated from them.
+    """Compare reference energies with the energies of a model that was trained on the forces alone.
 
-    A wrong sign gives the slope −1, other units of energy or length their ratio, energies of other frames or another
-    level of theory no correlation or a spread that the model's error does not explain. The test is that of the sgdml
-    program; its limits here are our choice.
+    Forces of the wrong sign give the slope −1, and other units of energy or length give their ratio. Energies of other
+    frames or another level of theory give no correlation, or a spread that the model's error does not explain. The
+    sgdml program makes the same test; the limits are our choice.
 
     Parameters
     ----------
     model : EnergyModel
-        Trained on forces of the data, such as `train` gives.
+        Model that was trained on forces of the data, such as a result of `train`.
     frames : Frames
-        With energies; best those that the model was trained on, where it errs least.
+        Frames with energies, preferably the training frames, on which the model errs least.
     force_rmse : float, kcal/mol/Å, optional
-        Of the model on frames that it was not trained on; without it the spread is not judged.
+        Force error of the model on unseen frames; without it the spread is not judged.
 
     Raises
     ------
@@ -112,10 +110,10 @@ def consistency(model: EnergyModel, frames: Frames, *, force_rmse: float | None 
 
 
 def length_fault(frames: Frames) -> str:
-    """What is wrong with the unit of the positions, as the shortest distance of every atom tells; empty if nothing is.
+    """Suspicion that the positions are in bohr or nm; empty if there is none.
 
-    In a molecule it is about the sum of two covalent radii (ASE's), which in bohr reads as 1.9 and in nm as 0.1 times
-    as much. Median over the atoms of a few frames.
+    The shortest distance of an atom in a molecule is about the sum of two covalent radii (ASE's). In bohr it is 1.9
+    times, in nm 0.1 times as large. The median over the atoms of the first frames is judged.
     """
     from ase.data import covalent_radii
 
@@ -125,14 +123,16 @@ def length_fault(frames: Frames) -> str:
     for name, expected in (("bohr", 1.0 / ANGSTROM_PER_BOHR), ("nm", NM_PER_ANGSTROM)):
         if 1.0 / _BOND < ratio / expected < _BOND:
             return (
-                f"the atoms of {frames.name!r} are {ratio:.2g} times as far apart as bonds are long: if the positions "
-                f"are in {name}, convert them to Å, or name the unit (r_unit) in the file."
+                f"the shortest distances of {frames.name!r} are {ratio:.2g} times the length of bonds: if the "
+                f"positions are in {name}, convert them to Å, or name the unit (r_unit) in the file."
             )
     return ""
 
 
 def assess(model: EnergyModel, frames: Frames) -> ErrorTable:
-    """Errors of a model on labelled frames; the energies' are NaN where the frames have none. No offset is taken off.
+    """Errors of a model on labelled frames, without removal of an energy offset.
+
+    Energy errors are NaN if the frames have no energies.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def assess(model: EnergyModel, frames: Frames) -> ErrorTable:
 
 
 def known(table: ErrorTable) -> dict[str, float]:
-    """The errors that are known, by name, for JSON."""
+    """The errors that are not NaN, by name, for JSON."""
     return {name: value for name, value in table.as_dict().items() if not math.isnan(value)}
 
 
@@ -171,27 +171,28 @@ def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float,
 def _slope_fault(slope: float, correlation: float) -> str:
     if abs(correlation) < _CORRELATED:
         return (
-            f"they hardly correlate ({correlation:.2f}), so the energies are of other frames or atoms than the forces, "
-            "or of another level of theory; check the order of the frames"
+            f"they hardly correlate ({correlation:.2f}): energies and forces belong to different frames, atoms or "
+            "levels of theory; check the order of the frames"
         )
     size = abs(slope)
-    signs = "" if slope > 0.0 else "the forces have the wrong sign, as gradients have: multiply them by −1"
+    signs = "" if slope > 0.0 else "the forces have the wrong sign, they are gradients: multiply them by −1"
     if 1.0 / _SLOPE < size < _SLOPE:
         return signs
-    units = f"energies are {size:.3g} times what the forces integrate to, {_units(size)}"
+    units = f"the energies are {size:.3g} times the integral of the forces, {_units(size)}"
     return f"{signs}; and {units}" if signs else units
 
 
 def _units(size: float) -> str:
     """The units that explain a slope, the best match first."""
-    off = {}
+    deviations = {}
     for energy, energy_unit in _ENERGY_UNITS.items():
         for force, (force_unit, length) in _FORCE_UNITS.items():
             ratio = ENERGY_UNITS[force_unit] / ENERGY_UNITS[energy_unit] / length
-            off[f"energies in {energy} with forces in {force}"] = abs(math.log(size / ratio))
+            deviations[f"energies in {energy} with forces in {force}"] = abs(math.log(size / ratio))
     for name, ratio in (("bohr", ANGSTROM_PER_BOHR), ("nm", 1.0 / NM_PER_ANGSTROM)):
-        off[f"positions in {name} with forces per Å"] = abs(math.log(size / ratio))
-    causes = [cause for cause in sorted(off, key=off.__getitem__) if off[cause] < math.log(_NAMED)][:2]
+        deviations[f"positions in {name} with forces per Å"] = abs(math.log(size / ratio))
+    by_match = sorted(deviations, key=deviations.__getitem__)
+    causes = [cause for cause in by_match if deviations[cause] < math.log(_NAMED)][:2]
     if not causes:
         return "which no units explain: check how the two were computed"
-    return f"as {', or '.join(causes)} would be: convert them to one system of units"
+    return f"which suggests {', or '.join(causes)}: convert them to one system of units"

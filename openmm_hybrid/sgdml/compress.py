@@ -1,10 +1,10 @@
-"""Compression: a model of fewer points whose forces are nearly those of the model that it is made from.
+"""Compression: a model with fewer points whose forces are close to those of the original model.
 
-Fewer points mean a faster evaluation, but the labels of a training on fewer points would be lost. A compressed model
-instead has its coefficients fitted, by regularised least squares, to the forces of the whole model at all its training
-geometries and as many again that dynamics with the model gives, and each of its points carries more functions than a
-training point does (see `projection`). It remains a sum of kernel functions: energies are the exact integral of the
-forces, the symmetry is kept, and the files are those of any sGDML model.
+Fewer points make an evaluation faster, but training on fewer points would lose the labels of the others. The
+coefficients of a compressed model are instead fitted, by regularised least squares, to the forces of the original model
+at all its training geometries and at as many geometries from dynamics with the model. Each of its points carries more
+functions than a training point does (see `projection`). It remains a sum of kernel functions: energies are the exact
+integral of the forces, the symmetry is kept, and its file has the layout of any sGDML model.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from openmm_hybrid.sgdml.check import assess
 from openmm_hybrid.sgdml.descriptor import pair_permutations
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.model import SGDMLModel
-from openmm_hybrid.sgdml.projection import Functions, Lessons, Projection, functions_that_fit
-from openmm_hybrid.sgdml.solvers.memory import available_memory
+from openmm_hybrid.sgdml.projection import Functions, Projection, Targets, functions_that_fit
+from openmm_hybrid.sgdml.solve import MEMORY_SHARE, available_memory
 from openmm_hybrid.sgdml.surrogate_geometries import similar_geometries, training_geometries
 from openmm_hybrid.sgdml.training_set import fingerprint
 
-_LADDER = (2, 3, 5, 8)  # times fewer points, tried one after another
-_LAMS = (1e-7, 1e-8, 1e-9, 1e-10, 1e-11)
-_ENOUGH = 0.6  # functions, a part of the numbers that training had: more gain little
-_MINUTES = 12_000  # functions that take some minutes, with 1000 geometries
-_VALID = 0.2  # geometries that λ is chosen on, a part of those that dynamics gives
-_FEWEST = 20
+_LADDER = (2, 3, 5, 8)  # factors by which the number of points is reduced, tried one after another
+_LAMS = (1e-7, 1e-8, 1e-9, 1e-10, 1e-11)  # values of λ that are tried
+_ENOUGH = 0.6  # number of functions, relative to the coefficients of the original model
+_MAX_FUNCTIONS = 12_000
+_VALID = 0.2  # number of geometries on which λ is chosen, relative to the fitted geometries from dynamics
+_FEWEST = 20  # smallest number of geometries on which λ is chosen
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class CompressionPoint:
-    """A model of a number of points and what it reaches.
+    """A model with fewer points, its errors and its cost.
 
     Parameters
     ----------
     model : SGDMLModel
     errors : ErrorTable
-        On the frames held out.
+        Errors on the frames held out.
     cost : float
-        Operations of one evaluation over those of the whole model.
+        Operations per evaluation, relative to the original model.
     """
 
     model: SGDMLModel
@@ -64,14 +64,14 @@ class CompressionPoint:
 @final
 @dataclass(frozen=True, eq=False)
 class Compression:
-    """The models that were made, and the one to take.
+    """The compressed models, and the chosen one.
 
     Parameters
     ----------
     model : SGDMLModel
-        The fewest points whose force MAE is within the limit; without a limit, the fewest points of all.
+        The model with the fewest points whose force MAE is within the limit; without a limit, with the fewest points.
     curve : tuple of CompressionPoint
-        The whole model, then the others from many points to few.
+        The original model, then the others in decreasing number of points.
     """
 
     model: SGDMLModel
@@ -90,28 +90,29 @@ def compress(
     seed: int = 0,
     progress: bool = True,
 ) -> Compression:
-    """Models of fewer points, fitted to a model's own forces, with their errors on labelled frames.
+    """Fit models with fewer points to a model's forces, and measure their errors on labelled frames.
 
-    The points are drawn at random from the model's: choosing them farthest from each other is no better (our
-    measurement). λ is the one with the smallest force MAE against the whole model on geometries not fitted to.
+    The points are selected at random from the model's points. λ is chosen by the force MAE against the original model,
+    on geometries that are not fitted.
 
     Parameters
     ----------
     model : SGDMLModel
     frames : Frames
-        With forces: held out, to measure errors on. Of a data set that the model was trained on (by its fingerprint)
-        those are taken that it was not trained on.
+        Labelled frames on which errors are measured. If they are the model's own data set (by its fingerprint), the
+        training frames are left out.
     n_points : int or several, optional
-        By default 2, 3, 5 and 8 times fewer than the model has, as far as `max_force_error` is met.
+        Numbers of points. By default, a half, a third, a fifth and an eighth of the model's points, in this order until
+        `max_force_error` is exceeded.
     max_force_error : float, kcal/mol/Å, optional
         Limit of the force MAE on the held-out frames.
     n_extra : int, optional
-        Geometries made by dynamics; as many as training geometries by default.
+        Number of fitted geometries from dynamics; by default, the number of training geometries.
     n_functions : int, optional
-        Upper limit of the number of functions, all points together; 12 000 by default. Time and memory grow with its
+        Upper limit of the number of functions of all points together; 12 000 by default. Time and memory grow with its
         square.
     max_memory : float, GB, optional
-        80 % of what is free by default; limits the number of functions.
+        Memory that may be used, which limits the number of functions; 80 % of the free memory by default.
     seed : int
     progress : bool
         Show the progress.
@@ -119,75 +120,76 @@ def compress(
     Raises
     ------
     InputError
-        A number out of range; frames without forces, or none that is held out.
+        A number out of range; frames without forces, or no frames that the model was not trained on.
     MismatchError
         The frames' atoms are not the model's.
     NumericalError
-        The functions depend on each other in float64.
+        The functions are linearly dependent in float64.
     """
     if any(number is not None and number < 1 for number in (n_extra, n_functions)):
         raise InputError(f"n_extra = {n_extra}, n_functions = {n_functions}", expected="one or more")
     held_out = _held_out(model, frames)
     numbers = _numbers(model, n_points, max_force_error)
-    limit = functions_that_fit(0.8 * available_memory() if max_memory is None else 1e9 * max_memory)
-    effort = _Effort(min(limit, _MINUTES if n_functions is None else n_functions), seed, progress)
-    lessons, chosen_on = _lessons(model, model.n_train if n_extra is None else n_extra, seed)
+    limit = functions_that_fit(MEMORY_SHARE * available_memory() if max_memory is None else 1e9 * max_memory)
+    effort = _Effort(min(limit, _MAX_FUNCTIONS if n_functions is None else n_functions), seed, progress)
+    targets, chosen_on = _targets(model, model.n_train if n_extra is None else n_extra, seed)
     curve = [CompressionPoint(model, assess(model, held_out), 1.0)]
     for number in numbers:
-        smaller = _fit(model, lessons, chosen_on, number, effort)
+        smaller = _fit(model, targets, chosen_on, number, effort)
         curve.append(CompressionPoint(smaller, assess(smaller, held_out), _operations(smaller) / _operations(model)))
         if n_points is None and max_force_error is not None and curve[-1].errors.force_mae > max_force_error:
             break
     return Compression(_best(curve, max_force_error), tuple(curve))
 
 
-def _lessons(model: SGDMLModel, n_extra: int, seed: int) -> tuple[Lessons, Frames]:
-    """A model's own energies and forces, in units of its forces' standard deviation; and frames to choose λ on."""
+def _targets(model: SGDMLModel, n_extra: int, seed: int) -> tuple[Targets, Frames]:
+    """Energies and forces of a model, in units of the forces' standard deviation; and frames on which λ is chosen."""
     n_valid = max(_FEWEST, round(_VALID * n_extra))
     extra = similar_geometries(model, n_extra + n_valid, seed=seed)
-    chosen_on = Frames(model.z, extra[:n_valid], *model.evaluate(extra[:n_valid]))
+    chosen_on = Frames(model.atomic_numbers, extra[:n_valid], *model.evaluate(extra[:n_valid]))
     positions = np.concatenate([training_geometries(model), extra[n_valid:]])
     energies, forces = model.evaluate(positions)
     kernel = HessianKernel.of(positions, model.perms, model.sigma)
     slopes = kernel.reduce(torch.tensor(-forces / model.std))
-    return Lessons(kernel, torch.tensor((energies - model.c) / model.std), slopes), chosen_on
+    return Targets(kernel, torch.tensor((energies - model.c) / model.std), slopes), chosen_on
 
 
 @final
 @dataclass(frozen=True)
 class _Effort:
-    """How much is spent on a fit, and what is random about it."""
+    """Settings of a fit: the largest number of functions, the seed and whether to show the progress."""
 
     n_functions: int
     seed: int
     progress: bool
 
 
-def _fit(model: SGDMLModel, lessons: Lessons, chosen_on: Frames, n_points: int, effort: _Effort) -> SGDMLModel:
-    """A model of some of the points, each with all directions of descriptor space or as many random ones as it may."""
+def _fit(model: SGDMLModel, targets: Targets, chosen_on: Frames, n_points: int, effort: _Effort) -> SGDMLModel:
+    """A model with some of the points, each with all directions of descriptor space or with random ones."""
     rng = np.random.default_rng(effort.seed)
     x = torch.tensor(model.descriptors[rng.permutation(model.n_train)[:n_points]])
     n_pairs = x.shape[1]
-    wanted = min(round(_ENOUGH * model.n_train * lessons.kernel.block_size), effort.n_functions)
+    wanted = min(round(_ENOUGH * model.n_train * targets.kernel.block_size), effort.n_functions)
     number = min(max(wanted // n_points, 2), n_pairs)
     if number == n_pairs:
         directions = torch.eye(n_pairs, dtype=torch.float64).expand(n_points, -1, -1)
     else:
         directions = torch.linalg.qr(torch.tensor(rng.normal(size=(n_points, n_pairs, number))))[0]
     functions = Functions(x, directions, model.perms, model.sigma)
-    return _best_lam(model, Projection.of(functions, lessons, progress=effort.progress), chosen_on)
+    return _best_lam(model, Projection.of(functions, targets, progress=effort.progress), chosen_on)
 
 
 def _best_lam(model: SGDMLModel, projection: Projection, chosen_on: Frames) -> SGDMLModel:
-    """The model with the smallest force MAE on the frames to choose on."""
-    tried = [one for one in (_solved(model, projection, lam) for lam in _LAMS) if one is not None]
-    if not tried:
-        raise NumericalError("no λ gives a positive definite matrix", hint="take fewer functions (n_functions=)")
-    return min(tried, key=lambda one: assess(one, chosen_on).force_mae)
+    """The model with the smallest force MAE on the frames of the choice, among all λ."""
+    solved = (_solved(model, projection, lam) for lam in _LAMS)
+    models = [candidate for candidate in solved if candidate is not None]
+    if not models:
+        raise NumericalError("no λ gives a positive definite matrix", hint="use fewer functions (n_functions=)")
+    return min(models, key=lambda candidate: assess(candidate, chosen_on).force_mae)
 
 
 def _solved(model: SGDMLModel, projection: Projection, lam: float) -> SGDMLModel | None:
-    """The model with points and coefficients of a projection; None if λ is too small for it."""
+    """The model with the points and coefficients of a projection; None if λ is too small."""
     solution = projection.solve(lam)
     if solution is None:
         return None
@@ -205,9 +207,9 @@ def _solved(model: SGDMLModel, projection: Projection, lam: float) -> SGDMLModel
 
 def _held_out(model: SGDMLModel, frames: Frames) -> Frames:
     """The frames that the model was not trained on."""
-    if not np.array_equal(frames.atomic_numbers, model.z):
+    if not np.array_equal(frames.atomic_numbers, model.atomic_numbers):
         raise MismatchError(
-            f"the atoms of {frames.name!r} are not the model's", hint="give frames of the molecule that it was made for"
+            f"the atoms of {frames.name!r} are not the model's", hint="give frames of the model's molecule"
         )
     if frames.forces is None:
         raise InputError(f"the frames of {frames.name!r} have no forces", hint="label them with a reference engine")
@@ -219,11 +221,11 @@ def _held_out(model: SGDMLModel, frames: Frames) -> Frames:
 
 
 def _numbers(model: SGDMLModel, n_points: int | Sequence[int] | None, max_force_error: float | None) -> list[int]:
-    """Numbers of points to try, many first."""
+    """Numbers of points to try, in decreasing order."""
     if max_force_error is not None and max_force_error <= 0.0:
         raise InputError(f"max_force_error = {max_force_error}", expected="a positive number, kcal/mol/Å")
     if n_points is None:
-        numbers = {model.n_train // times for times in _LADDER}
+        numbers = {model.n_train // factor for factor in _LADDER}
         return sorted(numbers - {0}, reverse=True)
     given = [n_points] if isinstance(n_points, int) else list(n_points)
     if not given or min(given) < 1 or max(given) > model.n_train:
@@ -232,7 +234,7 @@ def _numbers(model: SGDMLModel, n_points: int | Sequence[int] | None, max_force_
 
 
 def _operations(model: SGDMLModel) -> int:
-    """Multiplications of one evaluation's matrix products, in their order of size (see `KernelModule`)."""
+    """Approximate number of multiplications per evaluation (see `KernelModule`)."""
     moves = pair_permutations(model.perms)
     n_pairs = moves.shape[1]
     n_moved = int((moves != np.arange(n_pairs)).any(axis=0).sum())
@@ -245,8 +247,8 @@ def _best(curve: Sequence[CompressionPoint], max_force_error: float | None) -> S
     within = [point for point in curve if point.errors.force_mae <= max_force_error]
     if not within:
         warnings.warn(
-            f"no model, the whole one included, has a force MAE of {max_force_error} kcal/mol/Å or less; the whole one "
-            "is returned.",
+            f"no model, not even the original one, has a force MAE of {max_force_error} kcal/mol/Å or less; the "
+            "original model is returned.",
             stacklevel=3,
         )
         return curve[0].model

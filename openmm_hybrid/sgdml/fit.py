@@ -1,4 +1,4 @@
-"""Fitting: from a training set, sigma and lam to a model, by one linear solve."""
+"""The model of a training set for given sigma and lam, by one linear solve."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.sgdml.descriptor import jacobian_times
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.model import SGDMLModel
-from openmm_hybrid.sgdml.solvers import pick_device, solve
+from openmm_hybrid.sgdml.solve import pick_device, solve
 from openmm_hybrid.sgdml.training_set import TrainingSet
 
 
 @final
 @dataclass(frozen=True)
 class SolverSettings:
-    """How the linear system is solved; the solution does not depend on it.
+    """Settings of the linear solver; within its accuracy, the solution does not depend on them.
 
     Parameters
     ----------
     name : str
-        Of the solver, or "auto" for the fastest that fits into memory.
+        Name of the solver, or "auto" for the fastest that fits into memory.
     max_memory : float, optional
-        GB that it may use.
+        Memory in GB that the solver may use.
     checkpoint : Path, optional
-        File that an iterative solver keeps its state in, and goes on from.
+        File in which an iterative solver keeps its state, and from which it resumes.
     device : str
         "auto", "cpu" or "cuda".
     """
@@ -55,18 +55,17 @@ def fit(
 ) -> SGDMLModel:
     """Solve (K_Hess + λ1) α = −F/std for a training set (Chmiela et al., Nat. Commun. 9, 3887 (2018)).
 
-    With an energy constraint there is one more equation a geometry,
+    With an energy constraint there is one more equation per geometry,
 
         (K + λ1) (α, α_E) = (−F, E − Ē)/std,
 
     where K holds the derivatives of κ: between forces K_Hess, between energies and forces ∂κ/∂r, and between energies κ
-    itself (see `openmm_hybrid.sgdml.kernel`). As in sgdml 1.0.3 the mean Ē is the constant, std is the standard
-    deviation of all numbers on the right, and an energy error of 1 kcal/mol weighs as much as one of 1 kcal/mol/Å in a
-    component of a force.
+    itself (see `openmm_hybrid.sgdml.kernel`). As in sgdml 1.0.3, the mean Ē is the constant, std is the standard
+    deviation of all numbers on the right, and an energy error of 1 kcal/mol weighs as much as an error of 1 kcal/mol/Å
+    in a force component.
 
-    Without the constraint the energies' constant is the mean of reference minus model over the training frames, or 0
-    where there are no energies. In a model of some atoms of a molecule it holds what the other atoms contribute on
-    average.
+    Without the constraint, the energies' constant is the mean of reference minus model over the training frames, or 0
+    without energies. In a model of some atoms of a molecule it includes the mean contribution of the other atoms.
 
     Parameters
     ----------
@@ -75,14 +74,15 @@ def fit(
     lam : float
     solver : SolverSettings
     start : (n_train, n_atoms, 3), optional
-        α of another model of the same training set, such as one of another sigma, for an iterative solver to start at.
+        α of another model of the same training set, such as one with another sigma, as an iterative solver's start.
     progress : bool
         Show the progress.
 
     Raises
     ------
     InputError
-        sigma or lam out of range; all forces zero; not enough memory; an energy constraint with the iterative solver.
+        sigma or lam out of range; all forces zero; not enough memory; an energy constraint and a solver that does not
+        take it.
     NumericalError
         The linear system was not solved to the accuracy needed.
     """
@@ -106,9 +106,9 @@ def fit(
         start=None if start is None else kernel.reduce(torch.tensor(-start, device=kernel.x.device)),
         progress=progress,
     )
-    alphas, own = -kernel.expand(solution), kernel.energies(-solution)
+    alphas, energy_alphas = -kernel.expand(solution), kernel.energies(-solution)
     model = SGDMLModel(
-        z=frames.atomic_numbers,
+        atomic_numbers=frames.atomic_numbers,
         descriptors=kernel.x.cpu().numpy(),
         descriptor_alphas=jacobian_times(kernel.slopes, alphas).cpu().numpy(),
         perms=data.perms,
@@ -119,19 +119,19 @@ def fit(
         name=frames.name,
         theory=frames.theory,
         alphas=alphas.cpu().numpy(),
-        alphas_E=None if own is None else own.cpu().numpy(),
+        alphas_E=None if energy_alphas is None else energy_alphas.cpu().numpy(),
         idxs_train=data.idxs_train,
         md5_train=data.md5,
         use_E=frames.energies is not None,
     )
     if frames.energies is None:
         return model
-    left = frames.energies if data.energy_constraint else frames.energies - model.evaluate(frames.positions)[0]
-    return replace(model, c=float(np.mean(left)))
+    missing = frames.energies if data.energy_constraint else frames.energies - model.evaluate(frames.positions)[0]
+    return replace(model, c=float(np.mean(missing)))
 
 
 def _labels(data: TrainingSet) -> tuple[list[NDArray[np.float64]], float]:
-    """Forces, and Ē − E if they are trained on, in units of the standard deviation of all these numbers; and that."""
+    """Forces, and Ē − E for an energy constraint, over the standard deviation of all these numbers; and the latter."""
     frames = data.train
     if frames.forces is None:
         raise InputError(f"the frames of {frames.name!r} have no forces", hint="label them with a reference engine")
@@ -142,12 +142,12 @@ def _labels(data: TrainingSet) -> tuple[list[NDArray[np.float64]], float]:
         labels.append(frames.energies.mean() - frames.energies)
     std = float(np.std(np.concatenate([label.ravel() for label in labels])))
     if std == 0.0:
-        raise InputError("all training forces are zero", hint="there is nothing to learn")
+        raise InputError("all training forces are zero", hint="check the data")
     return [label / std for label in labels], std
 
 
 def check_lengths(sigma: float, lam: float) -> None:
-    """Refuse a sigma that is not positive, a lam that is negative, and numbers that are not finite.
+    """Refuse a sigma that is not positive, a negative lam, and numbers that are not finite.
 
     Raises
     ------

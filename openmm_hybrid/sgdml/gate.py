@@ -1,4 +1,4 @@
-"""A gate before a correction: it acts near its training geometries, and fades away from them."""
+"""The gate of a correction: the correction acts near its training geometries, and fades away from them."""
 
 from __future__ import annotations
 
@@ -15,42 +15,43 @@ from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.units import positions_to_angstrom
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.models.energy_model import EnergyModel, TorchModel
-from openmm_hybrid.sgdml import KernelDistance, SGDMLModel, uncertainty
+from openmm_hybrid.sgdml.distance import TrainingDistance, training_distance
+from openmm_hybrid.sgdml.model import SGDMLModel
 
 LOWER, UPPER = 1.5, 2.5
-"""Distances between which a correction fades. Ordinary frames hardly ever have more than 1.5 (docs/uncertainty.md)."""
+"""Distances D between which a correction fades by default."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Gated(TorchModel):
-    """E = g(D) (E_model − E₀) and F = g F_model − (E_model − E₀) g′(D) ∂D/∂r: a model that is left out smoothly.
+    """A model that fades smoothly: E = g(D) (E_model − E₀), F = g F_model − (E_model − E₀) g′(D) ∂D/∂r.
 
-    g = 1 − t³ (10 − 15 t + 6 t²) with t = (D − lower)/(upper − lower) cut to [0, 1] has two continuous derivatives, so
-    that energy is conserved. The second part of the force is a slope between the model's energy and none; where E₀ is
-    the model's mean energy, it is as small as it can be. Made by `gate`, which puts E₀ into the model's constant.
+    g = 1 − t³ (10 − 15 t + 6 t²), where t = (D − lower)/(upper − lower) is clamped to [0, 1], has two continuous
+    derivatives, so that energy is conserved. The second part of the force is the slope of the gate itself; it is small
+    if E₀ is the model's mean energy. Made by `gate`, which puts E₀ into the model's constant.
 
     Parameters
     ----------
     model : EnergyModel
-        With a TorchScript form.
-    distance : KernelDistance
-        Of the same atoms.
+        Model with a TorchScript form.
+    distance : TrainingDistance
+        Distance of the same atoms.
     lower, upper : float
-        D up to which the model acts in full, and from which on it does not act.
+        D below which the model acts in full, and D above which it does not act.
     offset : float, kcal/mol
-        E₀: the model's mean energy where it was trained, unless its constant takes that off.
+        E₀: the model's mean energy over its training frames, unless its constant already includes it.
 
     Raises
     ------
     InputError
         Limits that are not 0 < lower < upper, or an offset that is not finite.
     MismatchError
-        Model and distance are of other atoms, or the model has no TorchScript form.
+        Model and distance have different atoms, or the model has no TorchScript form.
     """
 
     model: EnergyModel
-    distance: KernelDistance = field(repr=False)
+    distance: TrainingDistance = field(repr=False)
     lower: float = LOWER
     upper: float = UPPER
     offset: float = 0.0
@@ -62,8 +63,8 @@ class Gated(TorchModel):
             raise InputError(f"the gate's offset is {self.offset}", expected="a finite energy in kcal/mol")
         if not np.array_equal(self.model.atomic_numbers, self.distance.atomic_numbers):
             raise MismatchError(
-                f"the model is of the atomic numbers {self.model.atomic_numbers.tolist()}",
-                expected=f"{self.distance.atomic_numbers.tolist()}, those of the distance",
+                f"the model has the atomic numbers {self.model.atomic_numbers.tolist()}",
+                expected=f"{self.distance.atomic_numbers.tolist()}, as the distance has",
             )
         self.model.module()
 
@@ -95,39 +96,39 @@ def gate(
     Parameters
     ----------
     model : SGDMLModel
-        For a compressed one, make a `Gated` of it and of the distance of the model that it was made from.
+        For a compressed model, make a `Gated` of it and of the original model's distance instead.
     frames : Frames
-        Geometries that it was trained on, or such: the mean of the model's energies over them is taken off, so that the
-        correction goes to zero on both sides of its mean and the gate's own force is small.
+        The training geometries, or similar ones. The mean of the model's energies over them is subtracted, so that the
+        gate's own force is small.
     lower, upper : float
-        Distances (see `openmm_hybrid.sgdml.KernelDistance`) between which the model fades.
+        Distances (see `openmm_hybrid.sgdml.TrainingDistance`) between which the model fades.
     n_points : int, optional
-        Take the distance to this many training points only: cheaper (see `openmm_hybrid.sgdml.uncertainty`).
+        Number of training points to which distances are measured (see `openmm_hybrid.sgdml.training_distance`).
 
     Raises
     ------
     InputError, MismatchError
-        As `Gated` and `openmm_hybrid.sgdml.uncertainty` do.
+        As for `Gated` and `openmm_hybrid.sgdml.training_distance`.
     """
     if not len(frames):
-        raise InputError("there are no frames to take the mean energy of", expected="the training frames")
+        raise InputError("there are no frames for the mean energy", expected="the training frames")
     mean = float(model.predict(frames.positions)[0].mean())
     # In the model's own constant, not as an offset: the difference of two large energies has few digits in float32.
     centred = replace(model, c=model.c - mean)
-    return Gated(centred, uncertainty(model, n_points=n_points), lower, upper)
+    return Gated(centred, training_distance(model, n_points=n_points), lower, upper)
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class GateReport:
-    """Where frames of a run are, as seen by a gate. Made by `gate_report`.
+    """Distances and factors of a run's frames. Made by `gate_report`.
 
     Parameters
     ----------
     distances, factors : (n_frames,)
         D and g.
     positions : (n_frames, n_atoms, 3), Å
-        Whole geometries, for relabelling.
+        Geometries of the whole molecule, for new labels.
     """
 
     distances: NDArray[np.float64] = field(repr=False)
@@ -136,32 +137,32 @@ class GateReport:
 
     @property
     def hits(self) -> NDArray[np.int64]:
-        """Numbers of the frames where the model did not act in full, the farthest first."""
-        met = np.flatnonzero(self.factors < 1.0)
-        return met[np.argsort(-self.distances[met], kind="stable")]
+        """Indices of the frames in which the model did not act in full, the farthest first."""
+        reduced = np.flatnonzero(self.factors < 1.0)
+        return reduced[np.argsort(-self.distances[reduced], kind="stable")]
 
     @property
     def reduced(self) -> float:
-        """Share of the frames where the model did not act in full."""
+        """Share of the frames in which the model did not act in full."""
         return float((self.factors < 1.0).mean()) if len(self.factors) else 0.0
 
     @property
     def closed(self) -> float:
-        """Share of the frames where it did not act at all."""
+        """Share of the frames in which the model did not act at all."""
         return float((self.factors == 0.0).mean()) if len(self.factors) else 0.0
 
     def summary(self) -> str:
-        """One line for a reader."""
-        far = f"{self.distances.max():.2f}" if len(self.distances) else "–"
+        """The report as one line of text."""
+        largest = f"{self.distances.max():.2f}" if len(self.distances) else "–"
         return (
-            f"gate: {len(self.factors)} frames, less than the full correction in {self.reduced:.2%}, none in "
-            f"{self.closed:.2%}, largest distance {far}"
+            f"gate: {len(self.factors)} frames, {self.reduced:.2%} with less than the full correction, "
+            f"{self.closed:.2%} with none, largest distance {largest}"
         )
 
     def save_hits(self, path: str | Path, atomic_numbers: ArrayLike, *, name: str = "molecule") -> Path | None:
-        """Write the frames of `hits` (npz, xyz, h5), to be labelled and trained on; nothing and None where none is.
+        """Write the frames of `hits` (npz, xyz, h5), for new labels and training. Returns the path.
 
-        `atomic_numbers` (n_atoms,) are those of the whole geometries.
+        `atomic_numbers` (n_atoms,) are those of the whole molecule. Without hits, writes nothing and returns None.
         """
         if not len(self.hits):
             return None
@@ -169,14 +170,14 @@ class GateReport:
 
 
 def gate_report(gated: Gated, positions: ArrayLike, *, atoms: ArrayLike | None = None) -> GateReport:
-    """What a gate did in frames of a run.
+    """Distances and factors of a run's frames.
 
     Parameters
     ----------
     gated : Gated
     positions : (n_frames, n_atoms, 3), Å, or a Quantity
     atoms : (gated.n_atoms,), optional
-        The model's atoms among those of the frames; by default the frames are of these alone.
+        Indices of the model's atoms in the frames; by default the frames contain these alone.
 
     Raises
     ------

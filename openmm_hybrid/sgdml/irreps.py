@@ -1,4 +1,4 @@
-"""Irreducible representations of a permutation group on the pairs of atoms: what lets a query be permuted cheaply.
+"""Irreducible representations of a permutation group on the pairs of atoms, which make permuted queries cheap.
 
 A permutation s acts on descriptors as an orthogonal matrix, (P_s x)_p = x_{s(p)}. An orthogonal basis in which all P_s
 are block diagonal, T P_s Tᵀ = ⊕_ρ D_ρ(s) ⊗ 1, turns the products of all permuted queries with one training point into
@@ -8,9 +8,9 @@ are block diagonal, T P_s Tᵀ = ⊕_ρ D_ρ(s) ⊗ 1, turns the products of all
 with components k, l of dimension d and copies i of the representation ρ: d² products over the copies in place of one
 over all pairs for every permutation (J.-P. Serre, Linear Representations of Finite Groups, 1977, sections 1 and 2).
 
-The basis is found by numbers: the eigenspaces of a random symmetric matrix that commutes with all P_s are irreducible,
-and a second such matrix maps equivalent ones on each other. This is done on one orbit of each kind only, so that the
-matrices are small, and the other orbits of that kind take the same basis.
+The basis is found numerically: the eigenspaces of a random symmetric matrix that commutes with all P_s are irreducible,
+and a second random matrix of this kind maps equivalent eigenspaces onto each other. Only one orbit of each kind is
+analysed, so that the matrices are small; the other orbits of that kind have the same basis.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-_DRAWS = 20  # random matrices, of which the one with the best separated eigenvalues is taken
-_SAME = 1e-6  # eigenvalues and overlaps below this are those of one eigenspace, or none
+_MATRICES = 20  # random matrices; the one with the best separated eigenvalues is used
+_SAME = 1e-6  # eigenvalues that differ by less belong to one eigenspace, and overlaps below this are zero
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 @final
 @dataclass(frozen=True, eq=False)
 class Irrep:
-    """One irreducible representation in a representation of a group of S elements on D pairs.
+    """An irreducible representation of a group of S elements that acts on D pairs.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Irrep:
 @final
 @dataclass(frozen=True, eq=False)
 class _Kind:
-    """Orbits that the group permutes alike: images (S, size) of the places in an orbit, orbits (n_orbits, size)."""
+    """Orbits with the same action of the group: images (S, size) within an orbit, orbits (n_orbits, size)."""
 
     images: Ints
     orbits: Ints
@@ -65,7 +65,7 @@ def irreps(moves: Ints) -> list[Irrep]:
     Parameters
     ----------
     moves : (S, D)
-        Permutations of the pairs, a group (see `descriptor.pair_permutations`).
+        Group of permutations of the pairs (see `descriptor.pair_permutations`).
     """
     kinds = _kinds(moves)
     if not kinds:
@@ -99,7 +99,7 @@ def irreps(moves: Ints) -> list[Irrep]:
 
 
 def _kinds(moves: Ints) -> list[_Kind]:
-    """The orbits, sorted by the stabiliser of the pair from which each is numbered."""
+    """The orbits, grouped by the stabiliser of their first pair."""
     orbits: dict[tuple[int, ...], list[Ints]] = {}
     seen = np.zeros(moves.shape[1], dtype=bool)
     for pair in range(moves.shape[1]):
@@ -107,15 +107,15 @@ def _kinds(moves: Ints) -> list[_Kind]:
             continue
         members = np.unique(moves[:, pair])
         seen[members] = True
-        # Stabilisers of the pairs of an orbit are conjugate: the first in order is the same for orbits of one kind.
+        # Stabilisers of the pairs of an orbit are conjugate: the smallest one is the same for orbits of one kind.
         stabiliser, start = min((tuple(np.flatnonzero(moves[:, p] == p).tolist()), int(p)) for p in members)
         _, first = np.unique(moves[:, start], return_index=True)
         orbits.setdefault(stabiliser, []).append(moves[np.sort(first), start])
     kinds = []
     for alike in orbits.values():
-        place = np.zeros(moves.shape[1], dtype=np.int64)
-        place[alike[0]] = np.arange(len(alike[0]))
-        kinds.append(_Kind(place[moves[:, alike[0]]], np.array(alike)))
+        index = np.zeros(moves.shape[1], dtype=np.int64)
+        index[alike[0]] = np.arange(len(alike[0]))
+        kinds.append(_Kind(index[moves[:, alike[0]]], np.array(alike)))
     return kinds
 
 
@@ -127,26 +127,26 @@ def _matrices(kinds: list[_Kind], sizes: list[int]) -> Floats:
 
 def _commuting(matrices: Floats, random: np.random.Generator) -> Floats:
     """A random symmetric matrix that commutes with all of the matrices."""
-    draw = random.normal(size=matrices.shape[1:])
-    return np.mean(matrices @ (draw + draw.T) @ matrices.transpose(0, 2, 1), axis=0)
+    matrix = random.normal(size=matrices.shape[1:])
+    return np.mean(matrices @ (matrix + matrix.T) @ matrices.transpose(0, 2, 1), axis=0)
 
 
 def _eigenspaces(matrices: Floats, owner: Ints, random: np.random.Generator) -> list[tuple[int, Floats]]:
-    """Irreducible subspaces: for each the kind of orbit it lives on and an orthonormal basis (Σ sizes, d)."""
+    """Irreducible subspaces: the kind of orbit and an orthonormal basis (Σ sizes, d) of each."""
     best: list[tuple[int, Floats]] = []
     widest = -1.0
-    for _ in range(_DRAWS):
-        draw = _commuting(matrices, random)
+    for _ in range(_MATRICES):
+        matrix = _commuting(matrices, random)
         spaces, gap = [], np.inf
         for kind in range(owner[-1] + 1):
-            own = np.flatnonzero(owner == kind)
-            values, vectors = np.linalg.eigh(draw[np.ix_(own, own)])
+            members = np.flatnonzero(owner == kind)
+            values, vectors = np.linalg.eigh(matrix[np.ix_(members, members)])
             steps = np.diff(values)
             cuts = np.flatnonzero(steps > _SAME)
             gap = min(gap, *steps[cuts]) if cuts.size else gap
-            for columns in np.split(np.arange(len(own)), cuts + 1):
+            for columns in np.split(np.arange(len(members)), cuts + 1):
                 space = np.zeros((len(owner), len(columns)))
-                space[own] = vectors[:, columns]
+                space[members] = vectors[:, columns]
                 spaces.append((kind, space))
         if gap > widest:
             best, widest = spaces, gap
@@ -154,7 +154,7 @@ def _eigenspaces(matrices: Floats, owner: Ints, random: np.random.Generator) -> 
 
 
 def _overlap(first: Floats, link: Floats, second: Floats) -> Floats:
-    """What a commuting matrix says of two irreducible subspaces: a multiple of an orthogonal matrix, or zero."""
+    """Block of a commuting matrix between two irreducible subspaces: a multiple of an orthogonal matrix, or zero."""
     if first.shape != second.shape:
         return np.zeros((0, 0))
     return first.T @ link @ second

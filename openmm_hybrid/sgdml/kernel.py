@@ -1,4 +1,4 @@
-"""The kernel matrix of forces: geometries in internal directions, and blocks of it made by matrix products.
+"""The kernel matrix of forces: its blocks between internal directions of geometries, made by matrix products.
 
 κ(d) = (1 + d + d²/3) e^(−d), d = √5 |x − x′|/σ, is the Matérn kernel with ν = 5/2. Its Hessian in the descriptors,
 
@@ -7,12 +7,12 @@
 between the Jacobians J = ∂x/∂r of two geometries, summed over the permutations of the second, is a block
 K_ij = Σ_s J_iᵀ (∂²κ/∂x∂x′ᵀ) J_j^s (Chmiela et al., Nat. Commun. 9, 3887 (2018), equation 4).
 
-A translation or rotation of a geometry changes no descriptor, so that K maps it to zero. The blocks are therefore taken
+A translation or rotation of a geometry changes no descriptor, so that K maps it to zero. The blocks are therefore made
 between internal directions only, the columns of an orthonormal Q_i that span the rows of J_i: 3N − 6 rows instead of
-3N, the same forces, and a Cholesky factorisation of ethanol in half the time. This is our addition.
+3N, for the same forces. This is our addition.
 
-Where energies are trained on too, every block has one row and column more, its last: the covariances of energies with
-derivatives and with each other, which for a function whose covariance is κ are the derivatives of κ,
+For training on energies too, every block has one more row and column, the last: the covariances of energies with
+derivatives and with each other. For a function with covariance κ they are the derivatives of κ,
 
     Σ_s (∂κ/∂x′)ᵀ J_j^s,   J_iᵀ Σ_s ∂κ/∂x   and   Σ_s κ,   ∂κ/∂x′ = −∂κ/∂x = 5/(3σ²) (1 + d) e^(−d) δ
 
@@ -33,15 +33,15 @@ from torch import Tensor
 from openmm_hybrid.sgdml.descriptor import descriptor, jacobian, jacobian_times, pair_permutations
 from openmm_hybrid.sgdml.module import KernelModule
 
-_TILE = 2_000_000  # numbers in the largest temporary of an assembly step: near the size of a processor's cache
-_BATCH = 32  # frames evaluated at once by `HessianKernel.times`
-_NULL = 1e-12  # eigenvalues of JᵀJ below this fraction of the largest belong to directions that change no distance
+_TILE = 2_000_000  # numbers in the largest temporary array of an assembly step, about the size of a processor's cache
+_BATCH = 32  # frames per evaluation in `HessianKernel.times`
+_NULL = 1e-12  # largest eigenvalue of JᵀJ of directions that change no distance, relative to the largest of all
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class _Images:
-    """The permuted images of one point: x (S, D), J (S, D, k), J of the fixed pairs and of the moved ones."""
+    """The permuted images of one point: x (S, D), J (S, D, k), J of the fixed and of the moved pairs."""
 
     x: Tensor
     full: Tensor
@@ -52,7 +52,7 @@ class _Images:
 @final
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """Some points: x (n, D), Jᵀ (n, block_size, D), Jᵀ of the fixed pairs and of the moved ones."""
+    """Some points: x (n, D), Jᵀ (n, block_size, D), Jᵀ of the fixed and of the moved pairs."""
 
     x: Tensor
     full: Tensor
@@ -64,7 +64,7 @@ class _Rows:
         return cls(x, full, full[:, :, fixed], full[:, :, ~fixed])
 
     def below(self, first: int) -> _Rows:
-        """The points from `first` on."""
+        """The points with index `first` and above."""
         return _Rows(self.x[first:], self.full[first:], self.fixed[first:], self.moved[first:])
 
 
@@ -73,22 +73,22 @@ class _Rows:
 class HessianKernel:
     """K_Hess of training geometries, never stored as a whole; symmetric, positive semi-definite.
 
-    Vectors that it multiplies are flat, (n_points · block_size,): see `reduce` and `expand`.
+    The vectors of its products are flat, (n_points · block_size,): see `reduce` and `expand`.
 
     Parameters
     ----------
     positions : Tensor (n_points, n_atoms, 3), Å
     perms : (n_perms, n_atoms)
-        A group.
+        A group of permutations.
     sigma : float, 1/Å
     x, slopes : Tensor (n_points, n_pairs) and (n_points, n_pairs, 3)
-        The descriptors of the positions and their slopes (see `descriptor`).
+        Descriptors of the positions and their slopes (see `descriptor`).
     basis : Tensor (n_points, 3 n_atoms, block_size)
-        Q, the internal directions; for energies a last column of zeros.
+        Q, the internal directions; with energies, a last column of zeros.
     jacobians : Tensor (n_points, n_pairs, block_size)
         J Q.
     with_energies : bool
-        Whether the last row and column of every block are of the energy.
+        Whether the last row and column of every block belong to the energy.
     """
 
     positions: Tensor
@@ -126,7 +126,7 @@ class HessianKernel:
 
     @property
     def block_size(self) -> int:
-        """Rows of a block: internal directions of a geometry, 3 n_atoms − 6 as a rule, and its energy, if any."""
+        """Rows of a block: the internal directions (usually 3 n_atoms − 6), and the energy with energies."""
         return self.basis.shape[2]
 
     @property
@@ -141,7 +141,7 @@ class HessianKernel:
         return HessianKernel(positions, self.perms, self.sigma, x, slopes, basis, jacobians, self.with_energies)
 
     def reduce(self, vectors: Tensor, energies: Tensor | None = None) -> Tensor:
-        """The components (n_rows,) of Cartesian vectors (n_points, n_atoms, 3) and of energies (n_points,), if any."""
+        """Components (n_rows,) of Cartesian vectors (n_points, n_atoms, 3) and of energies (n_points,), if given."""
         flat = vectors.reshape(self.n_points, 1, -1) @ self.basis
         if energies is not None:
             flat[:, 0, -1] = energies
@@ -152,11 +152,11 @@ class HessianKernel:
         return (self.basis @ flat.view(self.n_points, -1, 1)).view(self.positions.shape)
 
     def energies(self, flat: Tensor) -> Tensor | None:
-        """What components (n_rows,) hold for the energies, (n_points,); None for a kernel without them."""
+        """Energy components (n_points,) of components (n_rows,); None for a kernel without energies."""
         return flat.view(self.n_points, -1)[:, -1] if self.with_energies else None
 
     def columns(self, first: int, last: int) -> Tensor:
-        """The columns of points first … last − 1, from the row of `first` on (the rest follows by symmetry).
+        """The columns of points first … last − 1, starting at the rows of `first` (the rest follows by symmetry).
 
         Returns
         -------
@@ -179,12 +179,12 @@ class HessianKernel:
         return panel
 
     def some_columns(self, chosen: dict[int, Tensor]) -> Tensor:
-        """Chosen whole columns: of each point, those of some of its internal directions; without energies.
+        """Whole columns of some internal directions; for a kernel without energies.
 
         Parameters
         ----------
         chosen : dict of int to Tensor (k,)
-            Point → numbers of its directions.
+            Point → indices of its directions.
 
         Returns
         -------
@@ -202,7 +202,7 @@ class HessianKernel:
         return columns
 
     def diagonal(self) -> Tensor:
-        """The matrix' diagonal, (n_rows,)."""
+        """Diagonal of the matrix, (n_rows,)."""
         moves, fixed = self._moves()
         parts = []
         for x, full in zip(self.x, self.jacobians, strict=True):
@@ -211,21 +211,21 @@ class HessianKernel:
         return torch.cat(parts)
 
     def _moves(self) -> tuple[Tensor, Tensor]:
-        """The permutations of the descriptor, (S, D), and which pairs they leave in place."""
+        """The permutations of the descriptor, (S, D), and whether they all fix a pair, (D,)."""
         moves = torch.tensor(pair_permutations(self.perms), device=self.x.device)
         return moves, (moves == torch.arange(moves.shape[1], device=moves.device)).all(0)
 
     def _row_tiles(self, first: int) -> Iterator[tuple[int, int, Tensor]]:
-        """Points first … in parts: start, stop, and their Jᵀ (stop − start, block_size, D)."""
+        """The points from `first` to the last in parts: start, stop and their Jᵀ (stop − start, block_size, D)."""
         step = max(1, _TILE // (self.x.shape[1] * self.block_size))
         for start in range(first, self.n_points, step):
             stop = min(start + step, self.n_points)
             yield start, stop, self.jacobians[start:stop].transpose(1, 2).contiguous()
 
     def _blocks(self, rows: _Rows, images: _Images) -> Tensor:
-        """Blocks (n, block_size, k) of n points and the images of one.
+        """Blocks (n, block_size, k) between n points and the images of one point.
 
-        The rows of J that no permutation moves are multiplied once, for all images together.
+        The rows of J that no permutation moves are multiplied once for all images.
         """
         size, width = rows.full.shape[1], images.full.shape[2]
         delta = rows.x.unsqueeze(1) - images.x
@@ -245,21 +245,21 @@ class HessianKernel:
         return blocks.baddbmm_(torch.bmm(rows.full, delta.transpose(1, 2)), along)
 
     def times(self, flat: Tensor) -> Tensor:
-        """K_Hess v without the matrix, (n_rows,): the forces that coefficients −v give at the points (minus energies).
+        """K_Hess v without the matrix, (n_rows,): the forces, and minus the energies, of coefficients −v at the points.
 
-        Evaluated by the module that the model will run with, so that a residual checks the solver and that module.
+        The module that evaluates the model is used, so that a residual checks both the solver and that module.
         """
-        own = self.energies(flat)
+        energy_part = self.energies(flat)
         module = KernelModule(
             descriptors=self.x.cpu().numpy(),
             weights=jacobian_times(self.slopes, -self.expand(flat)).cpu().numpy(),
             perms=self.perms,
             sigma=self.sigma,
             constant=0.0,
-            energy_weights=None if own is None else -own.cpu().numpy(),
+            energy_weights=None if energy_part is None else -energy_part.cpu().numpy(),
         ).to(self.x.device)
         energies, forces = map(torch.cat, zip(*map(module, self.positions.split(_BATCH)), strict=True))
-        return self.reduce(forces, None if own is None else -energies)
+        return self.reduce(forces, None if energy_part is None else -energies)
 
 
 def _image(x: Tensor, columns: Tensor, moves: Tensor, fixed: Tensor) -> _Images:

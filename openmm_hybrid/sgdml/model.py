@@ -1,4 +1,4 @@
-"""SGDMLModel: a trained sGDML force field, in memory."""
+"""SGDMLModel: a trained sGDML model, in memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from openmm_hybrid.sgdml.symmetry import check_permutations
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SGDMLModel(TorchModel):
     """A kernel model of forces whose energy is their exact integral (Chmiela et al., Nat. Commun. 9, 3887 (2018)).
 
@@ -26,41 +26,41 @@ class SGDMLModel(TorchModel):
 
     Parameters
     ----------
-    z : (n_atoms,)
-        Atomic numbers.
+    atomic_numbers : (n_atoms,)
     descriptors : (n_train, n_pairs), 1/Å
         x of the training geometries, n_pairs = n_atoms (n_atoms − 1)/2.
     descriptor_alphas : (n_train, n_pairs)
         J α: the coefficients in descriptor space, for forces in units of `std`.
     perms : (n_perms, n_atoms)
-        The group of atom permutations, counted from 0.
+        Group of atom permutations, counted from 0.
     sigma : float, 1/Å
     c : float, kcal/mol
-        Constant of integration; 0 where there were no energies to train on.
+        Constant of integration; 0 for a model that was trained without energies.
     std : float, kcal/mol/Å
         Standard deviation of the training forces' components.
     lam : float
-        Regularisation that it was trained with; NaN if not known.
+        Regularisation of the training; NaN if not known.
     name, theory : str
-        Of the training data.
+        Name and level of theory of the training data.
     alphas : (n_train, n_atoms, 3), optional
         Coefficients α in Cartesian space.
     alphas_E : (n_train,), Å, optional
-        Coefficients of the training energies, for energies in units of `std`; where these were trained on.
+        Coefficients of the training energies, for energies in units of `std`; None without an energy constraint.
     idxs_train : (n_train,)
         Indices of the training geometries in their data set; empty if not known.
     md5_train : str
         sGDML's fingerprint of the data set; empty if not known.
     use_E : bool
-        Whether c was fitted to energies.
+        Whether `c` was fitted to energies.
 
     Raises
     ------
     InputError, MismatchError
-        Shapes that do not belong together, numbers that are not finite, permutations that are no group.
+        Shapes that do not fit, numbers that are not finite, permutations that are not a group.
     """
 
-    z: NDArray[np.int64]
+    # With a default, which is refused: without one, the field would take the base class's property for its default.
+    atomic_numbers: NDArray[np.int64] = ()  # type: ignore[assignment]
     descriptors: NDArray[np.float64] = field(repr=False)
     descriptor_alphas: NDArray[np.float64] = field(repr=False)
     perms: NDArray[np.int64] = field(repr=False)
@@ -77,10 +77,12 @@ class SGDMLModel(TorchModel):
     use_E: bool = True
 
     def __post_init__(self) -> None:
-        z = np.array(self.z, dtype=np.int64)
-        n_atoms, n_train = len(z), len(self.descriptors)
-        if z.ndim != 1 or n_atoms < 2 or z.min() < 1 or z.max() > 118:
-            raise InputError("an sGDML model's z is not a list of elements", expected="two atomic numbers or more")
+        numbers = np.array(self.atomic_numbers, dtype=np.int64)
+        n_atoms, n_train = len(numbers), len(self.descriptors)
+        if numbers.ndim != 1 or n_atoms < 2 or numbers.min() < 1 or numbers.max() > 118:
+            raise InputError(
+                "the atomic numbers of an sGDML model are not a list of elements", expected="two or more, from 1 to 118"
+            )
         shapes = {
             "descriptors": (n_train, n_atoms * (n_atoms - 1) // 2),
             "descriptor_alphas": (n_train, n_atoms * (n_atoms - 1) // 2),
@@ -93,21 +95,16 @@ class SGDMLModel(TorchModel):
         for key, array in arrays.items():
             if array.shape != shapes[key] or n_train < 1:
                 raise MismatchError(
-                    f"{key} of an sGDML model of {n_atoms} atoms have shape {array.shape}", expected=f"{shapes[key]}"
+                    f"{key} of an sGDML model of {n_atoms} atoms has shape {array.shape}", expected=f"{shapes[key]}"
                 )
         scalars = np.array([self.sigma, self.c, self.std], dtype=np.float64)
         if not all(np.isfinite(array).all() for array in (scalars, *arrays.values())) or self.sigma <= 0.0:
-            raise InputError("an sGDML model holds a number that is not finite, or a sigma that is not positive")
-        arrays["z"], arrays["perms"] = z, check_permutations(self.perms, z)
+            raise InputError("an sGDML model has a number that is not finite, or a sigma that is not positive")
+        arrays["atomic_numbers"], arrays["perms"] = numbers, check_permutations(self.perms, numbers)
         arrays["idxs_train"] = np.array(self.idxs_train, dtype=np.int64)
         for key, array in arrays.items():
             array.flags.writeable = False
             object.__setattr__(self, key, array)
-
-    @property
-    def atomic_numbers(self) -> NDArray[np.int64]:
-        """See `EnergyModel.atomic_numbers`."""
-        return self.z
 
     @property
     def n_train(self) -> int:
@@ -115,7 +112,7 @@ class SGDMLModel(TorchModel):
         return len(self.descriptors)
 
     def module(self) -> KernelModule:
-        """See `EnergyModel.module`. Its matrices are shared with the model, its dtype and device are its own."""
+        """See `EnergyModel.module`. The module shares its matrices with the model until it is converted or moved."""
         return deepcopy(self._module, memo={id(buffer): buffer for buffer in self._module.buffers()})
 
     @cached_property
@@ -130,7 +127,7 @@ class SGDMLModel(TorchModel):
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write the model as sGDML npz, which the sgdml program reads too; complete or not at all. Returns the path."""
+        """Write the model as sGDML npz, as the sgdml program does; complete or not at all. Returns the path."""
         from openmm_hybrid.sgdml.model_file import save
 
         return save(self, Path(path))

@@ -62,7 +62,7 @@ def _entries(model: SGDMLModel) -> dict[str, Any]:
         "dataset_name": model.name,
         "dataset_theory": model.theory,
         "solver_name": "analytic",
-        "z": model.z.astype(np.uint8),
+        "z": model.atomic_numbers.astype(np.uint8),
         "idxs_train": model.idxs_train,
         "md5_train": md5,
         "idxs_valid": unknown,
@@ -155,7 +155,7 @@ def _model(entries: _Entries) -> SGDMLModel:
     n_atoms = len(entries.array("z"))
     try:
         return SGDMLModel(
-            z=_integers(entries, "z"),
+            atomic_numbers=_integers(entries, "z"),
             descriptors=descriptors,
             descriptor_alphas=alphas.reshape(alphas.shape[:2]) / length,
             perms=perms - 1 if entries.is_old else perms,

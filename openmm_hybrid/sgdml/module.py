@@ -1,26 +1,27 @@
-"""The TorchScript module that evaluates an sGDML model: matrix products, analytic forces, nothing else.
+"""The TorchScript module that evaluates an sGDML model by matrix products, with analytic forces.
 
 With u = √5 (x − x̄)/σ the scaled, centred descriptor, δ = u − u′ and d = |δ|, the energy is
 
     E = c + Σ_s Σ_m h(d) (b_m·δ),   h(d) = (1 + d) e^(−d),   b = std √5/(3σ) a,
 
-with a = J α of training point m and the *query* permuted by s, which equals sGDML's sum over permuted training points
-because the permutations are a group (Chmiela et al., Nat. Commun. 9, 3887 (2018), equations 5 and 6).
+with a = J α of training point m. The query, not the training point, is permuted by s: the two sums are equal because
+the permutations are a group (Chmiela et al., Nat. Commun. 9, 3887 (2018), equations 5 and 6).
 
-The b_m of a trained model are some ten orders of magnitude larger than the energy, and their sum all but cancels. h is
+The b_m of a trained model are many orders of magnitude larger than the energy, and their sum nearly cancels. h is
 therefore split, h = (1 − d²/2) + ρ(d): the first part, a cubic polynomial in u, is summed over training points and
-permutations once, when the module is made; only ρ = d³/3 − … is summed at every call. This makes float32 usable and
+permutations once, when the module is made; only ρ = d³/3 − … is summed in each call. This makes float32 usable and
 float64 independent of the order of summation. Because ρ′ = d (1 − e^(−d)), the force of the second part is
-−∂E/∂u = Σ (e^(−d) − 1) (b·δ) δ − ρ b, without a division by d, hence regular at training points.
+−∂E/∂u = Σ (e^(−d) − 1) (b·δ) δ − ρ b. It has no division by d, hence it is regular at training points.
 
-A model that was trained on energies too has Σ_s Σ_m e_m κ(d) in E as well, with κ = (1 + d + d²/3) e^(−d), e = std α_E.
-It is split like h: κ = (1 − d²/6 + d⁴/24) + τ(d), and because κ′ = −d h/3 also τ′ = −d ρ/3. d² is linear in
-(1, |u|², u), so that the first part is a quadratic form in these numbers, as the cubic polynomial above is, and joins
-it; the second adds e ρ/3 to the weights (e^(−d) − 1)(b·δ) of δ. Modules without such coefficients do none of this.
+A model that was trained on energies too has the term Σ_s Σ_m e_m κ(d) in E, with κ = (1 + d + d²/3) e^(−d) and
+e = std α_E. It is split like h: κ = (1 − d²/6 + d⁴/24) + τ(d), and because κ′ = −d h/3 also τ′ = −d ρ/3. d² is linear
+in (1, |u|², u), so that the first part is a quadratic form in these numbers, like the cubic polynomial above, and is
+added to it; the second part adds e ρ/3 to the weights (e^(−d) − 1)(b·δ) of δ. Modules without these coefficients skip
+this.
 
 The products u·u′ and b·u of all permuted queries come from the irreducible representations of the group (see `irreps`):
-u is turned into a basis adapted to them, v, whose part that no permutation changes is multiplied once, and whose other
-parts once for every pair of their components, not once for every permutation.
+u is transformed to an adapted basis, v. The part of v that no permutation changes is multiplied once, and the other
+parts once per pair of their components, not once per permutation.
 """
 
 import math
@@ -34,7 +35,7 @@ from torch import Tensor
 from openmm_hybrid.sgdml.descriptor import pairs, sorted_pair_permutations
 from openmm_hybrid.sgdml.irreps import Irrep, irreps
 
-_EXTRA = 2  # rows before those of v in `points`, of 1 and |v|²
+_EXTRA = 2  # number of rows before those of v in `points`: the rows of 1 and |v|²
 
 
 class KernelModule(torch.nn.Module):
@@ -46,7 +47,7 @@ class KernelModule(torch.nn.Module):
     weights : (n_train, n_pairs)
         std · J α.
     perms : (n_perms, n_atoms)
-        A group.
+        A group of permutations.
     sigma : float, 1/Å
     constant : float, kcal/mol
     energy_weights : (n_train,), optional
@@ -54,19 +55,19 @@ class KernelModule(torch.nn.Module):
     """
 
     # TorchScript needs these types as objects: no `from __future__ import annotations` in this file.
-    pair_of: Tensor  # (n_pairs,), element of the matrix of all r_i − r_j
-    number_of: Tensor  # (n_atoms²,), pair of an element of that matrix
+    pair_of: Tensor  # (n_pairs,), indices of the pairs in the matrix of all r_i − r_j
+    number_of: Tensor  # (n_atoms²,), the pair of each element of that matrix
     scale: Tensor
     offset: Tensor
     e0: Tensor
     one: Tensor
     zero: Tensor
-    basis: Tensor  # (n_moved, n_moved), pairs that permutations move to the adapted basis
+    basis: Tensor  # (n_moved, n_moved), from the pairs that permutations move to the adapted basis
     basis_t: Tensor
     polynomial: Tensor  # (n_pairs + 2, n_pairs + 2), of (1, |v|², v)
     points: Tensor  # (2, n_same + 2, n_train)
-    energy_weights: Tensor  # (n_perms · n_train,), if there are any
-    has_energies: Final[bool]  # what depends on it is decided when the module is compiled
+    energy_weights: Tensor  # (n_perms · n_train,), only for a model with an energy constraint
+    has_energies: Final[bool]  # Final, so that TorchScript compiles only the branch that is used
 
     def __init__(
         self,
@@ -80,18 +81,18 @@ class KernelModule(torch.nn.Module):
         super().__init__()
         scale = math.sqrt(5.0) / sigma
         moves, order, self.n_fixed = sorted_pair_permutations(perms)
-        # Permutations that move no pair (of two atoms in all, their exchange) count as often as they are.
+        # Permutations that move no pair, such as the exchange in a diatomic, are counted by a factor.
         action = np.unique(moves, axis=0)
         # The centre has the symmetry of the group, so that |u| is the same for every permutation of a query.
         centre = descriptors.mean(axis=0)[order][moves].mean(axis=0)
         u = torch.tensor(scale * (descriptors[:, order] - centre))
-        # b is scaled so that the sums of `_energy` are ∂E/∂x, with no factor at every call; energies take this one.
+        # b is scaled so that the sums of `_energy` are ∂E/∂x without a factor; energies need this one.
         self.unit = -1.0 / scale
         factor = len(moves) / len(action) * scale / 3.0
         b = torch.tensor(weights[:, order] * (0.5 * factor / self.unit))
         self.has_energies = energy_weights is not None
-        own = np.zeros(len(descriptors)) if energy_weights is None else energy_weights
-        e = torch.tensor(own * (0.5 * len(moves) / len(action) / self.unit))
+        weights_e = np.zeros(len(descriptors)) if energy_weights is None else energy_weights
+        e = torch.tensor(weights_e * (0.5 * len(moves) / len(action) / self.unit))
         self.n_train, self.n_perms = len(descriptors), len(action)
         parts = irreps(action[:, self.n_fixed :] - self.n_fixed)
         self._register_geometry(perms.shape[1], order)
@@ -145,7 +146,7 @@ class KernelModule(torch.nn.Module):
         self.register_buffer("e0", e0.reshape(1))
 
     def _register_products(self, v: Tensor, b: Tensor, parts: list[Irrep]) -> None:
-        """What (1, |v|², v) multiplies: one half gives b·δ, the other d²."""
+        """The factors of (1, |v|², v): one half gives b·δ, the other d²."""
         n_same = self.n_fixed + sum(part.basis.shape[2] for part in parts if part.is_trivial)
         points = torch.stack([b, -2.0 * v]).transpose(1, 2)
         constants = torch.stack([-(v * b).sum(1), v.square().sum(1)])
@@ -161,7 +162,7 @@ class KernelModule(torch.nn.Module):
         self.blocks = torch.nn.ModuleList(blocks)
 
     def mixed(self) -> "KernelModule":
-        """Turn the sums over training points into float32, in place; the polynomial and functions of d stay float64."""
+        """Convert the sums over training points to float32, in place; polynomial and functions of d stay float64."""
         self.points = self.points.to(torch.float32)
         self.blocks.to(torch.float32)
         return self
@@ -171,7 +172,7 @@ class KernelModule(torch.nn.Module):
         n, n_atoms = positions.size(0), positions.size(1)
         # Not detach(): torch.jit.freeze removes it, and the tape would run through the whole model.
         columns = positions.data.to(self.offset.dtype).transpose(1, 2).contiguous()
-        # All r_i − r_j: indexing is faster than the matrix product that would take coordinates to pairs.
+        # All r_i − r_j: indexing is faster than a matrix product from coordinates to pairs.
         difference = columns.unsqueeze(3) - columns.unsqueeze(2)
         square = (difference * difference).sum(1).view(n, n_atoms * n_atoms)
         x = square.index_select(1, self.pair_of).rsqrt()
@@ -199,30 +200,30 @@ class KernelModule(torch.nn.Module):
     def _rest(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """The part with ρ(d), summed over training points: Σ w (n, 1) and Σ −2ρ b, Σ −2w v′ (2, n, n_pairs + 2).
 
-        w = (e^(−d) − 1)(b·δ). Functions of d and Σ w are always float64. Energies add e ρ/3 to w, and Σ −2 e τ to what
-        stands beside the 1 of z.
+        w = (e^(−d) − 1)(b·δ). Functions of d and Σ w are always float64. Energies add e ρ/3 to w, and Σ −2 e τ to the
+        factor of the 1 in z.
         """
         n, rows = z.size(0), self.points.size(1)
         same = torch.bmm(z[:, :rows].expand(2, n, rows), self.points)
         product = same.view(2 * n, 1, self.n_train)
         for block in self.blocks:
             product = block.add_products(z, product)  # type: ignore[operator]
-        # From here in place, in the one large array of a call: b·δ and d² become −2ρ and w.
+        # The rest works in place, in the only large array of a call: b·δ and d² become −2ρ and w.
         values = product.to(torch.float64).view(2, n, self.n_perms * self.n_train)
         along, square = values.unbind(0)
         square = square.clamp_min_(1e-300)
-        # −d by rsqrt(), which torch computes with vector instructions, in half the time of its sqrt().
+        # −d by rsqrt(), which torch computes with vector instructions, unlike its sqrt().
         minus = torch.addcmul(self.zero.to(torch.float64), square, square.rsqrt(), value=-1)
         decay = torch.expm1(minus, out=square)
         part = torch.sub(minus, decay, alpha=2)
-        if self.has_energies:  # −2 (τ − ρ), while e^(−d) − 1 is there
+        if self.has_energies:  # −2 (τ − ρ), before e^(−d) − 1 is overwritten
             difference = (0.25 * minus * minus - 2.0 * decay) * minus * minus / 3.0
         stretch = decay.mul_(along)
         torch.lerp(part, self.one.to(torch.float64), minus, out=along)  # −2ρ = p + (−d)(1 − p), p = −d − 2 (e^(−d) − 1)
         if self.has_energies:
-            own = self.energy_weights.to(torch.float64)
-            depth = torch.mv(difference.add_(along), own)
-            stretch.addcmul_(along, own, value=-1.0 / 6.0)
+            e = self.energy_weights.to(torch.float64)
+            depth = torch.mv(difference.add_(along), e)
+            stretch.addcmul_(along, e, value=-1.0 / 6.0)
         weight = values.to(z.dtype).view(2 * n, self.n_perms, self.n_train)
         pulls = [torch.bmm(weight.sum(1).view(2, n, self.n_train), self.points.transpose(1, 2))]
         for block in self.blocks:
@@ -240,9 +241,9 @@ class _Block(torch.nn.Module):
     ----------
     part : Irrep
     points : Tensor (2, d · n_copies, n_train)
-        The training points in its basis.
+        The training points in the basis of the representation.
     start : int
-        Place of its first element in z.
+        Index of its first element in z.
     """
 
     points: Tensor  # (2, n_copies, d · n_train)
@@ -259,10 +260,10 @@ class _Block(torch.nn.Module):
         self.register_buffer("gather", spread.t().contiguous())
 
     def add_products(self, z: Tensor, product: Tensor) -> Tensor:
-        """The sum of products (2n, n_perms or 1, n_train) so far and those of this block (2n, n_perms, n_train)."""
+        """Products (2n, n_perms or 1, n_train) plus the products of this block, (2n, n_perms, n_train)."""
         n, d = z.size(0), self.d
-        own = z[:, self.start : self.start + d * self.n_copies].reshape(n * d, self.n_copies)
-        components = torch.bmm(own.expand(2, n * d, self.n_copies), self.points).view(2 * n, d * d, product.size(2))
+        part = z[:, self.start : self.start + d * self.n_copies].reshape(n * d, self.n_copies)
+        components = torch.bmm(part.expand(2, n * d, self.n_copies), self.points).view(2 * n, d * d, product.size(2))
         return torch.baddbmm(product, self.spread.expand(2 * n, self.spread.size(0), d * d), components)
 
     def pull(self, weight: Tensor) -> Tensor:

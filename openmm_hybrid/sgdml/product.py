@@ -1,13 +1,13 @@
-"""K_Hess v by matrix products with the descriptors, from weights that are computed once: no kernel matrix.
+"""K_Hess v by matrix products with the descriptors, without a kernel matrix.
 
-With a = J v the coefficients in descriptor space, the query permuted instead of the training points (they form a
-group), and the weights w₁ = 5/(3σ²) (1 + d) e^(−d) and w₂ = 25/(3σ⁴) e^(−d) of every pair of geometries,
+With a = J v the coefficients in descriptor space, the query permuted instead of the training points (the permutations
+are a group), and the weights w₁ = 5/(3σ²) (1 + d) e^(−d) and w₂ = 25/(3σ⁴) e^(−d) of every pair of geometries,
 
     (K v)_i = J_iᵀ Σ_s P_sᵀ Σ_j [w₁ a_j − w₂ (a_j·δ) δ],   δ = P_s x_i − x_j,
 
-which is three products of (S M × D) with (D × M) numbers (Chmiela et al., Nat. Commun. 9, 3887 (2018), equation 4). The
-weights, 2 S M² numbers, are kept where memory allows and made again in every product where it does not. Pairs of atoms
-that no permutation moves are done once for all permutations. The queries come in tiles that fit into the cache.
+which is three products of (S M × D) with (D × M) matrices (Chmiela et al., Nat. Commun. 9, 3887 (2018), equation 4).
+The weights, 2 S M² numbers, are kept if memory allows, and otherwise computed in every product. Pairs of atoms that no
+permutation moves are multiplied once for all permutations. The queries are processed in tiles that fit into the cache.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from torch import Tensor
 from openmm_hybrid.sgdml.descriptor import pairs, sorted_pair_permutations
 from openmm_hybrid.sgdml.kernel import HessianKernel
 
-_TILE = 2**18  # weights in a tile
+_TILE = 2**18  # number of weights per tile
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class _Points:
-    """Geometries with their pairs in the order fixed, moved: x (n, D), squares (n,), slopes (n, 3, D)."""
+    """Geometries with the fixed pairs first: x (n, D), squares (n,), slopes (n, 3, D)."""
 
     kernel: HessianKernel
     x: Tensor
@@ -50,7 +50,7 @@ class _Points:
 @final
 @dataclass(frozen=True, eq=False)
 class _Tile:
-    """Queries start … stop − 1 and their weights (n, S, M), w₁ summed over permutations (n, M)."""
+    """Queries start … stop − 1, their weights (n, S, M), and w₁ summed over permutations (n, M)."""
 
     start: int
     stop: int
@@ -61,23 +61,22 @@ class _Tile:
 
 @final
 class KernelProduct:
-    """v ↦ K_Hess v: coefficients at the sources to what they give at the queries.
+    """v ↦ K_Hess v, from coefficients at the sources to forces at the queries.
 
     Parameters
     ----------
     queries, sources : HessianKernel
-        Rows and columns; the same kernel for the whole K_Hess, parts of one (`HessianKernel.at`) for a part of it. The
-        product runs on their device.
+        Rows and columns: the same kernel for the whole K_Hess, or parts of a kernel (`HessianKernel.at`) for a part of
+        it. The product runs on their device.
     keep : bool
-        Keep the weights, `weights_memory` bytes, instead of making them again for every product, which takes several
-        times as long.
+        Keep the weights, `weights_memory` bytes, instead of computing them in every product, which is slower.
     """
 
     def __init__(self, queries: HessianKernel, sources: HessianKernel, *, keep: bool = True) -> None:
         device = sources.x.device
         moves, order, n_fixed = sorted_pair_permutations(sources.perms)
         arranged = torch.tensor(order, device=device)
-        # Only differences count; a centre with the symmetry of the group makes them lose fewer digits.
+        # Only differences count; subtracting a centre with the symmetry of the group saves digits.
         centre = sources.x[:, arranged].mean(0)[torch.tensor(moves, device=device)].mean(0)
         self._queries, self._sources = (
             _Points(
@@ -146,7 +145,7 @@ def weights_memory(n_queries: int, n_sources: int, n_perms: int) -> int:
 
 
 def _differences(n_atoms: int) -> Tensor:
-    """(n_atoms, n_pairs), which takes coordinates to those of r_j − r_i."""
+    """Matrix (n_atoms, n_pairs) from coordinates to differences r_j − r_i."""
     i, j = pairs(n_atoms).T
     number = np.arange(len(i))
     matrix = torch.zeros(n_atoms, len(i), dtype=torch.float64)

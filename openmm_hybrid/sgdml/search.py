@@ -1,4 +1,4 @@
-"""Choosing sigma and lam by the force error on validation frames."""
+"""Search of sigma and lam by the force error on validation frames."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from openmm_hybrid.sgdml.fit import DEFAULT_SOLVER, SolverSettings, check_length
 from openmm_hybrid.sgdml.model import SGDMLModel
 from openmm_hybrid.sgdml.training_set import TrainingSet
 
-_FIRST = (10.0, 20.0, 40.0)  # sigma of the first trials, 1/Å; what small molecules need most often
-_LIMITS = (0.3, 1300.0)  # beyond which the coarse search does not go, 1/Å
+_FIRST = (10.0, 20.0, 40.0)  # sigma of the first trials, 1/Å; the usual range of small molecules
+_LIMITS = (0.3, 1300.0)  # limits of the coarse search, 1/Å
 _GOLDEN = (3.0 - math.sqrt(5.0)) / 2.0
 
 
 @final
 @dataclass(frozen=True)
 class Trial:
-    """One sigma and lam that were tried.
+    """One pair of sigma and lam that was tried.
 
     Parameters
     ----------
     sigma : float, 1/Å
     lam : float
     seconds : float
-        Of the fit.
+        Duration of the fit.
     errors : ErrorTable or None
-        On the validation frames.
+        Errors on the validation frames.
     refused : str
-        Why there is no model.
+        Reason for which there is no model; empty for a model.
     """
 
     sigma: float
@@ -50,7 +50,7 @@ class Trial:
 
     @property
     def score(self) -> float:
-        """What is minimised: the force RMSE in kcal/mol/Å, infinite without a model."""
+        """The minimised quantity: the force RMSE in kcal/mol/Å, infinite without a model."""
         return math.inf if self.errors is None else self.errors.force_rmse
 
     def as_dict(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Trial:
 @final
 @dataclass(frozen=True, eq=False)
 class Search:
-    """What was tried, in that order, and the best model.
+    """The trials in their order, and the best model.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Search:
         return min(self.trials, key=lambda trial: trial.score)
 
     def table(self) -> str:
-        """The trials as lines of text, by lam and sigma; the best one is marked with a star."""
+        """The trials as a text table, sorted by lam and sigma; a star marks the best one."""
         columns = ("sigma", "lam", "force MAE", "RMSE", "energy MAE", "RMSE", "seconds", "")
         rows = []
         for trial in sorted(self.trials, key=lambda trial: (trial.lam, trial.sigma)):
@@ -108,25 +108,25 @@ def search(
     solver: SolverSettings = DEFAULT_SOLVER,
     progress: bool = True,
 ) -> Search:
-    """The sigma and lam whose model has the smallest force RMSE on the validation frames.
+    """Find the sigma and lam whose model has the smallest force RMSE on the validation frames.
 
-    Without `sigmas`, sigma starts at 10, 20 and 40, goes on by factors of 2 while the best is at an end, and is then
-    narrowed by golden section of log sigma; above 10 only whole numbers are tried, as sgdml's own predictors expect
-    them. Every fit starts at the coefficients of the nearest sigma that was solved, if the solver uses a start. A
-    sigma whose matrix cannot be solved counts as a trial without a model.
+    Without `sigmas`, the search tries sigma 10, 20 and 40, continues by factors of 2 while the best sigma is at an end,
+    and then narrows the interval by golden section of log sigma. From 10 on it tries whole numbers only, because
+    sgdml's own predictors expect them. Each fit starts from the coefficients of the nearest solved sigma, if the solver
+    uses a start. A sigma whose matrix cannot be solved counts as a trial without a model.
 
     Parameters
     ----------
     data : TrainingSet
-        With validation frames.
+        Training set with validation frames.
     sigmas : sequence of float, 1/Å, optional
-        Try these and no others.
+        Values of sigma to try instead of the search.
     lams : sequence of float
-        Try these, sigma being sought anew for each.
+        Values of lam; sigma is searched for each.
     tolerance : float
-        Sigma is sought to this part of itself.
+        Relative width at which the search of sigma stops.
     solver : SolverSettings
-        Its checkpoint, if there is one, is the beginning of the name of one file a trial.
+        Settings of the solver. Each trial has its own checkpoint, whose name begins with the name of the given file.
     progress : bool
         Show the progress.
 
@@ -145,7 +145,9 @@ def search(
     if not len(data.idxs_valid):
         raise InputError("there are no frames to validate on", hint="give n_valid, or train on fewer frames")
     if not lams or (sigmas is not None and not len(sigmas)) or not tolerance > 0.0:
-        raise InputError("there is nothing to search", expected="one sigma and lam or more, and a tolerance above 0")
+        raise InputError(
+            "the search has nothing to try", expected="at least one sigma and lam, and a tolerance above 0"
+        )
     for lam in lams:
         for sigma in (1.0,) if sigmas is None else sigmas:
             check_lengths(sigma, lam)
@@ -168,17 +170,17 @@ def search(
 
 @final
 class _Runner:
-    """Fits trials one by one, each once, and keeps the best model."""
+    """Fits each trial once, and keeps the best model."""
 
     def __init__(self, data: TrainingSet, solver: SolverSettings, progress: bool) -> None:
         self.trials: list[Trial] = []
         self.model: SGDMLModel | None = None
-        self._data, self._solver, self._show = data, solver, progress
+        self._data, self._solver, self._progress = data, solver, progress
         self._valid = data.valid
         self._alphas: dict[tuple[float, float], NDArray[np.float64] | None] = {}
 
     def score(self, sigma: float, lam: float) -> float:
-        """Force RMSE on the validation frames; infinite where the system cannot be solved."""
+        """Force RMSE on the validation frames; infinite if the system cannot be solved."""
         for trial in self.trials:
             if (trial.sigma, trial.lam) == (sigma, lam):
                 return trial.score
@@ -191,7 +193,7 @@ class _Runner:
                 lam=lam,
                 solver=self._solver_of(sigma, lam),
                 start=self._nearest(sigma, lam),
-                progress=self._show,
+                progress=self._progress,
             )
         except NumericalError as error:
             self.trials.append(Trial(sigma, lam, time.monotonic() - clock, refused=error.problem))
@@ -205,10 +207,10 @@ class _Runner:
 
     def narrow(self, lam: float, tolerance: float) -> None:
         """Try sigmas until the best is known to `tolerance`."""
-        _narrow(lambda place: self.score(_round(math.exp(place)), lam), tolerance)
+        _narrow(lambda log_sigma: self.score(_round(math.exp(log_sigma)), lam), tolerance)
 
     def _nearest(self, sigma: float, lam: float) -> NDArray[np.float64] | None:
-        """Coefficients of the solved trial with the nearest sigma, of the same lam where there is one."""
+        """Coefficients of the solved trial with the nearest sigma, preferably of the same lam."""
 
         def distance(other: tuple[float, float]) -> tuple[bool, float]:
             return other[1] != lam, abs(math.log(other[0] / sigma))
@@ -223,21 +225,21 @@ class _Runner:
 
 
 def _narrow(score: Callable[[float], float], tolerance: float) -> None:
-    """Evaluate `score` of log sigma on a coarse row that brackets its minimum, then by golden section in between."""
-    places = [math.log(sigma) for sigma in _FIRST]
-    step = places[1] - places[0]
+    """Bracket the minimum of `score` of log sigma on a coarse grid, then narrow the bracket by golden section."""
+    logs = [math.log(sigma) for sigma in _FIRST]
+    step = logs[1] - logs[0]
     lowest, highest = map(math.log, _LIMITS)
     while True:
-        k = min(range(len(places)), key=lambda k: score(places[k]))
-        if k == 0 and places[0] - step > lowest:
-            places.insert(0, places[0] - step)
-        elif k == len(places) - 1 and places[-1] + step < highest:
-            places.append(places[-1] + step)
+        k = min(range(len(logs)), key=lambda k: score(logs[k]))
+        if k == 0 and logs[0] - step > lowest:
+            logs.insert(0, logs[0] - step)
+        elif k == len(logs) - 1 and logs[-1] + step < highest:
+            logs.append(logs[-1] + step)
         else:
             break
-    if not 0 < k < len(places) - 1:
+    if not 0 < k < len(logs) - 1:
         return
-    low, middle, high = places[k - 1 : k + 2]
+    low, middle, high = logs[k - 1 : k + 2]
     while high - low > 2.0 * math.log1p(tolerance):
         upwards = high - middle > middle - low
         new = middle + _GOLDEN * ((high if upwards else low) - middle)
@@ -248,7 +250,7 @@ def _narrow(score: Callable[[float], float], tolerance: float) -> None:
 
 
 def _round(sigma: float) -> float:
-    """Whole from 10 on, else two digits."""
+    """Round to a whole number from 10 on, and to two digits below."""
     return float(round(sigma)) if sigma >= 9.5 else float(f"{sigma:.2g}")
 
 
@@ -258,8 +260,8 @@ def _warn_at_an_end(result: Search) -> None:
     if len(solved) > 1 and best in (solved[0], solved[-1]):
         what = "smallest" if best == solved[0] else "largest"
         warnings.warn(
-            f"the best sigma, {best:g}, is the {what} that gave a model: the best one may lie beyond; give sigmas that "
-            "reach further, or another lam.",
+            f"the best sigma, {best:g}, is the {what} that gave a model: the optimum may lie beyond; give a wider "
+            "range of sigmas, or another lam.",
             stacklevel=3,
         )
 

@@ -1,7 +1,7 @@
-"""Geometries like a model's training geometries, as many as wanted: what a smaller model is taught on.
+"""Geometries that resemble a model's training geometries, to which a smaller model is fitted.
 
-They come from Langevin dynamics with the model itself, short ways from its training geometries at the temperature that
-these have, and no farther from the training set than its own geometries are from each other (see `uncertainty`).
+They come from short Langevin dynamics with the model itself, from its training geometries at their configurational
+temperature. Their distance to the training set does not exceed the largest distance within it (see `distance`).
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from numpy.typing import NDArray
 
 from openmm_hybrid.core.units import BOLTZMANN
 from openmm_hybrid.models.langevin import Langevin
+from openmm_hybrid.sgdml.distance import training_distance
 from openmm_hybrid.sgdml.model import SGDMLModel
-from openmm_hybrid.sgdml.uncertainty import uncertainty
 
 _REPLICAS = 50
 _STEP = 0.5  # fs
-_STEPS = 5  # between two looks at the distance
-_PERIODS = 8  # of so many steps, between two geometries of a replica
+_STEPS = 5  # number of steps between two checks of the distance
+_PERIODS = 8  # number of checks between two geometries of a replica
 _FRICTION = 0.05  # 1/fs
-_USUAL_TEMPERATURE = 300.0  # K, where the model has none
-_DISPLACEMENT = 1e-3  # Å, of the finite difference
+_USUAL_TEMPERATURE = 300.0  # K, if the configurational temperature is not positive
+_DISPLACEMENT = 1e-3  # Å, displacement of the finite difference
 
 Floats = NDArray[np.float64]
 
 
 def training_geometries(model: SGDMLModel) -> Floats:
-    """Positions (n_train, n_atoms, 3), Å, of a model's training points, each turned anyhow or mirrored.
+    """Positions (n_train, n_atoms, 3), Å, of a model's training points, in arbitrary orientation and handedness.
 
     Classical scaling: the three leading eigenvectors of the centred squared distances (Torgerson, Psychometrika 17,
     401 (1952)), exact for distances of points in space.
     """
-    n_atoms = len(model.z)
+    n_atoms = len(model.atomic_numbers)
     i, j = np.tril_indices(n_atoms, -1)
     squares = np.zeros((model.n_train, n_atoms, n_atoms))
     squares[:, i, j] = squares[:, j, i] = model.descriptors**-2.0
@@ -43,8 +43,9 @@ def training_geometries(model: SGDMLModel) -> Floats:
 def temperature(model: SGDMLModel, positions: Floats, seed: int) -> float:
     """The configurational temperature ⟨|∇E|²⟩/(k ⟨∇²E⟩), K, of geometries in a model's potential.
 
-    Rugh, Phys. Rev. Lett. 78, 772 (1997). The Laplacian's mean is that of differences of forces along random signs
-    (Hutchinson). 300 K where it is not positive, as for corrections, whose geometries another potential made.
+    Rugh, Phys. Rev. Lett. 78, 772 (1997). Force differences along random signs estimate the mean of the Laplacian
+    (Hutchinson). If it is not positive, the result is 300 K; this happens for corrections, whose training geometries
+    come from another potential.
     """
     signs = _DISPLACEMENT * np.random.default_rng(seed).choice([-1.0, 1.0], size=positions.shape)
     forces = model.evaluate(positions)[1]
@@ -54,15 +55,15 @@ def temperature(model: SGDMLModel, positions: Floats, seed: int) -> float:
 
 
 def similar_geometries(model: SGDMLModel, number: int, *, seed: int) -> Floats:
-    """Geometries (number, n_atoms, 3), Å.
+    """Geometries (number, n_atoms, 3), Å, from dynamics with the model.
 
     BAOAB Langevin dynamics (Leimkuhler, Matthews, Appl. Math. Res. Express 2013, 34): 50 replicas, steps of 0.5 fs,
-    friction 50/ps; a geometry of each every 20 fs. A replica that has gone too far is put back to where it was 2.5 fs
-    before and gets another velocity, so that a model which holds no molecule together, a correction, serves as well.
+    friction 50/ps, one geometry per replica every 20 fs. A replica that has moved too far is reset to its positions of
+    2.5 fs before, with new velocities, so that the method also works for corrections, which hold no molecule together.
     """
     rng = np.random.default_rng(seed)
-    starts, distance = training_geometries(model), uncertainty(model)
-    langevin = Langevin(model.z, temperature(model, starts[:200], seed), _STEP, _FRICTION, rng)
+    starts, distance = training_geometries(model), training_distance(model)
+    langevin = Langevin(model.atomic_numbers, temperature(model, starts[:200], seed), _STEP, _FRICTION, rng)
     x = starts[rng.integers(len(starts), size=min(number, _REPLICAS))]
     v = langevin.velocities(x.shape)
 

@@ -1,9 +1,9 @@
-"""Permutations of equivalent atoms: the molecular graph's own, or given ones that are checked.
+"""Permutations of equivalent atoms: the symmetries of the molecular graph, or given permutations, which are checked.
 
-A permutation p takes a geometry r to r[p]. A graph has more symmetries than a molecule can reach without breaking
-bonds, so only those are kept that leave the handedness of every tetrahedral centre, or invert all of them (a mirror
-image has the same distances, hence the same energy), and that keep cis and trans at bonds given as rigid. Ethanol's
-12 become 6, tert-butyl's 1296 become 162. What is kept is our choice; the sGDML authors find permutations from data.
+A permutation p maps a geometry r to r[p]. A graph has more symmetries than a molecule can reach without breaking bonds.
+We keep the symmetries that preserve the handedness of every tetrahedral centre, or invert all of them (a mirror image
+has the same distances, hence the same energy), and that keep cis and trans at bonds given as rigid. Of ethanol's 12
+symmetries 6 remain, of tert-butyl's 1296 162. This rule is our choice; the sGDML authors find permutations from data.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def graph_permutations(
     atomic_numbers : (n_atoms,)
     bonds : (n_bonds, 2)
     positions : (n_frames, n_atoms, 3) or (n_atoms, 3), Å
-        They say which hydrogen is on which side. A centre that inverts between the frames restricts nothing.
+        Geometries that define the handedness. A centre that inverts between the frames restricts nothing.
     rigid_bonds : (n_rigid, 2)
-        Bonds about which nothing turns: double bonds. Their cis and trans neighbours stay so.
+        Bonds without rotation, such as double bonds; cis and trans neighbours are kept.
     max_permutations : int
 
     Returns
@@ -65,12 +65,13 @@ def graph_permutations(
 
 
 def check_permutations(perms: ArrayLike, atomic_numbers: ArrayLike) -> Ints:
-    """Given permutations (n_perms, n_atoms), counted from 0, as integers.
+    """Check given permutations (n_perms, n_atoms), counted from 0, and return them as integers.
 
     Raises
     ------
     InputError
-        They are not permutations of the atoms, repeat, exchange different elements, lack the identity, or are no group.
+        A row is not a permutation of the atoms, is repeated, or exchanges different elements; the identity is missing;
+        the permutations are not a group.
     """
     numbers = np.asarray(atomic_numbers, dtype=np.int64)
     array = np.atleast_2d(np.asarray(perms))
@@ -83,7 +84,7 @@ def check_permutations(perms: ArrayLike, atomic_numbers: ArrayLike) -> Ints:
     wrong = (np.sort(array, axis=1) != np.arange(n_atoms)).any(axis=1)
     if wrong.any():
         raise InputError(
-            f"row {int(np.argmax(wrong))} of the permutations is none",
+            f"row {int(np.argmax(wrong))} of the permutations is not a permutation",
             expected=f"every number from 0 to {n_atoms - 1} once",
         )
     wrong = (numbers[array] != numbers).any(axis=1)
@@ -97,35 +98,34 @@ def check_permutations(perms: ArrayLike, atomic_numbers: ArrayLike) -> Ints:
     for first, second in product(array, array):
         if tuple(first[second].tolist()) not in known:
             raise InputError(
-                "the permutations are no group: one after another gives a permutation that is not among them",
+                "the permutations are not a group: the product of two of them is missing",
                 hint="add all products of them",
             )
     return array
 
 
 def restrict_permutations(perms: ArrayLike, atoms: ArrayLike) -> Ints:
-    """What a group of permutations does with some of the atoms only.
+    """Restrict a group of permutations to some of the atoms.
 
-    Those of the permutations that map the chosen atoms onto themselves, written in the chosen atoms' own numbering and
-    each once: a group again (the image of a subgroup). A permutation that exchanges a chosen atom for one that is left
-    out has no meaning for the chosen ones and is dropped.
+    The result has the permutations that map the chosen atoms onto themselves, each once, in the numbering of the chosen
+    atoms: a group again (the image of a subgroup). A permutation that maps a chosen atom to another atom is dropped.
 
     Parameters
     ----------
     perms : (n_perms, n_atoms)
         A group.
     atoms : (n_chosen,)
-        Atoms counted from 0, each once, in the order in which they will be numbered.
+        Atoms counted from 0, each once, in the order of their new numbers.
 
     Returns
     -------
     (n, n_chosen)
-        With the identity first.
+        The group, the identity first.
 
     Raises
     ------
     InputError
-        `atoms` is empty, names an atom twice or one that does not exist.
+        `atoms` is empty, repeats an atom, or has an atom that does not exist.
     """
     group, chosen = np.atleast_2d(np.asarray(perms, dtype=np.int64)), np.asarray(atoms)
     n_atoms = group.shape[1]
@@ -135,16 +135,16 @@ def restrict_permutations(perms: ArrayLike, atoms: ArrayLike) -> Ints:
         wrong = chosen[(chosen < 0) | (chosen >= n_atoms)][0]
         raise InputError(f"atom {wrong} does not exist", expected=f"atoms 0 to {n_atoms - 1}")
     if len(np.unique(chosen)) < len(chosen):
-        raise InputError("an atom is chosen twice", hint="name each atom once")
-    own_number = np.full(n_atoms, -1)
-    own_number[chosen] = np.arange(len(chosen))
-    images = own_number[group[:, chosen]]
+        raise InputError("an atom is chosen twice", hint="give each atom once")
+    new_number = np.full(n_atoms, -1)
+    new_number[chosen] = np.arange(len(chosen))
+    images = new_number[group[:, chosen]]
     # Sorted rows: the identity comes first.
     return np.unique(images[(images >= 0).all(axis=1)], axis=0).astype(np.int64)
 
 
 def keep_bonds(perms: Ints, bonds: Ints) -> NDArray[np.bool_]:
-    """Which of the permutations (n_perms, n_atoms) are automorphisms of the bonds (n_bonds, 2): (n_perms,)."""
+    """Whether each permutation (n_perms, n_atoms) is an automorphism of the bonds (n_bonds, 2): (n_perms,)."""
     adjacent = np.zeros((perms.shape[1], perms.shape[1]), dtype=bool)
     for atom, others in enumerate(_neighbours(len(adjacent), bonds)):
         adjacent[atom, others] = True
@@ -152,9 +152,9 @@ def keep_bonds(perms: Ints, bonds: Ints) -> NDArray[np.bool_]:
 
 
 def keep_handedness(perms: Ints, bonds: Ints, positions: Floats) -> NDArray[np.bool_]:
-    """Which of the permutations keep the handedness of all tetrahedral centres, or invert all: (n_perms,).
+    """Whether each permutation keeps the handedness of all tetrahedral centres, or inverts all: (n_perms,).
 
-    `positions` (n_frames, n_atoms, 3) say which handedness there is; a centre that inverts between them counts not.
+    The handedness is that of `positions` (n_frames, n_atoms, 3); a centre that inverts between them is ignored.
     """
     hands = _handedness(positions, _neighbours(perms.shape[1], bonds))
     return np.array([_keeps_hands(perm, hands) for perm in perms], dtype=bool)
@@ -162,7 +162,7 @@ def keep_handedness(perms: Ints, bonds: Ints, positions: Floats) -> NDArray[np.b
 
 def _neighbours(n_atoms: int, bonds: Ints) -> list[list[int]]:
     if bonds.size and (bonds.min() < 0 or bonds.max() >= n_atoms):
-        raise MismatchError(f"a bond names atom {int(bonds.max())}", expected=f"atoms 0 to {n_atoms - 1}")
+        raise MismatchError(f"a bond has the atom {int(bonds.max())}", expected=f"atoms 0 to {n_atoms - 1}")
     neighbours: list[list[int]] = [[] for _ in range(n_atoms)]
     for i, j in bonds.tolist():
         neighbours[i].append(j)
@@ -190,7 +190,7 @@ def _automorphisms(numbers: Ints, neighbours: list[list[int]]) -> Iterable[Ints]
 def _handedness(frames: Floats, neighbours: list[list[int]]) -> dict[int, tuple[list[int], float]]:
     """Centre → its four neighbours and the sign of their handedness in the first frame.
 
-    Only the largest set of centres whose handedness never changes relative to each other.
+    Only the largest set of centres with a constant relative handedness is included.
     """
     centres = [atom for atom, others in enumerate(neighbours) if len(others) == 4]
     if not centres:
@@ -203,7 +203,7 @@ def _handedness(frames: Floats, neighbours: list[list[int]]) -> dict[int, tuple[
 
 
 def _keeps_hands(perm: Ints, hands: dict[int, tuple[list[int], float]]) -> bool:
-    """Whether the permuted geometry has the handedness of the first at all centres, or the opposite at all of them."""
+    """Whether a permutation keeps the handedness of all centres, or inverts all of them."""
     changes = set()
     for centre, (atoms, sign) in hands.items():
         image = int(perm[centre])
@@ -214,13 +214,13 @@ def _keeps_hands(perm: Ints, hands: dict[int, tuple[list[int], float]]) -> bool:
 
 
 def _parity(values: Ints) -> float:
-    """+1 or −1: of the permutation that sorts the values."""
+    """Parity, +1 or −1, of the permutation that sorts the values."""
     inversions = sum(int(a > b) for k, a in enumerate(values) for b in values[k + 1 :])
     return -1.0 if inversions % 2 else 1.0
 
 
 def _cis_trans(frames: Floats, neighbours: list[list[int]], rigid: Ints) -> dict[tuple[int, ...], bool]:
-    """(a, i, j, b) → whether a and b are on one side of the rigid bond i–j, in the first frame; both directions."""
+    """(a, i, j, b) → whether a and b are cis at the rigid bond i–j in the first frame; bonds in both directions."""
     sides: dict[tuple[int, ...], bool] = {}
     r = frames[0]
     for i, j in [*rigid.tolist(), *rigid[:, ::-1].tolist()]:
@@ -238,5 +238,5 @@ def _exploded(found: str, limit: int) -> InputError:
     return InputError(
         f"the molecular graph has {found}",
         expected=f"at most {limit}",
-        hint="give the permutations that matter as perms=, an array (n_perms, n_atoms), or perms=None for none",
+        hint="give the important permutations as perms=, an array (n_perms, n_atoms), or perms=None for none",
     )

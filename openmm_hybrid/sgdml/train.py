@@ -1,4 +1,4 @@
-"""Training: from labelled geometries to an sGDML model, in one call."""
+"""Training of an sGDML model from labelled geometries, in one call."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from openmm_hybrid.sgdml.model import SGDMLModel
 from openmm_hybrid.sgdml.search import Search, search
 from openmm_hybrid.sgdml.training_set import TrainingSet, training_set
 
-_QUICK = 50  # frames of the check before a long training: enough to tell signs and units (see `check`)
-_LONG = 4  # times as many training frames make a training long: the check is then 1/64 of it
-_QUICK_SIGMA = 20.0
-_UNSEEN = 100  # frames that tell the force error which the spread of energies is compared with
+_QUICK = 50  # frames of the check before a long training: enough to recognise signs and units (see `check`)
+_LONG = 4  # factor between these and the frames of a long training, which takes at least 64 times as long
+_QUICK_SIGMA = 20.0  # 1/Å; sigma of the check if sigma is searched
+_UNSEEN = 100  # frames for the force error, with which the spread of the energies is compared
 
 
 def train(
@@ -36,7 +36,7 @@ def train(
     n_train: int | None = None,
     n_valid: int | None = None,
     indices: ArrayLike | None = None,
-    draw: str = "auto",
+    selection: str = "auto",
     seed: int = 0,
     solver: str = "auto",
     max_memory: float | None = None,
@@ -47,50 +47,50 @@ def train(
 ) -> SGDMLModel:
     """Train an sGDML model by solving (K_Hess + λ1) α = −F/std (Chmiela et al., Nat. Commun. 9, 3887 (2018)).
 
-    Same geometries, sigma, lam and perms give the model that sgdml 1.0.3 gives.
+    For the same geometries, sigma, lam and perms the model is that of sgdml 1.0.3.
 
     Parameters
     ----------
     frames : Frames
-        With forces. Where energies are missing, the model's energies have no constant (c = 0).
+        Frames with forces. Without energies, the model's energies have no constant (c = 0).
     sigma : float, 1/Å, or "search"
-        Length of the kernel; 10 to 100 for small molecules. "search" takes the one with the smallest force error on
-        validation frames (see `search`), and prints what was tried.
+        Length of the kernel; 10 to 100 for small molecules. "search" finds the sigma with the smallest force error on
+        validation frames (see `search`), and prints a table of the trials.
     lam : float
         λ, for forces divided by their standard deviation.
     perms : "graph", "data", array (n_perms, n_atoms) or None
-        Symmetries: those of the molecular graph (see `graph_permutations`), those that the frames show, whether
-        trained on or not (see `data_permutations`), a given group, or none; all of them of the whole molecule.
+        Permutations of the whole molecule: symmetries of the molecular graph (see `graph_permutations`), permutations
+        that all the frames show (see `data_permutations`), a given group, or none.
     molecule : Molecule, optional
-        Gives the bonds (and, for "graph", double bonds); else bonds are taken from the distances.
+        Molecule with the bonds (and, for "graph", the double bonds); by default, bonds are derived from the distances.
     atoms : (n_chosen,), optional
         Train on these atoms of the molecule only, in this order; the permutations are restricted to them (see
-        `restrict_permutations`). The model is one of n_chosen atoms: `OnAtoms` and ``attach(atoms=…)`` put it into the
-        molecule. Its constant holds what the other atoms contribute on average. The net force and torque that they
-        exert on the chosen ones, which no function of the chosen atoms' distances has, remain as errors.
+        `restrict_permutations`). The model has n_chosen atoms: `OnAtoms` and ``attach(atoms=…)`` put it into the
+        molecule. Its constant includes the mean contribution of the other atoms. The net force and torque that the
+        other atoms exert on the chosen ones remain as errors, since no function of the chosen atoms' distances has any.
     n_train : int, optional
-        Train on this many frames, drawn with `seed`; a geometry is never drawn twice. All by default.
+        Number of training frames, selected with `seed`, no geometry twice. All by default.
     n_valid : int, optional
-        Keep this many other frames for validation. By default none, or for sigma="search" at most 200 (a fifth of the
-        frames if n_train is left open).
+        Number of other frames for validation. By default none, or for sigma="search" at most 200 (a fifth of the frames
+        if n_train is not given).
     indices : (n_train,), optional
-        Train on these frames instead.
-    draw : "auto", "stratified" or "random"
-        How frames are drawn: so that their energies follow the distribution of all energies, or at random; "auto" is
-        "stratified" where there are energies.
+        Indices of the training frames, instead of n_train.
+    selection : "auto", "stratified" or "random"
+        How frames are selected: so that their energies follow the distribution of all energies, or at random; "auto"
+        is "stratified" if there are energies.
     seed : int
-        Also chooses the frames in which perms="data" seeks permutations.
+        Seed of the selection, and of the frames in which perms="data" finds permutations.
     solver : str
-        How the linear system is solved; "auto" takes the fastest solver that fits into memory.
+        Name of the solver of the linear system; "auto" chooses the fastest that fits into memory.
     max_memory : float, optional
-        GB of memory that the solver may use.
+        Memory in GB that the solver may use.
     checkpoint : path, optional
-        File that an iterative solver keeps its state in: stopped and started again, it goes on.
+        File in which an iterative solver keeps its state; a training that was stopped resumes from it.
     device : str
         "auto", "cpu" or "cuda".
     energy_constraint : bool
-        Train on the energies too, one equation a geometry, not on the forces alone (see `fit`): for energies closer to
-        the reference where the two do not quite belong together. Not with `atoms`.
+        Train on the energies too, with one equation per geometry (see `fit`): for energies closer to the reference if
+        energies and forces do not quite belong together. Not with `atoms`.
     progress : bool
         Show the progress.
 
@@ -107,7 +107,7 @@ def train(
     Warns
     -----
     UserWarning
-        Energies and forces contradict each other (see `consistency`); the best sigma is an end of what was tried.
+        Energies and forces contradict each other (see `consistency`); the best sigma is the smallest or largest tried.
     """
     check_sigma(sigma, lam)
     data = training_set(
@@ -118,7 +118,7 @@ def train(
         molecule=molecule,
         atoms=atoms,
         indices=indices,
-        draw=draw,
+        selection=selection,
         seed=seed,
         energy_constraint=energy_constraint,
     )
@@ -129,16 +129,16 @@ def train(
 @final
 @dataclass(frozen=True, eq=False)
 class Training:
-    """A trained model and how it came about.
+    """A trained model with its search and check.
 
     Parameters
     ----------
     model : SGDMLModel
     search : Search or None
-        What was tried, if sigma was sought.
+        The search of sigma, if there was one.
     consistency : Consistency or None
-        Of the training data; None without energies, and for some atoms of a molecule, whose forces alone the energies
-        do not follow. With an energy constraint, of the first training frames, by a model of their forces alone.
+        Check of the training data; None without energies, and for some atoms of a molecule, whose energies are not
+        known. With an energy constraint, it is a check of the first training frames by a model of their forces alone.
     """
 
     model: SGDMLModel
@@ -154,12 +154,12 @@ def train_on(
     solver: SolverSettings = DEFAULT_SOLVER,
     progress: bool = True,
 ) -> Training:
-    """Train on a training set that was made before; settings, errors and warnings as in `train`.
+    """Train on a training set; settings, errors and warnings as in `train`.
 
-    A model of the first few of many frames costs little and tells a wrong sign or unit before the long solve.
+    If there are many frames, a model of the first few finds a wrong sign or unit before the long solve.
     """
     check_sigma(sigma, lam)
-    early = _check_early(data, sigma, lam, solver.device)  # and the only check of data whose energies are trained on
+    early = _check_early(data, sigma, lam, solver.device)  # the only check with an energy constraint
     found = None
     if isinstance(sigma, str):
         found = search(data, lams=(lam,), solver=solver, progress=progress)
@@ -202,7 +202,7 @@ def _check_early(data: TrainingSet, sigma: float | str, lam: float, device: str)
 
 
 def _check(data: TrainingSet, model: SGDMLModel) -> Consistency | None:
-    """The check of `consistency` on the training frames, with the force error on unseen ones where there are any."""
+    """Check of the training frames, with the force error on unseen frames if there are any."""
     if data.frames.energies is None or data.atoms is not None:
         return None
     unseen = data.frames[np.concatenate([data.idxs_valid, data.idxs_rest])[:_UNSEEN]]

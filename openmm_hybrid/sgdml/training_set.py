@@ -1,4 +1,4 @@
-"""The data of a training: checked frames, which of them are trained and validated on, and the permutations."""
+"""The data of a training: checked frames, the choice of training and validation frames, and the permutations."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.data.bonds import bonds_from_geometry
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.data.selection import select
 from openmm_hybrid.sgdml.check import length_fault
+from openmm_hybrid.sgdml.descriptor import first_copies
 from openmm_hybrid.sgdml.matching import data_permutations
-from openmm_hybrid.sgdml.selection import draw_frames, first_copies
 from openmm_hybrid.sgdml.symmetry import (
     check_permutations,
     graph_permutations,
     restrict_permutations,
 )
 
-_N_VALID = 200  # validation frames where their number is left open: the force error is then known to a few per cent
+_N_VALID = 200  # default number of validation frames, for a force error known to a few per cent
 
 Ints = NDArray[np.int64]
 
@@ -31,23 +32,23 @@ Ints = NDArray[np.int64]
 @final
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """What a model is trained on, whatever its sigma and lam; made once by `training_set`.
+    """Training, validation and test frames with their permutations, for any sigma and lam. Made by `training_set`.
 
     Parameters
     ----------
     frames : Frames
-        All frames, cut to the atoms that are trained on.
+        All frames, with the chosen atoms only.
     perms : (n_perms, n_atoms)
     idxs_train, idxs_valid : (n_train,), (n_valid,)
-        Indices of the frames trained and validated on. Any first part of them is a draw of the same kind.
+        Indices of the training and validation frames. The first k of them are a selection of the same kind.
     idxs_rest : (n_rest,)
-        The other frames in random order, geometries that are trained or validated on and copies left out.
+        Indices of the other frames in random order, without copies of any geometry.
     md5 : str
-        sgdml's fingerprint of the data set, all atoms in it.
+        sgdml's fingerprint of the data set with all atoms.
     atoms : (n_atoms,) or None
-        Atoms of the molecule that `frames` were cut to.
+        The chosen atoms of the molecule; None for all.
     energy_constraint : bool
-        Whether models are trained on the energies too, not on the forces alone.
+        Whether models are trained on the energies too.
     """
 
     frames: Frames
@@ -66,16 +67,16 @@ class TrainingSet:
 
     @property
     def train(self) -> Frames:
-        """The frames to train on."""
+        """The training frames."""
         return self.frames[self.idxs_train]
 
     @property
     def valid(self) -> Frames:
-        """The frames to validate on."""
+        """The validation frames."""
         return self.frames[self.idxs_valid]
 
     def test(self, n_test: int = 1000) -> Frames:
-        """At most so many of the frames that are neither trained nor validated on, drawn at random."""
+        """Test frames: at most `n_test` of the frames that are in neither training nor validation, at random."""
         return self.frames[self.idxs_rest[: max(n_test, 0)]]
 
     def first(self, n_train: int) -> TrainingSet:
@@ -84,12 +85,10 @@ class TrainingSet:
         Raises
         ------
         InputError
-            There are not so many.
+            `n_train` is below 1, or there are fewer training frames.
         """
         if not 1 <= n_train <= self.n_train:
-            raise InputError(
-                f"n_train = {n_train}", expected=f"1 to {self.n_train}, the training frames that there are"
-            )
+            raise InputError(f"n_train = {n_train}", expected=f"1 to {self.n_train}, the number of training frames")
         return replace(self, idxs_train=self.idxs_train[:n_train])
 
 
@@ -102,40 +101,39 @@ def training_set(
     molecule: Molecule | None = None,
     atoms: ArrayLike | None = None,
     indices: ArrayLike | None = None,
-    draw: str = "auto",
+    selection: str = "auto",
     seed: int = 0,
     energy_constraint: bool = False,
 ) -> TrainingSet:
-    """Check frames, find their permutations and draw those to train and to validate on.
+    """Check frames, find their permutations, and select training and validation frames.
 
     Parameters
     ----------
     frames : Frames
-        With forces.
+        Frames with forces.
     n_train : int, optional
-        Train on this many frames; a geometry is never drawn twice. All (that are not for validation) by default.
+        Number of training frames, no geometry twice. By default, all that are not for validation.
     n_valid : int or None
-        Keep this many other frames for validation. None keeps 200, or what is left; a fifth if n_train is left open
-        too.
+        Number of other frames for validation. None means 200, or all other frames if there are fewer; without n_train,
+        at most a fifth of the frames.
     perms, molecule
         See `train`.
     atoms : (n_chosen,), optional
         Train on these atoms of the molecule only, in this order (see `train`).
     indices : (n_train,), optional
-        Train on these frames instead of drawing them.
-    draw : {"auto", "stratified", "random"}
-        "stratified" draws frames whose energies follow the distribution of all energies, "random" any; "auto" is
-        "stratified" where there are energies.
+        Indices of the training frames, instead of n_train.
+    selection : {"auto", "stratified", "random"}
+        How frames are selected (see `train`).
     seed : int
-        Of the draw, and of the frames in which perms="data" seeks permutations.
+        Seed of the selection, and of the frames in which perms="data" finds permutations.
     energy_constraint : bool
         Train on the energies too (see `train`).
 
     Raises
     ------
     InputError
-        No forces, or no energies where they are trained on; an energy constraint on some atoms; too few frames; a
-        geometry twice; atoms that touch, are chosen twice or do not exist; an unknown setting; too many permutations.
+        No forces; an energy constraint without energies, or on some atoms; too few frames; a geometry twice; atoms that
+        touch, are chosen twice or do not exist; an unknown setting; too many permutations.
     MismatchError
         The molecule's atoms are not the frames'.
 
@@ -152,7 +150,7 @@ def training_set(
         )
     if energy_constraint and atoms is not None:
         raise InputError(
-            "an energy constraint cannot be put on some atoms of a molecule, whose energies are not known",
+            "an energy constraint is not possible for some atoms of a molecule, whose energies are not known",
             hint="train on their forces alone",
         )
     if fault := length_fault(frames):
@@ -161,19 +159,19 @@ def training_set(
     chosen = None if atoms is None else np.asarray(atoms)
     cut = frames
     if chosen is not None:
-        group = restrict_permutations(group, chosen)  # refuses atoms that are none
+        group = restrict_permutations(group, chosen)
         cut = _cut(frames, chosen)
     if cut.n_atoms < 2:
         raise InputError("sGDML needs two atoms or more")
-    parts = _split(cut, first_copies(cut, group), n_train, n_valid, indices, draw, seed)
+    parts = _split(cut, first_copies(cut, group), n_train, n_valid, indices, selection, seed)
     return TrainingSet(cut, group, *parts, md5=fingerprint(frames), atoms=chosen, energy_constraint=energy_constraint)
 
 
 def fingerprint(frames: Frames) -> str:
-    """The md5 by which sgdml names a data set: of the digests of z, R, E (where there is one) and F.
+    """sgdml's fingerprint of a data set: the md5 of the md5 digests of z, R, E (if there are energies) and F.
 
-    It is that of the file which the frames came from if that was written with one byte an atomic number and eight a
-    coordinate, as sgdml does.
+    It equals the fingerprint in the frames' file if the file has one byte per atomic number and eight per coordinate,
+    as sgdml writes it.
     """
     arrays = (frames.atomic_numbers.astype(np.uint8), frames.positions, frames.energies, frames.forces)
     digests = [hashlib.md5(array.tobytes()).digest() for array in arrays if array is not None]
@@ -190,7 +188,7 @@ def _cut(frames: Frames, atoms: Ints) -> Frames:
 
 
 def permutations_of(frames: Frames, perms: str | ArrayLike | None, molecule: Molecule | None, seed: int = 0) -> Ints:
-    """The group of the whole molecule."""
+    """The group of permutations of the whole molecule (see `train`)."""
     if molecule is not None and not np.array_equal(molecule.atomic_numbers, frames.atomic_numbers):
         raise MismatchError(
             f"the atoms of the molecule {molecule.name} are not those of the frames of {frames.name!r}",
@@ -222,10 +220,10 @@ def _split(
     n_train: int | None,
     n_valid: int | None,
     indices: ArrayLike | None,
-    draw: str,
+    selection: str,
     seed: int,
 ) -> tuple[Ints, Ints, Ints]:
-    """Indices to train on, to validate on, and of the rest, no geometry twice in all of them together."""
+    """Indices of training, validation and other frames, no geometry twice in all of them together."""
     if n_train is not None and indices is not None:
         raise InputError("both n_train and indices are given", expected="one of them")
     rng = np.random.default_rng(seed)
@@ -237,20 +235,20 @@ def _split(
             n_train = len(distinct) - (min(_N_VALID, len(distinct) // 5) if n_valid is None else n_valid)
         if not 1 <= n_train <= len(distinct):
             raise InputError(f"n_train = {n_train}", expected=f"1 to {len(distinct)}, the number of distinct frames")
-        chosen = draw_frames(distinct, frames.energies, n_train, draw, rng)
+        chosen = select(distinct, frames.energies, n_train, selection, rng)
     left = np.setdiff1d(distinct, firsts[chosen])
     if n_valid is None:
         n_valid = min(_N_VALID, len(left))
     if not 0 <= n_valid <= len(left):
-        raise InputError(f"n_valid = {n_valid}", expected=f"0 to {len(left)}, the distinct frames that are left")
-    valid = draw_frames(left, frames.energies, n_valid, draw, rng)
+        raise InputError(f"n_valid = {n_valid}", expected=f"0 to {len(left)}, the number of other distinct frames")
+    valid = select(left, frames.energies, n_valid, selection, rng)
     return chosen, valid, rng.permutation(np.setdiff1d(left, valid))
 
 
 def _given(indices: ArrayLike, firsts: Ints) -> Ints:
     chosen = np.asarray(indices)
     if chosen.ndim != 1 or not chosen.size or chosen.dtype.kind not in "iu":
-        raise InputError("indices are not a list of frame numbers", expected="integers, one or more")
+        raise InputError("indices are not a list of frame indices", expected="integers, one or more")
     if chosen.min() < 0 or chosen.max() >= len(firsts):
         raise InputError(f"a frame index is out of range, {chosen.max()}", expected=f"0 to {len(firsts) - 1}")
     if len(np.unique(chosen)) < len(chosen):
@@ -260,6 +258,6 @@ def _given(indices: ArrayLike, firsts: Ints) -> Ints:
         copies = np.sort(chosen[firsts[chosen] == geometry[np.argmax(counts > 1)]])
         raise InputError(
             f"frames {copies[0]} and {copies[1]} are the same geometry, up to rotation and symmetry",
-            hint="remove one of them, or let n_train= draw frames, which takes no geometry twice",
+            hint="remove one of them, or give n_train=, which selects no geometry twice",
         )
     return chosen.astype(np.int64)

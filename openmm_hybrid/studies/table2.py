@@ -24,7 +24,7 @@ from openmm_hybrid.core.result_document import document, write_json
 from openmm_hybrid.core.text_table import cell, text_table
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
-from openmm_hybrid.data.split import split
+from openmm_hybrid.data.selection import split
 from openmm_hybrid.fitting import fit
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.sgdml.train import train

@@ -1,4 +1,4 @@
-"""Add energy models to an OpenMM System as forces."""
+"""Attaching: energy models become forces of an OpenMM System."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from openmm import app
 
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.torchscript import torch_dtype
-from openmm_hybrid.systems.placement import Placement, place
+from openmm_hybrid.models_io.correction import Stored
+from openmm_hybrid.systems.placement import Placement, locate
 from openmm_hybrid.systems.plan import choose, plan
 
 
 def attach(
     system: openmm.System,
     topology: app.Topology,
-    model: EnergyModel,
+    model: EnergyModel | Stored,
     *,
     atoms: ArrayLike | None = None,
     backend: str = "auto",
@@ -27,36 +28,37 @@ def attach(
     scale: str | None = None,
     dtype: str = "float64",
 ) -> list[openmm.Force]:
-    """Add a model to a System as OpenMM forces; what is there already stays.
+    """Add a model to a System as OpenMM forces. The forces already in the System stay.
 
-    Molecules may be wrapped atom by atom into a periodic box, rectangular or triclinic: each copy is made whole along
-    its bonds. Whether the System is periodic is asked now, so attach after the other forces are there. Call it before
-    a Context is made.
+    Molecules may be wrapped atom by atom into a rectangular or triclinic periodic box: `attach` makes each copy whole
+    along its bonds. It asks the System whether it is periodic, so call it after you have added the other forces and
+    before you create a Context.
 
     Parameters
     ----------
     system, topology : openmm.System, openmm.app.Topology
-        Of the same particles.
-    model : EnergyModel
-        Such as an sGDML model, a correction, or a Sum.
+        A System and the topology of its particles.
+    model : EnergyModel or Correction
+        For example an sGDML model, a force field, a Sum, or a correction read from a file.
     atoms : (n_atoms,) or (n_copies, n_atoms), optional
-        Particles (0-based) in the model's atom order, for each copy of the molecule; None stands for all particles of
-        the System in their order.
+        Particles (0-based) in the model's atom order, one row for each copy of the molecule; for a Correction, the
+        particles of the whole molecule in the atom order of the correction's data. None means all particles of the
+        System in their order.
     backend : str
-        "native", "spline", "torchforce", "pythonforce", or "auto": every part of the model goes to the first of these
-        that takes it and works here. "native" and "spline" take bonded terms of a ForceField.
+        Name of a backend (see docs/backends.md), or "auto" to give each part of the model to the first backend that
+        takes it and works here.
     force_group : int
-        0 to 31.
+        Force group, 0 to 31.
     scale : str, optional
-        Name of a new global parameter that multiplies energy and forces, such as "lambda"; it starts at 1. With
-        torchforce ``context.getState(parameterDerivatives=True)`` has dE/dλ; PythonForce cannot give it.
+        Name of a new global parameter, such as "lambda", that multiplies energy and forces; it starts at 1. Every
+        backend with `parameter_derivatives` lets ``context.getState(parameterDerivatives=True)`` return dE/dλ.
     dtype : {"float64", "float32"}
-        In which torch computes; native and spline compute as OpenMM's platform does.
+        Precision of torch. OpenMM's platform sets the precision of backends without torch.
 
     Returns
     -------
     list of openmm.Force
-        The forces, which the System now owns.
+        The new forces, which the System now owns.
 
     Raises
     ------
@@ -74,7 +76,7 @@ def attach(
         Constraints lie inside the model's atoms.
     """
     torch_dtype(dtype)
-    placement = place(system, topology, model, atoms=atoms, scale=scale, force_group=force_group)
+    placement = locate(system, topology, model, atoms=atoms, scale=scale, force_group=force_group)
     forces = planned_forces(placement, backend, dtype)
     warn_of_constraints(system, placement)
     for force in forces:
@@ -83,16 +85,16 @@ def attach(
 
 
 def planned_forces(placement: Placement, backend: str, dtype: str) -> list[openmm.Force]:
-    """The forces of a placed model, not yet in a System; raises as `attach`."""
+    """Forces of a located model, not yet in a System; raises as `attach`."""
     return [
         force
-        for carrier, part in plan(placement.model, choose(backend))
-        for force in carrier.forces(replace(placement, model=part), dtype=dtype)
+        for chosen, part in plan(placement.model, choose(backend))
+        for force in chosen.forces(replace(placement, model=part), dtype=dtype)
     ]
 
 
 def warn_of_constraints(system: openmm.System, placement: Placement) -> None:
-    """Warn, on behalf of the caller's caller, of constraints inside the placed model."""
+    """Warn of constraints inside the located model; the warning names the caller's caller."""
     copy_of = np.full(placement.n_particles, -1)
     copy_of[placement.atoms] = np.arange(len(placement.atoms))[:, None]
     pairs = [system.getConstraintParameters(k)[:2] for k in range(system.getNumConstraints())]

@@ -1,7 +1,7 @@
-"""openmm-ml's ``MLPotential("openmm-hybrid", model=…)``, which it finds by the entry-point group openmmml.potentials.
+"""``MLPotential("openmm-hybrid", model=…)`` for openmm-ml, which finds it in the entry-point group openmmml.potentials.
 
-openmm-ml loads every entry point when it is imported: the heavy modules of this package are imported when a potential
-is made.
+openmm-ml loads every entry point when it is imported, so this module imports the heavy modules of this package only
+when a potential is made.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from openmm_hybrid.models_io.correction import Stored
 
 EMBEDDING = "correction"
-"""The embedding of a model that is added to what a force field gives."""
+"""The embedding that keeps the force field and adds the model to it."""
 
 _LAMBDA = "lambda_interpolate"  # openmm-ml's name
 
 
 @final
 class HybridPotentialFactory(MLPotentialImplFactory):
-    """Makes potentials of this package's models for openmm-ml."""
+    """Makes potentials for openmm-ml from this package's models."""
 
-    def createImpl(self, name: str, *, model: str | Path | EnergyModel) -> HybridPotential:
+    def createImpl(self, name: str, *, model: str | Path | EnergyModel | Stored) -> HybridPotential:
         """The potential of ``MLPotential("openmm-hybrid", model=model)``.
 
         Parameters
         ----------
         name : str
-            "openmm-hybrid"; not looked at.
-        model : str, Path or EnergyModel
-            A file (correction, sGDML model, force field), the name of a ready set, or a model in memory.
+            "openmm-hybrid"; ignored.
+        model : str, Path, EnergyModel or Correction
+            A file (correction, sGDML model, force field), the name of a shipped set, or a model in memory.
 
         Raises
         ------
@@ -50,24 +50,27 @@ class HybridPotentialFactory(MLPotentialImplFactory):
         from openmm_hybrid.models.energy_model import EnergyModel
         from openmm_hybrid.models_io.correction import Stored, load
 
-        return HybridPotential(Stored(model) if isinstance(model, EnergyModel) else load(model))
+        if isinstance(model, EnergyModel):
+            return HybridPotential(Stored(model))
+        return HybridPotential(model if isinstance(model, Stored) else load(model))
 
 
 @final
 class HybridPotential(MLPotentialImpl):
-    """A model as openmm-ml wants it.
+    """A potential of openmm-ml that evaluates one of this package's models.
 
-    A model of the whole energy, such as a fitted force field or sGDML of energies, goes with ``createSystem`` and with
-    openmm-ml's own embeddings, which take the force field's terms inside the molecule away. A correction is added to
-    them: ``createMixedSystem(…, embedding="correction")``.
+    Use a model of the whole energy, such as a fitted force field or sGDML of energies, with ``createSystem`` and with
+    openmm-ml's own embeddings, which remove the force field's terms inside the molecule. Use a correction with
+    ``createMixedSystem(…, embedding="correction")``, which keeps these terms.
 
     Parameters
     ----------
-    stored : Stored
+    correction : Correction
+        The model, and the atoms of the molecule that it acts on.
     """
 
-    def __init__(self, stored: Stored) -> None:
-        self._stored = stored
+    def __init__(self, correction: Stored) -> None:
+        self._correction = correction
 
     def addForces(
         self,
@@ -79,19 +82,19 @@ class HybridPotential(MLPotentialImpl):
         backend: str = "auto",
         dtype: str = "float64",
     ) -> None:
-        """Add the model's forces; openmm-ml calls it from ``createSystem`` and from its own embeddings.
+        """Add the model's forces; ``createSystem`` and openmm-ml's own embeddings call this method.
 
         Parameters
         ----------
         topology : openmm.app.Topology
         system : openmm.System
-            Of the topology's particles, or without particles yet. Without forces yet, it counts as periodic where the
-            topology has a box.
+            A System with the topology's particles, or still without particles. A System without forces counts as
+            periodic if the topology has a box.
         atoms : iterable of int or None
-            One molecule, in the atom order of the model's molecule; None for all particles.
+            Particles of one molecule, in the atom order of the model's data; None for all particles.
         forceGroup : int
         backend, dtype
-            As for `attach`; arguments of ``createSystem`` and ``createMixedSystem``.
+            As in `attach`; arguments of ``createSystem`` and ``createMixedSystem``.
 
         Raises
         ------
@@ -102,7 +105,7 @@ class HybridPotential(MLPotentialImpl):
         """
         chosen = list(range(topology.getNumAtoms()) if atoms is None else atoms)
         stage = system if system.getNumForces() else _stage(topology)
-        for force in self._forces(stage, topology, self._stored.on(chosen), forceGroup, None, backend, dtype):
+        for force in self._forces(stage, topology, self._correction.on(chosen), forceGroup, None, backend, dtype):
             system.addForce(force)
 
     def createMixedSystem(
@@ -118,26 +121,26 @@ class HybridPotential(MLPotentialImpl):
         backend: str = "auto",
         dtype: str = "float64",
     ) -> openmm.System:
-        """The System with the correction added; nothing that was there goes away.
+        """A copy of the System with the correction added; all its forces stay.
 
         Parameters
         ----------
         topology : openmm.app.Topology
         system : openmm.System
-            Stays as it is.
+            The System to copy; it is not changed.
         atoms : list of int
-            The molecule in the atom order of the correction's data; for a correction of all its atoms also several
-            molecules, one after another.
+            Particles of the molecule in the atom order of the correction's data. A correction of all atoms also
+            accepts several molecules, one after the other.
         forceGroup : int
         interpolate : bool
-            Make the global parameter "lambda_interpolate", which multiplies the correction. PythonForce gives no
-            derivative by it.
+            Whether to add the global parameter "lambda_interpolate", which multiplies the correction. PythonForce
+            has no derivative with respect to it.
         embedding : str
             "correction".
         returnInfo : bool
-            Not used: topology and atoms stay as they are, which openmm-ml notes by itself.
+            Ignored: topology and atoms do not change, and openmm-ml reports them itself.
         backend, dtype
-            As for `attach`.
+            As in `attach`.
 
         Raises
         ------
@@ -153,11 +156,11 @@ class HybridPotential(MLPotentialImpl):
         return mixed
 
     def getSupportedEmbeddings(self) -> list[str]:
-        """Embeddings beside openmm-ml's own."""
+        """Names of the embeddings that this potential adds to openmm-ml's own."""
         return [EMBEDDING]
 
     def getMLLongRange(self) -> bool:
-        """Whether images of the molecule in a periodic box are in the model: they are not."""
+        """Whether the model includes periodic images of the molecule: it does not."""
         return False
 
     def _forces(
@@ -170,26 +173,26 @@ class HybridPotential(MLPotentialImpl):
         backend: str,
         dtype: str,
     ) -> list[openmm.Force]:
-        """What `attach` would add, without its warning: openmm-ml takes constraints inside `atoms` away afterwards."""
+        """The forces that `attach` would add, without its warning: openmm-ml removes constraints inside `atoms`."""
         from openmm_hybrid.models.torchscript import torch_dtype
         from openmm_hybrid.systems.attach import planned_forces
-        from openmm_hybrid.systems.placement import place
+        from openmm_hybrid.systems.placement import locate
 
         torch_dtype(dtype)
-        model = self._stored.model
-        placement = place(system, topology, model, atoms=atoms, scale=scale, force_group=force_group)
+        model = self._correction.model
+        placement = locate(system, topology, model, atoms=atoms, scale=scale, force_group=force_group)
         return planned_forces(placement, backend, dtype)
 
     def _copies(self, atoms: list[int]) -> NDArray[np.int64]:
         import numpy as np
 
-        n_atoms = self._stored.model.n_atoms
-        several = self._stored.atoms is None and len(atoms) > 0 and len(atoms) % n_atoms == 0
-        return self._stored.on(np.reshape(atoms, (-1, n_atoms)) if several else atoms)
+        n_atoms = self._correction.model.n_atoms
+        several = self._correction.atoms is None and len(atoms) > 0 and len(atoms) % n_atoms == 0
+        return self._correction.on(np.reshape(atoms, (-1, n_atoms)) if several else atoms)
 
 
 def _stage(topology: app.Topology) -> openmm.System:
-    """A System that tells `place` of particles and periodicity, in the place of one that cannot yet."""
+    """A System with the particles and the periodicity of a topology, for `locate`."""
     system = openmm.System()
     for atom in topology.atoms():
         system.addParticle(0.0 if atom.element is None else atom.element.mass)

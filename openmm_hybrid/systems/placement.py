@@ -1,4 +1,4 @@
-"""Where a model sits in a System: its atoms, their bonds, periodicity; everything checked before a force is made."""
+"""Placements: the particles of a System that a model acts on, and the bonds that make its molecules whole."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from scipy.sparse.csgraph import breadth_first_order
 
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models_io.correction import Stored
 
 
 @dataclass(frozen=True, eq=False)
 class BondPaths:
-    """The way from each copy's first atom to each of its atoms, along bonds.
+    """Paths along bonds from the first atom of each copy to its other atoms.
 
     Parameters
     ----------
     edges : (n_copies, n_edges, 2)
-        Particles at the two ends of each bond walked, nearer one first; the bond of a particle with itself fills up.
+        Particles at the two ends of each bond, the nearer end first. Copies with fewer bonds are padded with bonds of
+        their first particle to itself.
     on_path : (n_copies, n_atoms, n_edges)
-        1 where the bond lies on the way to the atom, else 0.
+        1 if the bond lies on the path to the atom, otherwise 0.
     """
 
     edges: NDArray[np.int64]
@@ -34,19 +36,19 @@ class BondPaths:
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """A model on atoms of a System. Made by `place`.
+    """A model located on particles of a System; `locate` makes it.
 
     Parameters
     ----------
     model : EnergyModel
     n_particles : int
-        Of the System.
+        Number of particles in the System.
     atoms : (n_copies, n_atoms)
         Particle of each model atom.
     paths : BondPaths, optional
-        How to make the copies whole; None where the System is not periodic.
+        Paths along which the copies are made whole; None if the System is not periodic.
     scale : str
-        Global parameter that multiplies the term; empty for none.
+        Name of the global parameter that multiplies the model's energy; empty for none.
     force_group : int
     """
 
@@ -63,7 +65,7 @@ class Placement:
         return self.paths is not None
 
     def localised(self) -> tuple[NDArray[np.int64], Placement]:
-        """The particles that matter, in rising order, and the same placement counted among these alone."""
+        """The particles that the model needs, in ascending order, and the placement with indices into that list."""
         used = [self.atoms.ravel()] if self.paths is None else [self.atoms.ravel(), self.paths.edges.ravel()]
         particles = np.unique(np.concatenate(used))
         paths = self.paths and replace(self.paths, edges=np.searchsorted(particles, self.paths.edges))
@@ -71,38 +73,47 @@ class Placement:
         return particles, replace(self, n_particles=len(particles), atoms=atoms, paths=paths)
 
 
-def place(
+def locate(
     system: openmm.System,
     topology: app.Topology,
-    model: EnergyModel,
+    model: EnergyModel | Stored,
     *,
     atoms: ArrayLike | None = None,
     scale: str | None = None,
     force_group: int = 0,
 ) -> Placement:
-    """Check that a model fits on atoms of a System, and find how to make them whole in a periodic box.
+    """Locate a model on particles of a System; check everything and change nothing.
 
     Parameters
     ----------
     system, topology : openmm.System, openmm.app.Topology
-        Of the same particles. Nothing is changed.
-    model : EnergyModel
+        A System and the topology of its particles.
+    model : EnergyModel or Correction
     atoms : (n_atoms,) or (n_copies, n_atoms), optional
-        Particles in the model's atom order, for each copy of the molecule; None stands for all, in their order.
+        Particles (0-based) in the model's atom order, one row for each copy of the molecule; for a Correction, the
+        particles of the whole molecule. None means all particles of the System in their order.
     scale : str, optional
         Name of a new global parameter that multiplies energy and forces; its default value is 1.
     force_group : int
-        0 to 31.
+        Force group, 0 to 31.
+
+    Returns
+    -------
+    Placement
 
     Raises
     ------
     InputError
-        Atoms out of range or given twice, a bad force group, a name that is no identifier or in use.
+        Atoms out of range or given twice, a bad force group, a scale that is not an identifier or already in use.
     MismatchError
-        Topology, System and model do not belong together, or a periodic System does not tell how the atoms are bonded.
+        Topology, System and model do not belong together, or the atoms of a periodic System are not connected by
+        bonds.
     """
+    if isinstance(model, Stored):
+        atoms = model.on(np.arange(system.getNumParticles()) if atoms is None else atoms)
+        model = model.model
     if not isinstance(model, EnergyModel):
-        raise InputError(f"a {type(model).__name__} was given as model", expected="an EnergyModel")
+        raise InputError(f"a {type(model).__name__} was given as model", expected="an EnergyModel or a Correction")
     if topology.getNumAtoms() != system.getNumParticles():
         raise MismatchError(
             f"the topology has {topology.getNumAtoms()} atoms, the System {system.getNumParticles()} particles",
@@ -147,7 +158,7 @@ def _global_parameters(force: openmm.Force) -> tuple[str, ...]:
 
 
 def _copies(n_particles: int, model: EnergyModel, atoms: ArrayLike | None) -> NDArray[np.int64]:
-    """Checked particles (n_copies, n_atoms)."""
+    """Check the particles and return them with shape (n_copies, n_atoms)."""
     if atoms is None and n_particles != model.n_atoms:
         raise MismatchError(
             f"the System has {n_particles} particles, the model {model.n_atoms} atoms",
@@ -172,11 +183,11 @@ def _copies(n_particles: int, model: EnergyModel, atoms: ArrayLike | None) -> ND
 
 def _check_elements(topology: app.Topology, model: EnergyModel, copies: NDArray[np.int64]) -> None:
     members = list(topology.atoms())
-    numbers = np.array([atom.element.atomic_number if atom.element else 0 for atom in members])
-    wrong = np.argwhere(numbers[copies] != model.atomic_numbers)
-    if not len(wrong):
+    atomic_numbers = np.array([atom.element.atomic_number if atom.element else 0 for atom in members])
+    differing = np.argwhere(atomic_numbers[copies] != model.atomic_numbers)
+    if not len(differing):
         return
-    copy, k = wrong[0]
+    copy, k = differing[0]
     atom = members[copies[copy, k]]
     expected = app.Element.getByAtomicNumber(int(model.atomic_numbers[k])).symbol
     raise MismatchError(
@@ -188,7 +199,7 @@ def _check_elements(topology: app.Topology, model: EnergyModel, copies: NDArray[
 
 
 def _paths(system: openmm.System, topology: app.Topology, copies: NDArray[np.int64]) -> BondPaths:
-    """Along the topology's bonds; where these do not connect the atoms, along the System's too."""
+    """Paths along the topology's bonds, and along the System's bonds too if those do not connect the atoms."""
     n_particles = system.getNumParticles()
     bonds = {(first.index, second.index) for first, second in topology.bonds()}
     found = _bond_paths(n_particles, bonds, copies)
@@ -217,30 +228,30 @@ def _system_bonds(system: openmm.System) -> Iterator[tuple[int, int]]:
 def _bond_paths(
     n_particles: int, bonds: set[tuple[int, int]], copies: NDArray[np.int64]
 ) -> BondPaths | tuple[int, int]:
-    """Fewest bonds from a copy's first atom to the others, or two atoms between which there is no way."""
+    """Shortest paths from the first atom of each copy to the others, or two atoms that no path connects."""
     first, second = np.array(list(bonds), dtype=np.int64).reshape(-1, 2).T
     graph = coo_array((np.ones(len(first)), (first, second)), shape=(n_particles, n_particles)).tocsr()
-    walks: list[tuple[list[tuple[int, int]], list[list[int]]]] = []
+    trees: list[tuple[list[tuple[int, int]], list[list[int]]]] = []
     for atoms in copies.tolist():
         _, previous = breadth_first_order(graph, atoms[0], directed=False, return_predecessors=True)
-        edges: dict[int, int] = {}  # far end of a bond walked → its place
-        ways = []
+        edge_index: dict[int, int] = {}  # particle at the far end of a bond → index of that bond
+        paths = []
         for atom in atoms:
-            way, here = [], atom
+            path, here = [], atom
             while here != atoms[0]:
                 if previous[here] < 0:
                     return atoms[0], atom
-                way.append(edges.setdefault(here, len(edges)))
+                path.append(edge_index.setdefault(here, len(edge_index)))
                 here = int(previous[here])
-            ways.append(way)
-        walks.append(([(int(previous[far]), far) for far in edges], ways))
-    n_edges = max(1, *(len(walked) for walked, _ in walks))
-    # A copy with fewer bonds than another is filled up with its first atom's bond to itself, which never crosses.
+            paths.append(path)
+        trees.append(([(int(previous[far]), far) for far in edge_index], paths))
+    n_edges = max(1, *(len(edges) for edges, _ in trees))
+    # The padding, a bond of the first atom to itself, never crosses a face of the box.
     all_edges = np.repeat(copies[:, :1, None], n_edges, axis=1).repeat(2, axis=2)
     on_path = np.zeros((*copies.shape, n_edges))
-    for copy, (walked, ways) in enumerate(walks):
-        if walked:
-            all_edges[copy, : len(walked)] = walked
-        for k, way in enumerate(ways):
-            on_path[copy, k, way] = 1.0
+    for copy, (edges, paths) in enumerate(trees):
+        if edges:
+            all_edges[copy, : len(edges)] = edges
+        for k, path in enumerate(paths):
+            on_path[copy, k, path] = 1.0
     return BondPaths(edges=all_edges, on_path=on_path)

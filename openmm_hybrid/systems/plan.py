@@ -1,4 +1,4 @@
-"""Which backend carries which part of a model."""
+"""The plan of an attachment: which backend carries which part of a model."""
 
 from __future__ import annotations
 
@@ -12,49 +12,72 @@ from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.systems.backends import BACKENDS
 from openmm_hybrid.systems.backends.backend import Backend
 
-#: Backends that work everywhere; with these alone, whoever carries other models is missing.
-_OPENMM_ALONE = frozenset({"native", "spline"})
+
+def known_backends() -> list[Backend]:
+    """Every registered backend, whether it works here or not, in the order in which "auto" tries them."""
+    return [BACKENDS.load(name)() for name in BACKENDS.names()]
 
 
 def choose(name: str = "auto") -> list[Backend]:
-    """The backends to use, best first: those that work here for "auto", else the one called `name`.
+    """The backends to use, best first: all that work here for "auto", otherwise the one with this name.
 
     Raises
     ------
     MissingDependencyError
-        The backend called `name` does not work here, or none does; the message says what to install.
+        The named backend does not work here, or none does; the message says what to install.
     InputError
         Unknown name.
     """
-    names = BACKENDS.names() if name == "auto" else (name,)
-    backends: list[Backend] = [BACKENDS.load(each)() for each in names]
-    states = [backend.state() for backend in backends]
-    working = [backend for backend, state in zip(backends, states, strict=True) if state.works]
+    candidates = known_backends() if name == "auto" else [BACKENDS.load(name)()]
+    states = [backend.state() for backend in candidates]
+    working = [backend for backend, state in zip(candidates, states, strict=True) if state.works]
     if not working:
-        reasons = [f"{each} is {state.status} ({state.detail})" for each, state in zip(names, states, strict=True)]
+        reasons = [
+            f"{backend.name} is {state.status} ({state.detail})"
+            for backend, state in zip(candidates, states, strict=True)
+        ]
         raise MissingDependencyError(
             "; ".join(reasons), hint=" or ".join(dict.fromkeys(state.hint for state in states))
         )
     return working
 
 
-def plan(model: EnergyModel, backends: list[Backend]) -> list[tuple[Backend, EnergyModel]]:
-    """Give every part of a Sum, and every group of a ForceField, to the first backend that takes it.
+def choose_for_terms(name: str = "auto") -> list[Backend]:
+    """The backends to use for the groups of a force field, best first.
 
-    One backend's groups of a ForceField stay together as one ForceField, its parts as one Sum.
+    The exact backends that need OpenMM alone come first, since a term with an expression never needs torch or a table.
+    The named backend is next, then the remaining backends that need OpenMM alone.
+
+    Raises
+    ------
+    MissingDependencyError, InputError
+        As `choose`.
+    """
+    named = choose(name)
+    if name == "auto":
+        return named
+    alone = [backend for backend in known_backends() if not backend.needs_torch and backend.state().works]
+    ranked = [*(backend for backend in alone if backend.exact), *named, *alone]
+    return list({backend.name: backend for backend in ranked}.values())
+
+
+def plan(model: EnergyModel, backends: list[Backend]) -> list[tuple[Backend, EnergyModel]]:
+    """Give each part of a Sum, and each group of a ForceField, to the first backend that takes it.
+
+    Groups of one ForceField with the same backend stay together as one ForceField, parts as one Sum.
 
     Raises
     ------
     MismatchError
         No backend takes a part.
     MissingDependencyError
-        None of these does, and those that would do not work here; the message says what to install.
+        None of these backends takes a part, and those that would do not work here; the message says what to install.
     """
     shares: dict[int, list[EnergyModel]] = {}
     for part in _parts(model):
-        for place, whole in _carriers(part, backends).items():
-            shares.setdefault(place, []).append(whole)
-    return [(backends[place], parts[0] if len(parts) == 1 else Sum(parts)) for place, parts in sorted(shares.items())]
+        for rank, share in _split(part, backends).items():
+            shares.setdefault(rank, []).append(share)
+    return [(backends[rank], parts[0] if len(parts) == 1 else Sum(parts)) for rank, parts in sorted(shares.items())]
 
 
 def _parts(model: EnergyModel) -> Iterator[EnergyModel]:
@@ -65,33 +88,35 @@ def _parts(model: EnergyModel) -> Iterator[EnergyModel]:
         yield model
 
 
-def _carriers(part: EnergyModel, backends: list[Backend]) -> dict[int, EnergyModel]:
-    """A part, or the groups of a force field, by the place of the backend that carries it."""
+def _split(part: EnergyModel, backends: list[Backend]) -> dict[int, EnergyModel]:
+    """Index of a backend → the part itself, or the groups of a force field, that this backend carries."""
     if not _is_forcefield(part):
-        return {_carrier(part, backends, type(part).__name__): part}
+        return {_first_taker(part, backends, type(part).__name__): part}
     groups: dict[int, list[str]] = {}
     for name in part.groups:
-        groups.setdefault(_carrier(part.only(name), backends, f"the group {name!r}"), []).append(name)
-    return {place: part.only(*names) for place, names in groups.items()}
+        groups.setdefault(_first_taker(part.only(name), backends, f"the group {name!r}"), []).append(name)
+    return {rank: part.only(*names) for rank, names in groups.items()}
 
 
 def _is_forcefield(model: EnergyModel) -> TypeGuard[ForceField]:
     return isinstance(model, ForceField) and len(model.groups) > 0
 
 
-def _carrier(part: EnergyModel, backends: list[Backend], what: str) -> int:
-    place = next((k for k, backend in enumerate(backends) if backend.takes(part)), None)
-    if place is not None:
-        return place
+def _first_taker(part: EnergyModel, backends: list[Backend], description: str) -> int:
+    """Index of the first backend that takes a part."""
+    rank = next((rank for rank, backend in enumerate(backends) if backend.takes(part)), None)
+    if rank is not None:
+        return rank
     names = [backend.name for backend in backends]
-    problem = f"no backend among {', '.join(names)} takes {what}"
-    others: list[Backend] = [BACKENDS.load(name)() for name in BACKENDS.names() if name not in names]
-    states = {other.name: other.state() for other in others if other.takes(part)}
+    problem = f"no backend among {', '.join(names)} takes {description}"
+    takers = [other for other in known_backends() if other.name not in names and other.takes(part)]
+    states = {taker.name: taker.state() for taker in takers}
     missing = {name: state for name, state in states.items() if not state.works}
-    if missing and len(missing) == len(states) and _OPENMM_ALONE.issuperset(names):
+    # Without torch nothing carries learned terms, so what is missing is a package and not another model.
+    if missing and len(missing) == len(states) and not any(backend.needs_torch for backend in backends):
         reasons = [f"{name} would and is {state.status} ({state.detail})" for name, state in missing.items()]
-        mends = dict.fromkeys(state.hint for state in missing.values())
-        raise MissingDependencyError("; ".join([problem, *reasons]), hint=" or ".join(mends))
+        hints = dict.fromkeys(state.hint for state in missing.values())
+        raise MissingDependencyError("; ".join([problem, *reasons]), hint=" or ".join(hints))
     able = [repr(name) for name, state in states.items() if state.works]
     raise MismatchError(
         problem,

@@ -12,12 +12,11 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.models.torchscript import torch_dtype
 from openmm_hybrid.systems.attach import warn_of_constraints
-from openmm_hybrid.systems.backends.backend import Backend
 from openmm_hybrid.systems.bonded_terms import plan_bonded
 from openmm_hybrid.systems.force_kinds import is_bonded
 from openmm_hybrid.systems.nonbonded_terms import plan_pairs
-from openmm_hybrid.systems.placement import Placement, place
-from openmm_hybrid.systems.plan import choose, plan
+from openmm_hybrid.systems.placement import Placement, locate
+from openmm_hybrid.systems.plan import choose_for_terms, plan
 
 
 def replace(
@@ -88,7 +87,7 @@ def replace(
             expected="a ForceField",
             hint="add other models with oh.attach",
         )
-    placement = place(system, topology, forcefield, atoms=atoms, force_group=force_group)
+    placement = locate(system, topology, forcefield, atoms=atoms, force_group=force_group)
     bonded = plan_bonded(system, placement, forcefield)
     pairs = plan_pairs(system, placement, forcefield)
     others = _other_forces(forcefield, placement, backend, dtype)
@@ -105,7 +104,7 @@ def _other_forces(forcefield: ForceField, placement: Placement, backend: str, dt
     groups = [
         terms.group for terms in forcefield.terms if not is_bonded(terms.form) and "pairs" not in terms.form.slots
     ]
-    backends = _backends(backend)
+    backends = choose_for_terms(backend)
     if not groups:
         return []
     return [
@@ -113,12 +112,3 @@ def _other_forces(forcefield: ForceField, placement: Placement, backend: str, dt
         for carrier, part in plan(forcefield.only(*groups), backends)
         for force in carrier.forces(with_changes(placement, model=part), dtype=dtype)
     ]
-
-
-def _backends(name: str) -> list[Backend]:
-    """Those to try, best first: expressions go to native whatever carries the others."""
-    if name == "auto":
-        return choose("auto")
-    if name in ("native", "spline"):
-        return choose("native") + choose("spline")
-    return choose("native") + choose(name)

@@ -1,4 +1,4 @@
-"""Independent copies of one molecule in one System: one evaluation of every force serves them all."""
+"""Replicas: independent copies of one molecule in one System, which evaluates each force once for all of them."""
 
 from __future__ import annotations
 
@@ -12,31 +12,35 @@ from openmm_hybrid.core.units import ANGSTROM_PER_NM, COULOMB, KJ_PER_KCAL
 from openmm_hybrid.models.openmm_forces import LAYOUTS
 
 PAIR = "ke*q/r+4*epsilon*x*(x-1); x=(sigma/r)^6"
-"""Coulomb and Lennard-Jones energy of a pair inside a copy, kJ/mol and nm."""
+"""Coulomb and Lennard-Jones energy of a pair of atoms in the same copy, in kJ/mol and nm."""
 
 
 def replicate(system: openmm.System, topology: app.Topology, copies: int) -> tuple[openmm.System, app.Topology]:
-    """A System of independent copies of a molecule in vacuum, and its topology.
+    """Make a System of independent copies of a molecule in vacuum, and its topology.
 
-    The copies do not feel each other, wherever they are: the non-bonded pairs inside a copy become terms of one
-    CustomBondForce. Particle i of copy c has the number c · n_particles + i. A CMMotionRemover is left out, since it
-    would hold the centre of all copies and not that of each. Models are attached to the result once for all copies,
-    ``atoms=np.arange(copies * n).reshape(copies, n)``, which makes one batched evaluation of them.
+    The copies do not interact at any distance: the non-bonded pairs inside each copy become terms of one
+    CustomBondForce. Particle i of copy c has index c · n_particles + i. The result has no CMMotionRemover, which would
+    hold the common centre of all copies. Attach a model once for all copies,
+    ``atoms=np.arange(copies * n).reshape(copies, n)``, so that it evaluates them in one batch.
 
     Parameters
     ----------
     system, topology : openmm.System, openmm.app.Topology
-        Of one copy, without a periodic box; they stay as they are.
+        System and topology of one copy, without a periodic box; they are not changed.
     copies : int
-        At least 1.
+        Number of copies, at least 1.
+
+    Returns
+    -------
+    system, topology : openmm.System, openmm.app.Topology
 
     Raises
     ------
     InputError
         Fewer than one copy.
     MismatchError
-        System and topology do not belong together, or the System has what cannot be copied: a periodic box, virtual
-        sites, a cutoff, or a force other than bonded ones and NonbondedForce (such as an attached torch model).
+        System and topology do not belong together, or the System cannot be copied: it has a periodic box, virtual
+        sites, a cutoff, or a force other than bonded ones and NonbondedForce (for example an attached torch model).
     """
     if isinstance(copies, bool) or not isinstance(copies, int) or copies < 1:
         raise InputError(f"{copies!r} copies were asked for", expected="a whole number, at least 1")
@@ -70,12 +74,12 @@ def without_motion_removal(system: openmm.System) -> openmm.System:
 
 
 def _copied(force: openmm.Force, n_atoms: int, copies: int) -> openmm.Force:
-    """A force with the terms of this one on every copy."""
+    """A force with this force's terms on every copy."""
     if isinstance(force, openmm.NonbondedForce):
         return _pairs(force, n_atoms, copies)
     if type(force) in LAYOUTS:
         return _with_terms(force, n_atoms, copies)
-    # A force of a plugin comes out of a System as a bare Force: its name says more.
+    # OpenMM returns a plugin's force as a bare Force, so the message names it too.
     raise MismatchError(
         f"the force {force.getName()!r} ({type(force).__name__}) cannot be copied",
         expected="bonded forces and a NonbondedForce",
@@ -84,7 +88,7 @@ def _copied(force: openmm.Force, n_atoms: int, copies: int) -> openmm.Force:
 
 
 def _with_terms(force: openmm.Force, n_atoms: int, copies: int) -> openmm.Force:
-    """A deep copy of a force, which keeps its functions, tables and parameters, with the further copies' terms."""
+    """A deep copy of a force, with its functions, tables and parameters, plus the terms of the further copies."""
     made, layout = copy.deepcopy(force), LAYOUTS[type(force)]
     terms = list(layout.terms(force))
     for c in range(1, copies):
@@ -94,10 +98,9 @@ def _with_terms(force: openmm.Force, n_atoms: int, copies: int) -> openmm.Force:
 
 
 def _pairs(force: openmm.NonbondedForce, n_atoms: int, copies: int) -> openmm.CustomBondForce:
-    """The pairs inside each copy as bonds.
+    """The non-bonded pairs inside each copy, as bonds.
 
-    A NonbondedForce in which all other pairs are switched off would still walk over them: with 32 copies of aspirin
-    that takes ten times as long.
+    A NonbondedForce with exclusions between the copies would still loop over all their pairs.
     """
     if force.getNonbondedMethod() != openmm.NonbondedForce.NoCutoff:
         raise MismatchError("the NonbondedForce has a cutoff", expected="NoCutoff, for a molecule in vacuum")
@@ -118,7 +121,7 @@ def _pairs(force: openmm.NonbondedForce, n_atoms: int, copies: int) -> openmm.Cu
 
 
 def _pair_terms(force: openmm.NonbondedForce, n_atoms: int) -> list[tuple[int, int, tuple[float, float, float]]]:
-    """Charge product (e²), σ (nm) and ε (kJ/mol) of every pair that has an energy."""
+    """Atoms, charge product (e²), σ (nm) and ε (kJ/mol) of each pair with an energy."""
     special = {}
     for index in range(force.getNumExceptions()):
         i, j, *values = force.getExceptionParameters(index)

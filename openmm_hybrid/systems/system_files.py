@@ -22,15 +22,12 @@ from openmm_hybrid.core.units import positions_to_angstrom
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models_io.any_model import AGAIN, UPGRADE, load_model, save_model, sha256, verified
 from openmm_hybrid.systems.attach import attach
-from openmm_hybrid.systems.backends import BACKENDS
-from openmm_hybrid.systems.plan import choose, plan
+from openmm_hybrid.systems.backends.backend import Backend
+from openmm_hybrid.systems.plan import choose, known_backends, plan
 from openmm_hybrid.systems.xml import read_xml
 
 SYSTEM, TOPOLOGY, POSITIONS, MANIFEST = "system.xml", "topology.pdb", "positions.npy", "manifest.json"
 FORMAT, VERSION = "openmm-hybrid system", 1
-
-#: Backend → its force. These hold code, and are made anew from the model when a folder is read.
-_CODED = {"torchforce": "TorchForce", "pythonforce": "PythonForce"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +83,7 @@ def save_system(
     """
     folder = Path(folder)
     parts = [part for attachment in attachments for part in _coded_parts(attachment)]
-    xml = _without_coded_forces(system, [_CODED[name] for name, _ in parts])
+    xml = _without_coded_forces(system, [backend.force_type for backend, _ in parts])
     angstrom = positions_to_angstrom(positions)
     with replacing(folder / TOPOLOGY) as temporary, temporary.open("w") as file:
         app.PDBFile.writeFile(topology, angstrom * unit.angstrom, file, keepIds=True)
@@ -106,7 +103,7 @@ def save_system(
         "units": {SYSTEM: "nm, kJ/mol (OpenMM)", TOPOLOGY: "Å", POSITIONS: "Å", "models": "Å, kcal/mol"},
         "atomic_numbers": _atomic_numbers(topology),
         "files": {name: sha256(folder / name) for name in (SYSTEM, TOPOLOGY, POSITIONS)},
-        "attachments": [_described(name, part, system.getNumParticles(), folder) for name, part in parts],
+        "attachments": [_described(backend.name, part, system.getNumParticles(), folder) for backend, part in parts],
     }
     with replacing(folder / MANIFEST) as temporary:
         temporary.write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n")
@@ -187,17 +184,18 @@ def load_topology(folder: str | Path) -> tuple[app.Topology, NDArray[np.float64]
     return pdb.topology, positions_to_angstrom(pdb.getPositions(asNumpy=True))
 
 
-def _coded_parts(attachment: Attachment) -> list[tuple[str, Attachment]]:
-    """The parts of an attachment that torch forces carry, one force each, with the name of the backend."""
-    planned = [(carrier.name, part) for carrier, part in plan(attachment.model, choose(attachment.backend))]
-    return [(name, replace(attachment, model=part)) for name, part in planned if name in _CODED]
+def _coded_parts(attachment: Attachment) -> list[tuple[Backend, Attachment]]:
+    """The parts of an attachment whose forces hold code, one force each, with their backends."""
+    planned = plan(attachment.model, choose(attachment.backend))
+    return [(backend, replace(attachment, model=part)) for backend, part in planned if backend.holds_code]
 
 
 def _without_coded_forces(system: openmm.System, expected: Sequence[str]) -> str:
     """XML of a System less its torch forces, which must be those that are expected."""
     root = ElementTree.fromstring(openmm.XmlSerializer.serialize(system))
     forces = root.find("Forces")
-    coded = [] if forces is None else [force for force in forces if force.get("type") in _CODED.values()]
+    types = {backend.force_type for backend in known_backends() if backend.holds_code}
+    coded = [] if forces is None else [force for force in forces if force.get("type") in types]
     if sorted(force.get("type", "") for force in coded) != sorted(expected):
         raise MismatchError(
             f"the System has {len(coded)} torch forces, the attachments make {len(expected)}",
@@ -247,12 +245,12 @@ def _torch_backend(name: str) -> str:
     """The torch backend to use; "auto" must not give to OpenMM's own forces what torch carried: they tabulate."""
     if name != "auto":
         return name
-    states = {each: BACKENDS.load(each)().state() for each in _CODED}
-    for each, state in states.items():
+    states = {backend.name: backend.state() for backend in known_backends() if backend.holds_code}
+    for known, state in states.items():
         if state.works:
-            return each
+            return known
     raise MissingDependencyError(
-        f"the System needs torch forces; {'; '.join(f'{each} is {state.status}' for each, state in states.items())}",
+        f"the System needs torch forces; {'; '.join(f'{known} is {state.status}' for known, state in states.items())}",
         hint=" or ".join(state.hint for state in states.values()),
     )
 

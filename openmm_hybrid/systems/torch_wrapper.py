@@ -1,7 +1,7 @@
-"""The torch shell around a model's module: OpenMM's particles and units outside, the model's atoms and units inside.
+"""A torch module that translates between OpenMM's particles and units and those of a model.
 
-Both torch backends share it. It gathers the model's atoms, makes each copy whole where the box is periodic, evaluates
-all copies at once, and scatters the forces. Few torch operations and no gradient tape: it runs at every step.
+Both torch backends use it. It gathers the model's atoms, makes each copy whole in a periodic box, evaluates all copies
+at once, and scatters the forces. It runs at every step, hence few torch operations and no gradient tape.
 """
 
 from __future__ import annotations
@@ -9,25 +9,33 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import openmm
 import torch
+from numpy.typing import ArrayLike
+from openmm import app
 
 from openmm_hybrid.core.units import ANGSTROM_PER_NM, FORCE_KJ_NM, KJ_PER_KCAL
+from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.torchscript import metadata, torch_dtype, write_script
-from openmm_hybrid.systems.placement import Placement
+from openmm_hybrid.models_io.correction import Stored
+from openmm_hybrid.systems.placement import Placement, locate
 
 
-def shell(placement: Placement, inner: torch.nn.Module) -> torch.nn.Module:
-    """A module with OpenMM's convention.
-
-    forward(positions (n_particles, 3) nm[, box (3, 3) nm][, scale]) → (energy kJ/mol, forces (n_particles, 3)
-    kJ/mol/nm); box where the placement is periodic, scale where it names a parameter. The energy depends on `scale`
-    in torch's gradient tape too, and on nothing else there.
+def wrap_for_openmm(placement: Placement, inner: torch.nn.Module) -> torch.nn.Module:
+    """Wrap a model's module in one that OpenMM can call.
 
     Parameters
     ----------
     placement : Placement
     inner : torch.nn.Module
-        ``placement.model.module()``, in the wanted dtype.
+        ``placement.model.module()``, converted to the dtype of the computation.
+
+    Returns
+    -------
+    torch.nn.Module
+        forward(positions (n_particles, 3) nm[, box (3, 3) nm][, scale]) → (energy kJ/mol, forces (n_particles, 3)
+        kJ/mol/nm), with box if the placement is periodic and scale if it names a parameter. The energy carries torch's
+        gradient tape to `scale` and to nothing else.
     """
     core = _Core(placement, inner)
     if placement.periodic:
@@ -36,27 +44,56 @@ def shell(placement: Placement, inner: torch.nn.Module) -> torch.nn.Module:
 
 
 def export_torchforce(
-    placement: Placement, path: str | Path, *, name: str = "", theory: str = "", dtype: str = "float64"
+    path: str | Path,
+    system: openmm.System,
+    topology: app.Topology,
+    model: EnergyModel | Stored,
+    *,
+    atoms: ArrayLike | None = None,
+    scale: str | None = None,
+    name: str = "",
+    theory: str = "",
+    dtype: str = "float64",
 ) -> Path:
-    """Write a placed model as a TorchScript file that openmmtorch.TorchForce takes without this package.
+    """Write a model as a TorchScript file that openmmtorch.TorchForce reads without this package.
 
     ::
 
         force = openmmtorch.TorchForce("correction.pt")
         force.setOutputsForces(True)
-        force.setUsesPeriodicBoundaryConditions(True)      # where the placement is periodic
-        force.addGlobalParameter("lambda", 1.0)            # where it has a scale
+        force.setUsesPeriodicBoundaryConditions(True)      # if the System is periodic
+        force.addGlobalParameter("lambda", 1.0)            # if there is a scale
 
-    The calls that the file needs stand in its metadata.json under "calling".
+    The metadata.json inside the file lists these calls under "calling". The file fits this System alone.
+
+    Parameters
+    ----------
+    path : path
+        File to write; its name ends in .pt.
+    system, topology : openmm.System, openmm.app.Topology
+        A System and the topology of its particles. Neither is changed.
+    model : EnergyModel or Correction
+    atoms, scale
+        As in `attach`.
+    name, theory : str
+        Notes for the metadata: name of the model and level of theory.
+    dtype : {"float64", "float32"}
+        Precision of torch.
+
+    Returns
+    -------
+    Path
+        The file.
 
     Raises
     ------
     MismatchError
-        The model has no TorchScript form.
+        The model has no TorchScript form, or System, topology and model do not belong together.
     InputError
-        Unknown dtype.
+        Unknown dtype, atoms out of range or given twice, or a bad scale.
     """
-    script = torch.jit.script(shell(placement, placement.model.module().to(torch_dtype(dtype))).eval())
+    placement = locate(system, topology, model, atoms=atoms, scale=scale)
+    script = torch.jit.script(wrap_for_openmm(placement, placement.model.module().to(torch_dtype(dtype))).eval())
     arguments = ["positions (n_particles, 3) nm"]
     setup = ["setOutputsForces(True)"]
     if placement.periodic:
@@ -74,12 +111,12 @@ def export_torchforce(
 
 
 class _Core(torch.nn.Module):
-    """What the four calling conventions share."""
+    """The computation that the four calling conventions share."""
 
     def __init__(self, placement: Placement, inner: torch.nn.Module) -> None:
         super().__init__()
         self.inner = inner
-        # TorchScript takes numbers from attributes, not from the names of another module.
+        # TorchScript reads numbers from attributes of the module, not from names of another Python module.
         self.to_angstrom, self.to_kj, self.to_kj_nm = ANGSTROM_PER_NM, KJ_PER_KCAL, FORCE_KJ_NM
         self.n_copies, self.n_atoms = placement.atoms.shape
         self.n_chosen = placement.atoms.size
@@ -91,7 +128,7 @@ class _Core(torch.nn.Module):
         if placement.paths is not None:
             edges, on_path = placement.paths.edges, placement.paths.on_path
         self.n_edges = edges[..., 0].size
-        # The atoms, then the far ends of the bonds, then the near ones: a single gather serves all three.
+        # A single gather serves the atoms, the far ends of the bonds and their near ends, in this order.
         self.gathered = torch.nn.Buffer(
             torch.tensor(np.concatenate([flat, edges[..., 1].ravel(), edges[..., 0].ravel()]))
         )
@@ -100,7 +137,7 @@ class _Core(torch.nn.Module):
     def forward(
         self, positions: torch.Tensor, box: torch.Tensor | None, scale: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        # Not detach(): torch.jit.freeze removes it, and the tape would run through the whole model.
+        # torch.jit.freeze removes detach(), and the tape would then run through the whole model.
         particles = positions.data
         chosen = particles if self.all_particles else particles.index_select(0, self.gathered)
         if box is not None:
@@ -108,19 +145,20 @@ class _Core(torch.nn.Module):
         energies, forces = self.inner(chosen.view(self.n_copies, self.n_atoms, 3) * self.to_angstrom)
         energy = energies.sum() * self.to_kj
         if scale is not None:
-            # Only the energy keeps the tape to the scale: TorchForce takes dE/dλ from it.
+            # Only the energy keeps the tape to the scale, from which TorchForce computes dE/dλ.
             energy = energy * scale.to(energy.dtype)
             forces = forces * scale.data.to(forces.dtype)
         forces = (forces * self.to_kj_nm).to(particles.dtype).reshape(-1, 3)
         if self.all_particles:
-            return energy, forces.contiguous()  # TorchForce reads the memory as it lies
+            return energy, forces.contiguous()  # TorchForce ignores strides
         return energy, torch.zeros_like(particles).index_copy_(0, self.atoms, forces)
 
     def whole(self, gathered: torch.Tensor, box: torch.Tensor) -> torch.Tensor:
-        """The chosen atoms (n_copies · n_atoms, 3), at the images that are bonded to their copy's first.
+        """The model's atoms (n_copies · n_atoms, 3), at the periodic images bonded to the first atom of their copy.
 
-        Right for any reduced triclinic box whose widths are more than twice the length of each bond: the fractional
-        coordinates of a bond vector then round to its number of boxes crossed. Sums of whole numbers are exact.
+        This holds in any reduced triclinic box whose widths exceed twice the length of each bond: the fractional
+        coordinates of a bond vector then round to the number of boxes that the bond crosses. Sums of whole numbers
+        are exact.
         """
         chosen, ends = gathered[: self.n_chosen], gathered[self.n_chosen :]
         bonds = ends[: self.n_edges] - ends[self.n_edges :]

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import openmm
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.systems.plan import choose
+from openmm_hybrid.systems.plan import choose, known_backends
 
 Kind = TypeVar("Kind")
 
@@ -39,17 +39,17 @@ def read_xml(text: str, path: Path, kind: type[Kind], *, hint: str) -> Kind:
     if not root.tag == root.get("type") == kind.__name__:
         raise InputError(f"{path} holds another object ({root.tag})", expected=f"an OpenMM {kind.__name__}", hint=hint)
     types = {node.get("type") for node in root.iter()}
-    if "PythonForce" in types:
-        raise InputError(
-            f"{path} holds a PythonForce, a pickle that runs code when it is read",
-            expected="a System without the model",
-            hint="write it with save_system and its attachments, or attach the model again after reading",
-        )
-    if "TorchForce" in types:
-        choose("torchforce")
-        from openmm_hybrid.systems.backends.torchforce import load_plugin
-
-        load_plugin()
+    for backend in known_backends():
+        if not backend.force_type or backend.force_type not in types:
+            continue
+        if backend.holds_pickle:
+            raise InputError(
+                f"{path} holds a {backend.force_type}, a pickle that runs code when it is read",
+                expected="a System without the model",
+                hint="write it with save_system and its attachments, or attach the model again after reading",
+            )
+        choose(backend.name)
+        backend.prepare()
     try:
         # OpenMM is given what was looked at, not the text, which its own parser may understand in another way.
         found: Kind = openmm.XmlSerializer.deserialize(ElementTree.tostring(root, encoding="unicode"))

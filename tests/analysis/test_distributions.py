@@ -87,7 +87,7 @@ def test_weights_that_rest_on_few_frames_warn() -> None:
     target = np.zeros(100)
     boltzmann_weights(np.zeros(100), target, 300.0)
     target[7] = -10.0
-    with pytest.warns(UserWarning, match=r"100 reweighted frames rest on 1\.0 of them"):
+    with pytest.warns(UserWarning, match=r"100 reweighted frames depend on 1\.0 of them"):
         boltzmann_weights(np.zeros(100), target, 300.0)
 
 

@@ -81,7 +81,7 @@ def test_starts_that_are_remembered_are_told_from_starts_that_are_not():
     assert found.distance > 2 * found.expected
     with pytest.raises(InputError, match="1 of 16 starts"):
         analysis.start_dependence(mixed, np.arange(16) < 1, jensen_shannon)
-    with pytest.raises(MismatchError, match="one for each start"):
+    with pytest.raises(MismatchError, match="one per start"):
         analysis.start_dependence(mixed, [True, False], jensen_shannon)
 
 

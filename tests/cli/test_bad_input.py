@@ -172,7 +172,7 @@ CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
         "tip3p",
     ),
     "unknown engine": (None, ("label", "good.npz", "-o", "out.npz", "--engine", "gfn3"), "gfn2"),
-    "wrong charge": (None, ("label", "good.npz", "-o", "out.npz", "--charge", "1"), "unpaired"),
+    "wrong charge": (None, ("label", "good.npz", "-o", "out.npz", "--charge", "1"), "multiplicity"),
     "unknown ending of frames": (None, ("label", "good.npz", "-o", "out.txt"), ".npz"),
     "too many frames": (None, ("label", "good.npz", "-o", "out.npz", "--count", "99"), "1 to 12"),
     "missing frames": (None, TRAIN, "does not exist"),
@@ -189,7 +189,11 @@ CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
     "sigma in words": (None, ("train", "good.npz", "-o", "out.npz", "--sigma", "big"), "or search"),
     "sigma NaN": (None, ("train", "good.npz", "-o", "out.npz", "--sigma", "nan"), "sigma > 0"),
     "unknown symmetries": (None, ("train", "good.npz", "-o", "out.npz", "--perms", "all"), "graph"),
-    "unknown draw": (None, ("train", "good.npz", "-o", "out.npz", "--n-train", "5", "--draw", "best"), "stratified"),
+    "unknown selection": (
+        None,
+        ("train", "good.npz", "-o", "out.npz", "--n-train", "5", "--selection", "best"),
+        "stratified",
+    ),
     "too many to validate on": (
         None,
         ("train", "good.npz", "-o", "out.npz", "--n-train", "8", "--n-valid", "9"),

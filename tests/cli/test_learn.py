@@ -49,7 +49,7 @@ def test_search() -> None:
 
 @pytest.mark.parametrize(
     ("options", "n_perms", "n_atoms"),
-    [("--perms none", 1, 3), ("--perms data", 2, 3), ("--atoms 1-2", 2, 2), ("--atoms 2,0 --draw random", 1, 2)],
+    [("--perms none", 1, 3), ("--perms data", 2, 3), ("--atoms 1-2", 2, 2), ("--atoms 2,0 --selection random", 1, 2)],
 )
 def test_symmetries_and_atoms(options: str, n_perms: int, n_atoms: int) -> None:
     done = run(f"train frames.npz -o m.npz --sigma 2 --n-train 20 {options}")

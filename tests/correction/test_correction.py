@@ -30,7 +30,7 @@ def labelled(methanol, tmp_path_factory) -> oh.Frames:
     shifts = np.random.default_rng(3).normal(scale=0.06, size=(80, methanol.n_atoms, 3))
     path = tmp_path_factory.mktemp("labels") / "methanol.npz"
     engine = oh.reference.engine("gfn2")
-    return oh.reference.label(engine, methanol, methanol.positions + shifts, path=path, progress=False).frames
+    return oh.reference.label(engine, methanol, methanol.positions + shifts, output=path, progress=False).frames
 
 
 def test_residual_and_force_field_add_up_to_the_reference(forcefield, labelled):

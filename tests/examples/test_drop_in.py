@@ -116,9 +116,9 @@ def test_ligand_and_protein(run: Run, bonded: Path) -> None:
 
 def test_restart(run: Run, local: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("restart.py", str(local))
-    assert "step 20, begun" in capsys.readouterr().out
+    assert "step 20, started" in capsys.readouterr().out
     run("restart.py", "not read again")
-    assert "step 40, gone on" in capsys.readouterr().out
+    assert "step 40, resumed" in capsys.readouterr().out
     folder = Path("runs/drop_in/restart")
     assert len(read_trajectory(folder / "trajectory.dcd")) == 20
     steps = np.loadtxt(folder / "log.csv", delimiter=",", comments="#")[:, 0]

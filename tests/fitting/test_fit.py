@@ -13,7 +13,7 @@ import pytest
 
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.data.split import split
+from openmm_hybrid.data.selection import split
 from openmm_hybrid.fitting.ranges import set_ranges
 from openmm_hybrid.fitting.sanity_checks import run_checks, sampled_temperature
 from openmm_hybrid.fitting.shared_parameters import SharedParameters

@@ -12,13 +12,13 @@ from openmm import app
 
 from openmm_hybrid import Molecule, gaff
 from openmm_hybrid.core.errors import HybridError
-from openmm_hybrid.gaff.assign_by_index import pin_terms, place
+from openmm_hybrid.gaff.assign_by_index import assign_terms, lay_out
 from openmm_hybrid.models.system import SystemModel
 from tests.helpers.gaff_molecules import gasteiger
 
 
 def exchanged(built: gaff.GaffSystem, constraints: object = None) -> openmm.System:
-    """What ForceField makes of the molecules when the template lists its atoms and bonds in another order."""
+    """The System that ForceField creates when the template lists its atoms and bonds in another order."""
     root = ElementTree.fromstring(built.to_xml())
     for residue in root.findall("./Residues/Residue"):
         residue[:] = [residue[i] for i in np.random.default_rng(1).permutation(len(residue))]
@@ -39,7 +39,7 @@ def test_terms_are_put_back(smiles: str, constraints: object) -> None:
     built = gaff.build([molecule, molecule], charges=[charges, charges], constraints=constraints)
     system = exchanged(built, constraints)
     assert np.abs(charges_of(system) - built.charges).max() > 0.01  # or there is nothing to test
-    pin_terms(system, place(built.templates))
+    assign_terms(system, lay_out(built.templates))
     np.testing.assert_allclose(charges_of(system), built.charges, rtol=1e-12)
     positions = np.concatenate([molecule.positions, molecule.positions + 4.0])
     positions += np.random.default_rng(0).normal(scale=0.05, size=positions.shape)
@@ -64,6 +64,6 @@ def test_a_system_of_something_else() -> None:
     empty = openmm.System()
     empty.addForce(openmm.PeriodicTorsionForce())
     with pytest.raises(HybridError, match="0 torsion terms on GAFF molecules; expected"):
-        pin_terms(empty, place(built[0].templates))
+        assign_terms(empty, lay_out(built[0].templates))
     with pytest.raises(HybridError, match=r"no term of CO joins atoms"):
-        pin_terms(built[0].system, place(built[1].templates))
+        assign_terms(built[0].system, lay_out(built[1].templates))

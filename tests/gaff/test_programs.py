@@ -54,7 +54,7 @@ def test_failure_shows_the_last_line_that_says_something(on_path: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("library", "mend"), [("libarpack.so.2", "apt install libarpack2"), ("libzip.so.5", "package that holds libzip")]
+    ("library", "hint"), [("libarpack.so.2", "apt install libarpack2"), ("libzip.so.5", "package that holds libzip")]
 )
 def test_missing_shared_library(library: str, hint: str, on_path: Path, tmp_path: Path) -> None:
     """The loader's message, also where antechamber prints it for sqm and goes on."""

@@ -1,4 +1,4 @@
-"""Systems for the tests of attach: ethanol molecules, alone or among waters in a box, wrapped atom by atom."""
+"""Systems for tests of attach and replace: ethanol molecules in vacuum or in a box of water, wrapped atom by atom."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 RECTANGULAR = np.diag([20.0, 21.0, 22.0])
 TRICLINIC = np.array([[21.0, 0.0, 0.0], [7.0, 20.0, 0.0], [-8.0, 9.5, 19.5]])
-"""Box vectors as rows, Å; reduced as OpenMM wants them."""
+"""Box vectors as rows, Å, in the reduced form that OpenMM requires."""
 
 NUMBERS = (6, 6, 8, 1, 1, 1, 1, 1, 1)
 BONDS = ((0, 1), (1, 2), (0, 3), (0, 4), (0, 5), (1, 6), (1, 7), (2, 8))
@@ -34,10 +34,10 @@ ETHANOL = np.array(
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A System with ethanols in it, and where their atoms are.
+    """A System that contains ethanols, with its positions.
 
-    `atoms` (n_copies, 9) in the order of NUMBERS; `whole` (n_particles, 3) with whole molecules and `wrapped` with
-    every atom inside the box by itself, Å.
+    `atoms` (n_copies, 9) are the particles of each ethanol in the order of NUMBERS. The positions `whole`
+    (n_particles, 3), Å, have whole molecules; in `wrapped` each atom is wrapped into the box by itself.
     """
 
     system: openmm.System
@@ -47,7 +47,7 @@ class Case:
     wrapped: NDArray[np.float64]
 
     def labels(self, model: object) -> tuple[float, NDArray[np.float64]]:
-        """Energy (kcal/mol) and forces (n_particles, 3) (kcal/mol/Å) that the model gives for the whole molecules."""
+        """The model's energy (kcal/mol) and forces (n_particles, 3) (kcal/mol/Å) for the whole molecules."""
         energies, chosen = model.predict(self.whole[self.atoms])  # type: ignore[attr-defined]
         forces = np.zeros_like(self.whole)
         forces[self.atoms] = chosen
@@ -55,31 +55,31 @@ class Case:
 
 
 def make(*, box: NDArray[np.float64] | None = None, n_copies: int = 1, n_waters: int = 0, seed: int = 0) -> Case:
-    """Ethanols with permuted atoms between waters; with a box, the first lies across its corner, the others across
-    its faces."""
+    """Ethanols with permuted atoms between waters. In a box the first ethanol lies across a corner, the others across
+    faces."""
     rng = np.random.default_rng(seed)
     topology, system = app.Topology(), openmm.System()
     chain = topology.addChain()
-    places: list[NDArray[np.float64]] = []
+    positions: list[NDArray[np.float64]] = []
     atoms = np.zeros((n_copies, 9), dtype=np.int64)
     waters = _grid(box, n_waters)
     for copy in range(n_copies):
         for water in waters[copy::n_copies][: n_waters // (2 * n_copies)]:
-            _add_water(topology, system, chain, water, places)
+            _add_water(topology, system, chain, water, positions)
         order = rng.permutation(9)
         residue = topology.addResidue("ETH", chain)
         shift = 0.0 if box is None else (np.array([0.0, 0.0, 0.0]) if copy == 0 else np.array([0.5, 0.0, 0.3])) @ box
-        turned = Rotation.random(rng=rng).apply(ETHANOL) + rng.normal(scale=0.05, size=(9, 3)) + shift
+        rotated = Rotation.random(rng=rng).apply(ETHANOL) + rng.normal(scale=0.05, size=(9, 3)) + shift
         members = {}
         for k in order:
             atoms[copy, k] = system.addParticle(12.0)
             members[k] = topology.addAtom(f"A{k}", app.Element.getByAtomicNumber(NUMBERS[k]), residue)
-            places.append(turned[k])
+            positions.append(rotated[k])
         for i, j in BONDS:
             topology.addBond(members[i], members[j])
         for water in waters[copy::n_copies][n_waters // (2 * n_copies) :]:
-            _add_water(topology, system, chain, water, places)
-    whole = np.array(places)
+            _add_water(topology, system, chain, water, positions)
+    whole = np.array(positions)
     wrapped = whole
     if box is not None:
         system.setDefaultPeriodicBoxVectors(*(box / 10))
@@ -120,7 +120,7 @@ def _context(
 
 
 def _grid(box: NDArray[np.float64] | None, n_waters: int) -> NDArray[np.float64]:
-    """Oxygen positions on a lattice inside the box, away from where the ethanols are."""
+    """Oxygen positions on a lattice inside the box, away from the ethanols."""
     if box is None or not n_waters:
         return np.zeros((0, 3))
     fractions = np.stack(np.meshgrid(*[(np.arange(6) + 0.5) / 6] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -133,7 +133,7 @@ def _add_water(
     system: openmm.System,
     chain: app.topology.Chain,
     oxygen: NDArray[np.float64],
-    places: list[NDArray[np.float64]],
+    positions: list[NDArray[np.float64]],
 ) -> None:
     residue = topology.addResidue("HOH", chain)
     members = [topology.addAtom(name, app.Element.getBySymbol(name[0]), residue) for name in ("O", "H1", "H2")]
@@ -142,11 +142,11 @@ def _add_water(
         topology.addBond(members[0], members[k])
         system.addConstraint(indices[0], indices[k], length)
     system.addConstraint(indices[1], indices[2], 0.15139)
-    places.extend(oxygen + offset for offset in ([0, 0, 0], [0.757, 0.586, 0], [-0.757, 0.586, 0]))
+    positions.extend(oxygen + offset for offset in ([0, 0, 0], [0.757, 0.586, 0], [-0.757, 0.586, 0]))
 
 
 def _solvent_force(topology: app.Topology, *, periodic: bool) -> openmm.NonbondedForce:
-    """TIP3P charges and Lennard-Jones on the waters, nothing on the ethanols."""
+    """TIP3P charges and Lennard-Jones parameters on the waters, zeros on the ethanols."""
     force = openmm.NonbondedForce()
     if periodic:
         force.setNonbondedMethod(openmm.NonbondedForce.CutoffPeriodic)

@@ -1,4 +1,4 @@
-"""Ethanol with a classical force field of round numbers, alone and in the boxes of tests/simulation/boxes.py."""
+"""Ethanol with a classical force field of round numbers, alone and in the boxes of tests/helpers/boxes.py."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ def molecule() -> tuple[openmm.System, app.Topology]:
 
 
 def box(box: NDArray[np.float64], *, n_copies: int = 1, n_waters: int = 60) -> Case:
-    """Ethanols in a box, with the same terms."""
+    """Ethanols in a box of water, with the same terms."""
     case = make(box=box, n_copies=n_copies, n_waters=n_waters)
     add_terms(case.system, case.atoms)
     return case
 
 
 def forcefield(**forms: object) -> ForceField:
-    """What is read from `molecule`, edited; terms that start at zero have random parameters of sensible size."""
+    """The force field of `molecule`, edited; terms that start at zero get random parameters of plausible size."""
     read = ForceField.from_system(*molecule(), name="ethanol")
     return randomised(read.edit(**forms) if forms else read)  # type: ignore[arg-type]
 
 
 def randomised(read: ForceField, seed: int = 0) -> ForceField:
-    """With random weights of output layers, splines and cross terms, kcal/mol."""
+    """The force field with random weights of output layers, splines and cross terms, kcal/mol."""
     rng = np.random.default_rng(seed)
     values = read.parameters.values.copy()
-    for place, (name, fitted) in enumerate(zip(read.parameters.names, read.parameters.fitted, strict=True)):
+    for index, (name, fitted) in enumerate(zip(read.parameters.names, read.parameters.fitted, strict=True)):
         group, _, column = name.split("/")
         if column.startswith("w3") or (fitted and ("spline" in group or "cross" in group)):
-            values[place] = rng.normal()
+            values[index] = rng.normal()
     return read.with_values(values)
 
 

@@ -1,4 +1,4 @@
-"""Small systems whose statistics are known, built from OpenMM's own forces."""
+"""Small systems with known statistics, built from OpenMM's own forces."""
 
 from __future__ import annotations
 

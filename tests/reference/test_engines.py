@@ -10,68 +10,45 @@ from ase.calculators.calculator import Calculator, CalculatorSetupError, SCFErro
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from openmm import unit
-from scipy.spatial.transform import Rotation
 
 from openmm_hybrid import reference
 from openmm_hybrid.core.errors import HybridError, InputError, MissingDependencyError, NumericalError
 from openmm_hybrid.core.units import KCAL_PER_EV, KCAL_PER_HARTREE
 from openmm_hybrid.reference.ase import AseEngine
+from openmm_hybrid.reference.pyscf import METHODS, PyscfEngine
 from openmm_hybrid.reference.tblite import TbliteEngine
+from openmm_hybrid.testing import ReferenceEngineSuite
 
 WATER = np.array([[0.0, 0.0, 0.117], [0.0, 0.757, -0.469], [0.0, -0.757, -0.469]])
 NUMBERS = np.array([8, 1, 1])
 
 
-class ReferenceEngineSuite:
-    """What every engine owes its users; `engine` is the fixture to give."""
-
-    tolerance = 0.02
-
-    def test_forces_are_minus_the_gradient(self, engine):
-        positions = WATER + 0.03 * np.arange(9).reshape(3, 3) % 0.07
-        _, forces = engine.compute(NUMBERS, positions)
-        assert forces.shape == (3, 3)
-        step = 1e-3
-        for atom, axis in ((0, 2), (1, 1)):
-            shift = np.zeros((3, 3))
-            shift[atom, axis] = step
-            up, down = (engine.compute(NUMBERS, positions + sign * shift)[0] for sign in (1, -1))
-            assert forces[atom, axis] == pytest.approx((down - up) / (2 * step), abs=self.tolerance)
-
-    def test_turns_with_the_molecule(self, engine):
-        turn = Rotation.random(rng=np.random.default_rng(1)).as_matrix()
-        energy, forces = engine.compute(NUMBERS, WATER)
-        turned_energy, turned_forces = engine.compute(NUMBERS, WATER @ turn.T + 3.0)
-        assert turned_energy == pytest.approx(energy, abs=1e-4)
-        np.testing.assert_allclose(turned_forces, forces @ turn.T, atol=self.tolerance)
-
-    def test_refuses_overlap_and_bad_input(self, engine):
-        with pytest.raises(NumericalError, match=r"atoms 0 and 1 overlap: they are 0\.050 Å apart"):
-            engine.compute(NUMBERS, [[0, 0, 0], [0, 0, 0.05], [0, 0, 1]])
-        with pytest.raises(InputError, match=r"shape \(2, 3\)"):
-            engine.compute(NUMBERS, WATER[:2])
-        with pytest.raises(InputError, match="not finite"):
-            engine.compute(NUMBERS, WATER * np.nan)
-
-    def test_names_its_level(self, engine):
-        assert engine.theory
-
-
 class TestGfn2(ReferenceEngineSuite):
-    @pytest.fixture
-    def engine(self):
-        return reference.engine("gfn2")
+    def make(self, charge=0, multiplicity=1):
+        return reference.engine("gfn2", charge=charge, multiplicity=multiplicity)
 
 
 class TestGfn1(ReferenceEngineSuite):
-    @pytest.fixture
-    def engine(self):
-        return reference.engine("gfn1")
+    def make(self, charge=0, multiplicity=1):
+        return reference.engine("gfn1", charge=charge, multiplicity=multiplicity)
+
+
+class TestPyscfHartreeFock(ReferenceEngineSuite):
+    def make(self, charge=0, multiplicity=1):
+        return reference.engine("pyscf", method="hf", basis="sto-3g", charge=charge, multiplicity=multiplicity)
+
+
+class TestPyscfFunctional(ReferenceEngineSuite):
+    energy_tolerance = 0.01  # the integration grid does not turn with the molecule
+
+    def make(self, charge=0, multiplicity=1):
+        return reference.engine("pyscf", method="pbe", basis="sto-3g", charge=charge, multiplicity=multiplicity)
 
 
 class TestAse(ReferenceEngineSuite):
-    @pytest.fixture
-    def engine(self):
+    def make(self, charge=0, multiplicity=1):
+        if (charge, multiplicity) != (0, 1):
+            raise InputError("EMT knows no charge and no spin")
         return AseEngine(EMT())
 
 
@@ -82,11 +59,78 @@ def test_gfn2_of_water_is_tblite_s_own():
     assert np.abs(forces.sum(axis=0)).max() < 1e-6
 
 
-def test_charge_and_unpaired_electrons_count_and_are_recorded():
-    cation = TbliteEngine("GFN2-xTB", charge=1, unpaired=1)
-    assert cation.theory == "GFN2-xTB, charge +1, 1 unpaired"
+def test_charge_and_multiplicity_count_and_are_recorded():
+    cation = TbliteEngine("GFN2-xTB", charge=1, multiplicity=2)
+    assert cation.theory == "GFN2-xTB, charge +1, multiplicity 2"
     ionisation = cation.compute(NUMBERS, WATER)[0] - TbliteEngine().compute(NUMBERS, WATER)[0]
     assert 250 < ionisation < 450  # 12.6 eV (291 kcal/mol) by experiment; GFN2 overshoots
+
+
+@pytest.mark.parametrize(
+    ("charge", "multiplicity", "message"),
+    [
+        (1, 1, r"9 electrons \(net charge \+1 e\) cannot form a singlet .*expected an even one"),
+        (0, 2, r"10 electrons .* cannot form a doublet .*expected an odd multiplicity"),
+        (0, 13, r"10 electrons .* cannot form \(multiplicity 13\)"),
+    ],
+)
+def test_electrons_and_multiplicity_must_agree(charge, multiplicity, message):
+    engine = TbliteEngine(charge=charge, multiplicity=multiplicity)
+    with pytest.raises(InputError, match=message):
+        engine.compute(NUMBERS, WATER)
+
+
+def test_a_short_name_is_tblite_with_a_fixed_method():
+    assert reference.engine("gfn1", charge=-1) == reference.engine("tblite", method="gfn1-xtb", charge=-1)
+    assert reference.engine("tblite") == reference.engine("gfn2", method="GFN2-xTB") == TbliteEngine()
+    with pytest.raises(InputError, match="engine gfn2, which computes GFN2-xTB only"):
+        reference.engine("gfn2", method="GFN1-xTB")
+    with pytest.raises(InputError, match=r"basis '6-31g\*' was given for a GFN-xTB method"):
+        reference.engine("gfn2", basis="6-31g*")
+
+
+def test_rhf_of_water_is_the_textbook_s():
+    """Szabo and Ostlund, Modern Quantum Chemistry, table 3.13: -76.011 hartree with 6-31G* near this geometry."""
+    engine = reference.engine("pyscf", method="hf", basis="6-31g*")
+    assert engine.theory == "HF/6-31G*"
+    assert engine.compute(NUMBERS, WATER)[0] / KCAL_PER_HARTREE == pytest.approx(-76.011, abs=2e-3)
+
+
+def test_pyscf_names_method_basis_charge_and_multiplicity():
+    engine = reference.engine("pyscf", method="pbe", basis="def2-svp", charge=-1, multiplicity=2)
+    assert engine.theory == "PBE/def2-SVP, charge -1, multiplicity 2"
+    assert PyscfEngine("b3lyp", "AUG-cc-pvdz").theory == "B3LYP/aug-cc-pVDZ"
+    assert PyscfEngine("HF", "6-31g*") != PyscfEngine("HF", "sto-3g")
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if method not in ("HF", "PBE")])
+def test_forces_of_each_functional_are_minus_the_gradient(method):
+    engine = PyscfEngine(method, "sto-3g")
+    numbers, positions, shift = [1, 9], np.array([[0.0, 0.1, 0.0], [0.0, 0.0, 0.95]]), np.zeros((2, 3))
+    shift[1, 2] = 1e-3
+    up, down = (engine.compute(numbers, positions + sign * shift)[0] for sign in (1, -1))
+    assert engine.compute(numbers, positions)[1][1, 2] == pytest.approx((down - up) / 2e-3, abs=0.02)
+
+
+def test_a_heavy_element_gets_the_effective_core_potential_of_its_basis():
+    """RHF/def2-SVP of HI with 28 core electrons of iodine in the potential: an all-electron energy is near -6918."""
+    energy, _ = PyscfEngine("hf", "def2-svp").compute([1, 53], [[0, 0, 0], [0, 0, 1.609]])
+    assert -300 < energy / KCAL_PER_HARTREE < -290
+
+
+def test_what_pyscf_cannot_do_is_refused_or_a_numerical_error():
+    with pytest.raises(NumericalError, match=r"HF/STO-3G: the self-consistent field has not converged in 2 steps"):
+        PyscfEngine("hf", "sto-3g", max_cycles=2).compute(NUMBERS, WATER)
+    with pytest.raises(InputError, match="needs a method; expected one of HF, PBE"):
+        reference.engine("pyscf", basis="sto-3g")
+    with pytest.raises(InputError, match=r"no method 'b2lyp'.*did you mean .*B3LYP"):
+        reference.engine("pyscf", method="b2lyp", basis="sto-3g")
+    with pytest.raises(InputError, match="pyscf needs a basis"):
+        reference.engine("pyscf", method="hf")
+    with pytest.raises(InputError, match="no basis '6-32g'"):
+        reference.engine("pyscf", method="hf", basis="6-32g")
+    with pytest.raises(InputError, match=r"6-31g\* has no functions for atomic number 53"):
+        reference.engine("pyscf", method="hf", basis="6-31g*").compute([1, 53], WATER[:2])
 
 
 def test_positions_may_be_a_quantity():
@@ -141,10 +185,13 @@ def test_what_cannot_be_an_engine_is_refused(monkeypatch):
         AseEngine("EMT")
     with pytest.raises(InputError, match="GFN2-xTB or GFN1-xTB"):
         TbliteEngine("GFN0-xTB")
-    with pytest.raises(InputError, match="zero or more"):
-        TbliteEngine(unpaired=-1)
+    with pytest.raises(InputError, match="1 for a singlet"):
+        TbliteEngine(multiplicity=0)
     with pytest.raises(InputError, match="did you mean gfn2"):
         reference.engine("gnf2")
     monkeypatch.setitem(sys.modules, "tblite.interface", None)
     with pytest.raises(MissingDependencyError, match=r"pip install .*\[labels\]"):
         reference.engine("gfn2")
+    monkeypatch.setitem(sys.modules, "pyscf", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install .*\[gaff\]"):
+        reference.engine("pyscf", method="hf", basis="sto-3g")

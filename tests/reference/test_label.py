@@ -46,7 +46,7 @@ def test_labels_and_failures(tmp_path):
     path = tmp_path / "new" / "labels.npz"
     positions = POSITIONS.copy()
     positions[4, 1] = positions[4, 0]
-    result = label(Spring(failing=(6,)), [1, 1], positions, path=path, progress=False, name="H2")
+    result = label(Spring(failing=(6,)), [1, 1], positions, output=path, progress=False, name="H2")
     assert result.indices.tolist() == [0, 2, 3]
     assert result.failed[1] == "no convergence."
     assert "overlap" in result.failed[4]
@@ -60,13 +60,13 @@ def test_labels_and_failures(tmp_path):
 def test_an_interrupted_run_goes_on(tmp_path):
     path = tmp_path / "labels.h5"
     with pytest.raises(KeyboardInterrupt):
-        label(Spring(stop_at=3), [1, 1], POSITIONS, path=path, progress=False)
+        label(Spring(stop_at=3), [1, 1], POSITIONS, output=path, progress=False)
     assert not path.exists()
     rest = Spring()
-    result = label(rest, [1, 1], POSITIONS * unit.angstrom, path=path, progress=False)
+    result = label(rest, [1, 1], POSITIONS * unit.angstrom, output=path, progress=False)
     assert rest.calls == 2
     again = Spring()
-    np.testing.assert_array_equal(label(again, [1, 1], POSITIONS, path=path).frames.forces, result.frames.forces)
+    np.testing.assert_array_equal(label(again, [1, 1], POSITIONS, output=path).frames.forces, result.frames.forces)
     assert again.calls == 0
     assert len(oh.Frames.load(path)) == 5
 
@@ -76,7 +76,7 @@ def test_a_killed_run_goes_on_exactly(tmp_path):
     code = f"""
 from tests.reference.test_label import *
 positions = np.random.default_rng(0).normal(size=(40, 2, 3)) * 3
-label(Spring(delay=0.02), [1, 1], positions, path={str(tmp_path / "a.npz")!r}, progress=False)
+label(Spring(delay=0.02), [1, 1], positions, output={str(tmp_path / "a.npz")!r}, progress=False)
 """
     journal = tmp_path / "a.npz.journal"
     run = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
@@ -88,8 +88,8 @@ label(Spring(delay=0.02), [1, 1], positions, path={str(tmp_path / "a.npz")!r}, p
     assert 3 <= done < 40
     positions = np.random.default_rng(0).normal(size=(40, 2, 3)) * 3
     rest = Spring()
-    continued = label(rest, [1, 1], positions, path=tmp_path / "a.npz", progress=False).frames
-    whole = label(Spring(), [1, 1], positions, path=tmp_path / "b.npz", progress=False).frames
+    continued = label(rest, [1, 1], positions, output=tmp_path / "a.npz", progress=False).frames
+    whole = label(Spring(), [1, 1], positions, output=tmp_path / "b.npz", progress=False).frames
     assert rest.calls <= 40 - done
     np.testing.assert_array_equal(continued.energies, whole.energies)
     np.testing.assert_array_equal(continued.forces, whole.forces)
@@ -98,17 +98,17 @@ label(Spring(delay=0.02), [1, 1], positions, path={str(tmp_path / "a.npz")!r}, p
 @pytest.mark.parametrize("keep", [5, 60, 200, 205, 300])
 def test_a_line_cut_at_any_place_is_done_again(tmp_path, keep):
     path = tmp_path / "a.npz"
-    whole = label(Spring(), [1, 1], POSITIONS, path=path, progress=False).frames
+    whole = label(Spring(), [1, 1], POSITIONS, output=path, progress=False).frames
     journal = tmp_path / "a.npz.journal"
     journal.write_bytes(journal.read_bytes()[:keep])
-    continued = label(Spring(), [1, 1], POSITIONS, path=path, progress=False).frames
+    continued = label(Spring(), [1, 1], POSITIONS, output=path, progress=False).frames
     np.testing.assert_array_equal(continued.forces, whole.forces)
     assert journal.read_bytes().count(b"\n") == 6
 
 
 def test_another_job_is_refused_and_nothing_is_changed(tmp_path):
     path = tmp_path / "a.npz"
-    label(Spring(), [1, 1], POSITIONS, path=path, progress=False)
+    label(Spring(), [1, 1], POSITIONS, output=path, progress=False)
     before = (tmp_path / "a.npz.journal").read_bytes()
     for engine, numbers, positions, what in (
         (Spring(), [1, 1], POSITIONS + 1e-9, "positions"),
@@ -117,7 +117,7 @@ def test_another_job_is_refused_and_nothing_is_changed(tmp_path):
         (Spring(theory="other"), [1, 1], POSITIONS, "theory"),
     ):
         with pytest.raises(MismatchError, match=f"another job: .*{what}"):
-            label(engine, numbers, positions, path=path, progress=False)
+            label(engine, numbers, positions, output=path, progress=False)
     assert (tmp_path / "a.npz.journal").read_bytes() == before
 
 
@@ -127,12 +127,12 @@ def test_another_job_is_refused_and_nothing_is_changed(tmp_path):
 )
 def test_a_damaged_journal_is_refused(tmp_path, line):
     path = tmp_path / "a.npz"
-    label(Spring(), [1, 1], POSITIONS, path=path, progress=False)
+    label(Spring(), [1, 1], POSITIONS, output=path, progress=False)
     journal = tmp_path / "a.npz.journal"
     lines = journal.read_text().splitlines()
     journal.write_text("\n".join([*lines[:2], line, *lines[3:]]) + "\n")
     with pytest.raises(InputError, match=r"line 3 of .* is damaged"):
-        label(Spring(), [1, 1], POSITIONS, path=path, progress=False)
+        label(Spring(), [1, 1], POSITIONS, output=path, progress=False)
 
 
 def test_bad_input_is_refused_before_anything_is_written(tmp_path):
@@ -144,16 +144,16 @@ def test_bad_input_is_refused_before_anything_is_written(tmp_path):
         ([1, 1], POSITIONS[:0], "a.npz"),
     ):
         with pytest.raises(InputError):
-            label(Spring(), numbers, positions, path=folder / name)
+            label(Spring(), numbers, positions, output=folder / name)
     water = oh.Molecule.from_smiles("[OH-]")
     with pytest.raises(MismatchError, match=r"charge=molecule\.charge"):
-        label(TbliteEngine(), water, water.conformers, path=folder / "a.npz")
+        label(TbliteEngine(), water, water.conformers, output=folder / "a.npz")
     assert not folder.exists()
 
 
 def test_all_failed_is_an_error(tmp_path):
     with pytest.raises(NumericalError, match=r"all 5 frames; the first: no convergence.*remove .*journal"):
-        label(Spring(failing=range(99)), [1, 1], POSITIONS, path=tmp_path / "a.npz", progress=False)
+        label(Spring(failing=range(99)), [1, 1], POSITIONS, output=tmp_path / "a.npz", progress=False)
     assert not (tmp_path / "a.npz").exists()
 
 
@@ -163,7 +163,7 @@ import resource
 from tests.reference.test_label import *
 resource.setrlimit(resource.RLIMIT_FSIZE, (480, 480))
 try:
-    label(Spring(), [1, 1], POSITIONS, path={str(tmp_path / "a.npz")!r}, progress=False)
+    label(Spring(), [1, 1], POSITIONS, output={str(tmp_path / "a.npz")!r}, progress=False)
 except oh.HybridError as error:
     print(error)
 """
@@ -172,19 +172,19 @@ except oh.HybridError as error:
     assert "start again to go on" in run.stdout
     done = (tmp_path / "a.npz.journal").read_bytes().count(b"\n") - 1
     rest = Spring()
-    assert len(label(rest, [1, 1], POSITIONS, path=tmp_path / "a.npz", progress=False).frames) == 5
+    assert len(label(rest, [1, 1], POSITIONS, output=tmp_path / "a.npz", progress=False).frames) == 5
     assert rest.calls == 5 - done < 5
 
 
 def test_progress_lines_name_speed_and_count(tmp_path, capfd):
-    label(Spring(), [1, 1], POSITIONS, path=tmp_path / "a.npz")
+    label(Spring(), [1, 1], POSITIONS, output=tmp_path / "a.npz")
     assert "labelling with spring: 5/5 frames (100 %)" in capfd.readouterr().err
 
 
 def test_gfn2_labels_of_a_molecule(tmp_path):
     molecule = oh.Molecule.from_smiles("O", name="water")
     stretched = molecule.positions * np.array([1.0, 1.1, 0.001])[:, None, None]
-    result = label(TbliteEngine(), molecule, stretched, path=tmp_path / "a.npz", progress=False)
+    result = label(TbliteEngine(), molecule, stretched, output=tmp_path / "a.npz", progress=False)
     assert list(result.failed) == [2]
     assert result.frames.energies[0] < result.frames.energies[1]
     assert result.frames.name == "water"

@@ -19,7 +19,7 @@ import pytest
 
 from openmm_hybrid.core.errors import HybridError, InputError, MismatchError
 from openmm_hybrid.sampling import run as run_module
-from openmm_hybrid.sampling.restart import claimed, read_progress
+from openmm_hybrid.sampling.restart import lock_folder, read_progress
 from openmm_hybrid.sampling.sample import sample
 from openmm_hybrid.sampling.sample_result import SampleResult
 from tests.helpers import ROOT
@@ -152,7 +152,7 @@ def test_full_disk_leaves_the_checkpoint_and_goes_on(tmp_path: Path) -> None:
     _, errors = process.communicate()
     assert process.returncode == 1
     assert "HybridError: cannot write" in errors.splitlines()[-1]
-    assert "goes on from its last checkpoint" in errors.splitlines()[-1]
+    assert "resumes from its last checkpoint" in errors.splitlines()[-1]
     _assert_same(whole, _whole(tmp_path / "full"))
 
 
@@ -234,7 +234,7 @@ def test_state_xml_that_is_no_state_is_not_built(tmp_path: Path) -> None:
 
 def test_two_processes_do_not_write_into_one_folder(tmp_path: Path) -> None:
     system, topology, start = water()
-    with claimed(tmp_path), pytest.raises(InputError, match="another process"):
+    with lock_folder(tmp_path), pytest.raises(InputError, match="another process"):
         sample(system, topology, start, output=tmp_path, **SETTINGS)
 
 

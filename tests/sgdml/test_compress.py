@@ -12,10 +12,10 @@ import torch
 
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.data.frames import Frames
-from openmm_hybrid.sgdml import Compression, SGDMLModel, assess, compress, load, train, uncertainty
+from openmm_hybrid.sgdml import Compression, SGDMLModel, assess, compress, load, train, training_distance
 from openmm_hybrid.sgdml.descriptor import descriptor
 from openmm_hybrid.sgdml.kernel import HessianKernel
-from openmm_hybrid.sgdml.projection import Functions, Lessons, Projection, functions_that_fit
+from openmm_hybrid.sgdml.projection import Functions, Projection, Targets, functions_that_fit
 from openmm_hybrid.sgdml.surrogate_geometries import similar_geometries, temperature, training_geometries
 from tests.helpers.sgdml_data import SWAP, water
 
@@ -51,8 +51,8 @@ def test_a_projection_on_all_functions_gives_the_forces_back(model: SGDMLModel) 
     kernel = HessianKernel.of(training_geometries(model), SWAP, model.sigma)
     energies, forces = model.evaluate(kernel.positions.numpy())
     slopes = kernel.reduce(torch.tensor(-forces / model.std))
-    lessons = Lessons(kernel, torch.tensor(energies / model.std), slopes)
-    solution = Projection.of(functions, lessons, progress=False).solve(1e-12)
+    targets = Targets(kernel, torch.tensor(energies / model.std), slopes)
+    solution = Projection.of(functions, targets, progress=False).solve(1e-12)
     assert solution is not None
     again = replace(model, descriptor_alphas=solution[0].numpy(), alphas=None, c=solution[1] * model.std)
     for mine, its in zip(again.evaluate(water(30).positions), model.evaluate(water(30).positions), strict=True):
@@ -77,7 +77,7 @@ def test_dynamics_stays_near_the_training_set(reference_data: Callable[[str], Pa
     assert 400.0 < temperature(ethanol, positions, seed=0) < 700.0
     made = similar_geometries(ethanol, 60, seed=0)
     assert made.shape == (60, 9, 3)
-    distance = uncertainty(ethanol)
+    distance = training_distance(ethanol)
     assert 0.9 < np.median(distance.predict(made)) < 1.15
     assert distance.predict(made).max() <= distance.left_out.max()
     np.testing.assert_array_equal(similar_geometries(ethanol, 60, seed=0), made)
@@ -89,7 +89,7 @@ def test_a_model_that_holds_nothing_together_gives_geometries_too(model: SGDMLMo
         turned = replace(model, std=0.01 * sign * model.std)
         made = similar_geometries(turned, 20, seed=1)
         assert made.shape == (20, 3, 3)
-        distance = uncertainty(turned)
+        distance = training_distance(turned)
         assert np.median(distance.predict(made)) > 0.3
         assert distance.predict(made).max() <= distance.left_out.max()
     temperatures = [temperature(replace(model, std=s), water(30).positions, seed=0) for s in (1.0, -1.0)]
@@ -139,7 +139,7 @@ def test_fewest_points_within_the_limit(model: SGDMLModel, compression: Compress
     stopped = compress(model, water(30), max_force_error=middle / 2 + whole / 2, **options)
     assert [point.n_points for point in stopped.curve] == [24, 12]  # half the points are above it already
     assert stopped.model is model
-    with pytest.warns(UserWarning, match="whole one"):
+    with pytest.warns(UserWarning, match="original model"):
         assert compress(model, water(30), n_points=6, max_force_error=1e-9, **options).model is model
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from openmm_hybrid.sgdml.descriptor import descriptor, jacobian, jacobian_times, pair_permutations, pairs
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.sgdml.descriptor import (
+    descriptor,
+    first_copies,
+    jacobian,
+    jacobian_times,
+    pair_permutations,
+    pairs,
+)
+from tests.helpers.sgdml_data import SWAP, labelled, water
 
 POSITIONS = torch.tensor(np.random.default_rng(0).normal(size=(3, 5, 3)))
 
@@ -34,3 +43,12 @@ def test_jacobian_is_the_derivative() -> None:
     vectors = POSITIONS.flip(0)
     expected = torch.einsum("mki,mi->mk", jacobian(slopes), vectors.reshape(3, 15))
     np.testing.assert_allclose(jacobian_times(slopes, vectors), expected, atol=1e-13)
+
+
+def test_copies_are_found_through_others() -> None:
+    frames = water(6)
+    turned = frames.positions[[4, 2, 4]] @ np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]) + 1.0
+    turned[1:] = turned[1:, [0, 2, 1]]
+    doubled = Frames.concatenate([frames, labelled(frames.atomic_numbers, turned)])
+    np.testing.assert_array_equal(first_copies(doubled, SWAP), [0, 1, 2, 3, 4, 5, 4, 2, 4])
+    np.testing.assert_array_equal(first_copies(doubled, SWAP[:1]), [0, 1, 2, 3, 4, 5, 4, 7, 8])

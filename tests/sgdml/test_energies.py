@@ -29,8 +29,8 @@ from openmm_hybrid.sgdml import (
     search,
     train,
     train_on,
+    training_distance,
     training_set,
-    uncertainty,
 )
 from openmm_hybrid.sgdml.descriptor import descriptor
 from openmm_hybrid.sgdml.kernel import HessianKernel
@@ -229,7 +229,7 @@ def test_compression_and_distance(model: SGDMLModel) -> None:
     found = smaller.predict(water(30).positions)
     np.testing.assert_allclose(found[1], forces, atol=0.02 * np.abs(forces).max())
     np.testing.assert_allclose(found[0], energies, atol=0.1)
-    assert uncertainty(model).predict(water().positions[:12]) == pytest.approx(0.0, abs=1e-3)
+    assert training_distance(model).predict(water().positions[:12]) == pytest.approx(0.0, abs=1e-3)
 
 
 def test_search_takes_energies_too() -> None:

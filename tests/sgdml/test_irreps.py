@@ -82,12 +82,12 @@ def test_module_equals_the_one_of_all_permuted_points(name: str, with_energies: 
     moves = pair_permutations(perms)
     x = random.uniform(0.3, 1.0, (5, moves.shape[1]))
     weights = random.normal(size=x.shape)
-    own = random.normal(size=len(x)) if with_energies else None
+    energy_weights = random.normal(size=len(x)) if with_energies else None
     positions = torch.tensor(3.0 * random.normal(size=(3, n_atoms, 3)))
     images = x[:, moves].reshape(-1, x.shape[1]), weights[:, moves].reshape(-1, x.shape[1])
-    own_images = None if own is None else np.repeat(own, len(perms))
-    expected = KernelModule(*images, np.arange(n_atoms)[None], 2.0, 7.0, own_images)(positions)
-    module = KernelModule(x, weights, perms, 2.0, 7.0, own)
+    image_weights = None if energy_weights is None else np.repeat(energy_weights, len(perms))
+    expected = KernelModule(*images, np.arange(n_atoms)[None], 2.0, 7.0, image_weights)(positions)
+    module = KernelModule(x, weights, perms, 2.0, 7.0, energy_weights)
     for energy_and_forces in (module, torch.jit.script(module)):
         for found, value in zip(energy_and_forces(positions), expected, strict=True):
             np.testing.assert_allclose(found, value, rtol=1e-12, atol=1e-11 * float(value.abs().max()))

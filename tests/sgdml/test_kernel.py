@@ -16,7 +16,7 @@ SIGMA = 1.3
 
 
 def covariance(first: Tensor, second: Tensor) -> Tensor:
-    """Σ_s κ(|x(r) − x(r′)_s|): the definition (docs/sgdml.md)."""
+    """Σ_s κ(|x(r) − x(r′)_s|): the definition of the covariance (see the module)."""
     total = torch.zeros((), dtype=torch.float64)
     for perm in torch.tensor(SWAP):
         difference = descriptor(first[None])[0] - descriptor(second[perm][None])[0]

@@ -160,6 +160,6 @@ def test_groups_of_md17(reference_data: Callable[[str], Path], name: str, size: 
     whole = data_permutations(frames.atomic_numbers, frames.positions)
     assert len(whole) == size
     for seed in range(5):
-        drawn = np.random.default_rng(seed).choice(len(frames), 100, replace=False)
-        found = data_permutations(frames.atomic_numbers, frames.positions[drawn])
+        selected = np.random.default_rng(seed).choice(len(frames), 100, replace=False)
+        found = data_permutations(frames.atomic_numbers, frames.positions[selected])
         np.testing.assert_array_equal(found, whole)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,9 +17,9 @@ def plain_sum(model: SGDMLModel, positions: np.ndarray) -> tuple[float, np.ndarr
     """Equations 5 and 6 of Chmiela et al. (2018), written out point by point and permutation by permutation."""
     x, slopes = descriptor(torch.tensor(positions[None]))
     energy, force = model.c, np.zeros(x.shape[1])
-    for own, alpha in zip(model.descriptors, model.descriptor_alphas, strict=True):
+    for point, alpha in zip(model.descriptors, model.descriptor_alphas, strict=True):
         for row in (np.array([0, 1, 2]), np.array([1, 0, 2])):  # the swap of the hydrogens exchanges pairs 0 and 1
-            delta = x[0].numpy() - own[row]
+            delta = x[0].numpy() - point[row]
             d = np.sqrt(5.0) * np.linalg.norm(delta) / model.sigma
             scale = model.std * 5.0 / (3.0 * model.sigma**2) * np.exp(-d)
             energy += scale * (1.0 + d) * (alpha[row] @ delta)
@@ -40,7 +42,7 @@ def test_equals_the_plain_sum(model: SGDMLModel) -> None:
 
 def test_far_from_the_training_data_the_energy_is_the_constant(model: SGDMLModel) -> None:
     """e^(−d) vanishes; the split into a polynomial and the rest must not spoil it."""
-    sharp = SGDMLModel(model.z, model.descriptors, model.descriptor_alphas, model.perms, 0.02, model.c, model.std)
+    sharp = replace(model, sigma=0.02)
     energy, forces = sharp.predict(water().positions[0] * 20.0)
     assert float(energy) == pytest.approx(model.c, rel=1e-5)
     assert np.abs(forces).max() < 1e-3
@@ -82,9 +84,7 @@ def test_mixed_keeps_the_large_terms_in_float64() -> None:
     """Sums over training points in float32, and yet energies far better than float32 can hold their constant."""
     frames = water(40)
     smooth = train(frames, sigma=20, lam=1e-12, progress=False)
-    shifted = SGDMLModel(
-        smooth.z, smooth.descriptors, smooth.descriptor_alphas, smooth.perms, smooth.sigma, smooth.c - 4e5, smooth.std
-    )
+    shifted = replace(smooth, c=smooth.c - 4e5)
     positions = torch.tensor(frames.positions)
     energies, forces = shifted.module()(positions)
     mixed_energies, mixed_forces = torch.jit.script(shifted.module().mixed())(positions)

@@ -22,8 +22,8 @@ DATA = training_set(water(60), n_train=12, n_valid=20)
 def test_golden_section_finds_a_minimum(best: float) -> None:
     tried: dict[float, float] = {}
 
-    def score(place: float) -> float:
-        return tried.setdefault(place, abs(place - math.log(best)) ** 1.5)
+    def score(log_sigma: float) -> float:
+        return tried.setdefault(log_sigma, abs(log_sigma - math.log(best)) ** 1.5)
 
     _narrow(score, tolerance=0.1)
     found = math.exp(min(tried, key=tried.__getitem__))
@@ -34,12 +34,12 @@ def test_golden_section_finds_a_minimum(best: float) -> None:
 def test_coarse_search_goes_on_when_large_sigmas_fail() -> None:
     tried: dict[float, float] = {}
 
-    def score(place: float) -> float:
-        return tried.setdefault(place, math.inf if place > math.log(6.0) else (place - math.log(2.0)) ** 2)
+    def score(log_sigma: float) -> float:
+        return tried.setdefault(log_sigma, math.inf if log_sigma > math.log(6.0) else (log_sigma - math.log(2.0)) ** 2)
 
     _narrow(score, tolerance=0.1)
     assert math.exp(min(tried, key=tried.__getitem__)) == pytest.approx(2.0, rel=0.2)
-    _narrow(lambda place: math.inf, tolerance=0.1)  # ends
+    _narrow(lambda log_sigma: math.inf, tolerance=0.1)  # ends
 
 
 def test_sigmas_are_round() -> None:
@@ -99,7 +99,7 @@ def test_what_cannot_be_searched() -> None:
         search(replace(DATA, idxs_valid=DATA.idxs_valid[:0]), progress=False)
     with pytest.raises(InputError, match="sigma > 0"):
         search(DATA, sigmas=[2, -1], progress=False)
-    with pytest.raises(InputError, match="nothing to search"):
+    with pytest.raises(InputError, match="nothing to try"):
         search(DATA, sigmas=[], progress=False)
 
 

@@ -98,7 +98,7 @@ def test_given_permutations_are_checked(perms: list[list[float]], message: str) 
 
 
 def test_a_set_that_is_no_group_is_refused() -> None:
-    with pytest.raises(InputError, match="no group"):
+    with pytest.raises(InputError, match="not a group"):
         check_permutations(np.array([[0, 1, 2], [1, 2, 0]]), [1, 1, 1])
 
 
@@ -126,11 +126,11 @@ def test_permutations_of_some_atoms_are_a_group_that_acts_as_the_whole_does() ->
     molecule = Molecule.from_smiles("CC(C)(C)O")
     perms = graph_permutations(molecule.atomic_numbers, molecule.bonds, molecule.positions)
     atoms = np.array([4, 3, 0, 2, 1, 9, 8, 7])  # out of order; the hydrogens of one or two methyl groups
-    own = restrict_permutations(perms, atoms)
-    np.testing.assert_array_equal(check_permutations(own, molecule.atomic_numbers[atoms]), own)
+    restricted = restrict_permutations(perms, atoms)
+    np.testing.assert_array_equal(check_permutations(restricted, molecule.atomic_numbers[atoms]), restricted)
     whole = {tuple(perm[atoms]) for perm in perms if set(perm[atoms]) == set(atoms)}
-    assert {tuple(atoms[row]) for row in own} == whole
-    assert own[0].tolist() == list(range(len(atoms)))
+    assert {tuple(atoms[row]) for row in restricted} == whole
+    assert restricted[0].tolist() == list(range(len(atoms)))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Training sets: what is drawn is disjoint, and a model of some atoms is one of the cut frames."""
+"""Training sets: their parts are disjoint, and a model of some atoms is a model of the cut frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from openmm_hybrid.core.units import ANGSTROM_PER_BOHR
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.sgdml import fit, train, training_set
-from openmm_hybrid.sgdml.selection import first_copies
+from openmm_hybrid.sgdml.descriptor import first_copies
 from tests.helpers.sgdml_data import SWAP, labelled, water
 
 
@@ -22,16 +22,16 @@ def propane() -> Frames:
     return labelled(molecule.atomic_numbers, molecule.positions + shifts)
 
 
-@pytest.mark.parametrize("draw", ["auto", "random"])
-def test_no_geometry_is_in_two_parts(draw: str) -> None:
+@pytest.mark.parametrize("selection", ["auto", "random"])
+def test_no_geometry_is_in_two_parts(selection: str) -> None:
     frames = water(40)
     doubled = Frames.concatenate([frames, frames[::3]])
     for seed in range(5):
-        data = training_set(doubled, n_train=15, n_valid=10, draw=draw, seed=seed)
+        data = training_set(doubled, n_train=15, n_valid=10, selection=selection, seed=seed)
         assert [len(part) for part in (data.train, data.valid, data.test())] == [15, 10, 15]
-        drawn = np.concatenate([data.idxs_train, data.idxs_valid, data.idxs_rest])
-        assert len(np.unique(first_copies(doubled, data.perms)[drawn])) == 40
-        again = training_set(doubled, n_train=15, n_valid=10, draw=draw, seed=seed)
+        selected = np.concatenate([data.idxs_train, data.idxs_valid, data.idxs_rest])
+        assert len(np.unique(first_copies(doubled, data.perms)[selected])) == 40
+        again = training_set(doubled, n_train=15, n_valid=10, selection=selection, seed=seed)
         np.testing.assert_array_equal(again.idxs_rest, data.idxs_rest)
     data = training_set(doubled, indices=[40, 1])  # frame 40 is a copy of frame 0
     assert 0 not in data.idxs_rest
@@ -68,7 +68,7 @@ def test_first_frames_make_a_smaller_set() -> None:
         ({"n_train": 10, "n_valid": 31}, "0 to 30"),
         ({"n_train": 10, "n_valid": -1}, "n_valid = -1"),
         ({"n_valid": 40}, "n_train = 0"),
-        ({"draw": "best", "n_train": 3}, "'random'"),
+        ({"selection": "best", "n_train": 3}, "'random'"),
         ({"atoms": [0, 3]}, "atom 3"),
         ({"atoms": [0, 0]}, "twice"),
         ({"atoms": [1]}, "two atoms"),

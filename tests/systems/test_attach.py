@@ -1,5 +1,5 @@
 """attach(): OpenMM's forces against torch's, and every refusal. Source of the expected numbers: the model's own
-predict() on whole molecules (tests/models/morse.py), the bounds those of the project's acceptance."""
+predict() on whole molecules (tests/helpers/morse.py); bounds: those of the project's acceptance."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import HybridError, InputError, MismatchError, MissingDependencyError
 from openmm_hybrid.models.compose import OnAtoms, Sum
+from openmm_hybrid.models_io.correction import Stored
 from tests.helpers import ROOT
 from tests.helpers.boxes import BONDS, NUMBERS, RECTANGULAR, TRICLINIC, Case, derivative, evaluate, make
 from tests.helpers.morse import PairMorse, UnscriptableMorse
@@ -76,10 +77,10 @@ def test_the_published_ethanol_model_agrees(backend: str, platform: str, referen
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_all_atoms_in_their_own_order_need_no_list(backend: str) -> None:
     case = make()
-    in_place = PairMorse(tuple(np.array(NUMBERS)[np.argsort(case.atoms[0])]))
-    oh.attach(case.system, case.topology, in_place, backend=backend, force_group=1)
+    in_order = PairMorse(tuple(np.array(NUMBERS)[np.argsort(case.atoms[0])]))
+    oh.attach(case.system, case.topology, in_order, backend=backend, force_group=1)
     got = evaluate(case.system, case.wrapped, "Reference", group=1)
-    energy, forces = in_place.predict(case.whole)
+    energy, forces = in_order.predict(case.whole)
     assert abs(got[0] - energy) <= 1e-6
     np.testing.assert_allclose(got[1], forces, rtol=0, atol=1e-5)
 
@@ -93,6 +94,28 @@ def test_a_fragment_is_made_whole_through_atoms_outside_it(backend: str, box: ND
     oh.attach(case.system, case.topology, fragment, atoms=case.atoms[0, [2, 0, 8]], backend=backend, force_group=1)
     whole = OnAtoms(fragment, (2, 0, 8), NUMBERS)
     _agree(evaluate(case.system, case.wrapped, "Reference", group=1), case, whole, "Reference")
+
+
+@pytest.mark.parametrize("atoms", [None, [2, 0, 8]], ids=["all atoms", "chosen atoms"])
+def test_a_correction_knows_its_atoms(atoms: list[int] | None) -> None:
+    """Given the particles of whole molecules, it acts on the atoms that it is for."""
+    case = make(box=TRICLINIC, n_copies=2, n_waters=20)
+    model = PairMorse(NUMBERS if atoms is None else (8, 6, 1))
+    correction = Stored(model, None if atoms is None else np.array(atoms))
+    oh.attach(case.system, case.topology, correction, atoms=case.atoms, force_group=1)
+    whole = model if atoms is None else OnAtoms(model, tuple(atoms), NUMBERS)
+    _agree(evaluate(case.system, case.wrapped, "Reference", group=1), case, whole, "Reference")
+    with pytest.raises(MismatchError, match="8 atoms were given"):
+        oh.attach(case.system, case.topology, correction, atoms=case.atoms[0, :8])
+
+
+def test_a_correction_of_the_only_molecule_needs_no_list() -> None:
+    case = make()
+    positions = np.argsort(case.atoms[0])
+    model = PairMorse(tuple(np.array(NUMBERS)[positions][:4]))
+    oh.attach(case.system, case.topology, Stored(model, np.arange(4)), force_group=1)
+    energy, _ = evaluate(case.system, case.wrapped, "Reference", group=1)
+    assert energy == pytest.approx(float(model.predict(case.whole[:4])[0]), abs=1e-6)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -270,7 +293,7 @@ def test_what_does_not_fit_is_refused_and_the_system_stays_as_it_was(changes: ob
     assert openmm.XmlSerializer.serialize(case.system) == before
 
 
-def test_a_backend_that_is_not_here_is_named_with_its_mend() -> None:
+def test_a_backend_that_is_not_here_is_named_with_a_hint() -> None:
     case = make()
     absent = "torchforce" if hasattr(openmm, "PythonForce") else "pythonforce"
     with pytest.raises(MissingDependencyError, match=r"is missing.*pip install") as caught:

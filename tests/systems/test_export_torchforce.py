@@ -12,7 +12,6 @@ import torch
 
 from openmm_hybrid.core.errors import MismatchError
 from openmm_hybrid.models.torchscript import load_torchscript, read_script
-from openmm_hybrid.systems.placement import place
 from openmm_hybrid.systems.torch_wrapper import export_torchforce
 from tests.helpers.boxes import NUMBERS, TRICLINIC, make
 from tests.helpers.morse import PairMorse, UnscriptableMorse
@@ -49,8 +48,8 @@ if "openmm_hybrid" in sys.modules:
 @pytest.mark.torchforce
 def test_a_plain_script_gets_the_same_forces(tmp_path: Path) -> None:
     case = make(box=TRICLINIC, n_copies=2, n_waters=20)
-    placement = place(case.system, case.topology, PairMorse(NUMBERS), atoms=case.atoms, scale="lam")
-    path = export_torchforce(placement, tmp_path / "correction.pt", name="two ethanols")
+    model, path = PairMorse(NUMBERS), tmp_path / "correction.pt"
+    export_torchforce(path, case.system, case.topology, model, atoms=case.atoms, scale="lam", name="two ethanols")
     np.savez(tmp_path / "in.npz", positions=case.wrapped / 10, box=TRICLINIC / 10)
     command = [sys.executable, "-I", "-c", PLAIN, str(path), str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -63,8 +62,9 @@ def test_a_plain_script_gets_the_same_forces(tmp_path: Path) -> None:
 
 def test_torch_alone_takes_the_file_and_the_metadata_say_how(tmp_path: Path) -> None:
     case = make(n_copies=1)
-    placement = place(case.system, case.topology, PairMorse(NUMBERS), atoms=case.atoms)
-    script, notes = read_script(export_torchforce(placement, tmp_path / "m.pt", theory="Morse"))
+    model = PairMorse(NUMBERS)
+    path = export_torchforce(tmp_path / "m.pt", case.system, case.topology, model, atoms=case.atoms, theory="Morse")
+    script, notes = read_script(path)
     energy, forces = script(torch.tensor(case.whole / 10))
     expected_energy, expected_forces = case.labels(PairMorse(NUMBERS))
     assert abs(energy.item() / 4.184 - expected_energy) <= 1e-6
@@ -77,15 +77,14 @@ def test_torch_alone_takes_the_file_and_the_metadata_say_how(tmp_path: Path) -> 
 
 def test_the_two_conventions_are_not_taken_for_each_other(tmp_path: Path) -> None:
     case = make()
-    placement = place(case.system, case.topology, PairMorse(NUMBERS), atoms=case.atoms)
-    path = export_torchforce(placement, tmp_path / "m.pt")
+    path = export_torchforce(tmp_path / "m.pt", case.system, case.topology, PairMorse(NUMBERS), atoms=case.atoms)
     with pytest.raises(MismatchError, match=r"exported for OpenMM \(nm, kJ/mol\)"):
         load_torchscript(path)
 
 
 def test_models_without_torch_form_leave_no_file(tmp_path: Path) -> None:
     case = make()
-    placement = place(case.system, case.topology, UnscriptableMorse(NUMBERS), atoms=case.atoms)
+    model = UnscriptableMorse(NUMBERS)
     with pytest.raises(MismatchError, match="no TorchScript form"):
-        export_torchforce(placement, tmp_path / "m.pt")
+        export_torchforce(tmp_path / "m.pt", case.system, case.topology, model, atoms=case.atoms)
     assert not list(tmp_path.iterdir())

@@ -67,7 +67,7 @@ def test_correction_is_what_attach_adds(model: PairMorse | str) -> None:
     )
 
 
-def test_correction_is_faded_in() -> None:
+def test_a_parameter_scales_the_correction() -> None:
     case = make(box=TRICLINIC, n_waters=30)
     mixed = _potential(MODEL).createMixedSystem(
         case.topology, case.system, case.atoms[0], embedding="correction", interpolate=True, forceGroup=5
@@ -83,16 +83,16 @@ def test_local_correction_takes_the_molecule() -> None:
     """The file knows which atoms of the molecule it is for."""
     from openmm_hybrid.systems.openmmml import HybridPotential
 
-    stored = oh.correction.Stored(PairMorse(tuple(np.array(NUMBERS)[[2, 1, 8]])), np.array([2, 1, 8]))
+    correction = oh.correction.Stored(PairMorse(tuple(np.array(NUMBERS)[[2, 1, 8]])), np.array([2, 1, 8]))
     case = make(box=TRICLINIC, n_waters=30)
-    mixed = HybridPotential(stored).createMixedSystem(
+    mixed = HybridPotential(correction).createMixedSystem(
         case.topology, case.system, case.atoms[0].tolist(), 5, False, "correction"
     )
-    oh.attach(case.system, case.topology, stored.model, atoms=case.atoms[0][[2, 1, 8]], force_group=5)
+    oh.attach(case.system, case.topology, correction.model, atoms=case.atoms[0][[2, 1, 8]], force_group=5)
     _same(mixed, case.system, case.wrapped)
 
 
-def test_mechanical_embedding_puts_a_force_field_in_the_place_of_the_other() -> None:
+def test_mechanical_embedding_replaces_the_force_field() -> None:
     """In vacuum this is what replace does."""
     system, topology = ethanol.molecule()
     forcefield = ethanol.forcefield(cross=True)

@@ -1,4 +1,4 @@
-"""Bond paths and the shell that makes molecules whole, against molecules known to be whole."""
+"""Bond paths and the torch module that makes molecules whole, against molecules known to be whole."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from openmm_hybrid.systems.placement import place
-from openmm_hybrid.systems.torch_wrapper import shell
+from openmm_hybrid.systems.placement import locate
+from openmm_hybrid.systems.torch_wrapper import wrap_for_openmm
 from tests.helpers.boxes import NUMBERS, TRICLINIC, make
 from tests.helpers.morse import PairMorse
 
@@ -22,12 +22,12 @@ def _random_box(rng: np.random.Generator) -> np.ndarray:
 
 def test_any_images_of_the_atoms_in_any_reduced_box_give_the_whole_molecule() -> None:
     rng = np.random.default_rng(3)
-    for trial in range(30):
+    for seed in range(30):
         box = _random_box(rng)
-        case = make(box=box, n_copies=2, n_waters=4, seed=trial)
-        placement = place(case.system, case.topology, PairMorse(NUMBERS), atoms=case.atoms)
+        case = make(box=box, n_copies=2, n_waters=4, seed=seed)
+        placement = locate(case.system, case.topology, PairMorse(NUMBERS), atoms=case.atoms)
         moved = case.whole + rng.integers(-3, 4, size=case.whole.shape) @ box
-        module = shell(placement, placement.model.module())
+        module = wrap_for_openmm(placement, placement.model.module())
         energy, forces = module(torch.tensor(moved / 10), torch.tensor(box / 10))
         expected_energy, expected_forces = case.labels(PairMorse(NUMBERS))
         assert abs(energy.item() / 4.184 - expected_energy) < 1e-8
@@ -39,10 +39,10 @@ def test_copies_with_other_bond_paths_share_a_placement() -> None:
     case = make(box=TRICLINIC, n_copies=2, n_waters=4)
     atoms = list(case.topology.atoms())
     case.topology.addBond(atoms[case.atoms[1, 0]], atoms[case.atoms[1, 2]])
-    placement = place(case.system, case.topology, PairMorse((8, 6)), atoms=case.atoms[:, [2, 0]])
+    placement = locate(case.system, case.topology, PairMorse((8, 6)), atoms=case.atoms[:, [2, 0]])
     assert placement.paths is not None
     assert placement.paths.on_path.sum(axis=(1, 2)).tolist() == [2.0, 1.0]
-    module = shell(placement, placement.model.module())
+    module = wrap_for_openmm(placement, placement.model.module())
     energy, _ = module(torch.tensor(case.wrapped / 10), torch.tensor(TRICLINIC / 10))
     expected = PairMorse((8, 6)).predict(case.whole[case.atoms[:, [2, 0]]])[0].sum()
     assert abs(energy.item() / 4.184 - expected) < 1e-8
@@ -50,8 +50,8 @@ def test_copies_with_other_bond_paths_share_a_placement() -> None:
 
 def test_one_atom_is_whole_by_itself() -> None:
     case = make(box=TRICLINIC)
-    placement = place(case.system, case.topology, PairMorse((8,)), atoms=case.atoms[0, [2]])
-    energy, forces = shell(placement, placement.model.module())(
+    placement = locate(case.system, case.topology, PairMorse((8,)), atoms=case.atoms[0, [2]])
+    energy, forces = wrap_for_openmm(placement, placement.model.module())(
         torch.tensor(case.wrapped / 10), torch.tensor(TRICLINIC / 10)
     )
     assert energy.item() == 0.0
@@ -61,7 +61,7 @@ def test_one_atom_is_whole_by_itself() -> None:
 def test_localised_counts_the_particles_that_matter_alone() -> None:
     case = make(box=TRICLINIC, n_waters=30)
     fragment = [2, 0, 8]
-    placement = place(case.system, case.topology, PairMorse((8, 6, 1)), atoms=case.atoms[0, fragment])
+    placement = locate(case.system, case.topology, PairMorse((8, 6, 1)), atoms=case.atoms[0, fragment])
     particles, local = placement.localised()
     assert set(particles) == set(case.atoms[0, [0, 1, 2, 8]])  # CH2's carbon, atom 1, is on the way
     assert local.n_particles == 4
@@ -76,8 +76,8 @@ def test_only_the_energy_keeps_a_tape_and_only_to_the_scale(periodic: bool, fini
     positions = torch.tensor(case.wrapped / 10, requires_grad=True)
     box = [torch.tensor(TRICLINIC / 10)] if periodic else []
     scale = torch.tensor([0.25], requires_grad=True)  # one number of float32, as the CUDA platform hands it over
-    placement = place(case.system, case.topology, PairMorse(NUMBERS), atoms=case.atoms, scale="lam")
-    module = finish(shell(placement, placement.model.module()).eval())
+    placement = locate(case.system, case.topology, PairMorse(NUMBERS), atoms=case.atoms, scale="lam")
+    module = finish(wrap_for_openmm(placement, placement.model.module()).eval())
     for _ in range(3):  # torch rewrites the program after the first calls
         scale.grad = None
         energy, forces = module(positions, *box, scale)  # type: ignore[operator]
@@ -87,8 +87,8 @@ def test_only_the_energy_keeps_a_tape_and_only_to_the_scale(periodic: bool, fini
         assert scale.grad is not None
         assert scale.grad.item() == pytest.approx(4.184 * case.labels(PairMorse(NUMBERS))[0], rel=1e-6)
         assert energy.dtype == torch.float64
-    plain = place(case.system, case.topology, PairMorse(NUMBERS), atoms=case.atoms)
-    energy, _ = finish(shell(plain, plain.model.module()).eval())(positions, *box)  # type: ignore[operator]
+    plain = locate(case.system, case.topology, PairMorse(NUMBERS), atoms=case.atoms)
+    energy, _ = finish(wrap_for_openmm(plain, plain.model.module()).eval())(positions, *box)  # type: ignore[operator]
     assert not energy.requires_grad
 
 
@@ -101,6 +101,8 @@ def test_forces_are_in_memory_as_the_plugin_reads_them() -> None:
     """TorchForce copies the memory from its start, whatever the strides say."""
     case = make()
     model = PairMorse(tuple(np.array(NUMBERS)[np.argsort(case.atoms[0])]))
-    _, forces = shell(place(case.system, case.topology, model), _ColumnsFirst())(torch.tensor(case.whole / 10))
+    _, forces = wrap_for_openmm(locate(case.system, case.topology, model), _ColumnsFirst())(
+        torch.tensor(case.whole / 10)
+    )
     assert forces.is_contiguous()
     np.testing.assert_allclose(forces.numpy(), 41.84 * case.whole, rtol=1e-12)

@@ -1,4 +1,4 @@
-"""The plan: every part to the first backend that takes it, one backend's parts together."""
+"""The plan: each part goes to the first backend that takes it, and parts with the same backend stay together."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def test_parts_go_to_the_first_taker_and_stay_together() -> None:
     assert isinstance(first_share, Sum)
     assert list(first_share.parts) == [TORCH, TORCH]
     assert second_share is OTHER
-    ((carrier, share),) = plan(model, [pythonforce])
-    assert carrier is pythonforce
+    ((chosen, share),) = plan(model, [pythonforce])
+    assert chosen is pythonforce
     assert isinstance(share, Sum)
     assert len(share.parts) == 3
     assert plan(TORCH, [torchforce]) == [(torchforce, TORCH)]
 
 
-def test_a_part_that_nobody_takes_is_named() -> None:
+def test_a_part_that_no_backend_takes_is_named() -> None:
     with pytest.raises(MismatchError, match="no backend among torchforce takes UnscriptableMorse"):
         plan(Sum((TORCH, OTHER)), [TorchForceBackend()])
 
@@ -44,7 +44,7 @@ def test_unknown_names_are_refused() -> None:
         choose("pythonforces")
 
 
-def test_a_backend_of_another_distribution_needs_only_the_four_methods() -> None:
+def test_a_backend_needs_only_the_four_abstract_methods() -> None:
     class Mine(Backend):
         name = "mine"
 
@@ -57,7 +57,7 @@ def test_a_backend_of_another_distribution_needs_only_the_four_methods() -> None
         def forces(self, placement: Placement, *, dtype: str = "float64") -> list[openmm.Force]:
             return [openmm.CustomExternalForce("0")]
 
-    assert [carrier.name for carrier, _ in plan(Sum((TORCH, OTHER)), [Mine(), TorchForceBackend()])] == [
+    assert [chosen.name for chosen, _ in plan(Sum((TORCH, OTHER)), [Mine(), TorchForceBackend()])] == [
         "mine",
         "torchforce",
     ]

@@ -156,12 +156,12 @@ def test_each_replica_is_at_its_own_temperature(tmp_path: Path) -> None:
 
 def test_the_integrator_of_several_temperatures_steps_as_openmms_own() -> None:
     """Without noise (0 K) and with friction, it follows LangevinMiddleIntegrator, constraints included."""
-    from openmm_hybrid.sampling.integrators import langevin_of_each
+    from openmm_hybrid.sampling.integrators import langevin_per_particle
 
     system, _, start = water()
     system.addConstraint(0, 1, 0.096)
     ends = []
-    for integrator in (openmm.LangevinMiddleIntegrator(0.0, 50.0, 5e-4), langevin_of_each(np.zeros(3), 50.0, 0.5)):
+    for integrator in (openmm.LangevinMiddleIntegrator(0.0, 50.0, 5e-4), langevin_per_particle(np.zeros(3), 50.0, 0.5)):
         context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName("Reference"))
         context.setPositions(start / 10)
         context.setVelocities([[0.0, 0.5, 0.0], [0.0, -1.0, 1.0], [1.0, 0.0, 0.0]])
@@ -321,8 +321,8 @@ def _cutoff() -> openmm.System:
     ("change", "message"),
     [
         (lambda: {"replicas": 0}, "replicas is 0; expected a whole number, at least 1"),
-        (lambda: {"replicas": 2, "positions": geometries(3)}, "3 starts cannot be shared out among contexts of 2"),
-        (lambda: {"replicas": 2, "ensemble": "nve"}, "replicas were asked for at constant energy"),
+        (lambda: {"replicas": 2, "positions": geometries(3)}, "3 starts cannot be divided among contexts of 2"),
+        (lambda: {"replicas": 2, "ensemble": "nve"}, "replicas cannot run at constant energy"),
         (lambda: {"replicas": 2, "temperature": [300.0]}, r"temperatures have shape \(1,\)"),
         (lambda: {"replicas": 2, "temperature": [300.0, -1.0]}, "temperature is -1.0"),
         (lambda: {"replicas": 2, "system": _periodic()}, "the system is periodic"),
@@ -333,7 +333,7 @@ def _cutoff() -> openmm.System:
         ),
         (
             lambda: {"replicas": 2, "temperature": [300.0, 400.0], "respa": [(0, 2), (2, 1)]},
-            "several temperatures cannot be run with respa",
+            "several temperatures cannot run with respa",
         ),
         (lambda: {"models": [PairMorse((8, 6, 1))]}, "9 particles, the model 3 atoms"),
     ],

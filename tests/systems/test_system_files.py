@@ -100,8 +100,8 @@ def sgdml_model(numbers: tuple[int, ...] = NUMBERS) -> oh.sgdml.SGDMLModel:
     rng = np.random.default_rng(3)
     n_pairs = len(numbers) * (len(numbers) - 1) // 2
     return oh.sgdml.SGDMLModel(
-        z=np.array(numbers), descriptors=rng.uniform(0.2, 1.0, (3, n_pairs)), perms=np.arange(len(numbers))[None],
-        descriptor_alphas=rng.normal(size=(3, n_pairs)), sigma=2.0, c=1.5,
+        atomic_numbers=np.array(numbers), descriptors=rng.uniform(0.2, 1.0, (3, n_pairs)),
+        perms=np.arange(len(numbers))[None], descriptor_alphas=rng.normal(size=(3, n_pairs)), sigma=2.0, c=1.5,
     )  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def attached(folder: Path, model: oh.EnergyModel, **options: object) -> Case:
 
 MODELS = {
     "sgdml": sgdml_model(),
-    "gated": Gated(sgdml_model(), oh.sgdml.uncertainty(sgdml_model()), 0.5, 20.0),
+    "gated": Gated(sgdml_model(), oh.sgdml.training_distance(sgdml_model()), 0.5, 20.0),
     "scripted": PairMorse(NUMBERS),
     "composed": Sum(
         (Difference(sgdml_model(), PairMorse(NUMBERS, 0.5)), OnAtoms(sgdml_model((8, 6, 1)), (2, 0, 8), NUMBERS))

@@ -1,15 +1,15 @@
 """The direct solver: a Cholesky factorisation of K_Hess + λ1 in place, in block columns.
 
 Only the lower triangle is stored, as a list of block columns ("panels"), and each panel is overwritten by its part of
-the factor: the memory is half a matrix. All products go through torch, whose linear algebra library is sound at every
-size; OpenBLAS, which numpy and scipy use, is not on some processors (docs/architecture.md). The residual comes from the
-matrix-free product of the kernel, so that it checks assembly, factorisation and evaluation at once. One or two steps of
-iterative refinement use it too.
+the factor: the memory is half a matrix. The residual comes from the matrix-free product of the kernel, so that it
+checks assembly, factorisation and evaluation at once, and serves one or two steps of iterative refinement.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, final
 
 import torch
@@ -20,32 +20,39 @@ from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.solvers.solver import Size, Solver
 
-_PANEL = 1024  # columns of a panel, about
+_PANEL = 1024  # approximate number of columns per panel
 _REFINEMENTS = 3
-_TARGET = 1e-10  # relative residual at which refinement stops
-_LIMIT = 1e-5  # relative residual above which the solution is refused: training forces wrong by 1e-5 of their size
+_LIMIT = 1e-5  # relative residual above which the solution is refused
 
 
 @final
 @dataclass(frozen=True)
 class DirectSolver(Solver):
-    """Exact to about ten digits; time (3NM)³/3, memory 4 (3NM)² bytes."""
+    """Exact to about ten digits; n³/3 operations and 4 n² bytes of memory for n rows."""
 
     name: ClassVar[str] = "direct"
+    accuracy: ClassVar[float] = 1e-10
+    takes_energies: ClassVar[bool] = True
+    preference: ClassVar[float] = 2.0  # for its digits
+
+    @classmethod
+    def candidates(cls, size: Size, checkpoint: Path | None) -> Sequence[Solver]:
+        """The solver has one variant."""
+        return (cls(),)
 
     def memory(self, size: Size) -> int:
         """Half the matrix, and a few panels to work in."""
-        width = size.block_size * _points_a_panel(size.block_size)
+        width = size.block_size * _points_per_panel(size.block_size)
         return size.inputs + 8 * (size.n_rows * (size.n_rows + width) // 2 + 2 * size.n_rows * width)
 
     def operations(self, size: Size) -> float:
-        """Of factorisation, whose products are smaller than the largest, and assembly."""
+        """Factorisation, whose products are slower than a large one, and assembly."""
         return 1.5 * size.n_rows**3 / 3 + size.n_points**2 * size.block_size**2 * size.n_pairs * (1 + size.n_perms / 2)
 
     def solve(
         self, kernel: HessianKernel, labels: Tensor, *, lam: float, start: Tensor | None, progress: bool
     ) -> Tensor:
-        """See `Solver.solve`; the start is not needed."""
+        """See `Solver.solve`; the start is ignored."""
         factor = _Factor(_factorise(_assemble(kernel, lam, progress), lam, progress))
         solution = factor.solve(labels)
         scale = float(torch.linalg.vector_norm(labels))
@@ -56,7 +63,7 @@ class DirectSolver(Solver):
             if not size < error:
                 break
             best, error = solution, size
-            if error < _TARGET:
+            if error < self.accuracy:
                 break
             solution = solution + factor.solve(residual)
         if not error < _LIMIT:
@@ -68,14 +75,14 @@ class DirectSolver(Solver):
         return best
 
 
-def _points_a_panel(block_size: int) -> int:
+def _points_per_panel(block_size: int) -> int:
     return max(1, _PANEL // block_size)
 
 
 def _assemble(kernel: HessianKernel, lam: float, progress: bool) -> list[Tensor]:
-    """Panels of K + λ1: of panel k, the rows from its own diagonal block down."""
+    """Panels of K + λ1. Panel k holds the rows from its diagonal block down."""
     n = kernel.n_points
-    step = _points_a_panel(kernel.block_size)
+    step = _points_per_panel(kernel.block_size)
     panels = []
     with progress_bar(n * (n + 1) // 2, "assembling the kernel matrix", "blocks", enabled=progress) as advance:
         for first in range(0, n, step):
@@ -88,7 +95,7 @@ def _assemble(kernel: HessianKernel, lam: float, progress: bool) -> list[Tensor]
 
 
 def _factorise(panels: list[Tensor], lam: float, progress: bool) -> list[Tensor]:
-    """The lower Cholesky factor in place of the matrix (left-looking: a panel takes all earlier ones, then itself)."""
+    """The lower Cholesky factor in place of the matrix; left-looking, panel by panel."""
     work = [(k + 1) * (len(panels) - k) for k in range(len(panels))]
     with progress_bar(sum(work), "Cholesky factorisation", "block products", enabled=progress) as advance:
         for k, panel in enumerate(panels):

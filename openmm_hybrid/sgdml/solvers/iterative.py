@@ -1,15 +1,15 @@
 """The iterative solver: conjugate gradients with a matrix-free product and a low-rank preconditioner.
 
-Stops when the residual, relative to the labels, is below 1e-4: the training forces are then met to 1e-4 of their size,
-a thousandth of what models miss unseen forces by. The residual at the end is taken anew, with the module that the model
-will run with.
+The solver stops when the residual, relative to the labels, is below 1e-4: the training forces are then met to 1e-4 of
+their size, which is small beside a model's errors on unseen forces. The final residual is computed anew, with the
+module that evaluates the model.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, final
@@ -27,33 +27,43 @@ from openmm_hybrid.sgdml.solvers.solver import Size, Solver
 
 TOLERANCE = 1e-4
 """Relative residual at which the solver stops."""
-_SLACK = 2.0  # the residual taken anew may exceed the tolerance by this factor
-_PATIENCE = 200  # iterations in which the residual must fall notably, or the preconditioner is softened
-_NOTABLE = 0.9
+_ROWS_PER_RANK = 14  # iterations fall as 1/rank, and the cost of making the preconditioner grows as rank²
+_LEAST_RANK = 256
+_SLACK = 2.0  # factor by which the final residual, computed anew, may exceed the tolerance
+_PATIENCE = 200  # iterations without notable progress after which the preconditioner is softened
+_NOTABLE = 0.9  # factor by which the residual falls in notable progress
 _ATTEMPTS = 4
 _SAVE_EVERY = 30.0  # seconds
-_USUAL = 300  # iterations, for estimates; 30 to 600 were seen, of ethanol and aspirin
+_TYPICAL = 300  # iterations, for estimates
 
 
 @final
 @dataclass(frozen=True)
 class IterativeSolver(Solver):
-    """To a relative residual of 1e-4; time M²·iterations, memory as the rank of the preconditioner says.
+    """Conjugate gradients to a relative residual of 1e-4; time grows as M² · iterations for M geometries.
 
     Parameters
     ----------
     rank : int
-        Of the preconditioner.
+        Rank of the preconditioner, which sets the memory.
     keep : bool
         Keep the weights of the product (see `KernelProduct`).
     checkpoint : Path, optional
-        Written every half minute; removed at the end.
+        File for the state, written every half minute and removed at the end.
     """
 
     name: ClassVar[str] = "iterative"
+    accuracy: ClassVar[float] = TOLERANCE
+    keeps_checkpoint: ClassVar[bool] = True
     rank: int
     keep: bool = True
     checkpoint: Path | None = None
+
+    @classmethod
+    def candidates(cls, size: Size, checkpoint: Path | None) -> Sequence[Solver]:
+        """The rank that suits the size, a half and a quarter of it; each with and without kept weights."""
+        rank = min(size.n_rows, max(_LEAST_RANK, size.n_rows // _ROWS_PER_RANK))
+        return [cls(max(1, r), keep, checkpoint) for r in (rank, rank // 2, rank // 4) for keep in (True, False)]
 
     def memory(self, size: Size) -> int:
         """Preconditioner, weights and vectors."""
@@ -63,10 +73,10 @@ class IterativeSolver(Solver):
         return size.inputs + chosen + weights + vectors
 
     def operations(self, size: Size) -> float:
-        """As many of a large matrix product as take the same time: small ones, and reading, are slower."""
+        """See `Solver.operations`; small products and reading memory are slower than a large product."""
         share = min(1.0, 2 * self.rank / size.n_rows)
         product = 15 * size.n_points**2 * size.n_pairs * (1 + size.n_perms / 2) * (1 if self.keep else 5)
-        return 3 * size.n_rows * self.rank**2 + _USUAL * (product * (1 + 2 * share) + 40 * self.rank**2)
+        return 3 * size.n_rows * self.rank**2 + _TYPICAL * (product * (1 + 2 * share) + 40 * self.rank**2)
 
     def solve(
         self, kernel: HessianKernel, labels: Tensor, *, lam: float, start: Tensor | None, progress: bool
@@ -108,7 +118,7 @@ Operator = Callable[[Tensor], Tensor]
 
 
 def _best_multiple(matrix: Operator, labels: Tensor, start: Tensor | None) -> Tensor:
-    """The multiple of the start that leaves the smallest residual; zero without one."""
+    """The multiple of the start with the smallest residual; zero without a start."""
     if start is None:
         return torch.zeros_like(labels)
     image = matrix(start)
@@ -125,9 +135,9 @@ def _first(matrix: Operator, inverse: Operator, labels: Tensor, solution: Tensor
 def _conjugate_gradients(
     matrix: Operator, inverse: Operator, labels: Tensor, state: State, keep: Callable[[State], None], progress: bool
 ) -> Tensor:
-    """The solution where the residual is below the tolerance, or the best one when it no longer falls.
+    """The solution when the residual is below the tolerance, or the best one when the residual no longer falls.
 
-    Progress is counted in decibels of the residual.
+    The progress bar counts decibels of the residual.
     """
     scale, target = _norm(labels), _decibels(TOLERANCE)
     best, solution, saved = math.inf, state.solution.clone(), time.monotonic()
@@ -156,12 +166,13 @@ def _conjugate_gradients(
 def _iterate(matrix: Operator, inverse: Operator, state: State) -> None:
     """One iteration, in place."""
     image = matrix(state.direction)
-    step = state.slope / float(state.direction @ image)
+    # A curvature of zero means a singular matrix: NaN ends the iterations.
+    step = state.slope / (float(state.direction @ image) or math.nan)
     state.solution.add_(state.direction, alpha=step)
     state.residual.sub_(image, alpha=step)
     conditioned = inverse(state.residual)
     slope = float(state.residual @ conditioned)
-    state.direction = torch.add(conditioned, state.direction, alpha=slope / state.slope)
+    state.direction = torch.add(conditioned, state.direction, alpha=slope / (state.slope or math.nan))
     state.slope = slope
     state.iteration += 1
 
@@ -171,5 +182,5 @@ def _norm(vector: Tensor) -> float:
 
 
 def _decibels(ratio: float) -> int:
-    """How far a ratio is below 1, in whole decibels of amplitude."""
+    """Distance of a ratio below 1, in whole decibels of amplitude."""
     return max(0, round(-20.0 * math.log10(max(ratio, 1e-30)))) if math.isfinite(ratio) else 0

@@ -1,18 +1,18 @@
-"""A preconditioner for K_Hess + λ1: its partial Cholesky factorisation with random pivots, and a diagonal rest.
+"""A preconditioner for K_Hess + λ1: a partial Cholesky factorisation with random pivots, and a constant diagonal.
 
 With C the chosen columns of K, B the rows of C that belong to them and B = L Lᵀ, the factor is F = C L⁻ᵀ and the
 preconditioner
 
     P = F Fᵀ + μ1,   μ P⁻¹ = 1 − F (Fᵀ F + μ1)⁻¹ Fᵀ,
 
-μ = λ + the mean of the diagonal that F leaves. F is needed to choose the columns and is then forgotten: C and Cᵀ are
-applied as products with the descriptors, as K is, so that an application reads rank² numbers and not n_rows · rank.
-B gets a ridge of the size of μ: nothing that matters is lost, and L⁻¹ does not blow up the rounding errors of Cᵀ r.
+μ = λ + the mean of the diagonal of K − F Fᵀ. F is needed to choose the columns and is then discarded: C and Cᵀ are
+applied as products with the descriptors, like K, so that an application reads rank² numbers and not n_rows · rank.
+B gets a ridge of the size of μ, so that L⁻¹ does not amplify the rounding errors of Cᵀ r.
 
-Columns are taken in blocks: geometries drawn in proportion to what F has not yet caught of their diagonal, and of each
-half of its internal directions, drawn likewise, so that a geometry serves many columns. The drawing is that of Chen,
-Epperly, Tropp, Webber, Commun. Pure Appl. Math. 78, 995 (2025); half geometries are our choice: on aspirin they leave
-13 % more of the diagonal than single columns do, and take a quarter of the time.
+Columns are chosen in blocks: geometries at random, with probabilities proportional to their diagonal of K − F Fᵀ, and
+half of the internal directions of each geometry by the same rule. The rule is due to Chen, Epperly, Tropp, Webber,
+Commun. Pure Appl. Math. 78, 995 (2025). Half geometries instead of single columns are our choice: the columns are
+somewhat less effective and much faster to compute.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.product import KernelProduct, weights_memory
 
-_BLOCK = 256  # columns in a block, about
-_JITTER = 1e-13  # of the largest diagonal element, added to the pivots
-_FLOOR, _RIDGE = 3e-11, 3e-10  # of the trace of K_Hess: smaller μ and ridges drown in the rounding of the products
-_ENOUGH = 1e-11  # of the diagonal: no columns are added when less is left
+_BLOCK = 256  # approximate number of columns per block
+_JITTER = 1e-13  # added to the pivots, relative to the largest diagonal element
+_FLOOR, _RIDGE = (
+    3e-11,
+    3e-10,
+)  # smallest μ and ridge above the rounding of the products, relative to the trace of K_Hess
+_ENOUGH = 1e-11  # diagonal of K − F Fᵀ at which no columns are added, relative to the diagonal of K
 
 
 @final
@@ -40,13 +43,13 @@ class Preconditioner:
     ----------
     kernel : HessianKernel
     lam : float
-        λ
+        λ.
     rank : int
-        Columns at most; less are taken where K_Hess itself has no more.
+        Largest number of columns; fewer if the numerical rank of K_Hess is lower.
     keep : bool
         Keep the weights of the products (see `KernelProduct`).
     seed : int
-        Of the drawing.
+        Seed of the choice of columns.
     progress : bool
         Show the progress.
     """
@@ -95,14 +98,14 @@ class Preconditioner:
 
 
 def preconditioner_memory(n_points: int, block_size: int, n_perms: int, rank: int) -> int:
-    """Bytes at the peak, about: the factor, while columns are chosen."""
+    """Approximate peak memory in bytes, reached while the columns are chosen."""
     n_rows, chosen = n_points * block_size, 2 * rank // block_size + 1
     weights = 2 * weights_memory(n_points, min(chosen, n_points), n_perms)
     return 8 * (n_rows * (rank + 2 * min(_BLOCK, rank)) + 6 * rank**2) + weights
 
 
 def _factorise(kernel: HessianKernel, rank: int, seed: int, progress: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """F (n_rows, rank), the diagonal of K − F Fᵀ (n_rows,) and the numbers of the chosen columns (rank,)."""
+    """F (n_rows, rank), the diagonal of K − F Fᵀ (n_rows,) and the indices of the chosen columns (rank,)."""
     generator = torch.Generator().manual_seed(seed)
     left = kernel.diagonal()
     jitter, enough = _JITTER * float(left.max()), _ENOUGH * float(left.sum())
@@ -111,14 +114,14 @@ def _factorise(kernel: HessianKernel, rank: int, seed: int, progress: bool) -> t
     done = 0
     with progress_bar(rank, "choosing the preconditioner", "columns", enabled=progress) as advance:
         while done < rank and float(left.sum()) > enough:
-            chosen = _draw(left.view(kernel.n_points, -1), min(_BLOCK, rank - done), generator)
+            chosen = _choose(left.view(kernel.n_points, -1), min(_BLOCK, rank - done), generator)
             numbers = torch.cat([j * kernel.block_size + k for j, k in chosen.items()])
             columns = kernel.some_columns(chosen)
             columns.addmm_(factor[:, :done], factor[numbers, :done].t(), alpha=-1.0)
             square = columns[numbers]
             square.diagonal().add_(jitter)
             lower, failed = torch.linalg.cholesky_ex(square)
-            if int(failed):  # what is left is rounding
+            if int(failed):  # the rest is rounding errors
                 break
             added = torch.linalg.solve_triangular(lower.t(), columns, upper=True, left=False)
             factor[:, done : done + len(numbers)] = added
@@ -130,8 +133,8 @@ def _factorise(kernel: HessianKernel, rank: int, seed: int, progress: bool) -> t
     return factor[:, :done], left, torch.cat(pivots)
 
 
-def _draw(left: Tensor, count: int, generator: torch.Generator) -> dict[int, Tensor]:
-    """Points and directions of `count` columns at most, in proportion to the diagonal that is left (M, block_size)."""
+def _choose(left: Tensor, count: int, generator: torch.Generator) -> dict[int, Tensor]:
+    """Points and directions of at most `count` columns, at random with the weights `left` (n_points, block_size)."""
     half = (left.shape[1] + 1) // 2
     weights = left.sum(1).cpu()
     n_points = min(-(-count // half), int((weights > 0.0).sum()))
@@ -147,7 +150,7 @@ def _draw(left: Tensor, count: int, generator: torch.Generator) -> dict[int, Ten
 
 
 def _gram(factor: Tensor) -> Tensor:
-    """Fᵀ F, of which only the lower half is computed."""
+    """Fᵀ F; only its lower half is computed."""
     rank = factor.shape[1]
     gram = torch.zeros(rank, rank, dtype=factor.dtype, device=factor.device)
     for start in range(0, rank, _BLOCK):

@@ -1,4 +1,4 @@
-"""OpenMM forces from energy models."""
+"""OpenMM forces from energy models: one module for each backend, and the registry of all of them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ BACKENDS = Registry(
     },
     group="openmm_hybrid.backends",
 )
-"""Every backend, in the order in which "auto" tries them."""
+"""Every backend, in the order in which "auto" tries them: the built-in ones, then those of the entry-point group."""
 
 __all__ = ["BACKENDS"]

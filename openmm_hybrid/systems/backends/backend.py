@@ -1,10 +1,10 @@
-"""Backend: who turns a placed model into OpenMM forces."""
+"""Backend: the contract of whatever turns a located model into OpenMM forces."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import openmm
 
@@ -14,15 +14,15 @@ from openmm_hybrid.systems.placement import Placement
 
 @dataclass(frozen=True)
 class BackendState:
-    """Whether a backend can be used here.
+    """Whether a backend can be used on this machine.
 
     Parameters
     ----------
     status : {"works", "missing", "incompatible"}
     detail : str
-        Versions, or what went wrong.
+        Versions, or the reason why it does not work.
     hint : str
-        What to install; empty where it works.
+        What to install; empty if it works.
     """
 
     status: Literal["works", "missing", "incompatible"]
@@ -36,21 +36,70 @@ class BackendState:
 
 
 class Backend(ABC):
-    """Turns placed models into OpenMM forces. One object without state per kind."""
+    """Turns located models into OpenMM forces.
+
+    A subclass has no state and takes no arguments. It overrides the facts below that differ for it; the rest of the
+    package asks these facts and never the name of a backend. `openmm_hybrid.testing.backend.BackendSuite` tests a
+    subclass.
+    """
+
+    needs_torch: ClassVar[bool] = False
+    """Whether torch evaluates the model; otherwise the backend needs OpenMM alone and works everywhere."""
+
+    exact: ClassVar[bool] = True
+    """Whether the forces are the model's own functions; False for approximations such as tables."""
+
+    parameter_derivatives: ClassVar[bool] = True
+    """Whether OpenMM can differentiate the energy with respect to the scale."""
+
+    holds_code: ClassVar[bool] = False
+    """Whether the force contains the model as a program. `save_system` leaves such a force out of the System's XML,
+    and `load_system` makes it again from the model."""
+
+    holds_pickle: ClassVar[bool] = False
+    """Whether XML of the force contains a pickle, which runs code when it is read: `read_xml` refuses such a file."""
+
+    force_type: ClassVar[str] = ""
+    """Name of the OpenMM force class that this backend alone makes; empty if it makes OpenMM's ordinary forces. A
+    backend that holds code has one."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """The name it is registered under."""
+        """The name under which the backend is registered."""
 
     @abstractmethod
     def state(self, *, refresh: bool = False) -> BackendState:
-        """Whether it works here, found out without risk for this process; `refresh` forgets what was found before."""
+        """Whether the backend works here. Never raises, and never endangers this process.
+
+        Parameters
+        ----------
+        refresh : bool
+            Ignore remembered outcomes and try again.
+        """
 
     @abstractmethod
     def takes(self, model: EnergyModel) -> bool:
-        """Whether it can carry this model."""
+        """Whether this backend can carry the model; the answer does not depend on `state`."""
 
     @abstractmethod
     def forces(self, placement: Placement, *, dtype: str = "float64") -> list[openmm.Force]:
-        """Forces, not yet in a System, with force group and parameters set. `dtype` is what torch computes in."""
+        """Forces of a located model, not yet in a System, with force group and scale set.
+
+        Parameters
+        ----------
+        placement : Placement
+            Its model is one that the backend takes, or a `Sum` of several.
+        dtype : {"float64", "float32"}
+            Precision of torch; a backend without torch ignores it.
+        """
+
+    def prepare(self) -> None:
+        """Make this process ready to read one of the backend's forces from XML; most backends need nothing.
+
+        Raises
+        ------
+        ImportError
+            A package of the backend is not installed.
+        """
+        return

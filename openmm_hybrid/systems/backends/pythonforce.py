@@ -1,4 +1,4 @@
-"""The backend of the modern stack: OpenMM's own PythonForce (OpenMM 8.6 or later)."""
+"""The backend of the modern stack: PythonForce, part of OpenMM since version 8.6."""
 
 from __future__ import annotations
 
@@ -17,18 +17,25 @@ from openmm_hybrid.models.torchscript import torch_dtype
 from openmm_hybrid.systems.backends.backend import Backend, BackendState
 from openmm_hybrid.systems.backends.torchforce import scriptable
 from openmm_hybrid.systems.placement import Placement
-from openmm_hybrid.systems.torch_wrapper import shell
+from openmm_hybrid.systems.torch_wrapper import wrap_for_openmm
 
-_MEND = "PythonForce came with OpenMM 8.6: pip install 'openmm>=8.6.1'"
-_TRIAL = "from openmm_hybrid.systems.backends.pythonforce import trial; trial()"
+_HINT = "PythonForce came with OpenMM 8.6: pip install 'openmm>=8.6.1'"
+_SELF_TEST = "from openmm_hybrid.systems.backends.pythonforce import run_self_test; run_self_test()"
 
 
 @final
 class PythonForceBackend(Backend):
     """Carries every model; those without a TorchScript form through `EnergyModel.evaluate`.
 
-    PythonForce of OpenMM 8.6.1 has no parameter derivatives: a scale works, dE/dλ does not (it is E/λ, see the docs).
+    PythonForce of OpenMM 8.6.1 has no parameter derivatives: a scale works, but getState reports dE/dλ as 0. As the
+    energy is proportional to λ, take E(λ)/λ instead.
     """
+
+    needs_torch = True
+    parameter_derivatives = False
+    holds_code = True
+    holds_pickle = True
+    force_type = "PythonForce"
 
     @property
     def name(self) -> str:
@@ -38,27 +45,27 @@ class PythonForceBackend(Backend):
     def state(self, *, refresh: bool = False) -> BackendState:
         """See `Backend.state`."""
         if not hasattr(openmm, "PythonForce"):
-            return BackendState("missing", f"OpenMM {openmm.__version__} has no PythonForce", _MEND)
-        outcome = probe(_TRIAL, ("openmm", "torch", "numpy"), refresh=refresh)
+            return BackendState("missing", f"OpenMM {openmm.__version__} has no PythonForce", _HINT)
+        outcome = probe(_SELF_TEST, ("openmm", "torch", "numpy"), refresh=refresh)
         return (
-            BackendState("works", outcome.detail) if outcome.ok else BackendState("incompatible", outcome.detail, _MEND)
+            BackendState("works", outcome.detail) if outcome.ok else BackendState("incompatible", outcome.detail, _HINT)
         )
 
     def takes(self, model: EnergyModel) -> bool:
-        """See `Backend.takes`."""
+        """See `Backend.takes`: every model."""
         return True
 
     def forces(self, placement: Placement, *, dtype: str = "float64") -> list[openmm.Force]:
-        """See `Backend.forces`: one PythonForce, on the particles that matter only."""
+        """See `Backend.forces`: one PythonForce, restricted to the particles that the model needs."""
         particles, local = placement.localised()
         module: torch.nn.Module
         if scriptable(local.model):
-            module = torch.jit.script(shell(local, local.model.module().to(torch_dtype(dtype))).eval())
+            module = torch.jit.script(wrap_for_openmm(local, local.model.module().to(torch_dtype(dtype))).eval())
         else:
-            module = shell(local, _Evaluated(local.model))
+            module = wrap_for_openmm(local, _Evaluated(local.model))
         compute = _Compute(module, local.periodic, local.scale)
         force = openmm.PythonForce(compute, {local.scale: 1.0} if local.scale else {})
-        # Declared periodic in every periodic System: OpenMM 8.6.1 hands over wrong positions otherwise.
+        # Declare the force periodic in every periodic System: OpenMM 8.6.1 passes wrong positions otherwise.
         force.setUsesPeriodicBoundaryConditions(local.periodic)
         if len(particles) < placement.n_particles:
             force.setParticles(particles.tolist())
@@ -68,7 +75,7 @@ class PythonForceBackend(Backend):
 
 
 class _Compute:
-    """The function that PythonForce calls: a State in, energy (kJ/mol) and forces (kJ/mol/nm) out."""
+    """The function that PythonForce calls: it maps a State to energy (kJ/mol) and forces (kJ/mol/nm)."""
 
     def __init__(self, module: torch.nn.Module, periodic: bool, scale: str) -> None:
         self.module = module
@@ -87,7 +94,7 @@ class _Compute:
         return float(energy), forces.numpy()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """OpenMM's serializer and deepcopy pickle this object; a TorchScript module goes as its own file format."""
+        """Pickle a TorchScript module in its own file format; OpenMM's serializer and deepcopy pickle this object."""
         if not isinstance(self.module, torch.jit.ScriptModule):
             return _Compute, (self.module, self.periodic, self.scale)
         buffer = io.BytesIO()
@@ -100,7 +107,7 @@ def _restore(script: bytes, periodic: bool, scale: str) -> _Compute:
 
 
 class _Evaluated(torch.nn.Module):
-    """`EnergyModel.evaluate` in the place of a model's module."""
+    """A module that calls `EnergyModel.evaluate`, for models without a TorchScript form."""
 
     def __init__(self, model: EnergyModel) -> None:
         super().__init__()
@@ -116,6 +123,6 @@ def _spring(state: openmm.State) -> tuple[float, NDArray[np.float64]]:
     return 0.5 * float((positions**2).sum()), -positions
 
 
-def trial() -> None:
-    """What `PythonForceBackend.state` runs in a process of its own."""
+def run_self_test() -> None:
+    """Test a PythonForce; `PythonForceBackend.state` runs this in a separate process."""
     self_test(openmm.PythonForce(_spring, {}))

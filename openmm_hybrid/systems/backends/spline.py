@@ -84,6 +84,8 @@ class SplineBackend(Backend):
     always a whole number, where OpenMM's bicubic patches are the natural cubic spline along the first.
     """
 
+    exact = False
+
     @property
     def name(self) -> str:
         """See `Backend.name`."""

@@ -16,15 +16,19 @@ from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.torchscript import torch_dtype
 from openmm_hybrid.systems.backends.backend import Backend, BackendState
 from openmm_hybrid.systems.placement import Placement
-from openmm_hybrid.systems.torch_wrapper import shell
+from openmm_hybrid.systems.torch_wrapper import wrap_for_openmm
 
-_MEND = "openmmtorch 1.5 needs openmm 8.4.* and torch 2.9.*: pip install 'openmm-hybrid[torchforce]'"
-_TRIAL = "from openmm_hybrid.systems.backends.torchforce import trial; trial()"
+_HINT = "openmmtorch 1.5 needs openmm 8.4.* and torch 2.9.*: pip install 'openmm-hybrid[torchforce]'"
+_SELF_TEST = "from openmm_hybrid.systems.backends.torchforce import run_self_test; run_self_test()"
 
 
 @final
 class TorchForceBackend(Backend):
     """Carries every model that has a TorchScript form, with analytic forces and dE/dλ."""
+
+    needs_torch = True
+    holds_code = True
+    force_type = "TorchForce"
 
     @property
     def name(self) -> str:
@@ -34,20 +38,20 @@ class TorchForceBackend(Backend):
     def state(self, *, refresh: bool = False) -> BackendState:
         """See `Backend.state`."""
         if not installed("openmmtorch"):
-            return BackendState("missing", "openmmtorch is not installed", _MEND)
-        outcome = probe(_TRIAL, ("openmm", "torch", "openmmtorch"), refresh=refresh)
+            return BackendState("missing", "openmmtorch is not installed", _HINT)
+        outcome = probe(_SELF_TEST, ("openmm", "torch", "openmmtorch"), refresh=refresh)
         return (
-            BackendState("works", outcome.detail) if outcome.ok else BackendState("incompatible", outcome.detail, _MEND)
+            BackendState("works", outcome.detail) if outcome.ok else BackendState("incompatible", outcome.detail, _HINT)
         )
 
     def takes(self, model: EnergyModel) -> bool:
-        """See `Backend.takes`."""
+        """See `Backend.takes`: every model with a TorchScript form."""
         return scriptable(model)
 
     def forces(self, placement: Placement, *, dtype: str = "float64") -> list[openmm.Force]:
         """See `Backend.forces`: one TorchForce."""
-        module = shell(placement, placement.model.module().to(torch_dtype(dtype)))
-        # Not frozen here: the plugin moves the module to the GPU first and freezes it then.
+        module = wrap_for_openmm(placement, placement.model.module().to(torch_dtype(dtype)))
+        # The module is not frozen here: the plugin first moves it to the GPU and then freezes it.
         force = load_plugin().TorchForce(torch.jit.script(module.eval()))
         force.setOutputsForces(True)
         force.setUsesPeriodicBoundaryConditions(placement.periodic)
@@ -57,6 +61,10 @@ class TorchForceBackend(Backend):
             force.addGlobalParameter(placement.scale, 1.0)
             force.addEnergyParameterDerivative(placement.scale)
         return [force]
+
+    def prepare(self) -> None:
+        """See `Backend.prepare`: loads the plugin."""
+        load_plugin()
 
 
 def scriptable(model: EnergyModel) -> bool:
@@ -69,10 +77,15 @@ def scriptable(model: EnergyModel) -> bool:
 
 
 def load_plugin() -> Any:
-    """The module openmmtorch, ready for use also where ``import openmm`` came before ``import torch``.
+    """Import openmmtorch so that it works even if ``import openmm`` came before ``import torch``.
 
-    OpenMM loads its plugins when it is imported; the plugin's libraries need those of torch and fail to load without
-    them, so they are loaded here once more. Call it before a System with a TorchForce is read from XML.
+    OpenMM loads its plugins when it is imported. This plugin's libraries need those of torch and fail to load without
+    them, so this function loads them again. Call it before you read a System with a TorchForce from XML.
+
+    Returns
+    -------
+    module
+        openmmtorch.
 
     Raises
     ------
@@ -87,26 +100,26 @@ def load_plugin() -> Any:
         root.removeFilter(_no_old_name)
     if not openmm.Platform.getPlatformByName("Reference").supportsKernels(["CalcTorchForce"]):
         for library in sorted(Path(openmm.version.openmm_library_path, "plugins").glob("*OpenMMTorch*")):
-            with contextlib.suppress(openmm.OpenMMException):  # a platform that this machine lacks, such as CUDA
+            with contextlib.suppress(openmm.OpenMMException):  # raised for a platform that this machine lacks
                 openmm.Platform.loadPluginLibrary(str(library))
     return openmmtorch
 
 
 def _no_old_name(record: logging.LogRecord) -> bool:
-    """openmmtorch imports OpenMM by its old name, simtk.openmm, which logs a warning that no user can mend."""
+    """Drop the warning about the old name simtk.openmm, which openmmtorch imports and no user can change."""
     return "simtk.openmm" not in record.getMessage()
 
 
 class _Spring(torch.nn.Module):
-    """½ x² of every coordinate, in nm and kJ/mol."""
+    """The energy ½ Σ x² over all coordinates, in nm and kJ/mol."""
 
     def forward(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         x = positions.detach()
         return 0.5 * (x * x).sum(), -x
 
 
-def trial() -> None:
-    """What `TorchForceBackend.state` runs in a process of its own."""
+def run_self_test() -> None:
+    """Test a TorchForce; `TorchForceBackend.state` runs this in a separate process."""
     force = load_plugin().TorchForce(torch.jit.script(_Spring().eval()))
     force.setOutputsForces(True)
     self_test(force)

@@ -1,4 +1,4 @@
-"""torch's threads beside OpenMM's: one on the CPU platform, as many as before elsewhere and afterwards."""
+"""torch uses one thread beside OpenMM's CPU platform; elsewhere and afterwards its number is unchanged."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import openmm
 import pytest
 import torch
 
-from openmm_hybrid.sampling.threads import one_torch_thread
+from openmm_hybrid.sampling.platform import one_torch_thread
 
 
 @pytest.fixture

@@ -1,15 +1,13 @@
-"""How far a geometry is from the training set: one number a frame that says where a model may be trusted.
+"""The distance of a geometry to the training set, which tells where a model can be trusted.
 
 With the descriptor z_k = x_k/√s_k, where s_k is the standard deviation of pair k's inverse distance over the training
-points and their permuted images, the distance of a query to the training set is the soft minimum
+points and their permuted images, the distance of a geometry to the training set is the soft minimum
 
     D = (1/ℓ) [Σ_s Σ_m |z_s − z_m|^(−2p)]^(−1/2p),   p = 8,
 
 over training points m, all or some of them, and permutations s. It is smooth, zero at training points only, invariant
-under translation, rotation and the permutations, and has an analytic gradient. ℓ makes the median of D over the
-training points, each left out in its turn, one.
-
-This measure is our choice; docs/uncertainty.md compares it with others, the Gaussian process's variance among them.
+under translation, rotation and the permutations, and has an analytic gradient. ℓ makes the median of the leave-one-out
+distances of the training points one. This measure is our choice.
 """
 
 # TorchScript needs types as objects: no `from __future__ import annotations` in this file.
@@ -30,27 +28,27 @@ from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.sgdml.descriptor import pairs, sorted_pair_permutations
 from openmm_hybrid.sgdml.model import SGDMLModel
 
-_STIFFEST = 1e-3  # a pair whose spread is below this part of the largest one counts as one of that spread
-_SAME = 1e-5  # √v of geometries that are copies of each other, and rounding
-_BATCH = 64  # frames evaluated at once
+_STIFFEST = 1e-3  # smallest spread of a pair's inverse distance that counts, relative to the largest spread
+_SAME = 1e-5  # √v of copies of a geometry, from rounding errors
+_BATCH = 64  # frames per evaluation
 
 
 class DistanceModule(torch.nn.Module):
     """forward(positions (n, n_atoms, 3) Å) → distances D (n,) and their gradients ∂D/∂r (n, n_atoms, 3), 1/Å.
 
-    Pairs that no permutation moves come first: their products are done once a frame, not once a permutation.
+    Pairs that no permutation moves come first: their products are made once per frame, not once per permutation.
 
     Parameters
     ----------
     descriptors : (n_train, n_pairs), 1/Å
     perms : (n_perms, n_atoms)
-        A group.
+        A group of permutations.
     landmarks : (n_landmarks,)
-        The training points that distances are taken to; all of them give centre and spread.
+        Indices of the training points to which distances are measured. Centre and spread are those of all points.
     """
 
-    pair_of: Tensor  # (n_pairs,), the pairs' places in the matrix of all distances
-    number_of: Tensor  # (n_atoms²,), the pair at each place of that matrix; any for the diagonal
+    pair_of: Tensor  # (n_pairs,), indices of the pairs in the matrix of all distances
+    number_of: Tensor  # (n_atoms²,), the pair of each element of that matrix; arbitrary for the diagonal
     weight: Tensor  # (n_pairs,), 1/√s
     offset: Tensor
     squares: Tensor  # (n_landmarks,)
@@ -66,7 +64,7 @@ class DistanceModule(torch.nn.Module):
         super().__init__()
         moves, order, self.n_fixed = sorted_pair_permutations(perms)
         points = descriptors[:, order]
-        # Mean and spread over all images have the symmetry of the group: so z permutes as x does.
+        # Mean and spread over all images have the symmetry of the group, so that z permutes as x does.
         centre = points.mean(axis=0)[moves].mean(axis=0)
         spread = np.sqrt(((points - centre) ** 2).mean(axis=0)[moves].mean(axis=0))
         weight = np.maximum(spread, max(_STIFFEST * spread.max(), 1e-12)) ** -0.5
@@ -119,7 +117,7 @@ class DistanceModule(torch.nn.Module):
         return (moved @ self.moved_points).view(n, self.n_perms, n_points).add_(common.unsqueeze(1))
 
     def _slope(self, z: Tensor, weight: Tensor) -> Tensor:
-        """Σ w (z_s − z_m) (n, n_pairs), turned back to the query's own order."""
+        """Σ w (z_s − z_m) (n, n_pairs), in the order of the query's pairs."""
         n, n_moved = z.size(0), self.moved_points.size(0)
         total = weight.sum((1, 2)).unsqueeze(1)
         fixed = 0.5 * (weight.sum(1) @ self.fixed_points.t())
@@ -131,19 +129,19 @@ class DistanceModule(torch.nn.Module):
 
 @final
 @dataclass(frozen=True, eq=False)
-class KernelDistance:
-    """The distance D of geometries to a training set, in units of what is typical within it; see the module's equation.
+class TrainingDistance:
+    """The distance D of geometries to a training set, in units of the median distance within it; see the module.
 
-    Made by `uncertainty`. D is about 1 for geometries like those that were trained on, and hardly ever above 1.5.
+    Made by `training_distance`. D is about 1 for geometries that resemble the training set.
 
     Parameters
     ----------
     atomic_numbers : (n_atoms,)
     descriptors : (n_train, n_pairs), 1/Å
-        Of the training geometries.
+        Descriptors of the training geometries.
     perms : (n_perms, n_atoms)
     landmarks : (n_landmarks,)
-        Numbers of the training geometries that distances are taken to.
+        Indices of the training geometries to which distances are measured.
     left_out : (n_train,)
         D of each training geometry to the others, for the choice of a limit; their median is 1.
     """
@@ -157,8 +155,8 @@ class KernelDistance:
     def __post_init__(self) -> None:
         if len(self.descriptors) < 2 or len(self.landmarks) < 2:
             raise InputError("one training geometry has no distance to others", expected="two or more")
-        everything = DistanceModule(self.descriptors, self.perms, np.arange(len(self.descriptors)))
-        distances = _left_out(self._module, everything.points(), self.landmarks)
+        whole = DistanceModule(self.descriptors, self.perms, np.arange(len(self.descriptors)))
+        distances = _left_out(self._module, whole.points(), self.landmarks)
         scale = float(np.median(distances))
         if scale < _SAME:
             raise InputError("most training geometries are copies of others", hint="train on distinct geometries")
@@ -191,7 +189,7 @@ class KernelDistance:
     def module(self) -> DistanceModule:
         """A scriptable module: positions (n, n_atoms, 3) Å → D (n,) and ∂D/∂r (n, n_atoms, 3), 1/Å.
 
-        It carries no gradient tape. At a training point D has a cusp, and the gradient is finite but arbitrary.
+        The results carry no gradient tape. At a training point D has a cusp, and the gradient is finite but arbitrary.
         """
         return deepcopy(self._module)
 
@@ -200,17 +198,17 @@ class KernelDistance:
         return DistanceModule(self.descriptors, self.perms, self.landmarks)
 
 
-def uncertainty(model: SGDMLModel, *, n_points: int | None = None) -> KernelDistance:
-    """The distance to a model's training points: cheap, and in rank with the model's force errors.
+def training_distance(model: SGDMLModel, *, n_points: int | None = None) -> TrainingDistance:
+    """The distance to a model's training points.
 
-    A compressed model (see `compress`) knows only its own fewer points: take the model that it was made from.
+    A compressed model (see `compress`) has too few points for a meaningful distance: use the original model.
 
     Parameters
     ----------
     model : SGDMLModel
     n_points : int, optional
-        Take distances to this many of the training points only, those farthest from each other: evaluated faster, and
-        as good far from the training set, where a gate needs it. All by default.
+        Number of training points to which distances are measured, chosen farthest from each other. Fewer points make
+        the evaluation faster, and change little far from the training set, where a gate acts. All by default.
 
     Raises
     ------
@@ -223,11 +221,11 @@ def uncertainty(model: SGDMLModel, *, n_points: int | None = None) -> KernelDist
         landmarks = _farthest(DistanceModule(model.descriptors, model.perms, np.arange(model.n_train)), n_points)
     else:
         raise InputError(f"n_points = {n_points}", expected=f"2 to {model.n_train}, the model's training points")
-    return KernelDistance(model.z, model.descriptors, model.perms, landmarks)
+    return TrainingDistance(model.atomic_numbers, model.descriptors, model.perms, landmarks)
 
 
 def _farthest(module: DistanceModule, number: int) -> NDArray[np.int64]:
-    """Points one after another, each the farthest from those before; the first one is that farthest from the centre."""
+    """Points one after another, each the farthest from the points before; the first is the farthest from the centre."""
     points = module.points()
     chosen = [int(module.squares.argmax())]
     nearest = torch.full((len(points),), torch.inf, dtype=torch.float64)
@@ -239,11 +237,11 @@ def _farthest(module: DistanceModule, number: int) -> NDArray[np.int64]:
 
 
 def _soft_minimum(squares: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """v = (Σ q^−8)^(−1/8), (n,), of squares q (n, n_perms, n_points), which it overwrites; and ∂v/∂q.
+    """v = (Σ q^−8)^(−1/8), (n,), and ∂v/∂q for squares q (n, n_perms, n_points), which are overwritten.
 
-    The derivatives (v/q)⁹ come as weights (n, n_perms, n_points) and a factor (n,) for all of them.
+    The derivatives (v/q)⁹ are returned as weights (n, n_perms, n_points) and a common factor (n,).
     """
-    q = squares.clamp_min_(1e-12)  # at training points, where the gradient has a cusp, it is cut off
+    q = squares.clamp_min_(1e-12)  # keeps the gradient finite at training points, where it has a cusp
     least = q.amin((1, 2))
     ratio = torch.div(least.view(-1, 1, 1), q)
     power = torch.mul(ratio, ratio)
@@ -253,11 +251,11 @@ def _soft_minimum(squares: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _left_out(module: DistanceModule, points: Tensor, landmarks: NDArray[np.int64]) -> NDArray[np.float64]:
-    """√v of each training point z (n_train, n_pairs) to the landmarks, itself left out: (n_train,)."""
+    """Leave-one-out √v (n_train,) of the training points z (n_train, n_pairs) to the landmarks."""
     distances = []
-    numbers = torch.tensor(landmarks)
-    for own in torch.arange(len(points)).split(_BATCH):
-        squares = module.square_distances(points[own])
-        squares = squares.masked_fill((own[:, None] == numbers).unsqueeze(1), torch.inf)
+    indices = torch.tensor(landmarks)
+    for batch in torch.arange(len(points)).split(_BATCH):
+        squares = module.square_distances(points[batch])
+        squares = squares.masked_fill((batch[:, None] == indices).unsqueeze(1), torch.inf)
         distances.append(_soft_minimum(squares)[0].sqrt())
     return torch.cat(distances).numpy()

@@ -15,17 +15,17 @@ from scipy.stats import spearmanr
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.models.energy_model import TorchModel
-from openmm_hybrid.sgdml import KernelDistance, load, train, uncertainty
+from openmm_hybrid.sgdml import TrainingDistance, load, train, training_distance
 from openmm_hybrid.testing import TorchModelSuite
 from tests.helpers.sgdml_data import SWAP, water
 
 
 @pytest.fixture(scope="module")
-def distance() -> KernelDistance:
-    return uncertainty(train(water(), sigma=2, lam=1e-4, perms=SWAP, indices=range(12), progress=False))
+def distance() -> TrainingDistance:
+    return training_distance(train(water(), sigma=2, lam=1e-4, perms=SWAP, indices=range(12), progress=False))
 
 
-def plain(distance: KernelDistance, x: np.ndarray, left_out: int | None = None) -> float:
+def plain(distance: TrainingDistance, x: np.ndarray, left_out: int | None = None) -> float:
     """The formula point by point, not divided by ℓ; the swap of the hydrogens exchanges pairs 0 and 1."""
     swap = [1, 0, 2]
     points = distance.descriptors
@@ -41,7 +41,7 @@ def descriptor(positions: np.ndarray) -> np.ndarray:
     return np.array([1 / np.linalg.norm(positions[i] - positions[j]) for i, j in ((1, 0), (2, 0), (2, 1))])
 
 
-def test_equals_its_formula(distance: KernelDistance) -> None:
+def test_equals_its_formula(distance: TrainingDistance) -> None:
     left_out = np.array([plain(distance, x, m) for m, x in enumerate(distance.descriptors)])
     scale = np.median(left_out)
     np.testing.assert_allclose(distance.left_out, left_out / scale, rtol=1e-6)
@@ -50,7 +50,7 @@ def test_equals_its_formula(distance: KernelDistance) -> None:
         assert float(distance.predict(positions)) == pytest.approx(expected, rel=1e-6)
 
 
-def test_zero_at_training_points_in_either_order(distance: KernelDistance) -> None:
+def test_zero_at_training_points_in_either_order(distance: TrainingDistance) -> None:
     positions = water().positions[[0, 5]]
     assert (distance.predict(positions) < 1e-5).all()
     assert (distance.predict(positions[:, [0, 2, 1]]) < 1e-5).all()
@@ -59,7 +59,7 @@ def test_zero_at_training_points_in_either_order(distance: KernelDistance) -> No
     assert (values < 1e-5).all()
 
 
-def test_grows_with_the_way_from_the_data(distance: KernelDistance) -> None:
+def test_grows_with_the_way_from_the_data(distance: TrainingDistance) -> None:
     frame = water().positions[0]
     stretched = np.array([frame * factor for factor in (1.0, 1.2, 1.5, 2.0)])
     values = distance.predict(stretched)
@@ -69,7 +69,7 @@ def test_grows_with_the_way_from_the_data(distance: KernelDistance) -> None:
 
 def test_some_points_far_from_each_other() -> None:
     model = train(water(40), sigma=2, lam=1e-4, perms=SWAP, progress=False)
-    whole, some = uncertainty(model), uncertainty(model, n_points=8)
+    whole, some = training_distance(model), training_distance(model, n_points=8)
     assert len(set(some.landmarks)) == 8
     assert len(some.left_out) == 40
     assert np.median(some.left_out) == pytest.approx(1.0)
@@ -79,18 +79,18 @@ def test_some_points_far_from_each_other() -> None:
         for chosen in (some.landmarks, range(8))
     ]
     assert closest[0] > closest[1]
-    everything = uncertainty(model, n_points=40).predict(water(50).positions)
+    everything = training_distance(model, n_points=40).predict(water(50).positions)
     np.testing.assert_allclose(everything, whole.predict(water(50).positions), rtol=1e-9)
     for n_points in (1, 41):
         with pytest.raises(InputError, match="2 to 40"):
-            uncertainty(model, n_points=n_points)
+            training_distance(model, n_points=n_points)
 
 
 @dataclass(frozen=True)
 class AsModel(TorchModel):
-    """The distance in the place of an energy, so that the suite for energies can test it."""
+    """The distance instead of an energy, so that the suite for energies can test it."""
 
-    distance: KernelDistance
+    distance: TrainingDistance
 
     @property
     def atomic_numbers(self) -> NDArray[np.int64]:
@@ -118,7 +118,7 @@ class TestDistanceOfTwoPermutations(TorchModelSuite):
     gradient_tolerance = 1e-5  # of differences over 1e-4 Å: the soft minimum is curved near its points
 
     @pytest.fixture
-    def model(self, distance: KernelDistance) -> TorchModel:
+    def model(self, distance: TrainingDistance) -> TorchModel:
         return AsModel(distance)
 
     @pytest.fixture
@@ -126,11 +126,11 @@ class TestDistanceOfTwoPermutations(TorchModelSuite):
         return water(22).positions[[13, 19, 21]]
 
 
-def test_what_has_no_distance_is_refused(distance: KernelDistance) -> None:
+def test_what_has_no_distance_is_refused(distance: TrainingDistance) -> None:
     with pytest.raises(InputError, match="one training geometry"):
-        uncertainty(train(water(), sigma=2, perms=SWAP, indices=[3], progress=False))
+        training_distance(train(water(), sigma=2, perms=SWAP, indices=[3], progress=False))
     with pytest.raises(InputError, match="copies"):
-        KernelDistance(
+        TrainingDistance(
             distance.atomic_numbers, np.repeat(distance.descriptors[:1], 5, axis=0), distance.perms, np.arange(5)
         )
     with pytest.raises(MismatchError, match="positions"):
@@ -141,19 +141,16 @@ def test_what_has_no_distance_is_refused(distance: KernelDistance) -> None:
 
 
 def test_ranks_the_force_errors_of_ethanol(reference_data: Callable[[str], Path]) -> None:
-    """The published model of 1000 points labels frames of its data set, and such with displaced atoms.
-
-    Our measurement for docs/uncertainty.md, on other frames, gave a rank correlation above 0.9.
-    """
+    """The published model of 1000 points labels frames of its data set, and frames with displaced atoms."""
     teacher = load(reference_data("sgdml_model_2018_ethanol.npz"))
     positions = Frames.load(reference_data("md17_ethanol.npz")).positions[:400]
     model = train(
-        Frames(teacher.z, positions[:100], *teacher.evaluate(positions[:100])),
+        Frames(teacher.atomic_numbers, positions[:100], *teacher.evaluate(positions[:100])),
         sigma=20,
         perms=teacher.perms,
         progress=False,
     )
-    distance = uncertainty(model)
+    distance = training_distance(model)
     noise = np.random.default_rng(0).normal(size=(300, 9, 3)) * np.repeat([0.0, 0.04, 0.08], 100)[:, None, None]
     tests = positions[100:] + noise
     errors = np.abs(model.evaluate(tests)[1] - teacher.evaluate(tests)[1]).mean(axis=(1, 2))

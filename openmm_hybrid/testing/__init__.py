@@ -1,0 +1,25 @@
+"""Conformance suites: inherit one in a test module, give its fixtures, and a new implementation is tested as well.
+
+class TestMyModel(EnergyModelSuite):
+    @pytest.fixture
+    def model(self): ...
+    @pytest.fixture
+    def positions(self): ...
+"""
+
+from __future__ import annotations
+
+from openmm_hybrid.testing.backend import BackendSuite
+from openmm_hybrid.testing.engine import ReferenceEngineSuite
+from openmm_hybrid.testing.form import FunctionalFormSuite
+from openmm_hybrid.testing.models import EnergyModelSuite, TorchModelSuite
+from openmm_hybrid.testing.solver import SolverSuite
+
+__all__ = [
+    "BackendSuite",
+    "EnergyModelSuite",
+    "FunctionalFormSuite",
+    "ReferenceEngineSuite",
+    "SolverSuite",
+    "TorchModelSuite",
+]
