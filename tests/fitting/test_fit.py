@@ -40,9 +40,9 @@ def test_splits_are_disjoint_nested_and_without_copies() -> None:
 
 def test_ranges_are_quantiles_over_all_molecules() -> None:
     """Bonds ho-oh of both molecules share their row: its range spans the bonds of both."""
-    joint = SharedParameters.of([peroxide().edit(bonds="spline"), trioxidane().edit(bonds="spline")])
+    shared = SharedParameters.of([peroxide().edit(bonds="spline"), trioxidane().edit(bonds="spline")])
     data = [frames(peroxide(), 50), frames(trioxidane(), 50, noise=0.1)]
-    values = set_ranges(joint, data).parameters
+    values = set_ranges(shared, data).parameters
     lengths = np.concatenate(
         [
             np.linalg.norm(part.positions[:, i] - part.positions[:, i + 1], axis=-1)
@@ -66,7 +66,7 @@ def test_a_sound_fit_passes_the_guards_and_says_so() -> None:
         "dynamics",
     ]
     assert "trioxidane walls: passed" in result.table()
-    assert result.trials_table().count("\n") == len(result.trials) > 5
+    assert result.ridge_table().count("\n") == len(result.ridge_losses) > 5
     json.dumps(result.as_dict(), allow_nan=False)
 
 
