@@ -23,7 +23,7 @@ def fit(
     impropers: Annotated[str, typer.Option(help="fourier, fourier4, …, spline or neural.")] = "fourier",
     cross: Annotated[bool, typer.Option("--cross", help="Add cross terms.")] = False,
     fixed: Annotated[str, typer.Option(help="Parameters that stay: 'charges/*,lj/*'.")] = "",
-    report: Annotated[Path | None, typer.Option(help="Write errors and guards as JSON.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write errors and checks as JSON.")] = None,
     e_unit: EnergyUnit = "",
     seed: Seed = 0,
 ) -> None:

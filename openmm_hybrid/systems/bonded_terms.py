@@ -45,7 +45,7 @@ class Bonded:
 
 
 def plan_bonded(system: openmm.System, placement: Placement, forcefield: ForceField) -> Bonded:
-    """Check the bonded forces and make new ones; nothing is changed yet.
+    """Check the bonded forces and make new ones, without changing the System.
 
     Raises
     ------
