@@ -47,7 +47,7 @@ def force(
     if placement.scale:
         if re.search(rf"\b{placement.scale}\b", " ".join([expression, *names])):
             raise InputError(
-                f"the global parameter {placement.scale!r} has the same name as a parameter of the group {terms.group!r}",
+                f"the global parameter {placement.scale!r} has the name of a parameter of the group {terms.group!r}",
                 hint="choose another name",
             )
         expression = f"{placement.scale}*({_head(expression)}){_rest(expression)}"
