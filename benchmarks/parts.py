@@ -35,7 +35,7 @@ def measured(only: str, tasks: Mapping[str, Callable[[], Part]], keep: Path | No
     unknown = sorted(set(wanted) - set(tasks))
     if unknown:
         raise SystemExit(f"there is no part {unknown[0]!r}; the parts are {', '.join(tasks)}")
-    here = commit().rstrip("+")
+    here = commit()
     finished: dict[str, Any] = json.loads(keep.read_text(encoding="utf-8")) if keep and keep.is_file() else {}
     parts: dict[str, Part] = finished.get("parts", {}) if finished.get("commit") == here else {}
     for name in wanted:

@@ -15,7 +15,6 @@ OPENMM_HYBRID_QUICK=1 runs a small version in runs/aspirin-quick/.
 from __future__ import annotations
 
 import copy
-import json
 import os
 import time
 from dataclasses import asdict, dataclass
@@ -28,10 +27,11 @@ import torch
 import openmm_hybrid as oh
 from openmm_hybrid import analysis, figures
 from openmm_hybrid.core import geometry
-from openmm_hybrid.core.errors import MismatchError, NumericalError
+from openmm_hybrid.core.errors import NumericalError
 from openmm_hybrid.core.files import replacing
 from openmm_hybrid.core.html_report import Section, write_report
 from openmm_hybrid.core.result_document import document, write_json
+from openmm_hybrid.core.same_job import note_job
 
 SMILES = "CC(=O)Oc1ccccc1C(=O)O"
 TEMPERATURE = 500.0  # K
@@ -65,8 +65,8 @@ def main() -> None:
     began = time.monotonic()
     size = QUICK if os.environ.get("OPENMM_HYBRID_QUICK") else FULL
     folder = Path("runs/aspirin-quick" if size is QUICK else "runs/aspirin")
-    check_settings(folder / "settings.json", asdict(size))
-    # The matrices of one small molecule are too small for several threads.
+    note_job(folder / "settings.json", asdict(size), what="run", hint=f"remove the folder {folder}")
+    # The matrices of one small molecule are too small to be shared between threads.
     torch.set_num_threads(1)
 
     heading("1/7 GAFF from SMILES, with RESP charges")
@@ -200,13 +200,6 @@ def main() -> None:
 def heading(text: str) -> None:
     """Print the name of the next step."""
     print(f"\n{text}", flush=True)
-
-
-def check_settings(path: Path, settings: dict[str, float]) -> None:
-    """Record the settings; refuse a folder with results of other settings."""
-    if path.exists() and json.loads(path.read_text()) != settings:
-        raise MismatchError(f"{path.parent} holds a run with other settings", hint=f"remove the folder {path.parent}")
-    write_json(path, settings)
 
 
 def resp_charges(molecule: oh.Molecule, path: Path) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Fixtures that every test may use."""
+"""Fixtures for all tests, and the marks of tests that need one of the two stacks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _modern() -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this environment's stack cannot run."""
+    """Skip tests that the stack of this environment cannot run."""
     needs = {
         "torchforce": (_has("openmmtorch") and not _modern(), "the plugin stack (openmmtorch 1.5, OpenMM 8.4)"),
         "pythonforce": (_modern(), "the modern stack (OpenMM 8.6 or later)"),
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def reference_data() -> Callable[[str], Path]:
-    """Path of a file of the published reference data; skips the test where it is absent."""
+    """Path of a file of the published reference data; the test is skipped if the file is missing."""
     folder = Path(os.environ.get("OPENMM_HYBRID_DATA", ROOT.parent / "shared" / "data"))
 
     def path(name: str) -> Path:

@@ -1,12 +1,12 @@
-"""Put a correction of populations into forcefields/: what a force field misses along two dihedrals.
+"""Put a correction of populations into forcefields/: the free energy that a force field misses along two dihedrals.
 
 python tools/ship_corrections.py FRAMES STUDY NAME --level THEORY [--base aspirin-gaff] [--output forcefields]
 
 STUDY is the folder of a finished `openmm-hybrid study sampling FRAMES -o STUDY`. The force field `--base`, a ready one
-or "gaff" for the study's own, is sampled as the study sampled GAFF; the ratio of populations in the reference's runs
-and in the base's is the correction NAME. Of the reference this takes the study's training run and half of the starts of
-the run that it compares with; base and corrected base, sampled from other starts, are compared with the other half, and
-how far each is from it goes into the manifest. Runs are kept in STUDY/NAME.
+or "gaff" for the study's own, is sampled with the study's settings. The ratio of the populations in the reference's
+runs and in the base's run gives the correction NAME. Its training frames are the study's training run of the reference
+and half of the starts of the run that is compared. The base and the corrected base, sampled from other starts, are
+compared with the other half, and their distances from it go into the manifest. Runs are kept in STUDY/NAME.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from numpy.typing import NDArray
 import openmm_hybrid as oh
 from openmm_hybrid import analysis
 from openmm_hybrid.correction import match_populations
-from openmm_hybrid.studies import conformations
-from openmm_hybrid.studies.potentials import Bench, Settings, bench_of
-from openmm_hybrid.studies.sampling import PLAIN
+from openmm_hybrid.studies import torsion_pair
+from openmm_hybrid.studies.potentials import PLAIN, REFERENCE, ensemble
+from openmm_hybrid.studies.workspace import SamplingSettings, Workspace, open_workspace
 
 
-def compared(bench: Bench, runs: dict[str, oh.SampleResult]) -> dict[str, Any]:
-    """Divergence and free-energy difference from the reference's starts that nothing was fitted to, beyond noise."""
-    atoms = bench.case.dihedral_atoms(bench.molecule)
+def compared(workspace: Workspace, runs: dict[str, oh.SampleResult]) -> dict[str, Any]:
+    """Excess divergence and free-energy difference from the reference's starts that nothing was fitted to."""
+    atoms = workspace.pair.dihedral_atoms(workspace.molecule)
     starts = {name: run.starts for name, run in runs.items()}
-    starts["reference"] = bench.run("reference").starts[bench.settings.starts // 2 :]
+    starts[REFERENCE] = ensemble(workspace, REFERENCE).starts[workspace.settings.starts // 2 :]
     densities = {
-        name: [conformations.density(conformations.values(start.positions, atoms)) for start in each]
-        for name, each in starts.items()
+        name: [torsion_pair.density(torsion_pair.values(start.positions, atoms)) for start in some]
+        for name, some in starts.items()
     }
     measures = {
         "js_excess": (analysis.jensen_shannon, "bit"),
-        "free_energy_excess": (analysis.free_energy_difference(bench.settings.temperature), "kcal/mol"),
+        "free_energy_excess": (analysis.free_energy_difference(workspace.settings.temperature), "kcal/mol"),
     }
     found: dict[str, Any] = {}
     for label, (measure, unit) in measures.items():
         for name in runs:
-            excess = analysis.excess(densities[name], densities["reference"], measure)
+            excess = analysis.excess(densities[name], densities[REFERENCE], measure)
             found[f"{label}.{name}"] = {"value": round(excess.value, 4), "error": round(excess.error, 4), "unit": unit}
     return found
 
 
-def frames_of(bench: Bench, positions: Sequence[NDArray[np.float64]]) -> oh.Frames:
-    """The frames of starts."""
-    return oh.Frames(bench.molecule.atomic_numbers, np.concatenate(positions), name=bench.molecule.name)
+def frames_of(workspace: Workspace, positions: Sequence[NDArray[np.float64]]) -> oh.Frames:
+    """Frames of several starts."""
+    return oh.Frames(workspace.molecule.atomic_numbers, np.concatenate(positions), name=workspace.molecule.name)
 
 
 def main() -> None:
@@ -68,40 +68,41 @@ def main() -> None:
     options = parser.parse_args()
     job = json.loads((options.study / "settings.json").read_text(encoding="utf-8"))
     finished = json.loads((options.study / f"sampling_{job['molecule']}.json").read_text(encoding="utf-8"))["job"]
-    settings = Settings(**{each.name: finished[each.name] for each in fields(Settings)})
-    case, frames = conformations.case_of(job["molecule"]), oh.Frames.load(options.frames)
-    bench = bench_of(frames, case, job["molecule"], settings, options.study)
+    stored = {each.name: finished[each.name] for each in fields(SamplingSettings) if each.name in finished}
+    ladder = tuple(finished.get("ladder", ()))
+    settings = SamplingSettings(options.frames, **(stored | {"ladder": ladder}))
+    workspace = open_workspace(settings, options.study)
     folder = options.study / options.name
-    system, described = copy.deepcopy(bench.built.system), options.base
+    system, described = copy.deepcopy(workspace.built.system), options.base
     if options.base == PLAIN:
-        charges = ", ".join(f"{charge:.4f}" for charge in bench.built.charges)
+        charges = ", ".join(f"{charge:.4f}" for charge in workspace.built.charges)
         described = f"GAFF 1.81 with the charges {charges}"
     else:
-        oh.replace(system, bench.built.topology, oh.ForceField.load(options.base))
-    starts, duration = bench.starts(), settings.duration
-    own = bench.sampled(system, (), folder / "base-training", bench.starts(training=True), duration)
-    reference = bench.run("reference").starts[: settings.starts // 2]
-    seen = [bench.run("reference", training=True).positions, *(start.positions for start in reference)]
+        oh.replace(system, workspace.built.topology, oh.ForceField.load(options.base))
+    starts, duration = workspace.starts(), settings.duration
+    base = workspace.sampled(system, (), folder / "base-training", workspace.starts(training=True), duration)
+    reference = ensemble(workspace, REFERENCE).starts[: settings.starts // 2]
+    seen = [ensemble(workspace, REFERENCE, training=True).positions, *(start.positions for start in reference)]
     found = match_populations(
-        frames_of(bench, [own.positions]),
-        frames_of(bench, seen),
-        [case.dihedral_atoms(bench.molecule)],
+        frames_of(workspace, [base.positions]),
+        frames_of(workspace, seen),
+        [workspace.pair.dihedral_atoms(workspace.molecule)],
         temperature=settings.temperature,
-        molecule=bench.molecule,
+        molecule=workspace.molecule,
     )
     print(found.summary())
     runs = {
-        options.base: bench.sampled(system, (), folder / "base", starts, duration),
-        options.name: bench.sampled(system, (found.model,), folder / "corrected", starts, duration),
+        options.base: workspace.sampled(system, (), folder / "base", starts, duration),
+        options.name: workspace.sampled(system, (found.model,), folder / "corrected", starts, duration),
     }
-    measured = compared(bench, runs)
+    measured = compared(workspace, runs)
     target = found.model.write_set(
         options.name,
         options.output,
-        data=f"populations along {' and '.join(case.labels)} of {described} ({settings.starts} starts) and of the "
-        f"sampling study's reference (its training run, and half of its {settings.starts} starts; errors are against "
-        f"the other half) at {settings.temperature:g} K; a correction of {described} at that temperature, flat "
-        f"outside what was sampled",
+        data=f"populations along {' and '.join(workspace.pair.labels)} of {described} ({settings.starts} starts) and "
+        f"of the sampling study's reference (its training run, and half of its {settings.starts} starts; errors are "
+        f"against the other half) at {settings.temperature:g} K; a correction of {described} at that temperature, "
+        f"flat outside what was sampled",
         level=f"{options.level}, by sGDML over GAFF with cross terms",
         errors=measured,
         command=f"openmm-hybrid study sampling {options.frames.name} -o runs/study-{job['molecule']} --molecule "

@@ -1,8 +1,9 @@
 """Put force fields of a finished `openmm-hybrid study table2` into forcefields/.
 
-python tools/ship_forcefields.py RUN [--n-train 7000] [--forms gaff,nn,cross] [--output forcefields]
+python tools/ship_forcefields.py RUN [--n-train 7000] [--forms gaff --forms nn --forms cross] [--output forcefields]
 
-RUN is the study's folder. Of each molecule and form the model of seed 0 is taken, with its errors on unseen frames.
+RUN is the folder of the study. For each molecule and form, the model of seed 0 is copied with its errors on unseen
+frames.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from openmm_hybrid import ForceField
 
+FORMS = ("gaff", "nn", "cross")
 UNITS = {"force": "kcal/mol/Å", "energy": "kcal/mol"}
 
 
@@ -21,13 +23,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--n-train", type=int, default=7000)
-    parser.add_argument("--forms", default="gaff,nn,cross")
+    parser.add_argument("--forms", action="append", help="repeat for more; by default gaff, nn and cross")
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "forcefields")
     options = parser.parse_args()
     table = json.loads((options.run / "table2.json").read_text(encoding="utf-8"))
     for cell in table["cells"]:
         molecule, form = cell["molecule"], cell["form"]
-        if form not in options.forms.split(",") or cell["n_train"] != options.n_train or cell["seed"] != 0:
+        if form not in (options.forms or FORMS) or cell["n_train"] != options.n_train or cell["seed"] != 0:
             continue
         source = table["job"]["data"][molecule]
         measures = ("force_mae", "force_rmse", "energy_mae", "energy_rmse")

@@ -4,7 +4,7 @@ python examples/drop_in/ligand_and_protein.py [CORRECTION]
 
 The ligand replaces the waters at the corner of the box. Its atoms come last. Only they get another force field and a
 correction; protein and water keep amber14.
-CORRECTION is a file from `openmm-hybrid correct`, in the atom order of aspirin.pdb; the default is the shipped
+CORRECTION is a file from `openmm-hybrid train correction`, in the atom order of aspirin.pdb; the default is the shipped
 aspirin-npistar. Output: runs/drop_in/.
 """
 

@@ -4,7 +4,7 @@ python examples/drop_in/openmm_ml.py [CORRECTION]
 
 embedding="correction" adds a correction to the force field. A model of the whole energy replaces the force field's
 terms inside the molecule, as every other potential of openmm-ml does.
-CORRECTION is a file from `openmm-hybrid correct`, in the atom order of aspirin.pdb; the default is the shipped
+CORRECTION is a file from `openmm-hybrid train correction`, in the atom order of aspirin.pdb; the default is the shipped
 aspirin-npistar. Output: runs/drop_in/.
 """
 

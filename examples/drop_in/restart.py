@@ -5,7 +5,7 @@ python examples/drop_in/restart.py [CORRECTION]    → runs/drop_in/restart/; ca
 The first call builds aspirin with its force field and a correction and saves them. Each call then runs another segment
 from the checkpoint of the previous call. The reporters write frame, log and checkpoint at the same steps, the
 checkpoint last. A process killed in between leaves one extra frame: `oh.sample` removes it, plain reporters do not.
-CORRECTION is a file from `openmm-hybrid correct`, in the atom order of aspirin.pdb; the default is the shipped
+CORRECTION is a file from `openmm-hybrid train correction`, in the atom order of aspirin.pdb; the default is the shipped
 aspirin-npistar.
 """
 

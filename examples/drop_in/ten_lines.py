@@ -2,7 +2,7 @@
 
 python examples/drop_in/ten_lines.py [CORRECTION]
 
-CORRECTION is a file from `openmm-hybrid correct`, in the atom order of aspirin.pdb; the default is the shipped
+CORRECTION is a file from `openmm-hybrid train correction`, in the atom order of aspirin.pdb; the default is the shipped
 aspirin-npistar. Output: runs/drop_in/.
 """
 

@@ -3,7 +3,7 @@
 python examples/drop_in/two_molecules.py [CORRECTION]
 
 `atoms` has one row for each molecule. Charges and Lennard-Jones forces still act between the molecules.
-CORRECTION is a file from `openmm-hybrid correct`, in the atom order of aspirin.pdb; the default is the shipped
+CORRECTION is a file from `openmm-hybrid train correction`, in the atom order of aspirin.pdb; the default is the shipped
 aspirin-npistar. Output: runs/drop_in/.
 """
 

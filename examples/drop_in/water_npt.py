@@ -3,7 +3,7 @@
 python examples/drop_in/water_npt.py [CORRECTION]
 
 The water is rigid and aspirin flexible: constraints inside aspirin would cancel part of the correction (attach warns).
-CORRECTION is a file from `openmm-hybrid correct`, in the atom order of aspirin.pdb; the default is the shipped
+CORRECTION is a file from `openmm-hybrid train correction`, in the atom order of aspirin.pdb; the default is the shipped
 aspirin-npistar. Output: runs/drop_in/.
 """
 

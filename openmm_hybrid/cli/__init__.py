@@ -1,6 +1,6 @@
 """The command line: thin verbs over the library.
 
-Every error that a user can mend is one line on standard error and exit status 2, without a traceback
+Every error that a user can repair is one line on standard error and exit status 2, without a traceback
 (``--traceback`` or OPENMM_HYBRID_TRACEBACK=1 shows it); Ctrl-C is exit status 130.
 """
 
@@ -11,14 +11,14 @@ from typing import Annotated
 import typer
 
 from openmm_hybrid import __version__
-from openmm_hybrid.cli import files, forcefield, learn, prepare, run, study
-from openmm_hybrid.cli.error_lines import Verbs
+from openmm_hybrid.cli import files, info, prepare, run, study, train
+from openmm_hybrid.cli.error_lines import Manner, Verbs
+from openmm_hybrid.cli.options import Verb
 
 app = typer.Typer(
     cls=Verbs,
     help="GAFF with machine-learned corrections as OpenMM forces, for small organic molecules.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -31,30 +31,34 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    ctx: typer.Context,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show neither progress nor warnings.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also show where an error arose, and the time taken.")
+    ] = False,
     show_traceback: Annotated[
-        bool, typer.Option("--traceback", envvar="OPENMM_HYBRID_TRACEBACK", help="Show where an error came from.")
+        bool, typer.Option("--traceback", envvar="OPENMM_HYBRID_TRACEBACK", help="Show the traceback of an error.")
     ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Options of every verb."""
+    if quiet and verbose:
+        raise typer.BadParameter("--quiet and --verbose exclude each other")
+    ctx.obj = Manner(quiet, verbose)
 
 
-for verb in (
-    prepare.build,
-    prepare.label,
-    learn.train,
-    learn.correct,
-    forcefield.fit,
-    forcefield.replace,
-    files.export,
-    files.convert,
-    run.sample,
-    run.doctor,
-):
-    app.command()(verb)
+app.command(cls=Verb)(prepare.build)
+app.command(cls=Verb)(prepare.label)
+app.add_typer(train.app, name="train")
+app.command(cls=Verb)(files.replace)
+app.command(cls=Verb)(files.export)
+app.command(cls=Verb)(files.convert)
+app.command(cls=Verb)(run.sample)
 app.add_typer(study.app, name="study")
+app.command(cls=Verb)(info.info)
+app.command(cls=Verb)(run.doctor)
 
 
 def main() -> None:

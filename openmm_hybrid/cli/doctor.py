@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -21,6 +19,7 @@ from typing import Any
 
 from openmm_hybrid.core.errors import HybridError, MissingDependencyError
 from openmm_hybrid.core.result_document import PACKAGES, machine, versions
+from openmm_hybrid.core.trial import run_python
 from openmm_hybrid.systems.backends import BACKENDS
 
 _TIMEOUT = 120.0  # seconds for one check; compiling the first OpenCL kernel takes the longest
@@ -142,23 +141,10 @@ def examine() -> Report:
 def _in_process(code: str, *arguments: str) -> tuple[Any, str]:
     """Run `code`, which sets `answer`, in its own process: (answer, "") or (None, what went wrong)."""
     program = f"import json, sys\n{code}\nprint(json.dumps(answer))\n"
-    try:
-        run = subprocess.run(
-            [sys.executable, "-P", "-c", program, *arguments],  # -P: nothing is imported from the working folder
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return None, f"no answer after {_TIMEOUT:.0f} s"
-    if run.returncode < 0:
-        return None, f"the process was ended by {signal.Signals(-run.returncode).name}"
-    if run.returncode > 0:
-        lines = run.stderr.strip().splitlines()
-        return None, lines[-1] if lines else f"exit status {run.returncode}"
-    return json.loads(run.stdout.splitlines()[-1]), ""
+    ended = run_python(program, *arguments, time_limit=_TIMEOUT)
+    if ended.problem:
+        return None, ended.problem
+    return json.loads(ended.output.splitlines()[-1]), ""
 
 
 def _platform(name: str) -> Check:

@@ -1,31 +1,41 @@
-"""Verbs before training: build a molecule's GAFF, label its geometries."""
+"""Verbs before training: build a molecule with GAFF, and label geometries."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from openmm_hybrid.cli.error_lines import complain
-from openmm_hybrid.cli.options import Output, Seed
+from openmm_hybrid.cli.error_lines import complain, print_result, progress_wanted
+from openmm_hybrid.cli.options import Json, OutputFile, OutputFolder, Seed, argument, named
 from openmm_hybrid.core.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_MOLECULE_FILES = (".sdf", ".mol", ".mol2", ".pdb")
+
+GaffVersion = Literal["1.81", "2.11", "2.2.20", "1.4", "1.7", "1.8", "2.1"]
+
 
 def build(
+    ctx: typer.Context,
     molecule: Annotated[str, typer.Argument(help="SMILES, or an SDF, MOL, MOL2 or PDB file.")],
-    output: Output,
+    output: OutputFolder,
     name: Annotated[str, typer.Option(help="Name of the molecule.")] = "",
-    version: Annotated[str, typer.Option(help="Of GAFF: 1.81, 2.11 or 2.2.20.")] = "1.81",
-    charges: Annotated[str, typer.Option(help="resp or am1-bcc.")] = "resp",
-    padding: Annotated[float | None, typer.Option(help="Solvate with so many Å to the periodic images.")] = None,
-    water: Annotated[str, typer.Option(help="Water model of --padding.")] = "tip3p",
+    gaff_version: Annotated[GaffVersion, typer.Option(help="Version of GAFF.")] = "1.81",
+    charges: Annotated[
+        str, named("openmm_hybrid.gaff.charges:METHODS", help="Method for the partial charges.")
+    ] = "resp",
+    padding: Annotated[
+        float | None, typer.Option(help="Solvate the molecule, with this distance to its periodic images, Å.")
+    ] = None,
+    water: Annotated[str, named("openmm_hybrid.gaff.solvate:WATERS", help="Water model for --padding.")] = "tip3p",
+    as_json: Json = False,
 ) -> None:
-    """GAFF for a molecule: system.xml, topology.pdb, gaff.xml and molecule.sdf in the output folder."""
+    """Build a molecule with GAFF: write system.xml, topology.pdb, gaff.xml and molecule.sdf into a folder."""
     from rdkit import Chem
 
     from openmm_hybrid.core.files import replacing
@@ -35,40 +45,70 @@ def build(
     from openmm_hybrid.systems.system_files import save_system
 
     if padding is not None:
-        Solvent(padding=padding, water=water)  # refuses what it does not know before the charges, which take long
-    is_file = Path(molecule).suffix.lower() in (".sdf", ".mol", ".mol2", ".pdb")
-    parsed = Molecule.from_file(molecule, name=name) if is_file else Molecule.from_smiles(molecule, name=name)
-    built = build_gaff(parsed, version=version, charges=charges)
+        Solvent(padding=padding, water=water)  # checks the options before the charges, which take long
+    is_file = Path(molecule).suffix.lower() in _MOLECULE_FILES
+    parsed = (
+        Molecule.from_file(Path(molecule).expanduser(), name=name)
+        if is_file
+        else Molecule.from_smiles(molecule, name=name)
+    )
+    built = build_gaff(parsed, version=gaff_version, charges=charges, progress=progress_wanted(ctx))
     if padding is not None:
         built = built.solvate(padding=padding, water=water)
     with replacing(output / "molecule.sdf") as temporary:
         Chem.MolToMolFile(parsed.to_rdkit(), str(temporary))
     built.to_ffxml(output / "gaff.xml")
     save_system(output, built.system, built.topology, built.positions)
+    n_particles = built.system.getNumParticles()
     charge = f"{parsed.charge:+d}" if parsed.charge else "0"
-    print(f"{parsed.name}: {built.system.getNumParticles()} particles, net charge {charge} e, in {output}")
+    print_result(
+        f"{parsed.name}: {n_particles} particles, net charge {charge} e, in {output}",
+        {"name": parsed.name, "particles": n_particles, "net_charge": parsed.charge, "output": str(output)},
+        as_json=as_json,
+    )
 
 
 def label(
-    frames: Annotated[Path, typer.Argument(help="Frames (npz, xyz, h5), or the folder of a sampling run.")],
-    output: Output,
-    engine: Annotated[str, typer.Option(help="Who labels: gfn2 or gfn1.")] = "gfn2",
+    ctx: typer.Context,
+    frames: Annotated[Path, argument("Frames (npz, xyz, h5), or the folder of a sampling run.")],
+    output: OutputFile,
+    engine: Annotated[str, named("openmm_hybrid.reference:ENGINES", help="Program that computes the labels.")] = "gfn2",
+    method: Annotated[str | None, typer.Option(help="Method of the engine, if it has several.")] = None,
+    basis: Annotated[str | None, typer.Option(help="Basis set of the engine, if it uses one.")] = None,
     charge: Annotated[int, typer.Option(help="Net charge, e.")] = 0,
-    count: Annotated[int | None, typer.Option(help="Label so many frames, drawn at random; all by default.")] = None,
+    multiplicity: Annotated[int, typer.Option(help="Spin multiplicity 2S + 1.")] = 1,
+    count: Annotated[
+        int | None, typer.Option(help="Number of frames to label, chosen at random; by default all.")
+    ] = None,
     seed: Seed = 0,
+    as_json: Json = False,
 ) -> None:
-    """Reference energies and forces of geometries; started again, it goes on where it stopped."""
+    """Compute reference energies and forces of geometries; the same command resumes after a stop."""
     from openmm_hybrid import reference
 
-    numbers, positions = _geometries(frames, count, seed)
-    result = reference.label(reference.engine(engine, charge=charge), numbers, positions, output=output)
-    print(f"{len(result.frames)} frames in {output}, {len(result.failed)} failed")
+    atomic_numbers, positions = _geometries(frames, count, seed)
+    optional = {"method": method, "basis": basis, "charge": charge or None, "multiplicity": None}
+    if multiplicity != 1:
+        optional["multiplicity"] = multiplicity
+    given: dict[str, Any] = {name: value for name, value in optional.items() if value is not None}
+    made = reference.engine(engine, **given)
+    result = reference.label(made, atomic_numbers, positions, output=output, progress=progress_wanted(ctx))
     for index, reason in result.failed.items():
         complain(f"frame {index}: {reason}")
+    print_result(
+        f"{len(result.frames)} frames in {output}, {len(result.failed)} failed",
+        {
+            "frames": len(result.frames),
+            "theory": result.frames.theory,
+            "failed": dict(result.failed),
+            "output": str(output),
+        },
+        as_json=as_json,
+    )
 
 
 def _geometries(path: Path, count: int | None, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Atomic numbers and positions of a file of frames or a sampling run, drawn at random where fewer are wanted."""
+    """Atomic numbers and positions from a file of frames or a sampling run; `count` of them, chosen at random."""
     import numpy as np
 
     from openmm_hybrid.data.frames import Frames
@@ -80,12 +120,12 @@ def _geometries(path: Path, count: int | None, seed: int) -> tuple[NDArray[np.in
         topology = load_topology(path)[0]
         if topology.getPeriodicBoxVectors() is not None:
             raise InputError(f"the run in {path} is periodic", expected="a run of a molecule in vacuum")
-        numbers = np.array([atom.element.atomic_number for atom in topology.atoms()])
+        atomic_numbers = np.array([atom.element.atomic_number for atom in topology.atoms()])
     else:
         frames = Frames.load(path)
-        numbers, positions = frames.atomic_numbers, frames.positions
+        atomic_numbers, positions = frames.atomic_numbers, frames.positions
     if count is None:
-        return numbers, positions
+        return atomic_numbers, positions
     if not 0 < count <= len(positions):
-        raise InputError(f"{count} frames were asked for", expected=f"1 to {len(positions)}, as many as {path} has")
-    return numbers, positions[np.random.default_rng(seed).choice(len(positions), count, replace=False)]
+        raise InputError(f"{count} frames were asked for", expected=f"1 to {len(positions)}, the frames in {path}")
+    return atomic_numbers, positions[np.random.default_rng(seed).choice(len(positions), count, replace=False)]

@@ -1,15 +1,17 @@
-"""Verbs that run: what this machine can do, and simulations."""
+"""Verbs that run: simulations, and the check of this machine."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from openmm_hybrid.cli.options import Output, Seed, read_indices
+from openmm_hybrid.cli.error_lines import print_result, progress_wanted
+from openmm_hybrid.cli.models import load_model
+from openmm_hybrid.cli.options import Json, OutputFolder, Seed, argument, named
 from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.studies.study import read_indices
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,39 +20,57 @@ if TYPE_CHECKING:
     from openmm_hybrid.models.energy_model import EnergyModel
 
 
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-) -> None:
-    """Show what can run on this machine, and what to do about the rest; exit status 1 if the main job cannot."""
+def doctor(as_json: Json = False) -> None:
+    """Show what can run on this machine, and how to repair the rest.
+
+    The exit status is 1 if the main job cannot run.
+    """
     from openmm_hybrid.cli.doctor import examine, print_report
 
     report = examine()
     if as_json:
-        print(json.dumps(report.as_dict(), indent=2))
+        print_result("", report.as_dict(), as_json=True)
     else:
         print_report(report)
     raise typer.Exit(0 if report.ready else 1)
 
 
 def sample(
-    system: Annotated[Path, typer.Argument(help="Folder of `build`.")],
-    output: Output,
-    model: Annotated[Path | None, typer.Option(help="Model to add: npz of `correct`, or pt of `export`.")] = None,
-    atoms: Annotated[str, typer.Option(help="Atoms of the model, such as 0-8,12; its own or the first ones.")] = "",
-    backend: Annotated[str, typer.Option(help="auto, or a backend that `doctor` lists.")] = "auto",
+    ctx: typer.Context,
+    system: Annotated[Path, argument("Folder of `build`.")],
+    output: OutputFolder,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model to add: npz of `train`, pt of `export`, or the name of a ready force field."),
+    ] = None,
+    atoms: Annotated[
+        str, typer.Option(help="Atoms of the model, such as 0-8,12; by default those in its file, or the first.")
+    ] = "",
+    backend: Annotated[
+        str, named("openmm_hybrid.systems.backends:BACKENDS", "auto", help="Kind of OpenMM force for the model.")
+    ] = "auto",
     duration: Annotated[float, typer.Option(help="Length of the run, ps.")] = 100.0,
-    replicas: Annotated[int, typer.Option(help="Copies in vacuum, stepped together, each with its own noise.")] = 1,
-    temperature: Annotated[float, typer.Option(help="K")] = 500.0,
-    timestep: Annotated[float, typer.Option(help="fs")] = 0.5,
-    friction: Annotated[float, typer.Option(help="1/ps")] = 1.0,
-    interval: Annotated[int, typer.Option(help="Steps between frames.")] = 200,
-    ensemble: Annotated[str, typer.Option(help="nvt or nve.")] = "nvt",
-    platform: Annotated[str, typer.Option(help="auto, or an OpenMM platform.")] = "auto",
-    format: Annotated[str, typer.Option(help="dcd or xtc.")] = "dcd",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Remove the run that is in the folder.")] = False,
+    replicas: Annotated[
+        int, typer.Option(help="Copies of a molecule in vacuum that are stepped together, each with its own noise.")
+    ] = 1,
+    temperature: Annotated[float, typer.Option(help="Temperature, K.")] = 500.0,
+    exchange: Annotated[
+        list[float] | None,
+        typer.Option(help="Higher temperature for replica exchange (parallel tempering), K; repeat it, rising."),
+    ] = None,
+    timestep: Annotated[float, typer.Option(help="Time step, fs.")] = 0.5,
+    friction: Annotated[float, typer.Option(help="Friction of the thermostat, 1/ps.")] = 1.0,
+    interval: Annotated[int, typer.Option(help="Steps between frames, and between exchange attempts.")] = 200,
+    ensemble: Annotated[
+        Literal["nvt", "nve"], typer.Option(help="Constant temperature (nvt) or constant energy (nve).")
+    ] = "nvt",
+    platform: Annotated[str, typer.Option(help="OpenMM platform, such as CPU or CUDA, or auto.")] = "auto",
+    format: Annotated[Literal["dcd", "xtc"], typer.Option(help="Format of the trajectories.")] = "dcd",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Remove an earlier run from the folder.")] = False,
     seed: Seed = 0,
+    as_json: Json = False,
 ) -> None:
-    """Molecular dynamics with force field and model; started again, it goes on where it stopped."""
+    """Run molecular dynamics with the force field and, if given, a model; the same command resumes after a stop."""
     from openmm_hybrid.models.compose import OnAtoms
     from openmm_hybrid.sampling.sample import sample as run
     from openmm_hybrid.systems.attach import attach
@@ -59,22 +79,25 @@ def sample(
     if atoms and model is None:
         raise InputError("atoms were given without a model", hint="name the model that they belong to: --model")
     forces, topology, positions = load_system(system)
-    loaded, places = (None, []) if model is None else _model(model)
-    places = read_indices(atoms) or places
+    loaded, indices = (None, []) if model is None else load_model(model)
+    indices = list(read_indices(atoms)) or indices
+    rungs = (temperature, *(exchange or ()))
+    n_copies = replicas * len(rungs)
     together: list[EnergyModel] = []
-    if loaded is not None and replicas > 1:
-        together.append(OnAtoms(loaded, places, [atom.element.atomic_number for atom in topology.atoms()]))
+    if loaded is not None and n_copies > 1:
+        together.append(OnAtoms(loaded, indices, [atom.element.atomic_number for atom in topology.atoms()]))
     elif loaded is not None:
-        attach(forces, topology, loaded, atoms=places, backend=backend)
+        attach(forces, topology, loaded, atoms=indices, backend=backend)
     result = run(
         forces,
         topology,
         positions,
         output=output,
         models=together,
-        replicas=replicas,
+        replicas=n_copies,
+        exchange=interval if len(rungs) > 1 else None,
         duration=duration,
-        temperature=temperature,
+        temperature=rungs * replicas if len(rungs) > 1 else temperature,
         timestep=timestep,
         friction=friction,
         interval=interval,
@@ -83,35 +106,31 @@ def sample(
         format=format,
         overwrite=overwrite,
         seed=seed,
+        progress=progress_wanted(ctx),
     )
-    print(f"{len(result.positions)} frames in {output}, {result.speed:.3g} ns/day")
+    frames = result.positions
+    text = f"{len(frames)} frames in {output}, {result.speed:.3g} ns/day"
+    content: dict[str, Any] = {"frames": len(frames), "ns_per_day": result.speed, "output": str(output)}
+    if len(rungs) > 1:
+        content["exchange_rate"] = result.exchange_rate.tolist()
     if loaded is not None:
-        _report_gate(loaded, places, topology, result.positions, output)
+        lines, gate = _gate(loaded, indices, topology, frames, output)
+        text, content = "\n".join((text, *lines)), content | gate
+    print_result(text, content, as_json=as_json)
 
 
-def _model(path: Path) -> tuple[EnergyModel, list[int]]:
-    """A model, and the atoms that it is for: those that its file names, or the first ones."""
-    from openmm_hybrid import correction
-    from openmm_hybrid.models.torchscript import load_torchscript
-
-    if path.suffix in (".pt", ".pth"):
-        script = load_torchscript(path)
-        return script, list(range(script.n_atoms))
-    stored = correction.load(path)
-    return stored.model, list(range(stored.model.n_atoms)) if stored.atoms is None else stored.atoms.tolist()
-
-
-def _report_gate(
+def _gate(
     model: EnergyModel, atoms: list[int], topology: Any, positions: NDArray[np.float64], output: Path
-) -> None:
-    """Say how often a gated model did not act in full, and keep the molecule's frames for relabelling."""
+) -> tuple[list[str], dict[str, Any]]:
+    """How often a gated model was reduced, as lines and for JSON; the molecule's reduced frames are kept in a file."""
     from openmm_hybrid.correction import Gated, gate_report
 
     if not isinstance(model, Gated):
-        return
-    numbers = [atom.element.atomic_number for atom in next(topology.residues()).atoms()]
-    report = gate_report(model, positions[:, : len(numbers)], atoms=atoms)
-    print(report.summary())
-    kept = report.save_hits(output / "gate_hits.npz", numbers)
+        return [], {}
+    atomic_numbers = [atom.element.atomic_number for atom in next(topology.residues()).atoms()]
+    report = gate_report(model, positions[:, : len(atomic_numbers)], atoms=atoms)
+    lines, gate = [report.summary()], {"gate": {"reduced": float(report.reduced), "closed": float(report.closed)}}
+    kept = report.save_hits(output / "gate_hits.npz", atomic_numbers)
     if kept is not None:
-        print(f"these frames, for relabelling, in {kept}")
+        lines.append(f"these frames, for labelling, in {kept}")
+    return lines, gate

@@ -1,85 +1,75 @@
-"""The studies: ``openmm-hybrid study NAME``."""
+"""``openmm-hybrid study NAME``: one generic command for every study in the registry."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, final
 
 import typer
+from typer.core import TyperGroup
 
-from openmm_hybrid.cli.error_lines import Verbs
-from openmm_hybrid.cli.options import Output, read_numbers
+from openmm_hybrid.cli.error_lines import print_result, progress_wanted
+from openmm_hybrid.cli.options import Json, OutputFolder, Verb
+from openmm_hybrid.cli.settings_options import command, parameter
+from openmm_hybrid.studies import STUDIES
+from openmm_hybrid.studies.study import Study
+
+
+@final
+class Studies(TyperGroup):
+    """The studies as commands, each made from its class when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the registry."""
+        return list(STUDIES.names())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a study.
+
+        Raises
+        ------
+        InputError
+            Unknown name.
+        """
+        study: Study = STUDIES.load(cmd_name)()
+
+        def run(settings: Any, ctx: typer.Context, output: Path, as_json: bool) -> None:
+            result = study.run(settings, output, progress=progress_wanted(ctx))
+            files = result.save(output)
+            text = f"{result.table()}\n{_listed(files)} in {output}"
+            print_result(text, result.as_dict(), as_json=as_json)
+
+        others = [
+            parameter("ctx", typer.Context),
+            parameter("output", OutputFolder),
+            parameter("as_json", Json, False),
+        ]
+        alone = typer.Typer(add_completion=False)
+        alone.command(cmd_name, cls=Verb)(command(study.Settings, run, others, study.summary))
+        return typer.main.get_command(alone)
+
 
 app = typer.Typer(
-    cls=Verbs, help="Comparisons of force fields, models and sampling.", no_args_is_help=True, add_completion=False
+    cls=Studies, help="Run a study: a comparison with a table, a JSON document and pictures as its result."
 )
 
 
-@app.command()
-def table2(
-    frames: Annotated[list[Path], typer.Argument(help="Labelled frames of each molecule (npz, xyz, h5).")],
-    output: Output,
-    n_train: Annotated[str, typer.Option(help="Numbers of training frames.")] = "110,1100,7000",
-    forms: Annotated[str, typer.Option(help="Rows: gaff, morse, nn, spline, cross, sgdml.")] = "",
-    seeds: Annotated[int, typer.Option(help="Random splits of each cell.")] = 3,
-    n_test: Annotated[int, typer.Option(help="Unseen frames to test on.")] = 1000,
+@app.callback(invoke_without_command=True)
+def _list(
+    ctx: typer.Context,
+    wanted: Annotated[bool, typer.Option("--list", help="List the studies.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """GAFF refitted in several forms, and sGDML, against the number of training frames: table, JSON and pictures."""
-    from openmm_hybrid.data.frames import Frames
-    from openmm_hybrid.figures import save_figure, table2_figure
-    from openmm_hybrid.studies import table2 as study
-
-    rows = tuple(forms.split(",")) if forms else tuple(study.FORMS)
-    settings = study.Settings(read_numbers(n_train, "numbers of training frames"), rows, seeds, n_test)
-    result = study.run([Frames.load(path) for path in frames], settings, output)
-    print(result.text())
-    for measure, unit in (("force_rmse", "kcal/mol/Å"), ("energy_rmse", "kcal/mol")):
-        errors, published = result.curves(measure)
-        label = f"{measure.split('_')[0]} RMSE / {unit}"
-        save_figure(table2_figure(errors, published, label=label), output / f"table2_{measure}.png")
-    print(f"table2.json, pictures and models in {output}")
+    """Run a study: a comparison with a table, a JSON document and pictures as its result."""
+    if ctx.invoked_subcommand is not None and not wanted:
+        return
+    summaries = {name: STUDIES.load(name).summary for name in STUDIES.names()}
+    width = max(map(len, summaries))
+    text = "\n".join(f"{name:{width}}  {summary}" for name, summary in summaries.items())
+    print_result(text, summaries, as_json=as_json)
+    raise typer.Exit
 
 
-@app.command()
-def sampling(
-    frames: Annotated[Path, typer.Argument(help="Labelled frames that the reference is trained on (npz, xyz, h5).")],
-    output: Output,
-    molecule: Annotated[str, typer.Option(help="aspirin, ethanol or malonaldehyde.")] = "aspirin",
-    potentials: Annotated[
-        str, typer.Option(help="Of gaff-am1bcc, cross, global, local-forces, local, distilled.")
-    ] = "gaff-am1bcc,cross,global,local-forces,local,distilled",
-    temperature: Annotated[float, typer.Option(help="K.")] = 500.0,
-    ladder: Annotated[str, typer.Option(help="Rising temperatures to exchange with, such as 390,500; K.")] = "",
-    duration: Annotated[float, typer.Option(help="ps of each start.")] = 125.0,
-    training_duration: Annotated[
-        float, typer.Option(help="ps of each start of the runs that corrections are trained on.")
-    ] = 30.0,
-    starts: Annotated[int, typer.Option(help="Independent starts of each ensemble.")] = 32,
-    n_train: Annotated[int, typer.Option(help="Frames that the reference is trained on.")] = 950,
-    charges: Annotated[str, typer.Option(help="Of GAFF.")] = "resp",
-) -> None:
-    """Ensembles of GAFF, and of GAFF refitted and corrected, against that of sGDML: table, JSON and pictures."""
-    from openmm_hybrid.core.result_document import write_json
-    from openmm_hybrid.data.frames import Frames
-    from openmm_hybrid.figures import density_figure, save_figure
-    from openmm_hybrid.studies import sampling as study
-    from openmm_hybrid.studies.conformations import case_of
-    from openmm_hybrid.studies.potentials import Settings, bench_of
-
-    settings = Settings(
-        n_train=n_train,
-        starts=starts,
-        duration=duration,
-        training_duration=training_duration,
-        temperature=temperature,
-        ladder=tuple(map(float, read_numbers(ladder, "temperatures"))) if ladder else (),
-        charges=charges,
-    )
-    case = case_of(molecule)
-    bench = bench_of(Frames.load(frames), case, molecule, settings, output)
-    result = study.run(bench, potentials.split(","))
-    write_json(output / f"sampling_{molecule}.json", result.as_dict())
-    picture = density_figure(result.densities(), case.labels, notes=result.notes())
-    save_figure(picture, output / f"sampling_{molecule}.png")
-    print(result.table())
-    print(f"sampling_{molecule}.json, picture, models and runs in {output}")
+def _listed(files: Sequence[Path]) -> str:
+    return ", ".join(path.name for path in files)

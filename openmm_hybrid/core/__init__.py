@@ -1,1 +1,1 @@
-"""What every room uses: units, errors, files, registries, progress and plain tables."""
+"""Units, errors, files, registries, progress and plain tables, which every room uses."""

@@ -1,22 +1,22 @@
-"""The errors that this package raises on purpose: what was wrong, what was expected, what to do.
+"""The errors that this package raises: each says what was wrong, what was expected, and what to do.
 
-Every one prints as a single line, so that the command line can show it as it is and exit with status 2.
+Each prints as a single line. The command line shows that line and exits with status 2.
 """
 
 from __future__ import annotations
 
 
 class HybridError(Exception):
-    """Base of every error that a user can mend.
+    """Base class of every error that a user can resolve.
 
     Parameters
     ----------
     problem : str
-        What was found, naming the thing (file, frame, atom, option).
+        What was found, with the name of the file, frame, atom or option.
     expected : str, optional
         What was expected instead.
     hint : str, optional
-        What to do about it.
+        What the user can do about it.
     """
 
     def __init__(self, problem: str, *, expected: str = "", hint: str = "") -> None:
@@ -33,7 +33,7 @@ class HybridError(Exception):
 
 
 class InputError(HybridError, ValueError):
-    """What the user gave (an argument, a file, a molecule) cannot be used."""
+    """An argument, a file or a molecule that the user gave cannot be used."""
 
 
 class MismatchError(InputError):
@@ -45,4 +45,4 @@ class MissingDependencyError(HybridError, ImportError):
 
 
 class NumericalError(HybridError, ArithmeticError):
-    """A calculation did not reach what it must: a solve, a minimisation, a simulation that turned NaN."""
+    """A calculation failed: a solve or a minimisation did not converge, or a simulation became NaN."""

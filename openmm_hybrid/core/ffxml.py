@@ -1,6 +1,6 @@
-"""Residue templates in OpenMM's ForceField format, every term written for exactly the atoms it joins.
+"""Residue templates in OpenMM's ForceField format, with every term written for exactly the atoms that it joins.
 
-Every atom of a template has an atom type of its own: nothing is left to wildcards, and no type can clash with those of
+Every atom of a template has an atom type of its own, so there are no wildcards, and no type can clash with one of
 another force field.
 """
 
@@ -13,9 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-MORSE = "D*(1-exp(-a*(r-r0)))^2"
-"""The energy of a Morse bond in OpenMM's CustomBondForce, in kJ/mol and nm."""
 
 
 class HarmonicTerm(NamedTuple):
@@ -46,17 +43,17 @@ class TorsionTerm(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ResidueTemplate:
-    """A molecule's particles and terms in OpenMM's units: nm, rad, kJ/mol, e, amu.
+    """The particles and terms of one molecule in OpenMM's units: nm, rad, kJ/mol, e, amu.
 
     Parameters
     ----------
     name : str
-        Begins the names of its atom types, so that only equal templates may share it.
+        First part of the names of its atom types; only equal templates may share it.
     comment : str
-        Stands before the residue.
+        XML comment before the residue.
     elements, atom_names : (n_atoms,) str
     graph : (n_bonds, 2)
-        Bonded atoms, by which OpenMM recognises the residue.
+        Bonded atoms; OpenMM recognises the residue by them.
     charges, masses, sigmas, epsilons : (n_atoms,)
     bonds, angles, propers, impropers, morse : terms
     """
@@ -77,10 +74,23 @@ class ResidueTemplate:
     morse: tuple[MorseTerm, ...] = field(default=(), repr=False)
 
 
-def to_xml(templates: Iterable[ResidueTemplate], coulomb14: float, lj14: float) -> str:
-    """An OpenMM ForceField file with the templates, each name once, complete in itself.
+def to_xml(templates: Iterable[ResidueTemplate], coulomb14: float, lj14: float, *, morse_energy: str = "") -> str:
+    """The text of an OpenMM ForceField file with the templates; it needs no other file.
 
-    `coulomb14` and `lj14` multiply the interactions of atoms three bonds apart.
+    Parameters
+    ----------
+    templates : iterable of ResidueTemplate
+        Templates of the same name are written once.
+    coulomb14, lj14 : float
+        Factors of the interactions between atoms three bonds apart.
+    morse_energy : str
+        Energy of a Morse bond as OpenMM's CustomBondForce takes it, with the length r and the parameters D, a and r0.
+        Needed if a template has Morse bonds.
+
+    Raises
+    ------
+    ValueError
+        A template has Morse bonds, and `morse_energy` is missing.
     """
     root = ElementTree.Element("ForceField")
     atom_types = ElementTree.SubElement(root, "AtomTypes")
@@ -109,7 +119,7 @@ def to_xml(templates: Iterable[ResidueTemplate], coulomb14: float, lj14: float) 
             ElementTree.SubElement(torsions, "Proper", _type_attributes(names, atoms) | values)
         for (a, b, centre, d), values in _series_attributes(template.impropers):
             ElementTree.SubElement(torsions, "Improper", _type_attributes(names, (centre, a, b, d)) | values)
-    _write_morse(root, bonds, [template for template in unique if template.morse])
+    _write_morse(root, bonds, [template for template in unique if template.morse], morse_energy)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 
@@ -124,12 +134,14 @@ def _write_residue(residues: ElementTree.Element, template: ResidueTemplate, typ
 
 
 def _write_morse(
-    root: ElementTree.Element, harmonic: ElementTree.Element, templates: Sequence[ResidueTemplate]
+    root: ElementTree.Element, harmonic: ElementTree.Element, templates: Sequence[ResidueTemplate], energy: str
 ) -> None:
-    """Morse bonds, with harmonic ones of k = 0 beside them: OpenMM takes the lengths of constraints from those."""
+    """Write Morse bonds, each with a harmonic bond of k = 0, from which OpenMM takes the length of a constraint."""
     if not templates:
         return
-    force = ElementTree.SubElement(root, "CustomBondForce", energy=MORSE)
+    if not energy:
+        raise ValueError("templates with Morse bonds need the energy of one")
+    force = ElementTree.SubElement(root, "CustomBondForce", energy=energy)
     for name in ("D", "a", "r0"):
         ElementTree.SubElement(force, "PerBondParameter", name=name)
     for template in templates:
@@ -145,18 +157,18 @@ def _type_names(template: ResidueTemplate) -> list[str]:
 
 
 def _type_attributes(names: Sequence[str], atoms: Iterable[int]) -> dict[str, str]:
-    return {f"type{place}": names[atom] for place, atom in enumerate(atoms, 1)}
+    return {f"type{number}": names[atom] for number, atom in enumerate(atoms, 1)}
 
 
 def _series_attributes(terms: Iterable[TorsionTerm]) -> Iterator[tuple[tuple[int, ...], dict[str, str]]]:
-    """The terms on the same four atoms together: the atoms, and attributes periodicity1, phase1, k1, periodicity2, …"""
+    """For each four atoms, the attributes of all their terms: periodicity1, phase1, k1, periodicity2, …"""
     series: dict[tuple[int, ...], list[TorsionTerm]] = {}
     for term in terms:
         series.setdefault(term.atoms, []).append(term)
     for atoms, members in series.items():
         values = {}
-        for place, term in enumerate(members, 1):
-            values[f"periodicity{place}"] = str(term.periodicity)
-            values[f"phase{place}"] = repr(term.phase)
-            values[f"k{place}"] = repr(term.k)
+        for number, term in enumerate(members, 1):
+            values[f"periodicity{number}"] = str(term.periodicity)
+            values[f"phase{number}"] = repr(term.phase)
+            values[f"k{number}"] = repr(term.k)
         yield atoms, values

@@ -1,7 +1,8 @@
-"""Writing files whole or not at all, and reading arrays without trust."""
+"""Files: written whole or not at all, read without trust, and recognised by their SHA-256."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import zipfile
@@ -17,21 +18,53 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def expanded(path: str | Path) -> Path:
+    """The path with a leading ~ or ~user replaced by the home folder."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{path} cannot be expanded ({error})", hint="write the folder in full") from error
+
+
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file's content, 64 hexadecimal digits.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
+    with expanded(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(*parts: str | bytes | NDArray[Any]) -> str:
+    """SHA-256 of texts (as UTF-8), bytes and arrays (the bytes of their elements) in this order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            digest.update(part.encode())
+        else:
+            digest.update(part if isinstance(part, bytes) else part.tobytes())
+    return digest.hexdigest()
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`, which takes the place of `path` when the block ends without an error.
+    """A temporary path beside `path`; it replaces `path` when the block ends without an error.
 
         with replacing("model.npz") as temporary:
             temporary.write_bytes(...)
 
-    The folder is made where it is missing. After an error the old file is as it was and the temporary one is gone.
+    Missing folders are made, and a leading ~ is expanded. After an error the old file is unchanged and the temporary
+    one is removed.
 
     Raises
     ------
     HybridError
         The file cannot be written (no space, no permission); the message names it.
     """
-    target = Path(path)
+    target = expanded(path)
     temporary: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +79,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise HybridError(
             f"cannot write {target}: {error.strerror or error}",
-            hint="free space or choose another folder; what was there before is untouched",
+            hint="free space or choose another folder; the old file is unchanged",
         ) from error
     finally:
         if temporary is not None:
@@ -54,25 +87,29 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def reading_npz(path: str | Path, what: str) -> Iterator[Mapping[str, NDArray[Any]]]:
+def reading_npz(
+    path: str | Path, what: str, *, hint: str = "copy or download it again"
+) -> Iterator[Mapping[str, NDArray[Any]]]:
     """The arrays of an npz file, read without pickles while the block lasts::
 
         with reading_npz("model.npz", "an sGDML model") as archive:
             sigma = archive["sig"]
 
+    `what` (a noun) and `hint` (what to do with a damaged file) are for the messages.
+
     Raises
     ------
     InputError
-        The file is missing or damaged, holds objects, or the block cannot make `what` of it: every error of the block
-        that a file's content can cause becomes one that names the file.
+        The file is missing or damaged, or holds objects. Every error of the block that a file's content can cause
+        becomes an InputError that names the file.
     """
     import numpy as np
 
-    path = Path(path)
+    path = expanded(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist", expected=f"{what} (.npz)")
     if not zipfile.is_zipfile(path):
-        raise InputError(f"{path} is no npz file, or a damaged one", expected=f"{what} (.npz)")
+        raise InputError(f"{path} is not an npz file, or is damaged", expected=f"{what} (.npz)", hint=hint)
     try:
         # Opened here: numpy leaves a file open whose zip directory is damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -85,7 +122,7 @@ def reading_npz(path: str | Path, what: str) -> Iterator[Mapping[str, NDArray[An
         raise InputError(
             f"{path} cannot be read as {what} ({type(error).__name__}: {error})",
             expected="a complete file of plain arrays",
-            hint="copy or download it again",
+            hint=hint,
         ) from error
 
 

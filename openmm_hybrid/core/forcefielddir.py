@@ -1,4 +1,4 @@
-"""Where the ready force fields are. OpenMM asks for this folder too, so this module loads nothing else."""
+"""The folder of the ready force fields. OpenMM asks for it too, so this module imports nothing else."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def folder() -> Path:
-    """The folder with one folder a set: inside an installed package, or beside it in a checkout."""
+    """The folder that holds one folder per force field: inside an installed package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "forcefields"
     return installed if installed.is_dir() else package.parent / "forcefields"
 
 
 def openmm_folder() -> str:
-    """The same for OpenMM's entry-point group openmm.forcefielddir: app.ForceField("<name>/<name>.xml") looks here."""
+    """The folder for OpenMM's entry-point group openmm.forcefielddir; app.ForceField looks for NAME/NAME.xml there."""
     return str(folder())

@@ -1,10 +1,10 @@
 """Distances, angles and dihedrals with their derivatives, finite at singular points.
 
 Every function takes positions (n_frames, n_atoms, 3) in Å and an index array of atoms (n_terms, 2 | 3 | 4), and
-returns values (n_frames, n_terms); the ``*_gradient`` functions return (values, derivatives) with derivatives
+returns values (n_frames, n_terms). The ``*_gradient`` functions return (values, derivatives) with derivatives
 (n_frames, n_terms, 2 | 3 | 4, 3), the rows of Wilson's B-matrix (Wilson, Decius, Cross, *Molecular Vibrations*, 1955).
-Where a derivative does not exist (coinciding atoms, a straight angle, a dihedral about a straight angle) it is given
-as zero along the missing direction, never as NaN.
+Where a derivative does not exist (coinciding atoms, a straight angle, a dihedral about a straight angle), its component
+along the undefined direction is zero, never NaN.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TINY = 1e-12
 
 
 def distance(positions: ArrayLike, pairs: ArrayLike) -> Array:
-    """|r_j − r_i| (n_frames, n_terms), Å, for pairs (n_terms, 2)."""
+    """Distances |r_j − r_i| (n_frames, n_terms), Å, for pairs (n_terms, 2)."""
     r, index = _gather(positions, pairs, 2)
     return np.asarray(np.linalg.norm(r[:, index[:, 1]] - r[:, index[:, 0]], axis=-1))
 
@@ -42,8 +42,8 @@ def angle(positions: ArrayLike, triples: ArrayLike) -> Array:
 def angle_gradient(positions: ArrayLike, triples: ArrayLike) -> tuple[Array, Array]:
     """Angles (n_frames, n_terms) in rad and their derivatives (n_frames, n_terms, 3, 3), rad/Å.
 
-    With u = r_i − r_j, v = r_k − r_j and the unit normal n of the plane along u × v, which is taken as zero for a
-    straight angle: ∂θ/∂r_i = u × n/|u|², ∂θ/∂r_k = n × v/|v|² and ∂θ/∂r_j = −∂θ/∂r_i − ∂θ/∂r_k.
+    With u = r_i − r_j, v = r_k − r_j and the unit vector n along u × v (zero for a straight angle):
+    ∂θ/∂r_i = u × n/|u|², ∂θ/∂r_k = n × v/|v|² and ∂θ/∂r_j = −∂θ/∂r_i − ∂θ/∂r_k.
     """
     r, index = _gather(positions, triples, 3)
     u = r[:, index[:, 0]] - r[:, index[:, 1]]
@@ -65,8 +65,8 @@ def dihedral(positions: ArrayLike, quadruples: ArrayLike) -> Array:
 def dihedral_gradient(positions: ArrayLike, quadruples: ArrayLike) -> tuple[Array, Array]:
     """Dihedrals (n_frames, n_terms) in rad and their derivatives (n_frames, n_terms, 4, 3), rad/Å.
 
-    The derivatives follow Blondel and Karplus, J. Comput. Chem. 17, 1132 (1996), eq. 27: no division by sin φ, so
-    that φ = 0 and φ = π are regular points.
+    The derivatives follow Blondel and Karplus, J. Comput. Chem. 17, 1132 (1996), eq. 27. It has no
+    division by sin φ, so φ = 0 and φ = π are regular points.
     """
     r, index = _gather(positions, quadruples, 4)
     f = r[:, index[:, 0]] - r[:, index[:, 1]]
@@ -99,5 +99,5 @@ def _gather(positions: ArrayLike, atoms: ArrayLike, width: int) -> tuple[Array, 
 
 
 def _safe(values: Array) -> Array:
-    """Values as divisors of vectors, with ones in place of zeros."""
+    """Values as divisors of vectors, with one instead of zero."""
     return np.where(values > _TINY, values, 1.0)[..., None]

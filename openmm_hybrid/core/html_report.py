@@ -9,12 +9,12 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import expanded, replacing
 
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a report: text, then a table, then a picture, whichever are given.
+    """One part of a report: text, a table and a picture, in this order; each is optional.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Section:
     picture : Path or None
         A PNG file, which is embedded.
     caption : str
-        Of the picture; also its alternative text.
+        Caption of the picture, which is its alternative text too.
     """
 
     heading: str
@@ -38,12 +38,12 @@ class Section:
 
     @property
     def paragraphs(self) -> list[str]:
-        """The text, paragraph by paragraph."""
+        """Paragraphs of the text."""
         return [part.strip() for part in self.text.split("\n\n") if part.strip()]
 
     @property
     def picture_data(self) -> str:
-        """The picture as base64; empty without one."""
+        """The picture as base64; empty without a picture."""
         return "" if self.picture is None else base64.b64encode(self.picture.read_bytes()).decode()
 
 
@@ -93,4 +93,4 @@ def write_report(path: str | Path, title: str, lead: str, sections: Sequence[Sec
     page = Environment(autoescape=True).from_string(_PAGE).render(title=title, lead=lead, sections=sections)
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    return Path(path)
+    return expanded(path)

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere; both with speed and time left."""
+"""Progress of long work, with speed and time left: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-_LINE_EVERY = 10.0  # seconds between plain lines, at most
-_LINE_AFTER = 2.0  # seconds before the next tenth of the work is worth another plain line
+_LINE_EVERY = 10.0  # most seconds between plain lines
+_LINE_AFTER = 2.0  # least seconds between the plain lines for two tenths of the work
 
 Advance = Callable[[int], None]
 
@@ -19,28 +19,28 @@ Advance = Callable[[int], None]
 def progress_bar(
     total: int, description: str, unit: str = "steps", *, done: int = 0, enabled: bool = True
 ) -> Iterator[Advance]:
-    """Show how far a piece of work has come; written to standard error.
+    """Show the progress of a piece of work on standard error.
 
-    ``with progress_bar(300, "labelling", "frames") as advance: ... advance(1)``. An exception, Ctrl-C included, ends
-    the display and is passed on to the caller.
+    ``with progress_bar(300, "labelling", "frames") as advance: ... advance(1)``. An exception (Ctrl-C too) ends
+    the display and reaches the caller.
 
     Parameters
     ----------
     total : int
-        Units of work in all.
+        Total units of work.
     description : str
-        What is being done, a few words.
+        The work, in a few words.
     unit : str
         Name of a unit of work, in the plural.
     done : int
-        Units that an earlier run has done; they do not count for the speed.
+        Units that an earlier run has done; the speed leaves them out.
     enabled : bool
         False shows nothing.
 
     Yields
     ------
     advance : callable
-        ``advance(n)`` says that n more units are done.
+        Call ``advance(n)`` after n more units.
     """
     if not enabled:
         yield lambda n: None
@@ -91,7 +91,7 @@ class _Clock:
 
     @property
     def speed(self) -> float:
-        """Units a second; zero before the first one."""
+        """Units per second; zero before the first one."""
         return (self.done - self.start_done) / max(time.monotonic() - self.start, 1e-9)
 
     @property
@@ -106,7 +106,10 @@ class _Clock:
 
 
 class _Lines:
-    """Plain lines: one at the start, as a unit may take minutes, then about one for each tenth or every ten seconds."""
+    """Plain lines: one at the start, then about one per tenth of the work or per ten seconds.
+
+    A unit may take minutes, hence the line at the start.
+    """
 
     def __init__(self, total: int, description: str, unit: str, done: int) -> None:
         self._clock = _Clock(total, unit, done)

@@ -1,4 +1,4 @@
-"""One lazy name → "module:attribute" registry, open to third parties through entry points."""
+"""A lazy registry of names ("module:attribute"), open to third parties through entry points."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from openmm_hybrid.core.errors import InputError
 
 @dataclass(frozen=True)
 class Registry:
-    """Names of one kind of thing, each loaded when it is first asked for.
+    """Names of one kind of object, each loaded on first use.
 
     Parameters
     ----------
     kind : str
-        What the names stand for, in the singular ("backend"); used in messages.
+        Noun for the objects, in the singular ("backend"); used in messages.
     builtin : mapping of str to str
         name → "package.module:attribute".
     group : str
-        Entry-point group in which other distributions announce theirs.
+        Entry-point group in which other distributions register theirs.
     """
 
     kind: str
@@ -31,12 +31,12 @@ class Registry:
     group: str
 
     def names(self) -> tuple[str, ...]:
-        """Every known name: the built-in ones in their order, then those of other distributions."""
+        """Every known name: the built-in ones in their order, then the ones of other distributions."""
         others = sorted({point.name for point in entry_points(group=self.group)} - set(self.builtin))
         return (*self.builtin, *others)
 
     def load(self, name: str) -> Any:
-        """The object called `name`. A built-in name wins over an entry point of the same name.
+        """The object called `name`. A built-in name takes precedence over an entry point of the same name.
 
         Raises
         ------

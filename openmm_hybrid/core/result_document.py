@@ -1,4 +1,4 @@
-"""The JSON that studies and benchmarks leave behind: named figures with units, and where they were measured."""
+"""JSON results of studies and benchmarks: named figures with units, and the machine and commit behind them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import expanded, replacing
+
+_HERE = Path(__file__)
 
 PACKAGES = ("openmm-hybrid", "openmm", "openmmtorch", "torch", "numpy", "rdkit", "tblite", "pyscf")
 
@@ -22,20 +24,18 @@ def document(name: str, figures: Mapping[str, tuple[float, str]], **details: Any
     Parameters
     ----------
     name : str
-        Of the study or benchmark.
+        Name of the study or benchmark.
     figures : mapping of str to (value, unit)
-        A pure number has the unit "1".
+        Values with their units; a pure number has the unit "1".
     **details
-        Whatever explains the figures; taken over as it is.
+        More JSON-ready content, such as settings and tables.
     """
-    here = commit()
-    changed = {"dirty": True} if here.endswith("+") else {}
     return {
         "name": name,
         "versions": versions(),
         "machine": machine(),
-        "commit": here.removesuffix("+"),
-        **changed,
+        "commit": commit(),
+        "dirty": dirty(),
         "figures": {key: {"value": value, "unit": unit} for key, (value, unit) in figures.items()},
         **details,
     }
@@ -46,7 +46,7 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> Path:
     text = to_json(content)
     with replacing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
-    return Path(path)
+    return expanded(path)
 
 
 def to_json(content: Mapping[str, Any]) -> str:
@@ -55,7 +55,7 @@ def to_json(content: Mapping[str, Any]) -> str:
 
 
 def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """Versions of Python and of those of the packages that are installed."""
+    """Versions of Python and of the installed packages among `packages`."""
     found = {"python": platform.python_version()}
     for package in packages:
         try:
@@ -66,7 +66,7 @@ def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores and system that the figures were measured on."""
+    """Processor, number of cores and operating system of this machine."""
     model = ""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -80,17 +80,22 @@ def machine() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit of this package's checkout, with "+" where its files have changed since; "unknown" without one."""
-    here = Path(__file__)
-    # An environment may lie inside a checkout of something else: the file itself must be under version control.
-    if not _git(here.parent, "ls-files", here.name):
-        return "unknown"
-    changed = _git(here.parent, "status", "--porcelain", "--untracked-files=no", ":/")
-    return _git(here.parent, "rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    """The commit of this package's checkout, 12 digits; "unknown" if the package is not in a checkout of its own."""
+    return _git(_HERE.parent, "rev-parse", "--short=12", "HEAD") if _tracked() else "unknown"
+
+
+def dirty() -> bool:
+    """True if files of the checkout have changed since the commit, so that the commit alone does not reproduce them."""
+    return _tracked() and bool(_git(_HERE.parent, "status", "--porcelain", "--untracked-files=no", ":/"))
+
+
+def _tracked() -> bool:
+    # An environment may lie inside a checkout of something else: this file itself must be under version control.
+    return bool(_git(_HERE.parent, "ls-files", _HERE.name))
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """What git prints in a folder; nothing if it fails or is not installed."""
+    """The output of git in a folder; empty if git fails or is not installed."""
     try:
         answer = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
     except OSError:

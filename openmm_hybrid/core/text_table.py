@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 
 def text_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Rows of cells under their heads, one line a row: the first column flush left, the others flush right."""
+    """A table with one line per row; the first column is aligned to the left, the others to the right."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -18,11 +18,11 @@ def text_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     for row in rows:
         table.add_row(*map(Text, row))
     page = io.StringIO()
-    # As wide as it needs to be: a terminal may wrap lines, a file does not cut them.
+    # No line is wrapped or cut, however long: a terminal wraps lines itself, and a file needs no wrapping.
     Console(file=page, width=10_000, color_system=None).print(table)
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
 
 
 def cell(value: float, digits: int = 3) -> str:
-    """A number with so many significant digits, "–" for one that is not known (NaN)."""
+    """A number with `digits` significant digits; "–" for NaN."""
     return "–" if value != value else f"{value:#.{digits}g}".rstrip(".")

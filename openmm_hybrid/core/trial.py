@@ -1,13 +1,11 @@
-"""Does a combination of packages work? Tried once, in a process of its own, and remembered by the versions.
+"""Code that may end its process: run in a process of its own, with the outcome cached by the packages' versions.
 
-Binary packages that do not fit together end the process (segmentation fault, abort) at the first force call, at the
-serializer or in deepcopy, which no ``try`` catches.
+Binary packages that do not fit together end the process (segmentation fault, abort) at the first force call, in the
+serializer or in deepcopy. No ``try`` catches that.
 """
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import json
 import os
 import platform
@@ -17,26 +15,81 @@ import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-import openmm
+from typing import final
 
 import openmm_hybrid
 from openmm_hybrid.core.errors import HybridError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import fingerprint, replacing
 
 _TIME_LIMIT = 300.0
 
 
+@final
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial showed: whether it ran to its end, and how it ended if it did not."""
+    """Outcome of a trial: whether the code ran to its end, with the versions or the reason why it did not."""
 
     ok: bool
     detail: str
 
 
+@final
+@dataclass(frozen=True)
+class Ended:
+    """End of a process.
+
+    Parameters
+    ----------
+    output : str
+        Text that it printed.
+    problem : str
+        Reason why it did not exit with status 0; empty if it did.
+    crashed : bool
+        True if a signal from inside the process ended it (SIGSEGV, SIGABRT), which only other packages can change.
+    """
+
+    output: str
+    problem: str = ""
+    crashed: bool = False
+
+
+def run_python(code: str, *arguments: str, time_limit: float) -> Ended:
+    """Run Python code in a new process, which imports nothing from the working folder.
+
+    Parameters
+    ----------
+    code : str
+        Python source.
+    *arguments : str
+        ``sys.argv[1:]`` of the process.
+    time_limit : float
+        Seconds after which the process is ended.
+    """
+    try:
+        run = subprocess.run(
+            [sys.executable, "-P", "-c", code, *arguments],  # -P: without the working folder on sys.path
+            capture_output=True,
+            text=True,
+            timeout=time_limit,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Ended("", f"no answer after {time_limit:.0f} s")
+    except OSError as error:
+        return Ended("", f"the process could not be started: {error}")
+    if run.returncode == 0:
+        return Ended(run.stdout)
+    if run.returncode < 0:
+        name = signal.Signals(-run.returncode).name
+        # SIGKILL and SIGTERM come from outside (memory, batch system), not from the packages.
+        return Ended(run.stdout, f"the process was ended by {name}", name not in ("SIGKILL", "SIGTERM"))
+    lines = run.stderr.strip().splitlines() or [f"exit status {run.returncode}"]
+    return Ended(run.stdout, lines[-1])
+
+
 def installed(distribution: str) -> str:
-    """Version of an installed distribution, or an empty text."""
+    """Version of an installed distribution; empty if it is not installed."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -44,92 +97,44 @@ def installed(distribution: str) -> str:
 
 
 def probe(code: str, distributions: tuple[str, ...], *, refresh: bool = False) -> Outcome:
-    """Run Python code in a new process; what it showed is kept in the user's cache for these versions.
+    """Try Python code in a new process; the outcome is cached in the user's folder for these versions.
 
     Parameters
     ----------
     code : str
-        Python source; it works if it ends with exit status 0.
+        Python source. It works if its process exits with status 0.
     distributions : tuple of str
-        Whose versions the outcome depends on, beside Python's and this package's.
+        Packages whose versions the outcome depends on, besides those of Python and this package.
     refresh : bool
-        Run it even where an outcome is kept.
+        Run the code even if an outcome is cached.
     """
     found = ", ".join(f"{name} {installed(name) or 'missing'}" for name in distributions)
     key = json.dumps([code, found, platform.python_version(), sys.prefix, openmm_hybrid.__version__])
-    kept = cache_folder() / f"probe-{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+    cached = cache_folder() / f"probe-{fingerprint(key)[:24]}.json"
     if not refresh:
-        before = _read(kept)
+        before = _read(cached)
         if before is not None:
             return before
-    outcome, final = _run(code, found)
-    if final:
+    ended = run_python(code, time_limit=_TIME_LIMIT)
+    outcome = Outcome(ok=not ended.problem, detail=f"{ended.problem} with {found}" if ended.problem else found)
+    # An error that Python shows (a missing library) may go away without other versions, so it is not cached.
+    if outcome.ok or ended.crashed:
         try:
-            with replacing(kept) as temporary:
+            with replacing(cached) as temporary:
                 temporary.write_text(json.dumps(asdict(outcome)))
         except HybridError:
-            pass  # A home that cannot be written to costs a few seconds at the next start, nothing else.
+            pass  # Without a cache, the next start takes a few seconds longer.
     return outcome
 
 
 def cache_folder() -> Path:
-    """The user's cache folder for this package: $XDG_CACHE_HOME/openmm-hybrid, ~/.cache/openmm-hybrid by default."""
+    """The user's cache folder for this package: $XDG_CACHE_HOME/openmm-hybrid, by default ~/.cache/openmm-hybrid."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "openmm-hybrid"
 
 
-def _read(kept: Path) -> Outcome | None:
+def _read(cached: Path) -> Outcome | None:
     try:
-        stored = json.loads(kept.read_text())
+        stored = json.loads(cached.read_text())
         return Outcome(ok=bool(stored["ok"]), detail=str(stored["detail"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _run(code: str, found: str) -> tuple[Outcome, bool]:
-    """The outcome, and whether to keep it: an error that Python shows may be mended without other versions."""
-    try:
-        ended = subprocess.run(
-            # -P: the packages are tried, not files of the same names in the working folder.
-            [sys.executable, "-P", "-c", code],
-            capture_output=True,
-            text=True,
-            timeout=_TIME_LIMIT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return Outcome(ok=False, detail=f"the trial took longer than {_TIME_LIMIT:.0f} s with {found}"), False
-    except OSError as error:
-        return Outcome(ok=False, detail=f"the trial could not be started: {error}"), False
-    if ended.returncode == 0:
-        return Outcome(ok=True, detail=found), True
-    if ended.returncode < 0:
-        name = signal.Signals(-ended.returncode).name
-        # SIGKILL and SIGTERM come from outside (memory, batch system), not from the packages.
-        return Outcome(ok=False, detail=f"the process ended by {name} with {found}"), name not in ("SIGKILL", "SIGTERM")
-    lines = ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"]
-    return Outcome(ok=False, detail=f"{lines[-1]} with {found}"), False
-
-
-def self_test(force: openmm.Force) -> None:
-    """What a backend's trial does with a force that stands for ½ Σ x² (nm, kJ/mol): everything that has crashed before.
-
-    Energy and forces on the Reference platform, of the force itself, of one read back from XML, and of a deepcopy.
-
-    Raises
-    ------
-    SystemExit
-        The energy or the forces are wrong.
-    """
-    system = openmm.System()
-    system.addParticle(1.0)
-    system.addForce(force)
-    again = openmm.XmlSerializer.deserialize(openmm.XmlSerializer.serialize(system))
-    for candidate in (system, again, copy.deepcopy(system)):
-        platform_used = openmm.Platform.getPlatformByName("Reference")
-        context = openmm.Context(candidate, openmm.VerletIntegrator(0.001), platform_used)
-        context.setPositions([[1.0, 2.0, 3.0]])
-        state = context.getState(energy=True, forces=True)
-        energy = state.getPotentialEnergy().value_in_unit_system(openmm.unit.md_unit_system)
-        forces = state.getForces(asNumpy=True).value_in_unit_system(openmm.unit.md_unit_system)
-        if abs(energy - 7.0) > 1e-9 or abs(forces - [[-1.0, -2.0, -3.0]]).max() > 1e-9:
-            raise SystemExit(f"energy {energy} and forces {forces.tolist()} of a spring are wrong")

@@ -1,6 +1,6 @@
-"""Internal units and every conversion factor.
+"""Internal units and all conversion factors.
 
-Inside the package: Å, kcal/mol, kcal/mol/Å, e, rad, amu, fs, K. nm and kJ/mol exist only where OpenMM begins.
+The package computes in Å, kcal/mol, kcal/mol/Å, e, rad, amu, fs and K; nm and kJ/mol appear only next to OpenMM.
 Factors: CODATA 2018; the thermochemical calorie (4.184 J) is exact.
 """
 
@@ -26,10 +26,10 @@ BOLTZMANN = 0.001987204258640832
 """Boltzmann's constant in kcal/mol/K."""
 
 COULOMB = 138.93545764438198 * ANGSTROM_PER_NM / KJ_PER_KCAL
-"""e²/(4πε₀) in kcal/mol·Å: OpenMM's constant of its Coulomb energies, so that ours are the same."""
+"""e²/(4πε₀) in kcal/mol·Å, from OpenMM's own constant, so that Coulomb energies are the same."""
 
 FORCE_KJ_NM = KJ_PER_KCAL * ANGSTROM_PER_NM
-"""Multiplies kcal/mol/Å, gives kJ/mol/nm."""
+"""Factor from kcal/mol/Å to kJ/mol/nm."""
 
 ENERGY_UNITS: dict[str, float] = {
     "kcal/mol": 1.0,
@@ -38,7 +38,7 @@ ENERGY_UNITS: dict[str, float] = {
     "hartree": KCAL_PER_HARTREE,
     "ha": KCAL_PER_HARTREE,
 }
-"""Name in lower case → kcal/mol of one such unit."""
+"""Name in lower case → one unit in kcal/mol."""
 
 LENGTH_UNITS: dict[str, float] = {
     "ang": 1.0,
@@ -49,16 +49,16 @@ LENGTH_UNITS: dict[str, float] = {
     "bohr": ANGSTROM_PER_BOHR,
     "a0": ANGSTROM_PER_BOHR,
 }
-"""Name in lower case → Å of one such unit."""
+"""Name in lower case → one unit in Å."""
 
 
 def energy_factor(name: str) -> float:
-    """kcal/mol of one unit of energy called `name` ("kcal/mol", "kJ/mol", "eV", "Hartree")."""
+    """One unit of energy called `name`, in kcal/mol ("kcal/mol", "kJ/mol", "eV", "Hartree")."""
     return _factor(name, ENERGY_UNITS, "energy")
 
 
 def length_factor(name: str) -> float:
-    """Å of one unit of length called `name` ("Ang", "nm", "bohr")."""
+    """One unit of length called `name`, in Å ("Ang", "nm", "bohr")."""
     return _factor(name, LENGTH_UNITS, "length")
 
 
@@ -84,13 +84,13 @@ _INTERNAL = {
 
 
 def strip(value: Any, kind: str) -> Any:
-    """A plain number or array in internal units, from a number that is in them already or an `openmm.unit` Quantity.
+    """A plain number or array in internal units, from an `openmm.unit` Quantity or from plain numbers in these units.
 
     Parameters
     ----------
     value : number, array, openmm.unit.Quantity, or a sequence of Quantities
     kind : {"length", "energy", "force", "temperature", "time", "mass", "charge", "angle", "rate", "pressure"}
-        "rate" is 1/ps (friction), "pressure" bar; the others as in the module's docstring.
+        "rate" is 1/ps (friction) and "pressure" is bar; for the others see the module.
 
     Raises
     ------

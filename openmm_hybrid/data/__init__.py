@@ -1,1 +1,1 @@
-"""Molecules and frames: what is read, kept and written before any model is made."""
+"""Molecules and frames: read, kept and written before there is any model."""

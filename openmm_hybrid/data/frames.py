@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.units import strip
 
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """Labelled geometries of one molecule, in one atom order. `openmm.unit` quantities are converted.
+    """Geometries of one molecule in one atom order, with or without labels. `openmm.unit` Quantities are converted.
 
     Parameters
     ----------
@@ -25,14 +26,14 @@ class Frames:
     energies : (n_frames,), kcal/mol, or None
     forces : (n_frames, n_atoms, 3), kcal/mol/Å, or None
     name : str
-        Of the molecule or data set.
+        Name of the molecule or data set.
     theory : str
-        Level of theory of the labels, such as "CCSD(T)/cc-pVTZ" or "GFN2-xTB"; "unknown" if nothing is known.
+        Level of theory of the labels, such as "CCSD(T)/cc-pVTZ" or "GFN2-xTB"; "unknown" if it is not known.
 
     Raises
     ------
     MismatchError
-        The arrays' shapes do not belong together.
+        The shapes of the arrays do not match.
     InputError
         A number is not finite (the message names the frame) or an atomic number does not exist.
     """
@@ -45,21 +46,22 @@ class Frames:
     theory: str = "unknown"
 
     def __post_init__(self) -> None:
-        numbers = np.array(self.atomic_numbers, dtype=np.int64)
-        arrays: dict[str, NDArray[Any]] = {"atomic_numbers": numbers}
+        atomic_numbers = np.array(self.atomic_numbers, dtype=np.int64)
+        n_atoms = atomic_numbers.size
+        arrays: dict[str, NDArray[Any]] = {"atomic_numbers": atomic_numbers}
         for field, kind in (("positions", "length"), ("energies", "energy"), ("forces", "force")):
             value = getattr(self, field)
             if value is not None:
                 arrays[field] = np.array(strip(value, kind), dtype=np.float64)
         n_frames = len(arrays["positions"])
         expected = {
-            "positions": (n_frames, len(numbers), 3),
+            "positions": (n_frames, n_atoms, 3),
             "energies": (n_frames,),
-            "forces": (n_frames, len(numbers), 3),
+            "forces": (n_frames, n_atoms, 3),
         }
-        if numbers.ndim != 1 or numbers.size == 0 or numbers.min() < 1 or numbers.max() > 118:
+        if atomic_numbers.ndim != 1 or n_atoms == 0 or atomic_numbers.min() < 1 or atomic_numbers.max() > 118:
             raise InputError(
-                "atomic numbers are not a list of elements", expected="integers from 1 to 118, one an atom"
+                "atomic numbers are not a list of elements", expected="integers from 1 to 118, one per atom"
             )
         for field, shape in expected.items():
             if field not in arrays:
@@ -67,12 +69,12 @@ class Frames:
             if arrays[field].shape != shape:
                 raise MismatchError(
                     f"{field} of {self.name!r} have shape {arrays[field].shape}",
-                    expected=f"{shape} for {n_frames} frames of {len(numbers)} atoms",
+                    expected=f"{shape} for {n_frames} frames of {n_atoms} atoms",
                 )
             finite = np.isfinite(arrays[field]).all(axis=tuple(range(1, len(shape))))
             if not finite.all():
                 raise InputError(
-                    f"frame {int(np.argmin(finite))} of {self.name!r} has a number in its {field} that is not finite",
+                    f"frame {int(np.argmin(finite))} of {self.name!r} has {field} that are not finite",
                     hint="remove the frame or label it again",
                 )
         for field, array in arrays.items():
@@ -93,13 +95,13 @@ class Frames:
         return self.n_frames
 
     def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> Frames:
-        """Some of the frames, by integer, slice, indices or mask."""
-        chosen = np.atleast_1d(np.arange(self.n_frames)[index])
+        """The frames of an integer, a slice, indices or a mask."""
+        indices = np.atleast_1d(np.arange(self.n_frames)[index])
         return replace(
             self,
-            positions=self.positions[chosen],
-            energies=None if self.energies is None else self.energies[chosen],
-            forces=None if self.forces is None else self.forces[chosen],
+            positions=self.positions[indices],
+            energies=None if self.energies is None else self.energies[indices],
+            forces=None if self.forces is None else self.forces[indices],
         )
 
     def labels(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -119,25 +121,25 @@ class Frames:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Frames]) -> Frames:
-        """The frames of all parts, one after another; name and theory of the first.
+        """The frames of all parts, one after another, with the name and theory of the first.
 
         Raises
         ------
         MismatchError
-            Other atoms, another level of theory, or labels in some parts only.
+            Parts differ in their atoms or level of theory, or only some have labels.
         InputError
             No parts.
         """
         if not parts:
-            raise InputError("there are no frames to concatenate", expected="one part at least")
+            raise InputError("there are no frames to concatenate", expected="at least one part")
         first = parts[0]
-        for number, part in enumerate(parts):
+        for index, part in enumerate(parts):
             if not np.array_equal(part.atomic_numbers, first.atomic_numbers):
-                raise MismatchError(f"part {number} has other atoms than part 0", hint="concatenate one molecule only")
+                raise MismatchError(f"part {index} has other atoms than part 0", hint="concatenate one molecule only")
             if part.theory != first.theory:
-                raise MismatchError(f"part {number} is {part.theory!r}, part 0 {first.theory!r}")
+                raise MismatchError(f"part {index} is {part.theory!r}, part 0 {first.theory!r}")
             if (part.energies is None, part.forces is None) != (first.energies is None, first.forces is None):
-                raise MismatchError(f"part {number} has other labels than part 0", hint="label all parts or none")
+                raise MismatchError(f"part {index} has other labels than part 0", hint="label all parts or none")
         return replace(
             first,
             positions=np.concatenate([part.positions for part in parts]),
@@ -146,15 +148,15 @@ class Frames:
         )
 
     def duplicates(self, tolerance: float = 1e-6) -> list[tuple[int, ...]]:
-        """Groups of frames with the same geometry, each group ascending, in the order of their first frames.
+        """Indices of the frames with the same geometry, group by group; ascending in each group and by first frame.
 
-        Two geometries are the same when all interatomic distances agree within `tolerance` (Å): moved, turned and
-        mirrored copies are found, copies with permuted atoms are not. A group holds the frames within `tolerance` of
-        its first one.
+        Two geometries are the same if all interatomic distances agree within `tolerance` (Å). This finds translated,
+        rotated and mirrored copies, but not copies with permuted atoms. A group holds the frames within `tolerance` of
+        its first frame.
         """
         first, second = np.triu_indices(self.n_atoms, k=1)
         distances = np.linalg.norm(self.positions[:, first] - self.positions[:, second], axis=-1)
-        # Frames whose distances agree within the tolerance have sums that differ by n_pairs times as much at most.
+        # If all distances of two frames agree within the tolerance, their sums agree within n_pairs times as much.
         total = distances.sum(axis=1)
         order = np.argsort(total, kind="stable")
         window = tolerance * len(first)
@@ -182,17 +184,38 @@ class Frames:
     def load(cls, path: str | Path, *, r_unit: str = "", e_unit: str = "") -> Frames:
         """Read sGDML npz (``.npz``), extended XYZ (``.xyz``, ``.extxyz``) or HDF5 (``.h5``, ``.hdf5``).
 
-        `r_unit` ("Ang", "bohr", …) and `e_unit` ("kcal/mol", "eV", …) are those of a file that does not name them.
-        """
-        from openmm_hybrid.data.formats import load_frames
+        Parameters
+        ----------
+        path : path
+            A leading ~ is expanded.
+        r_unit, e_unit : str
+            Units of length ("Ang", "bohr", …) and energy ("kcal/mol", "eV", …), for a file that names none.
 
-        return load_frames(path, r_unit=r_unit, e_unit=e_unit)
+        Raises
+        ------
+        InputError
+            The file is missing, truncated or corrupt; holds pickled objects, a periodic box, unknown units, one key
+            twice, numbers that are not finite, or frames of different atoms. The message names file, key and frame.
+        """
+        from openmm_hybrid.data.formats import naming, read_file
+
+        arguments = read_file(path, r_unit=r_unit, e_unit=e_unit)
+        with naming(expanded(path)):
+            return cls(**arguments)
 
     def save(self, path: str | Path) -> Path:
-        """Write in the format that the name's ending says; complete or not at all. Returns the path."""
-        from openmm_hybrid.data.formats import save_frames
+        """Write in the format of the name's ending, whole or not at all. Returns the path, with ~ expanded.
 
-        return save_frames(self, path)
+        Raises
+        ------
+        InputError
+            Unknown ending.
+        HybridError
+            The file cannot be written; the old file is unchanged.
+        """
+        from openmm_hybrid.data.formats import write_file
+
+        return write_file(self, path)
 
 
 def _joined(arrays: list[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:

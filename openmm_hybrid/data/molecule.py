@@ -1,4 +1,4 @@
-"""Molecule: elements, bonds, formal charges, a fixed atom order, conformers."""
+"""Molecules with elements, bonds, formal charges, conformers and a fixed atom order."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.core.errors import InputError, MismatchError, MissingDependencyError
+from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.units import positions_to_angstrom
 
 if TYPE_CHECKING:
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Molecule:
-    """One molecule with explicit hydrogens. Its atom order is fixed for good.
+    """One molecule with explicit hydrogens and a fixed atom order.
 
-    Made by `from_smiles`, `from_file`, `from_rdkit`, `from_geometry` or `from_openff`, never by hand.
+    Make one with `from_smiles`, `from_file`, `from_rdkit`, `from_geometry` or `from_openff`, not with the constructor.
 
     Parameters
     ----------
     rdkit : rdkit.Chem.Mol
-        Sanitised, every hydrogen explicit, no conformers; do not change it.
+        Sanitised molecule with explicit hydrogens and without conformers. Do not change it.
     conformers : (n_conformers, n_atoms, 3), Å
     name : str
     """
@@ -38,14 +39,14 @@ class Molecule:
 
     @classmethod
     def from_smiles(cls, smiles: str, *, name: str = "", n_conformers: int = 1, seed: int = 0) -> Molecule:
-        """A molecule from SMILES; conformers are embedded by ETKDGv3 and relaxed with MMFF94 (or UFF, lacking types).
+        """A molecule from SMILES, with conformers from ETKDGv3, relaxed with MMFF94 (UFF where MMFF94 lacks a type).
 
-        Atom order: the heavy atoms as in the SMILES, then the hydrogens (RDKit's AddHs).
+        The heavy atoms keep their order in the SMILES; the hydrogens follow (RDKit's AddHs).
 
         Raises
         ------
         InputError
-            The SMILES cannot be parsed, holds several molecules or a radical, or no geometry was found.
+            The SMILES cannot be parsed, it holds several molecules or a radical, or no geometry was found.
         """
         from rdkit import Chem, rdBase
 
@@ -66,7 +67,7 @@ class Molecule:
         """
         from rdkit import Chem, rdBase
 
-        path = Path(path)
+        path = expanded(path)
         readers = {
             ".sdf": lambda p: next(iter(Chem.SDMolSupplier(p, removeHs=False)), None),
             ".mol": lambda p: Chem.MolFromMolFile(p, removeHs=False),
@@ -74,7 +75,7 @@ class Molecule:
             ".pdb": lambda p: Chem.MolFromPDBFile(p, removeHs=False),
         }
         if path.suffix.lower() not in readers:
-            raise InputError(f"{path} is not a molecule file", expected=f"an ending among {', '.join(readers)}")
+            raise InputError(f"{path} is not a molecule file", expected=f"a name that ends in {', '.join(readers)}")
         if not path.is_file():
             raise InputError(f"{path} does not exist")
         try:
@@ -89,12 +90,12 @@ class Molecule:
 
     @classmethod
     def from_rdkit(cls, mol: Chem.Mol, *, name: str = "", n_conformers: int = 1, seed: int = 0) -> Molecule:
-        """A molecule from RDKit's, keeping atom order and conformers; embeds some where there are none.
+        """A molecule from RDKit's, in its atom order and with its conformers; new ones are embedded if it has none.
 
         Raises
         ------
         InputError
-            Implicit hydrogens, several molecules, radicals, or no geometry found.
+            It has implicit hydrogens, several parts or radicals, or no geometry was found.
         """
         from rdkit import Chem
 
@@ -109,13 +110,13 @@ class Molecule:
             if atom.GetNumImplicitHs():
                 raise InputError(
                     f"{title}: atom {atom.GetIdx()} ({atom.GetSymbol()}) lacks hydrogens",
-                    hint="add them (Chem.AddHs); if all are there, the bond orders are missing, as in most PDB files: "
+                    hint="add them (Chem.AddHs); if none is missing, the file lacks bond orders, as most PDB files do: "
                     "give an SDF",
                 )
         n_parts = len(Chem.GetMolFrags(mol))
         if n_parts != 1:
             raise InputError(
-                f"{title} has {n_parts} separate parts", expected="one molecule", hint="give them one by one"
+                f"{title} has {n_parts} separate parts", expected="one molecule", hint="give one part at a time"
             )
         clean = Chem.Mol(mol)
         if clean.GetNumConformers() and clean.GetConformer().Is3D():
@@ -129,10 +130,10 @@ class Molecule:
     def from_geometry(
         cls, atomic_numbers: ArrayLike, positions: ArrayLike, *, charge: int = 0, name: str = ""
     ) -> Molecule:
-        """A molecule from elements and one geometry, in this atom order; bonds are found from the distances.
+        """A molecule from elements and one geometry, in this atom order, with bonds from the distances.
 
-        Connectivity and bond orders are RDKit's (`rdDetermineBonds`, after Kim and Kim, Bull. Korean Chem. Soc. 36,
-        1769 (2015)); a geometry near a minimum is the surest. Stereo marks are left out.
+        RDKit finds connectivity and bond orders (`rdDetermineBonds`, after Kim and Kim, Bull. Korean Chem. Soc. 36,
+        1769 (2015)), most reliably for a geometry near a minimum. Stereochemistry is removed.
 
         Parameters
         ----------
@@ -149,15 +150,16 @@ class Molecule:
         from rdkit import Chem, rdBase
         from rdkit.Chem import rdDetermineBonds
 
-        numbers, geometry = np.asarray(atomic_numbers), positions_to_angstrom(positions)
-        if numbers.ndim != 1 or geometry.shape != (len(numbers), 3):
+        elements, geometry = np.asarray(atomic_numbers), positions_to_angstrom(positions)
+        if elements.ndim != 1 or geometry.shape != (len(elements), 3):
             raise InputError(
-                f"{numbers.shape} atomic numbers and positions {geometry.shape}", expected="(n_atoms,) and (n_atoms, 3)"
+                f"{elements.shape} atomic numbers and positions {geometry.shape}",
+                expected="(n_atoms,) and (n_atoms, 3)",
             )
         mol = Chem.RWMol()
-        for number in numbers.tolist():
-            mol.AddAtom(Chem.Atom(number))
-        conformer = Chem.Conformer(len(numbers))
+        for atomic_number in elements.tolist():
+            mol.AddAtom(Chem.Atom(atomic_number))
+        conformer = Chem.Conformer(len(elements))
         conformer.SetPositions(np.array(geometry, dtype=np.float64))
         mol.AddConformer(conformer)
         try:
@@ -194,7 +196,7 @@ class Molecule:
 
     @cached_property
     def atomic_numbers(self) -> NDArray[np.int64]:
-        """(n_atoms,)"""
+        """Atomic numbers (n_atoms,)."""
         return _frozen(np.array([atom.GetAtomicNum() for atom in self.rdkit.GetAtoms()], dtype=np.int64))
 
     @cached_property
@@ -204,7 +206,7 @@ class Molecule:
 
     @cached_property
     def formal_charges(self) -> NDArray[np.int64]:
-        """(n_atoms,), e"""
+        """Formal charges (n_atoms,), e."""
         return _frozen(np.array([atom.GetFormalCharge() for atom in self.rdkit.GetAtoms()], dtype=np.int64))
 
     @cached_property
@@ -215,7 +217,7 @@ class Molecule:
 
     @cached_property
     def symmetry_classes(self) -> NDArray[np.int64]:
-        """Class of topologically equivalent atoms of each atom (n_atoms,); equal numbers, equivalent atoms.
+        """For each atom the class of topologically equivalent atoms that it belongs to, an integer (n_atoms,).
 
         See `equivalent_atoms`.
         """
@@ -244,7 +246,7 @@ class Molecule:
         return str(Chem.MolToSmiles(Chem.RemoveHs(self.rdkit)))
 
     def find(self, smarts: str) -> list[tuple[int, ...]]:
-        """Atoms of each match of a SMARTS pattern, in the pattern's order.
+        """Indices of the atoms in each match of a SMARTS pattern, in the pattern's order.
 
         Raises
         ------
@@ -277,16 +279,16 @@ class Molecule:
         return replace(self, conformers=_frozen(array))
 
     def reordered(self, order: Sequence[int]) -> Molecule:
-        """The same molecule with atom ``order[k]`` in place k, conformers included."""
+        """The same molecule and conformers with atom ``order[k]`` as atom k."""
         from rdkit import Chem
 
         if sorted(order) != list(range(self.n_atoms)):
-            raise InputError(f"{list(order)} is no permutation of the {self.n_atoms} atoms of {self.name}")
+            raise InputError(f"{list(order)} is not a permutation of the {self.n_atoms} atoms of {self.name}")
         mol = Chem.RenumberAtoms(self.rdkit, [int(i) for i in order])
         return Molecule(rdkit=mol, conformers=_frozen(self.conformers[:, list(order)]), name=self.name)
 
     def to_rdkit(self) -> Chem.Mol:
-        """A copy as RDKit molecule, with all conformers."""
+        """A copy as an RDKit molecule with all conformers."""
         from rdkit import Chem
 
         mol = Chem.Mol(self.rdkit)
@@ -298,7 +300,7 @@ class Molecule:
 
 
 def _embed(mol: Chem.Mol, title: str, n_conformers: int, seed: int) -> NDArray[np.float64]:
-    """Conformers (n, n_atoms, 3) by ETKDGv3, relaxed; the lowest in energy first."""
+    """Relaxed conformers (n, n_atoms, 3) from ETKDGv3, the one of lowest energy first."""
     from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
     parameters: Any = rdDistGeom.ETKDGv3()
@@ -325,16 +327,16 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def equivalent_atoms(atomic_numbers: ArrayLike, bonds: ArrayLike) -> NDArray[np.int64]:
-    """Class of topologically equivalent atoms of each atom (n_atoms,); equal numbers, equivalent atoms.
+    """For each atom the class of topologically equivalent atoms that it belongs to, an integer (n_atoms,).
 
-    By elements and bonds (n_bonds, 2) only: bond orders, formal charges and stereo marks are left out, so that the
-    atoms of another resonance structure (both oxygens of a carboxylate or a nitro group) are equivalent too.
+    Only elements and bonds (n_bonds, 2) count. Bond orders, formal charges and stereochemistry do not, so that atoms
+    that resonance makes equivalent (both oxygens of a carboxylate or a nitro group) share a class.
     """
     from rdkit import Chem
 
     graph = Chem.RWMol()
-    for number in np.asarray(atomic_numbers).tolist():
-        plain = Chem.Atom(number)
+    for atomic_number in np.asarray(atomic_numbers).tolist():
+        plain = Chem.Atom(atomic_number)
         plain.SetNoImplicit(True)
         graph.AddAtom(plain)
     for i, j in np.asarray(bonds).tolist():

@@ -1,45 +1,47 @@
-"""The state of a fit by gradients in a file: a killed fit goes on from it."""
+"""The state of a fit by gradients in a file, from which a killed fit resumes."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import fingerprint
+from openmm_hybrid.core.same_job import check_same_job
+from openmm_hybrid.core.versioned_npz import NpzFormat, reading, write
 from openmm_hybrid.data.frames import Frames
+
+_FORMAT = NpzFormat(
+    "openmm-hybrid fit checkpoint", 1, "a checkpoint of a fit", suffix="", hint="remove it, or give another name"
+)
 
 
 @final
 @dataclass
 class State:
-    """After some epochs.
+    """State of a fit after some epochs.
 
     Parameters
     ----------
     epoch : int
-        Place in the schedule; an ended phase is skipped over.
+        Number of the next epoch in the schedule; the rest of a phase that ended early is skipped.
     z, best : (n_free,)
-        Displacements now, and those with the lowest validation loss.
+        Current displacements, and those with the lowest validation loss.
     best_loss : float
+        The lowest validation loss.
     waited : int
-        Epochs since then.
+        Epochs since the lowest validation loss.
     optimiser : dict
         The optimiser's own state; empty at the start of a phase.
     train, valid : list of float
-        Losses of the epochs that were run.
+        Training and validation losses of all epochs so far.
     """
 
     epoch: int
@@ -53,11 +55,11 @@ class State:
 
     @classmethod
     def fresh(cls, n_free: int) -> State:
-        """Before the first epoch."""
+        """The state before the first epoch."""
         return cls(0, torch.zeros(n_free, dtype=torch.float64), torch.zeros(n_free, dtype=torch.float64))
 
     def advanced(self, z: Tensor, train: float, valid: float) -> State:
-        """After an epoch that ended at z."""
+        """The state after an epoch that ended at z."""
         better = valid < self.best_loss
         return replace(
             self,
@@ -71,63 +73,68 @@ class State:
         )
 
     def moved_to_best(self, epoch: int) -> State:
-        """At the best point, with a new optimiser, further on in the schedule."""
+        """The state at the best point, with a new optimiser, at a later epoch of the schedule."""
         return replace(self, epoch=epoch, z=self.best, waited=0, optimiser={})
 
 
-def fingerprint(settings: object, arrays: Sequence[NDArray[Any]], frames: Sequence[Frames]) -> str:
-    """What a checkpoint must agree with."""
-    digest = hashlib.sha256(repr(settings).encode())
-    for array in (*arrays, *(array for part in frames for array in (part.positions, *part.labels()))):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+def describe_fit(
+    names: Sequence[str], settings: Any, seed: int, centre: NDArray[Any], free: NDArray[Any], frames: Sequence[Frames]
+) -> dict[str, Any]:
+    """The description of a fit, which a checkpoint must share.
+
+    Parameters
+    ----------
+    names : (n_parameters,) str
+    settings : dataclass
+    seed : int
+    centre : (n_parameters,)
+        Values that displacements are measured from.
+    free : (n_free,)
+        Indices of the fitted parameters, or the flags of all parameters.
+    frames : sequence of Frames
+        Labelled frames of every molecule, for training and validation.
+    """
+    arrays = [array for part in frames for array in (part.positions, *part.labels())]
+    return {
+        "parameters": fingerprint("\n".join(names)),
+        "settings": asdict(settings),
+        "seed": seed,
+        "centre": fingerprint(centre),
+        "free": fingerprint(free),
+        "frames": fingerprint(*arrays),
+    }
 
 
-def save_state(path: Path, state: State, system: str) -> None:
-    """Write the file, an npz of plain arrays and a text, whole or not at all."""
+def save_state(path: Path, state: State, job: Mapping[str, Any]) -> None:
+    """Write the file, whole or not at all."""
     arrays: list[NDArray[Any]] = []
-    content = json.dumps([[each.name, _packed(getattr(state, each.name), arrays)] for each in fields(state)])
-    named: dict[str, Any] = {f"array{number}": array for number, array in enumerate(arrays)}
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, system=system, content=content, **named)
+    content = [[part.name, _packed(getattr(state, part.name), arrays)] for part in fields(state)]
+    named = {f"array{index}": array for index, array in enumerate(arrays)}
+    write(path, _FORMAT, {"job": job, "state": content}, named, compressed=False)
 
 
-def load_state(path: Path, system: str, n_free: int) -> State:
-    """The state in the file; a fresh one where there is no file.
+def load_state(path: Path, job: Mapping[str, Any], n_free: int) -> State:
+    """The state in the file; a fresh one if there is no file.
 
     Raises
     ------
     InputError
-        The file is no checkpoint, or one of another fit.
+        The file is damaged or is not a checkpoint.
+    MismatchError
+        It is the checkpoint of another fit; the message names what differs.
     """
     if not path.is_file():
         return State.fresh(n_free)
-    try:
-        # Opened here: numpy leaves a file open whose zip directory is damaged.
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            found = str(file["system"])
-            state = State(**{name: _unpacked(value, file) for name, value in json.loads(file["content"].item())})
-        if state.z.shape != (n_free,) and found == system:
-            raise ValueError(f"it has {tuple(state.z.shape)} parameters, not {n_free}")
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError) as error:
-        raise _damaged(path, error) from error
-    except (NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise _damaged(path, error) from error
-    if found != system:
-        raise InputError(
-            f"{path} is the checkpoint of another fit",
-            expected="the same force field, frames, seed and settings as when it was written",
-            hint="remove it, or name another",
-        )
+    with reading(path, _FORMAT) as (description, arrays):
+        check_same_job(description["job"], job, where=path, what="fit", hint=_FORMAT.hint)
+        state = State(**{name: _unpacked(value, arrays) for name, value in description["state"]})
+        if state.z.shape != (n_free,):
+            raise InputError(f"it has {tuple(state.z.shape)} parameters", expected=str(n_free), hint=_FORMAT.hint)
     return state
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path} is no checkpoint of a fit ({error})", hint="remove it, or name another")
-
-
 def _packed(value: Any, arrays: list[NDArray[Any]]) -> Any:
-    """What JSON can hold of numbers, lists, dictionaries and tensors; tensors go to `arrays`."""
+    """Numbers, lists, dictionaries and tensors as JSON-ready content; tensors go to `arrays`."""
     if isinstance(value, Tensor):
         arrays.append(value.detach().numpy())
         return {"array": len(arrays) - 1}

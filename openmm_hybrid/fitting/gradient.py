@@ -23,7 +23,7 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.fitting.cached_frames import CachedFrames
-from openmm_hybrid.fitting.checkpoint import State, fingerprint, load_state, save_state
+from openmm_hybrid.fitting.checkpoint import State, describe_fit, load_state, save_state
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
 
 _SAVE_EVERY = 20.0  # seconds between checkpoints
@@ -133,9 +133,9 @@ def descend(
     """
     middle = shared.parameters.values if centre is None else centre
     run = _Run(shared, train, valid, free, settings, middle, seed)
-    # The fingerprint omits the start, because a repeated solve may end in other last digits.
-    system = fingerprint((shared.parameters.names, settings, seed), [middle, free], [*train, *valid])
-    state = State.fresh(len(free)) if checkpoint is None else load_state(checkpoint, system, len(free))
+    # The job omits the start, because a repeated solve may end in other last digits.
+    job = describe_fit(shared.parameters.names, settings, seed, middle, free, [*train, *valid])
+    state = State.fresh(len(free)) if checkpoint is None else load_state(checkpoint, job, len(free))
     if not state.train:
         state.best_loss = run.validation(state.best)
     total, saved = settings.adam + settings.lbfgs, time.monotonic()
@@ -145,7 +145,7 @@ def descend(
                 before = state.epoch
                 state = run.epoch(state)
                 if checkpoint is not None and time.monotonic() - saved >= _SAVE_EVERY:
-                    save_state(checkpoint, state, system)
+                    save_state(checkpoint, state, job)
                     saved = time.monotonic()
                 advance(state.epoch - before)
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The ready force fields: one folder each, with the parameters, a manifest and, where OpenMM can express it, its XML.
+"""The ready force fields, one folder each: parameters, a manifest and, if OpenMM can express it, an XML file.
 
 forcefields/<name>/forcefield.npz
 forcefields/<name>/manifest.json
@@ -8,7 +8,6 @@ forcefields/<name>/<name>.xml
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from typing import Any
 
 from openmm_hybrid import __version__
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import expanded, replacing, sha256
 from openmm_hybrid.core.forcefielddir import folder
 from openmm_hybrid.forcefield import archive
 from openmm_hybrid.forcefield.tables import Tables
@@ -30,16 +29,16 @@ REQUIRED = ("data", "level", "errors", "command", "versions", "sha256")
 
 def names(root: str | Path | None = None) -> tuple[str, ...]:
     """Names of the ready force fields, in `root` or among those that come with the package."""
-    return tuple(sorted(path.parent.name for path in Path(root or folder()).glob(f"*/{MANIFEST}")))
+    return tuple(sorted(path.parent.name for path in expanded(root or folder()).glob(f"*/{MANIFEST}")))
 
 
 def manifest(name: str, root: str | Path | None = None) -> dict[str, Any]:
-    """What is known of a ready force field: data, level, errors, command, versions, sha256 of its file.
+    """The manifest of a ready force field: data, level, errors, command, versions, SHA-256 of its file.
 
     Raises
     ------
     InputError
-        Unknown name, or a damaged manifest.
+        The name is unknown, or the manifest is damaged.
     """
     known = names(root)
     if name not in known:
@@ -49,7 +48,7 @@ def manifest(name: str, root: str | Path | None = None) -> dict[str, Any]:
             expected=f"a path that ends in .npz, or one of {', '.join(known) or 'none: no set is installed'}",
             hint=f"did you mean {' or '.join(near)}?" if near else "",
         )
-    path = Path(root or folder()) / name / MANIFEST
+    path = expanded(root or folder()) / name / MANIFEST
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -61,22 +60,22 @@ def manifest(name: str, root: str | Path | None = None) -> dict[str, Any]:
 
 
 def load(name: str, root: str | Path | None = None) -> Tables:
-    """The ready force field of this name, after its file has been compared with the manifest.
+    """Load the ready force field of this name, after a check of its file against the manifest.
 
     Raises
     ------
     InputError
-        Unknown name, a damaged manifest or file, or a file that is not the one of the manifest.
+        The name is unknown, the manifest or the file is damaged, or the file is not the one in the manifest.
     """
     expected = manifest(name, root)["sha256"]
-    path = Path(root or folder()) / name / FILE
+    path = expanded(root or folder()) / name / FILE
     if not path.is_file():
         raise InputError(f"{path} does not exist", hint="install the package again")
-    if _sha256(path) != expected:
+    if sha256(path) != expected:
         raise InputError(
             f"{path} is not the file that its manifest describes",
             expected=f"the SHA-256 {expected}",
-            hint="install the package again, or make the set again with the manifest's command",
+            hint="install the package again, or run the manifest's command again",
         )
     return archive.load(path)
 
@@ -91,44 +90,39 @@ def write_set(
     errors: Mapping[str, Any],
     command: str,
 ) -> Path:
-    """Write a ready force field into `root`/`name`; returns that folder.
+    """Write a ready force field into the folder `root`/`name`, and return the folder.
 
     Parameters
     ----------
     forcefield : Tables
     name : str
-        Letters, digits, hyphens and dots, such as "ethanol-cross".
+        Name of letters, digits, hyphens and dots, such as "ethanol-cross".
     root : str or Path
-        The checkout's folder forcefields, or another one.
+        Parent folder, such as the checkout's folder forcefields.
     data, level : str
-        The frames that it was fitted to, and the level of theory of their labels.
+        The frames of the fit, and the level of theory of their labels.
     errors : mapping
-        On unseen frames, with their units, such as {"force_rmse": {"value": 1.9, "unit": "kcal/mol/Å"}}.
+        Errors on unseen frames, with their units, such as {"force_rmse": {"value": 1.9, "unit": "kcal/mol/Å"}}.
     command : str
-        That makes it again.
+        Command that makes the force field again.
 
     Raises
     ------
     InputError
-        Another kind of name, or errors that JSON cannot hold.
+        The name has other characters, or JSON cannot hold the errors.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", name):
         raise InputError(f"a force field cannot be named {name!r}", expected="letters, digits, hyphens and dots")
-    target = Path(root) / name
+    target = expanded(root) / name
     notes = {"data": data, "level": level, "errors": dict(errors), "command": command}
     archive.save(forcefield, target / FILE, notes)
     try:
         write_ffxml(forcefield, target / f"{name}.xml")
-    except MismatchError:  # forms that OpenMM's XML has no place for: the set is the npz alone
+    except MismatchError:  # OpenMM's XML cannot express these forms, so the set has no XML file
         (target / f"{name}.xml").unlink(missing_ok=True)
-    versions = {"openmm-hybrid": __version__, **{each: version(each) for each in ("openmm", "torch", "numpy")}}
+    versions = {"openmm-hybrid": __version__, **{package: version(package) for package in ("openmm", "torch", "numpy")}}
     described = {"name": name, "molecule": forcefield.name, **notes, "versions": versions}
-    described["sha256"] = _sha256(target / FILE)
+    described["sha256"] = sha256(target / FILE)
     with replacing(target / MANIFEST) as temporary:
         temporary.write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return target
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

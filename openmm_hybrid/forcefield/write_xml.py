@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import numpy as np
 from openmm import app, unit
 
 from openmm_hybrid.core.ffxml import HarmonicTerm, MorseTerm, ResidueTemplate, TorsionTerm, to_xml
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import fingerprint, replacing
 from openmm_hybrid.core.units import ANGSTROM_PER_NM, KJ_PER_KCAL, NM_PER_ANGSTROM
 from openmm_hybrid.forcefield.classical_terms import Atoms, Classical, Cosine, classical
 from openmm_hybrid.forcefield.tables import Tables
+from openmm_hybrid.forms.morse import Morse
 
 _PER_AREA = KJ_PER_KCAL * ANGSTROM_PER_NM**2
 _TINY = 1e-12  # kcal/mol, below which a constant is rounding
@@ -22,7 +22,8 @@ _TINY = 1e-12  # kcal/mol, below which a constant is rounding
 def write_ffxml(forcefield: Tables, path: str | Path) -> None:
     """See `ForceField.to_ffxml`."""
     tables = classical(forcefield)
-    text = to_xml([_template(forcefield, tables)], 1.0 / tables.scee, 1.0 / tables.scnb)
+    morse_energy = re.sub(r"\bq1\b", "r", Morse().expression())
+    text = to_xml([_template(forcefield, tables)], 1.0 / tables.scee, 1.0 / tables.scnb, morse_energy=morse_energy)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -72,7 +73,4 @@ def _with_constant(tables: Classical) -> tuple[dict[Atoms, tuple[Cosine, ...]], 
 
 def _fingerprint(forcefield: Tables) -> str:
     """Ten hexadecimal digits of the hash of atoms, bonds and parameters."""
-    digest = hashlib.sha256()
-    for array in (forcefield.atomic_numbers, forcefield.bonds, forcefield.parameters.values):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:10]
+    return fingerprint(forcefield.atomic_numbers, forcefield.bonds, forcefield.parameters.values)[:10]

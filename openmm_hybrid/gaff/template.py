@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from openmm_hybrid.core import ffxml
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.ffxml import HarmonicTerm, TorsionTerm
+from openmm_hybrid.core.files import fingerprint
 from openmm_hybrid.core.units import ANGSTROM_PER_NM, KJ_PER_KCAL, NM_PER_ANGSTROM
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.gaff.assign import atom_names
@@ -85,7 +85,7 @@ def make_template(
     neighbours = _neighbours(molecule)
     key = repr((version, molecule.smiles, molecule.bonds.tolist(), types, charges.tolist()))
     return Template(
-        name=f"gaff-{version}-{hashlib.sha256(key.encode()).hexdigest()[:10]}",
+        name=f"gaff-{version}-{fingerprint(key)[:10]}",
         molecule=molecule,
         atom_names=atom_names(molecule),
         types=types,

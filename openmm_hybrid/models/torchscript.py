@@ -1,4 +1,4 @@
-"""A model as one TorchScript file: plain libtorch loads it, without this package."""
+"""A model as one TorchScript file, which plain libtorch loads without this package."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import openmm_hybrid
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import expanded, replacing
 from openmm_hybrid.models.energy_model import EnergyModel, TorchModel
 
 METADATA = "metadata.json"
@@ -32,23 +32,23 @@ _CALLING = "forward(positions (n, n_atoms, 3) Å) -> (energies (n,) kcal/mol, fo
 def export_torchscript(
     model: EnergyModel, path: str | Path, *, name: str = "", theory: str = "", dtype: str = "float64"
 ) -> Path:
-    """Write the model's module as one TorchScript file.
+    """Write a model as one TorchScript file.
 
     ``torch.jit.load(path)``, or ``torch::jit::load`` in C++, gives a module with
     forward(positions (n, n_atoms, 3) Å) → (energies (n,) kcal/mol, forces (n, n_atoms, 3) kcal/mol/Å). The extra file
     ``metadata.json`` inside names units, elements in the atom order, dtype and versions. For a file that TorchForce
-    takes as it is, see `openmm_hybrid.systems.torch_wrapper.export_torchforce`.
+    can load directly, see `openmm_hybrid.systems.torch_wrapper.export_torchforce`.
 
     Parameters
     ----------
     model : EnergyModel
-        One that has a TorchScript form.
+        Model with a TorchScript form.
     path : path
-        Written whole or not at all.
+        The file is written whole or not at all.
     name, theory : str
-        Noted in the metadata; `theory` is the level of theory that the model stands for.
+        Name and level of theory of the model, for the metadata.
     dtype : {"float64", "float32"}
-        In which the module computes.
+        Precision of the module.
 
     Raises
     ------
@@ -62,15 +62,15 @@ def export_torchscript(
 
 
 def load_torchscript(path: str | Path) -> ScriptedModel:
-    """A model from a file that `export_torchscript` wrote; it is exported, attached and summed like any other.
+    """Read a model from a file that `export_torchscript` wrote. It can be exported, attached and summed like any other.
 
-    Load only files that you trust as far as not to waste your time: a TorchScript file is a program, though one
-    that can do nothing but torch operations.
+    A TorchScript file is a program, although one that can only call torch operations. A malicious file can use up time
+    and memory.
 
     Raises
     ------
     InputError
-        The file is missing, damaged, of another origin, or of a newer format.
+        The file is missing, damaged, from another program, or of another version of the format.
     """
     script, notes = read_script(path)
     if notes.get("convention") != "model":
@@ -85,14 +85,14 @@ def load_torchscript(path: str | Path) -> ScriptedModel:
 @final
 @dataclass(frozen=True, eq=False)
 class ScriptedModel(TorchModel):
-    """A model read from a TorchScript file. Made by `load_torchscript`.
+    """A model from a TorchScript file; `load_torchscript` makes it.
 
     Parameters
     ----------
     script : torch.jit.ScriptModule
         Do not change it.
     metadata : mapping
-        What the file says of itself: name, theory, elements, dtype, versions.
+        The file's metadata: name, theory, elements, dtype, versions.
     """
 
     script: torch.jit.ScriptModule = field(repr=False)
@@ -104,12 +104,12 @@ class ScriptedModel(TorchModel):
         return np.array(self.metadata["atomic_numbers"], dtype=np.int64)
 
     def module(self) -> torch.nn.Module:
-        """See `EnergyModel.module`; a copy, so that converting it changes no other."""
+        """See `EnergyModel.module`. This is a copy, so that a conversion does not change the model."""
         return copy.deepcopy(self.script)
 
 
 def torch_dtype(name: str) -> torch.dtype:
-    """torch's dtype of that name ("float64" or "float32"); InputError for any other."""
+    """The torch dtype called "float64" or "float32"; any other name is an InputError."""
     if name not in _DTYPES:
         raise InputError(f"unknown dtype {name!r}", expected=f"one of {', '.join(_DTYPES)}")
     return _DTYPES[name]
@@ -118,8 +118,8 @@ def torch_dtype(name: str) -> torch.dtype:
 def metadata(
     model: EnergyModel, *, name: str, theory: str, dtype: str, convention: str, calling: str = _CALLING
 ) -> dict[str, Any]:
-    """What a file says of itself; `convention` is "model" (Å, kcal/mol) or "openmm" (nm, kJ/mol)."""
-    numbers = [int(number) for number in model.atomic_numbers]
+    """The metadata of a file; `convention` is "model" (Å, kcal/mol) or "openmm" (nm, kJ/mol)."""
+    atomic_numbers = model.atomic_numbers.tolist()
     openmm = convention == "openmm"
     return {
         "format": FORMAT,
@@ -133,8 +133,8 @@ def metadata(
             "energy": "kJ/mol" if openmm else "kcal/mol",
             "force": "kJ/mol/nm" if openmm else "kcal/mol/Å",
         },
-        "elements": [chemical_symbols[number] for number in numbers],
-        "atomic_numbers": numbers,
+        "elements": [chemical_symbols[number] for number in atomic_numbers],
+        "atomic_numbers": atomic_numbers,
         "dtype": dtype,
         "versions": {"openmm_hybrid": openmm_hybrid.__version__, "torch": torch.__version__, "numpy": np.__version__},
     }
@@ -142,17 +142,17 @@ def metadata(
 
 def write_script(script: torch.jit.ScriptModule, path: str | Path, notes: Mapping[str, Any]) -> Path:
     """Write a scripted module and its metadata, whole or not at all."""
-    # Through memory: torch's own writer ends the process (std::terminate) when the disk is full.
+    # Written to memory first: torch's own writer ends the process (std::terminate) if the disk is full.
     content = io.BytesIO()
     torch.jit.save(script, content, _extra_files={METADATA: json.dumps(notes, ensure_ascii=False, indent=1)})
     with replacing(path) as temporary:
         temporary.write_bytes(content.getvalue())
-    return Path(path)
+    return expanded(path)
 
 
 def read_script(path: str | Path) -> tuple[torch.jit.ScriptModule, dict[str, Any]]:
-    """A scripted module, on the CPU, and its checked metadata; raises as `load_torchscript`."""
-    path = Path(path)
+    """A scripted module on the CPU and its checked metadata. Raises the errors of `load_torchscript`."""
+    path = expanded(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist")
     extra = {METADATA: ""}
@@ -161,7 +161,7 @@ def read_script(path: str | Path) -> tuple[torch.jit.ScriptModule, dict[str, Any
     except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()
         raise InputError(
-            f"{path} is no TorchScript file or is damaged ({reason[0] if reason else type(error).__name__})",
+            f"{path} is not a TorchScript file, or is damaged ({reason[0] if reason else type(error).__name__})",
             expected="a file of export_torchscript",
             hint="export the model again",
         ) from None
@@ -182,7 +182,7 @@ def read_script(path: str | Path) -> tuple[torch.jit.ScriptModule, dict[str, Any
             expected=f"{FORMAT_VERSION}",
             hint="upgrade openmm-hybrid, or export the model again",
         )
-    numbers = notes.get("atomic_numbers")
-    if not isinstance(numbers, list) or not all(isinstance(number, int) for number in numbers):
+    atomic_numbers = notes.get("atomic_numbers")
+    if not isinstance(atomic_numbers, list) or not all(isinstance(number, int) for number in atomic_numbers):
         raise InputError(f"{path} does not name its atomic numbers", hint="export the model again")
     return script, notes

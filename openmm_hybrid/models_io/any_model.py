@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import fingerprint, replacing, sha256
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.models.compose import Difference, OnAtoms, Sum
 from openmm_hybrid.models.energy_model import EnergyModel
@@ -58,7 +57,7 @@ def save_model(model: EnergyModel, folder: Path) -> dict[str, Any]:
         else:
             path = export_torchscript(model, path.with_suffix(".pt"))
         content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
+    digest = fingerprint(content)
     name = f"model-{digest[:12]}{path.suffix}"
     with replacing(folder / name) as temporary:
         temporary.write_bytes(content)
@@ -104,12 +103,6 @@ def verified(folder: Path, name: str, digest: str) -> Path:
     if sha256(path) != digest:
         raise InputError(f"{path} is damaged or another file: it has not the hash of the manifest", hint=AGAIN)
     return path
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 AGAIN = "copy the folder again, or build it again"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.core import units
 from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
+from openmm_hybrid.core.files import fingerprint
 from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.data.formats import check_ending
 from openmm_hybrid.data.frames import Frames
@@ -147,5 +147,5 @@ def _job(given: Frames) -> dict[str, str | int | list[int]]:
         "theory": given.theory,
         "atomic_numbers": given.atomic_numbers.tolist(),
         "n_frames": len(given),
-        "positions_sha256": hashlib.sha256(given.positions.tobytes()).hexdigest(),
+        "positions_sha256": fingerprint(given.positions),
     }

@@ -1,4 +1,4 @@
-"""The journal of a labelling job: one line of JSON a finished frame, appended, whole or not at all."""
+"""The journal of a labelling job: one line of JSON per finished frame, appended whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from openmm_hybrid.core.errors import HybridError, InputError, MismatchError
+from openmm_hybrid.core.errors import HybridError, InputError
+from openmm_hybrid.core.same_job import check_same_job
 
 _FORMAT = "openmm-hybrid labels 1"
+_OTHER = "give another path, or remove this file to start anew"
 
 
 @dataclass(frozen=True, eq=False)
 class Label:
-    """Energy (kcal/mol) and forces (n_atoms, 3; kcal/mol/Å) of a frame, or the reason why it has none."""
+    """Energy (kcal/mol) and forces (n_atoms, 3; kcal/mol/Å) of one frame, or the reason why it has none."""
 
     energy: float = 0.0
     forces: NDArray[np.float64] | None = None
@@ -27,9 +29,9 @@ class Label:
 
 
 class Journal:
-    """An open journal: `labels` holds what is done, `add` appends to it.
+    """An open journal: `labels` holds the finished frames, `add` appends one.
 
-    The first line describes the job. A last line without its end is what a killed run left: it is cut off.
+    The first line describes the job. A killed run may leave a last line without its end, which is cut off.
 
     Raises
     ------
@@ -51,7 +53,7 @@ class Journal:
             kept = kept[: kept.rfind(b"\n") + 1]
             lines = kept.splitlines()
             if lines:
-                self._check_job(_parsed(path, 1, lines[0]), header)
+                check_same_job(_parsed(path, 1, lines[0]), header, where=path, what="labelling job", hint=_OTHER)
             self.labels = dict(self._entry(number, line, job) for number, line in enumerate(lines[1:], 2))
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             os.ftruncate(self._descriptor, len(kept))
@@ -69,7 +71,7 @@ class Journal:
         os.close(self._descriptor)
 
     def add(self, index: int, label: Label) -> None:
-        """Record what came of frame `index`."""
+        """Record the label of frame `index`, or why it has none."""
         entry: dict[str, Any] = {"frame": index}
         if label.forces is None:
             entry["failed"] = label.reason
@@ -89,17 +91,8 @@ class Journal:
     def _unwritable(self, error: OSError) -> HybridError:
         return HybridError(
             f"cannot write {self.path}: {error.strerror or error}",
-            hint="free space or choose another folder; the frames done so far are kept, start again to go on",
+            hint="free space or choose another folder; the finished frames are kept; call again to continue",
         )
-
-    def _check_job(self, found: dict[str, Any], header: dict[str, Any]) -> None:
-        other = [key for key in header if found.get(key) != header[key]]
-        if other:
-            what = ", ".join(key.replace("_", " ") for key in other)
-            raise MismatchError(
-                f"{self.path} belongs to another job: {what} differ",
-                hint="give another path, or remove this file to start anew",
-            )
 
     def _entry(self, number: int, line: bytes, job: dict[str, Any]) -> tuple[int, Label]:
         entry = _parsed(self.path, number, line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -13,6 +12,8 @@ import numpy as np
 import openmm
 from numpy.typing import NDArray
 from openmm import app, unit
+
+from openmm_hybrid.core.files import fingerprint
 
 
 @dataclass(frozen=True)
@@ -55,18 +56,18 @@ def settings_of(job: Job, starts: NDArray[np.float64], energies: list[float]) ->
         "respa": [list(pair) for pair in job.respa],
         "parameters": dict(job.parameters),
         "n_starts": len(starts),
-        "system": fingerprint(job.system),
-        "positions": hashlib.sha256(np.ascontiguousarray(starts).tobytes()).hexdigest(),
+        "system": system_fingerprint(job.system),
+        "positions": fingerprint(starts),
         "energies": energies,
         "platform": job.platform[0].getName(),
     }
 
 
-def fingerprint(system: openmm.System) -> str:
-    """SHA-256 of the System; of forces that contain code, only the name is included.
+def system_fingerprint(system: openmm.System) -> str:
+    """SHA-256 of the System; a force that holds code enters with its name only.
 
-    The XML of a TorchForce has a new file name every time, and that of a PythonForce a pickle. A change of these forces
-    changes the energies of the starts, which are compared separately.
+    TorchForce writes a different file name into its XML every time, and PythonForce writes a pickle. A change of these
+    forces shows in the energies of the starts.
     """
     box = [list(edge.value_in_unit(unit.nanometer)) for edge in system.getDefaultPeriodicBoxVectors()]
     masses = [system.getParticleMass(i).value_in_unit(unit.dalton) for i in range(system.getNumParticles())]
@@ -81,4 +82,4 @@ def fingerprint(system: openmm.System) -> str:
         parts.append(
             force.getName() if coded else re.sub('openmmVersion="[^"]*"', "", openmm.XmlSerializer.serialize(force))
         )
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return fingerprint("\n".join(parts))

@@ -15,6 +15,7 @@ from openmm import app, unit
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.files import replacing
 from openmm_hybrid.core.progress import progress_bar
+from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.core.units import strip
 from openmm_hybrid.models.compose import Sum
 from openmm_hybrid.models.energy_model import EnergyModel
@@ -34,7 +35,7 @@ from openmm_hybrid.sampling.job import Job, settings_of
 from openmm_hybrid.sampling.minimize import potential_energy, set_positions
 from openmm_hybrid.sampling.platform import choose_platform, one_torch_thread, platform_of
 from openmm_hybrid.sampling.reporters import StartFiles
-from openmm_hybrid.sampling.restart import check_same_run, lock_folder, read_progress
+from openmm_hybrid.sampling.restart import check_same_run, read_progress
 from openmm_hybrid.sampling.run import ABSURD, Batch, run_batch
 from openmm_hybrid.sampling.sample_result import SampleResult
 from openmm_hybrid.systems.attach import attach

@@ -19,6 +19,7 @@ import torch
 
 from openmm_hybrid.analysis.error_table import ErrorTable
 from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
+from openmm_hybrid.data.formats.npz import dataset_md5
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.sgdml.check import assess
 from openmm_hybrid.sgdml.descriptor import pair_permutations
@@ -27,7 +28,6 @@ from openmm_hybrid.sgdml.model import SGDMLModel
 from openmm_hybrid.sgdml.projection import Functions, Projection, Targets, functions_that_fit
 from openmm_hybrid.sgdml.solve import MEMORY_SHARE, available_memory
 from openmm_hybrid.sgdml.surrogate_geometries import similar_geometries, training_geometries
-from openmm_hybrid.sgdml.training_set import fingerprint
 
 _LADDER = (2, 3, 5, 8)  # factors by which the number of points is reduced, tried one after another
 _LAMS = (1e-7, 1e-8, 1e-9, 1e-10, 1e-11)  # values of λ that are tried
@@ -213,7 +213,7 @@ def _held_out(model: SGDMLModel, frames: Frames) -> Frames:
         )
     if frames.forces is None:
         raise InputError(f"the frames of {frames.name!r} have no forces", hint="label them with a reference engine")
-    if fingerprint(frames) == model.md5_train:
+    if dataset_md5(frames) == model.md5_train:
         frames = frames[np.setdiff1d(np.arange(len(frames)), model.idxs_train)]
     if not len(frames):
         raise InputError("there is no frame that the model was not trained on", hint="give frames to measure errors on")

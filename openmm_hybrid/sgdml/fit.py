@@ -41,7 +41,7 @@ class SolverSettings:
     device: str = "auto"
 
 
-DEFAULT_SOLVER = SolverSettings()
+DEFAULT_SOLVER: SolverSettings = SolverSettings()
 
 
 def fit(

@@ -1,7 +1,7 @@
-"""Model files: sGDML's npz, read in its current layout and that of 2018, written in the current one (sgdml 1.0.3).
+"""Model files: sGDML's npz. We read its current layout and the one of 2018, and write the current one (sgdml 1.0.3).
 
-Only plain arrays are ever read. The entries that sgdml stores as pickled objects (its error tables) are not opened,
-and an entry that is needed but pickled is refused: so no file can run code here.
+We read plain arrays only. The entries that sgdml pickles (its error tables) are never opened, and a pickled entry that
+is needed is refused, so that no file can run code here.
 """
 
 from __future__ import annotations
@@ -14,47 +14,53 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import reading_npz, replacing
+from openmm_hybrid.core.files import expanded, reading_npz, replacing
 from openmm_hybrid.core.units import energy_factor, length_factor
 from openmm_hybrid.sgdml.descriptor import pair_permutations
 from openmm_hybrid.sgdml.model import SGDMLModel
 
-#: Entry in memory → its name in files of 2018, where that is another.
+#: Current name of an entry → its name in files of 2018, where the two differ.
 _OLD_NAMES = {"R_desc": "Rt_desc", "R_d_desc_alpha": "Rt_d_desc_alpha", "dataset_name": "dataset"}
 _KINDS = {"d": "a data set (Frames.load reads it)", "t": "a training task"}
-_CODE_VERSION = "1.0.3"  # the layout's
+_CODE_VERSION = "1.0.3"  # version of sgdml whose layout we write
 _NO_ERRORS = {"mae": np.nan, "rmse": np.nan}
 
 
 def load(path: str | Path) -> SGDMLModel:
-    """Read an sGDML model file of the current layout or that of 2018.
+    """Read an sGDML model file in the current layout or the one of 2018.
 
     Raises
     ------
     InputError
-        The file is missing, damaged, no model, needs pickle, or its entries contradict each other; periodic models,
-        which this package does not evaluate.
+        The file is missing or damaged, is not a model, needs pickle, or its entries contradict each other; or the
+        model is periodic, which this package does not evaluate.
     """
     with reading_npz(path, "an sGDML model") as archive:
-        return _model(_Entries(Path(path), archive))
+        return from_arrays(archive, path)
 
 
-def save(model: SGDMLModel, path: Path) -> Path:
-    """Write the current layout; the file appears complete or not at all. The path must end in .npz."""
+def save(model: SGDMLModel, path: str | Path) -> Path:
+    """Write the current layout, whole or not at all. The path must end in .npz."""
+    path = expanded(path)
     if path.suffix != ".npz":
         raise InputError(f"a model cannot be written to {path}", expected="a name that ends in .npz")
+    # sgdml's commands read the error tables as pickled dictionaries. Nothing else in the file is pickled.
+    tables = {"f_err": _NO_ERRORS} | ({"e_err": _NO_ERRORS} if model.use_E else {})
     with replacing(path) as temporary:
-        np.savez_compressed(temporary, **_entries(model))
+        np.savez_compressed(temporary, **to_arrays(model), **tables)  # type: ignore[arg-type]
     return path
 
 
-def _entries(model: SGDMLModel) -> dict[str, Any]:
-    """The entries that sgdml 1.0.3 writes after training; f_err and e_err are dictionaries, as its commands need."""
+def to_arrays(model: SGDMLModel) -> dict[str, NDArray[Any]]:
+    """The plain arrays that sgdml 1.0.3 writes after training, without its pickled error tables.
+
+    `from_arrays` reads them; a file of another format can hold them under a prefix.
+    """
     n_pairs = model.descriptors.shape[1]
     moves = pair_permutations(model.perms)
     unknown = np.zeros(0, dtype=np.int64)
     md5 = np.bytes_(model.md5_train.encode("ascii", "replace"))
-    # sgdml's torch predictor cuts sigma to an integer, so one that is integral is written as such.
+    # sgdml's torch predictor truncates sigma to an integer, so we write an integral sigma as an integer.
     sigma = int(model.sigma) if float(model.sigma).is_integer() else model.sigma
     entries: dict[str, Any] = {
         "type": "m",
@@ -69,7 +75,6 @@ def _entries(model: SGDMLModel) -> dict[str, Any]:
         "md5_valid": md5,
         "n_test": 0,
         "md5_test": np.bytes_(b""),
-        "f_err": _NO_ERRORS,
         "R_desc": model.descriptors.T,
         "R_d_desc_alpha": model.descriptor_alphas,
         "c": model.c,
@@ -82,20 +87,35 @@ def _entries(model: SGDMLModel) -> dict[str, Any]:
         "r_unit": "Ang",
         "e_unit": "kcal/mol",
     }
-    if model.use_E:
-        entries["e_err"] = _NO_ERRORS
     if model.alphas is not None:
         entries["alphas_F"] = model.alphas.ravel()
     if model.alphas_E is not None:
         entries["alphas_E"] = model.alphas_E
-    return entries
+    return {name: np.asarray(value) for name, value in entries.items()}
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]], source: str | Path) -> SGDMLModel:
+    """The model of the arrays that `to_arrays` made, or of a file in sGDML's layout.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+    source : path
+        File that holds them, for messages.
+
+    Raises
+    ------
+    InputError
+        An entry is missing, pickled or of another type, or the entries contradict each other.
+    """
+    return _model(_Entries(Path(source), arrays))
 
 
 @final
 class _Entries:
-    """The arrays of an open file by their current names."""
+    """The arrays of an open file, by their current names."""
 
-    def __init__(self, path: Path, archive: Mapping[str, NDArray[np.generic]]) -> None:
+    def __init__(self, path: Path, archive: Mapping[str, NDArray[Any]]) -> None:
         self.path = path
         self._archive = archive
         self.is_old = "Rt_desc" in archive
@@ -107,7 +127,7 @@ class _Entries:
         return _OLD_NAMES.get(name, name) if self.is_old else name
 
     def array(self, name: str) -> NDArray[np.generic]:
-        """An entry that must be there."""
+        """A required entry."""
         stored = self._stored(name)
         if stored not in self._archive:
             raise InputError(f"{self.path} lacks {stored!r}", expected="an sGDML model file", hint="train it again")
@@ -121,21 +141,21 @@ class _Entries:
             ) from error
 
     def number(self, name: str, default: float | None = None) -> float:
-        """An entry that is one number."""
+        """An entry of one number, or the default if the entry is missing."""
         if name not in self and default is not None:
             return default
         value = self.array(name)
         if value.size != 1 or value.dtype.kind not in "iuf":
-            raise InputError(f"{self.path}: {name!r} is no number")
+            raise InputError(f"{self.path}: {name!r} is not a number")
         return float(value.item())
 
     def text(self, name: str, default: str) -> str:
-        """An entry that is one string, of characters or bytes; a missing one is the default."""
+        """An entry of one string (characters or bytes), or the default if the entry is missing."""
         if name not in self:
             return default
         value = self.array(name)
         if value.size != 1 or value.dtype.kind not in "US":
-            raise InputError(f"{self.path}: {name!r} is no text")
+            raise InputError(f"{self.path}: {name!r} is not a text")
         item = value.item()
         return item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
 

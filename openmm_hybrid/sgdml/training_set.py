@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from dataclasses import dataclass, replace
 from typing import final
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.data.bonds import bonds_from_geometry
+from openmm_hybrid.data.formats.npz import dataset_md5
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.data.selection import select
@@ -164,18 +164,7 @@ def training_set(
     if cut.n_atoms < 2:
         raise InputError("sGDML needs two atoms or more")
     parts = _split(cut, first_copies(cut, group), n_train, n_valid, indices, selection, seed)
-    return TrainingSet(cut, group, *parts, md5=fingerprint(frames), atoms=chosen, energy_constraint=energy_constraint)
-
-
-def fingerprint(frames: Frames) -> str:
-    """sgdml's fingerprint of a data set: the md5 of the md5 digests of z, R, E (if there are energies) and F.
-
-    It equals the fingerprint in the frames' file if the file has one byte per atomic number and eight per coordinate,
-    as sgdml writes it.
-    """
-    arrays = (frames.atomic_numbers.astype(np.uint8), frames.positions, frames.energies, frames.forces)
-    digests = [hashlib.md5(array.tobytes()).digest() for array in arrays if array is not None]
-    return hashlib.md5(b"".join(digests)).hexdigest()
+    return TrainingSet(cut, group, *parts, md5=dataset_md5(frames), atoms=chosen, energy_constraint=energy_constraint)
 
 
 def _cut(frames: Frames, atoms: Ints) -> Frames:

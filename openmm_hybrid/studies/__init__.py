@@ -1,1 +1,19 @@
-"""Studies: whole pieces of work, from settings to a result."""
+"""Studies: complete pieces of work, from settings to a table, a JSON document and pictures."""
+
+from __future__ import annotations
+
+from openmm_hybrid.core.registry import Registry
+
+STUDIES = Registry(
+    "study",
+    {
+        "sampling": "openmm_hybrid.studies.sampling:SamplingStudy",
+        "table2": "openmm_hybrid.studies.table2:Table2Study",
+        "learning-curve": "openmm_hybrid.studies.learning_curve:LearningCurveStudy",
+        "training": "openmm_hybrid.studies.training:TrainingStudy",
+    },
+    "openmm_hybrid.studies",
+)
+"""Name → class of the study."""
+
+__all__ = ["STUDIES"]

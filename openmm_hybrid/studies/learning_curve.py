@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -11,51 +10,45 @@ from typing import Any, final
 
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table_from
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.journal import entries
+from openmm_hybrid.core.files import fingerprint
 from openmm_hybrid.core.result_document import document, write_json
+from openmm_hybrid.core.same_job import finished
 from openmm_hybrid.core.text_table import cell, text_table
 from openmm_hybrid.sgdml.check import assess, known
-from openmm_hybrid.sgdml.fit import DEFAULT_SOLVER, SolverSettings
-from openmm_hybrid.sgdml.train import check_sigma, train_on
+from openmm_hybrid.sgdml.train import train_on
 from openmm_hybrid.sgdml.training_set import TrainingSet
+from openmm_hybrid.studies.kernel_settings import KernelSettings
+from openmm_hybrid.studies.study import Study, StudyResult, option
 
 
 @final
 @dataclass(frozen=True)
-class CurveSettings:
-    """Which models a learning curve is made of.
-
-    Parameters
-    ----------
-    n_train : tuple of int
-        Numbers of training frames, ascending.
-    sigma : float, 1/Å, or "search"
-        Sought anew for every number of frames if "search".
-    lam : float
-    n_test : int
-        At most this many frames are tested on, the same ones for every point.
+class CurveSettings(KernelSettings):
+    """Settings of a learning curve; each field's help says what it is.
 
     Raises
     ------
     InputError
-        No numbers, or not ascending from 1 on; sigma or lam out of range.
+        The numbers of training frames do not rise, or another setting is out of range.
     """
 
-    n_train: tuple[int, ...]
-    sigma: float | str = 20.0
-    lam: float = 1e-10
-    n_test: int = 1000
+    n_train: tuple[int, ...] = option((100, 200, 400), help="Number of training frames of a point, in rising order.")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         numbers = self.n_train
         if not numbers or numbers[0] < 1 or any(b <= a for a, b in pairwise(numbers)):
             raise InputError(
                 f"training frames of the curve: {', '.join(map(str, numbers)) or 'none'}",
-                expected="numbers from 1 on, each above the one before, such as 100,200,400",
+                expected="numbers from 1 on in rising order, such as 100, 200, 400",
             )
         if self.n_test < 1:
             raise InputError(f"n_test = {self.n_test}", expected="1 or more")
-        check_sigma(self.sigma, self.lam)
+
+    @property
+    def largest(self) -> int | None:
+        """See `KernelSettings.largest`."""
+        return self.n_train[-1]
 
 
 @final
@@ -69,9 +62,9 @@ class CurvePoint:
     sigma : float, 1/Å
     lam : float
     seconds : float
-        Of its training, the search of sigma in it.
+        Wall-clock time of the training, with the search of sigma.
     train, test : ErrorTable
-        Energies are NaN where the data have none.
+        Errors on training and test frames. Energies are NaN if the data have none.
     """
 
     n_train: int
@@ -84,21 +77,27 @@ class CurvePoint:
 
 @final
 @dataclass(frozen=True)
-class LearningCurve:
-    """A learning curve: its settings and its points, ascending.
+class LearningCurve(StudyResult):
+    """A learning curve.
 
     Parameters
     ----------
     job : dict
-        What the points are of: settings, data set, frames, permutations, atoms.
+        Settings and data that decide the points: data set, frames, permutations, atoms.
     points : tuple of CurvePoint
+        Points in rising order.
     """
 
     job: dict[str, Any]
     points: tuple[CurvePoint, ...]
 
+    @property
+    def name(self) -> str:
+        """See `StudyResult.name`."""
+        return "learning_curve"
+
     def table(self) -> str:
-        """The points as lines of text: test errors in kcal/mol and kcal/mol/Å."""
+        """See `StudyResult.table`: test errors in kcal/mol and kcal/mol/Å."""
         columns = ("frames", "sigma", "force MAE", "RMSE", "energy MAE", "RMSE", "seconds")
         rows = []
         for point in self.points:
@@ -108,76 +107,72 @@ class LearningCurve:
         return text_table(columns, rows)
 
     def as_dict(self) -> dict[str, Any]:
-        """The curve as a JSON-ready document."""
+        """See `StudyResult.as_dict`."""
         figures = {f"test.force_mae.{p.n_train}": (p.test.force_mae, "kcal/mol/Å") for p in self.points}
         points = [asdict(p) | {"train": known(p.train), "test": known(p.test)} for p in self.points]
         return document("learning_curve", figures, job=self.job, points=points)
 
+    def pictures(self, folder: Path) -> list[Path]:
+        """See `StudyResult.pictures`: errors against training frames."""
+        from openmm_hybrid.figures import learning_curve_figure, save_figure
 
-def run(
-    data: TrainingSet,
-    settings: CurveSettings,
-    *,
-    journal: Path,
-    model: Path | None = None,
-    solver: SolverSettings = DEFAULT_SOLVER,
-    progress: bool = True,
-) -> LearningCurve:
-    """Train on the first n frames of a training set for every n, and test each model on the same other frames.
-
-    The training sets are nested, each being a draw of the same kind as the whole.
-
-    Parameters
-    ----------
-    data : TrainingSet
-        With the largest n at least, frames to test on, and frames to validate on if sigma is sought.
-    settings : CurveSettings
-    journal : Path
-        JSON file of the curve, written after every point. Points that it holds are not computed again.
-    model : Path, optional
-        npz file for the model of the largest n, which counts as done only if this file is there.
-    solver : SolverSettings
-    progress : bool
-        Show the progress.
-
-    Raises
-    ------
-    InputError
-        Too few frames; the journal is damaged.
-    MismatchError
-        The journal is that of other data or settings.
-    """
-    test = data.test(settings.n_test)
-    if not len(test):
-        raise InputError("no frames are left to test on", hint="leave some out of the largest training set")
-    data.first(settings.n_train[-1])  # refuses too few frames before anything is trained
-    job = _job(data, settings, len(test))
-    points = _read(journal, job)
-    for n in settings.n_train:
-        is_last = n == settings.n_train[-1]
-        if n in points and not (is_last and model is not None and not model.is_file()):
-            continue
-        part = data.first(n)
-        clock = time.monotonic()
-        trained = train_on(part, sigma=settings.sigma, lam=settings.lam, solver=solver, progress=progress).model
-        seconds = time.monotonic() - clock
-        if is_last and model is not None:
-            trained.save(model)
-        errors = assess(trained, part.train), assess(trained, test)
-        points[n] = CurvePoint(n, trained.sigma, trained.lam, seconds, *errors)
-        write_json(journal, LearningCurve(job, _ascending(points)).as_dict())
-    return LearningCurve(job, _ascending(points))
+        tables = {"train": [point.train for point in self.points], "test": [point.test for point in self.points]}
+        picture = learning_curve_figure([point.n_train for point in self.points], tables)
+        return [save_figure(picture, folder / f"{self.name}.png")]
 
 
-def _ascending(points: dict[int, CurvePoint]) -> tuple[CurvePoint, ...]:
+@final
+class LearningCurveStudy(Study):
+    """Trains sGDML models on nested sets of frames and tests all of them on the same frames."""
+
+    name = "learning-curve"
+    summary = "Train sGDML models on growing numbers of frames and test them on the same unseen frames."
+    Settings = CurveSettings
+
+    def run(self, settings: CurveSettings, output: Path, *, progress: bool = True) -> LearningCurve:
+        """See `Study.run`.
+
+        The training sets are nested: each holds the first frames of the largest one. The folder gets
+        ``learning_curve.json``, rewritten after each point, and the model of the last point, ``model.npz``. That point
+        counts as done only if the model exists.
+        """
+        data = settings.training_set()
+        test = data.test(settings.n_test)
+        if not len(test):
+            raise InputError("no frames are left to test on", hint="leave some out of the largest training set")
+        job = _job(data, settings, len(test))
+        journal, model = output / "learning_curve.json", output / "model.npz"
+        found = finished(journal, job, key="points", make=_point, what="learning curve")
+        points = {point.n_train: point for point in found}
+        for n in settings.n_train:
+            is_last = n == settings.n_train[-1]
+            if n in points and not (is_last and not model.is_file()):
+                continue
+            part = data.first(n)
+            clock = time.monotonic()
+            trained = train_on(
+                part, sigma=settings.sigma, lam=settings.lam, solver=settings.solver_settings, progress=progress
+            ).model
+            seconds = time.monotonic() - clock
+            if is_last:
+                trained.save(model)
+            errors = assess(trained, part.train), assess(trained, test)
+            points[n] = CurvePoint(n, trained.sigma, trained.lam, seconds, *errors)
+            write_json(journal, LearningCurve(job, _rising(points)).as_dict())
+        return LearningCurve(job, _rising(points))
+
+
+def _rising(points: dict[int, CurvePoint]) -> tuple[CurvePoint, ...]:
     return tuple(points[n] for n in sorted(points))
 
 
 def _job(data: TrainingSet, settings: CurveSettings, n_test: int) -> dict[str, Any]:
-    """What decides the points, as JSON has it."""
-    drawn = b"/".join(part.tobytes() for part in (data.idxs_train, data.idxs_valid, data.idxs_rest[:n_test]))
-    return asdict(settings) | {
+    """Settings and data that decide the points, as JSON holds them."""
+    chosen = fingerprint(data.idxs_train, "/", data.idxs_valid, "/", data.idxs_rest[:n_test])
+    return {
         "n_train": list(settings.n_train),
+        "sigma": settings.sigma,
+        "lam": settings.lam,
         "n_test": n_test,
         "data": data.frames.name,
         "theory": data.frames.theory,
@@ -185,14 +180,8 @@ def _job(data: TrainingSet, settings: CurveSettings, n_test: int) -> dict[str, A
         "energy_constraint": data.energy_constraint,
         "perms": data.perms.tolist(),
         "atoms": None if data.atoms is None else data.atoms.tolist(),
-        "drawn": hashlib.md5(drawn).hexdigest(),
+        "drawn": chosen,
     }
-
-
-def _read(journal: Path, job: dict[str, Any]) -> dict[int, CurvePoint]:
-    """The points that a journal of the same job holds."""
-    found = entries(journal, job, key="points", make=_point, what="learning curve")
-    return {point.n_train: point for point in found}
 
 
 def _point(entry: dict[str, Any]) -> CurvePoint:

@@ -1,47 +1,56 @@
-"""Training with its errors: a model, how it was found, and how well it predicts each part of the data."""
+"""Training: an sGDML model, how it was found, and its errors on each part of the data."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 from openmm_hybrid.analysis.error_table import ErrorTable
 from openmm_hybrid.core.result_document import document
 from openmm_hybrid.core.text_table import cell, text_table
 from openmm_hybrid.sgdml.check import assess, known
-from openmm_hybrid.sgdml.fit import DEFAULT_SOLVER, SolverSettings
 from openmm_hybrid.sgdml.train import Training, train_on
 from openmm_hybrid.sgdml.training_set import TrainingSet
+from openmm_hybrid.studies.kernel_settings import TrainingSettings
+from openmm_hybrid.studies.study import Study, StudyResult, claim, settings_as_dict
+
+_FREE = ("frames", "molecule", "solver", "max_memory", "checkpoint", "device")  # these do not change the result
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class TrainingReport:
+class TrainingReport(StudyResult):
     """A training and the errors of its model.
 
     Parameters
     ----------
     training : Training
     errors : mapping of str to ErrorTable
-        "train", "valid" and "test", those that have frames.
+        Errors on the parts "train", "valid" and "test" that have frames.
     seconds : float
-        Of the training, the search of sigma in it.
+        Wall-clock time of the training, with the search of sigma.
     """
 
     training: Training
     errors: Mapping[str, ErrorTable]
     seconds: float
 
+    @property
+    def name(self) -> str:
+        """See `StudyResult.name`."""
+        return "training"
+
     def table(self) -> str:
-        """The errors as lines of text, in kcal/mol and kcal/mol/Å."""
+        """See `StudyResult.table`: errors in kcal/mol and kcal/mol/Å."""
         columns = ("", "frames", "force MAE", "RMSE", "energy MAE", "RMSE")
         rows = [(name, str(table.n_frames), *map(cell, _four(table))) for name, table in self.errors.items()]
         return text_table(columns, rows)
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as a JSON-ready document."""
+        """See `StudyResult.as_dict`."""
         model, found, result = self.training.model, self.training.search, self.training.consistency
         figures = {
             f"{part}.{name}": (value, "kcal/mol/Å" if name.startswith("force") else "kcal/mol")
@@ -68,24 +77,47 @@ class TrainingReport:
             search=None if found is None else found.as_dict(),
         )
 
+    def pictures(self, folder: Path) -> list[Path]:
+        """See `StudyResult.pictures`: none."""
+        return []
 
-def run(
-    data: TrainingSet,
-    *,
-    sigma: float | str,
-    lam: float = 1e-10,
-    n_test: int = 1000,
-    solver: SolverSettings = DEFAULT_SOLVER,
-    progress: bool = True,
-) -> TrainingReport:
-    """Train on a training set, and take the errors on its training, its validation and at most `n_test` other frames.
 
-    Settings, errors and warnings are those of `openmm_hybrid.sgdml.train`.
+@final
+class TrainingStudy(Study):
+    """Trains an sGDML model and tests it."""
+
+    name = "training"
+    summary = "Train an sGDML model and report its errors on training, validation and test frames."
+    Settings = TrainingSettings
+
+    def run(self, settings: TrainingSettings, output: Path, *, progress: bool = True) -> TrainingReport:
+        """See `Study.run`. The model is written to ``model.npz`` in the folder."""
+        data = settings.training_set()
+        claim(output, settings_as_dict(settings, without=_FREE) | {"frames": data.md5}, "training study")
+        report = train_and_test(data, settings, progress=progress)
+        report.training.model.save(output / "model.npz")
+        return report
+
+
+def train_and_test(data: TrainingSet, settings: TrainingSettings, *, progress: bool = True) -> TrainingReport:
+    """Train on a training set and report the errors on its training, validation and test frames.
+
+    Errors and warnings are those of `openmm_hybrid.sgdml.train`.
+
+    Parameters
+    ----------
+    data : TrainingSet
+        The set of `TrainingSettings.training_set`.
+    settings : TrainingSettings
+    progress : bool
+        Show the progress.
     """
     clock = time.monotonic()
-    training = train_on(data, sigma=sigma, lam=lam, solver=solver, progress=progress)
+    training = train_on(
+        data, sigma=settings.sigma, lam=settings.lam, solver=settings.solver_settings, progress=progress
+    )
     seconds = time.monotonic() - clock
-    parts = {"train": data.train, "valid": data.valid, "test": data.test(n_test)}
+    parts = {"train": data.train, "valid": data.valid, "test": data.test(settings.n_test)}
     return TrainingReport(
         training, {name: assess(training.model, frames) for name, frames in parts.items() if len(frames)}, seconds
     )

@@ -1,4 +1,4 @@
-"""A System with its topology, positions and attached models as a folder of files."""
+"""A folder of files for a System with its topology, positions and attached models."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from openmm import app, unit
 
 import openmm_hybrid
 from openmm_hybrid.core.errors import InputError, MismatchError, MissingDependencyError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import expanded, replacing, sha256
 from openmm_hybrid.core.units import positions_to_angstrom
 from openmm_hybrid.models.energy_model import EnergyModel
-from openmm_hybrid.models_io.any_model import AGAIN, UPGRADE, load_model, save_model, sha256, verified
+from openmm_hybrid.models_io.any_model import AGAIN, UPGRADE, load_model, save_model, verified
 from openmm_hybrid.systems.attach import attach
 from openmm_hybrid.systems.backends.backend import Backend
 from openmm_hybrid.systems.plan import choose, known_backends, plan
@@ -32,7 +32,7 @@ FORMAT, VERSION = "openmm-hybrid system", 1
 
 @dataclass(frozen=True, eq=False)
 class Attachment:
-    """A model and how it was attached: the arguments of `attach`.
+    """A model with the arguments of `attach`.
 
     Parameters
     ----------
@@ -56,32 +56,32 @@ def save_system(
     *,
     attachments: Sequence[Attachment] = (),
 ) -> Path:
-    """Write a System, with the models attached to it, for any platform, stack and OpenMM version. Returns the folder.
+    """Write a System with its attached models, for any platform, stack and OpenMM version. Returns the folder.
 
-    ``system.xml`` (OpenMM's XML, without the torch forces), ``topology.pdb``, ``positions.npy`` (Å), a file for each
-    model that torch forces carry, and ``manifest.json``: hashes of all files, units, the atom order, versions, and
-    where each model sits (atoms, force group, scale, dtype). Nothing is pickled. What `attach` wrote as OpenMM's own
-    forces stays in the XML. The manifest is written last: where the writing was cut short, `load_system` refuses the
+    The folder gets ``system.xml`` (OpenMM's XML without the torch forces), ``topology.pdb``, ``positions.npy`` (Å), one
+    file for each model in a torch force, and ``manifest.json``: hashes of all files, units, atom order, versions, and
+    the arguments of each model (atoms, force group, scale, dtype). Nothing is pickled. Models that `attach` wrote as
+    OpenMM's own forces stay in the XML. The manifest is written last, so that `load_system` refuses an incomplete
     folder.
 
     Parameters
     ----------
     folder : path
-        Made where it is missing.
+        A leading ~ is expanded; missing folders are made.
     system, topology
-        Of the same particles; the System with its models attached.
+        System with its models attached, and the topology of the same particles.
     positions : (n_atoms, 3), Å, or a Quantity
     attachments : sequence of Attachment
-        What was attached: every torch force in the System belongs to one of them.
+        The attached models. Every torch force in the System must belong to one of them.
 
     Raises
     ------
     MismatchError
-        The System has other torch forces than the attachments, or a model cannot be written.
+        The torch forces in the System are not those of the attachments, or a model cannot be written.
     HybridError
         A file cannot be written.
     """
-    folder = Path(folder)
+    folder = expanded(folder)
     parts = [part for attachment in attachments for part in _coded_parts(attachment)]
     xml = _without_coded_forces(system, [backend.force_type for backend, _ in parts])
     angstrom = positions_to_angstrom(positions)
@@ -118,20 +118,20 @@ def load_system(
     Parameters
     ----------
     backend : str
-        "torchforce" or "pythonforce" for the torch models; "auto" takes the first that works here, whichever the
-        System was saved with.
+        "torchforce" or "pythonforce" for the torch models. "auto" takes the first that works here, also if another one
+        wrote the folder.
 
     Raises
     ------
     InputError
-        A file is missing, damaged or another than was saved, the folder is of a newer version, or the System holds a
+        A file is missing, damaged or not the saved one, the folder is of another version, or the System holds a
         PythonForce, which cannot be read safely.
     MissingDependencyError
         No torch backend works here, but the System needs one.
     MismatchError
-        The files have different numbers of particles.
+        The numbers of particles in the files differ.
     """
-    folder = Path(folder)
+    folder = expanded(folder)
     manifest = _manifest(folder)
     try:
         paths = {name: verified(folder, name, manifest["files"][name]) for name in (SYSTEM, TOPOLOGY, POSITIONS)}
@@ -167,14 +167,14 @@ def load_system(
 
 
 def load_topology(folder: str | Path) -> tuple[app.Topology, NDArray[np.float64]]:
-    """Topology and positions (n_atoms, 3), Å, of the ``topology.pdb`` in a folder, also that of a sampling run.
+    """Topology and positions (n_atoms, 3), Å, from ``topology.pdb`` in the folder of a System or a sampling run.
 
     Raises
     ------
     InputError
         The file is missing or damaged.
     """
-    path = Path(folder) / TOPOLOGY
+    path = expanded(folder) / TOPOLOGY
     if not path.is_file():
         raise InputError(f"{path} does not exist", expected="a folder of `build` or `sample`")
     try:
@@ -191,7 +191,7 @@ def _coded_parts(attachment: Attachment) -> list[tuple[Backend, Attachment]]:
 
 
 def _without_coded_forces(system: openmm.System, expected: Sequence[str]) -> str:
-    """XML of a System less its torch forces, which must be those that are expected."""
+    """XML of a System without its torch forces, whose types must be the expected ones."""
     root = ElementTree.fromstring(openmm.XmlSerializer.serialize(system))
     forces = root.find("Forces")
     types = {backend.force_type for backend in known_backends() if backend.holds_code}
@@ -209,7 +209,7 @@ def _without_coded_forces(system: openmm.System, expected: Sequence[str]) -> str
 
 
 def _described(backend: str, part: Attachment, n_particles: int, folder: Path) -> dict[str, Any]:
-    """An attachment for the manifest, its model written beside it."""
+    """The manifest's entry of an attachment; its model is written into the folder."""
     atoms = np.arange(n_particles) if part.atoms is None else np.asarray(part.atoms)
     return {
         "model": save_model(part.model, folder),
@@ -235,14 +235,14 @@ def _manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error})", hint=AGAIN) from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise InputError(f"{path} is of another origin", expected=f"a manifest of the format {FORMAT!r}")
+        raise InputError(f"{path} is another file", expected=f"a manifest of the format {FORMAT!r}")
     if manifest.get("version") != VERSION:
         raise InputError(f"{path} is of version {manifest.get('version')}", expected=str(VERSION), hint=UPGRADE)
     return manifest
 
 
 def _torch_backend(name: str) -> str:
-    """The torch backend to use; "auto" must not give to OpenMM's own forces what torch carried: they tabulate."""
+    """The torch backend to use. "auto" excludes OpenMM's own forces, which would tabulate the model."""
     if name != "auto":
         return name
     states = {backend.name: backend.state() for backend in known_backends() if backend.holds_code}
@@ -256,5 +256,5 @@ def _torch_backend(name: str) -> str:
 
 
 def _atomic_numbers(topology: app.Topology) -> list[int]:
-    """Of each particle; 0 for one without element."""
+    """Atomic number of each particle; 0 for a particle without element."""
     return [atom.element.atomic_number if atom.element else 0 for atom in topology.atoms()]

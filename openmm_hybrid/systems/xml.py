@@ -1,4 +1,4 @@
-"""OpenMM's XML, read without running code that it may hold."""
+"""Reading OpenMM's XML without running the code that it may hold."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ Kind = TypeVar("Kind")
 
 
 def read_xml(text: str, path: Path, kind: type[Kind], *, hint: str) -> Kind:
-    """The object that OpenMM's XML stands for.
+    """The object of an OpenMM XML text.
 
     Parameters
     ----------
     text : str
     path : Path
-        Where it comes from, and `mend` what to do if it is damaged; both for the messages.
+        File of the text, for messages.
     kind : type
         openmm.System or openmm.State.
+    hint : str
+        What to do with a damaged file, for messages.
 
     Raises
     ------
     InputError
-        Damaged, another kind of object, or one with a PythonForce: its XML is a pickle, which runs code when read.
+        The text is damaged, is another kind of object, or holds a PythonForce, whose XML is a pickle, which runs code
+        when it is read.
     MissingDependencyError
-        It holds a TorchForce, and the plugin is missing or does not work here.
+        The text holds a TorchForce, and the plugin is missing or does not work here.
     """
     try:
         root = ElementTree.fromstring(text)
@@ -51,7 +54,7 @@ def read_xml(text: str, path: Path, kind: type[Kind], *, hint: str) -> Kind:
         choose(backend.name)
         backend.prepare()
     try:
-        # OpenMM is given what was looked at, not the text, which its own parser may understand in another way.
+        # OpenMM gets the checked tree, not the text: its own parser may read the text differently.
         found: Kind = openmm.XmlSerializer.deserialize(ElementTree.tostring(root, encoding="unicode"))
     except (openmm.OpenMMException, ValueError) as error:
         raise InputError(f"{path} is damaged ({error})", hint=hint) from None

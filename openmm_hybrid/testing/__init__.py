@@ -14,6 +14,7 @@ from openmm_hybrid.testing.engine import ReferenceEngineSuite
 from openmm_hybrid.testing.form import FunctionalFormSuite
 from openmm_hybrid.testing.models import EnergyModelSuite, TorchModelSuite
 from openmm_hybrid.testing.solver import SolverSuite
+from openmm_hybrid.testing.study import StudySuite
 
 __all__ = [
     "BackendSuite",
@@ -21,5 +22,6 @@ __all__ = [
     "FunctionalFormSuite",
     "ReferenceEngineSuite",
     "SolverSuite",
+    "StudySuite",
     "TorchModelSuite",
 ]

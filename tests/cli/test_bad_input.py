@@ -24,7 +24,10 @@ CHARGES = (0.117, -0.599, 0.028, 0.028, 0.028, 0.398)
 """Of methanol's atoms C O H H H H(O), e; rounded AM1-BCC charges."""
 SAMPLE = ("sample", "methanol", "-o", "out", "--duration", "0.1")
 EXPORT = ("export", "spoilt.npz", "-o", "out.pt")
-TRAIN = ("train", "spoilt.npz", "-o", "out.npz")
+TRAIN = ("train", "sgdml", "spoilt.npz", "-o", "out.npz")
+TRAIN_GOOD = ("train", "sgdml", "good.npz", "-o", "out.npz")
+CORRECTION = ("train", "correction", "-o", "out.npz", "methanol")
+CURVE = ("study", "learning-curve", "good.npz", "-o", "out")
 
 
 def run(*arguments: str) -> Any:
@@ -41,7 +44,7 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shaken = methanol.positions + np.random.default_rng(0).normal(0.0, 0.05, (12, 6, 3))
     energies, forces = built.model().predict(shaken)
     Frames(methanol.atomic_numbers, shaken, energies, forces, name="methanol", theory="GAFF").save(folder / "good.npz")
-    assert run("train", str(folder / "good.npz"), "-o", str(folder / "model.npz")).exit_code == 0
+    assert run("train", "sgdml", str(folder / "good.npz"), "-o", str(folder / "model.npz")).exit_code == 0
     assert run("export", str(folder / "model.npz"), "-o", str(folder / "model.pt")).exit_code == 0
     return folder
 
@@ -161,8 +164,8 @@ CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
     "broken SMILES": (None, ("build", "C1CC", "-o", "out"), "check brackets"),
     "radical": (None, ("build", "C[CH2]", "-o", "out"), "radical"),
     "metal": (None, ("build", "C[Mg]C", "-o", "out"), "Mg"),
-    "two molecules": (None, ("build", "CO.O", "-o", "out"), "one by one"),
-    "unknown version": (None, ("build", "CO", "-o", "out", "--version", "3.0"), "1.81"),
+    "two molecules": (None, ("build", "CO.O", "-o", "out"), "one part at a time"),
+    "unknown version": (None, ("build", "CO", "-o", "out", "--gaff-version", "3.0"), "1.81"),
     "unknown charges": (None, ("build", "CO", "-o", "out", "--charges", "rsep"), "did you mean resp"),
     "missing molecule file": (None, ("build", "none.sdf", "-o", "out"), "does not exist"),
     "empty molecule file": (lambda: text("empty.sdf", ""), ("build", "empty.sdf", "-o", "out"), "no molecule"),
@@ -184,69 +187,76 @@ CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
     "unknown unit": (lambda: respoil(e_unit="furlong"), TRAIN, "furlong"),
     "atom counts differ": (lambda: respoil(z=array("z")[:5]), TRAIN, "shape"),
     "no forces": (lambda: respoil(F=""), TRAIN, "forces"),
-    "sigma below zero": (None, ("train", "good.npz", "-o", "out.npz", "--sigma", "-1"), "sigma > 0"),
-    "more training than frames": (None, ("train", "good.npz", "-o", "out.npz", "--n-train", "99"), "1 to 12"),
-    "sigma in words": (None, ("train", "good.npz", "-o", "out.npz", "--sigma", "big"), "or search"),
-    "sigma NaN": (None, ("train", "good.npz", "-o", "out.npz", "--sigma", "nan"), "sigma > 0"),
-    "unknown symmetries": (None, ("train", "good.npz", "-o", "out.npz", "--perms", "all"), "graph"),
-    "unknown selection": (
-        None,
-        ("train", "good.npz", "-o", "out.npz", "--n-train", "5", "--selection", "best"),
-        "stratified",
-    ),
+    "sigma below zero": (None, (*TRAIN_GOOD, "--sigma", "-1"), "sigma > 0"),
+    "more training than frames": (None, (*TRAIN_GOOD, "--n-train", "99"), "1 to 12"),
+    "sigma in words": (None, (*TRAIN_GOOD, "--sigma", "big"), "or search"),
+    "sigma NaN": (None, (*TRAIN_GOOD, "--sigma", "nan"), "sigma > 0"),
+    "unknown symmetries": (None, (*TRAIN_GOOD, "--perms", "all"), "--perms"),
+    "unknown selection": (None, (*TRAIN_GOOD, "--n-train", "5", "--selection", "best"), "--selection"),
     "too many to validate on": (
         None,
-        ("train", "good.npz", "-o", "out.npz", "--n-train", "8", "--n-valid", "9"),
+        (*TRAIN_GOOD, "--n-train", "8", "--n-valid", "9"),
         "0 to 4",
     ),
     "nothing to validate on": (
         None,
-        ("train", "good.npz", "-o", "out.npz", "--n-train", "12", "--sigma", "search"),
+        (*TRAIN_GOOD, "--n-train", "12", "--sigma", "search"),
         "n_valid",
     ),
-    "unknown solver": (None, ("train", "good.npz", "-o", "out.npz", "--solver", "magic"), "magic"),
-    "unknown device": (None, ("train", "good.npz", "-o", "out.npz", "--device", "abacus"), "auto, cpu or cuda"),
-    "no memory": (None, ("train", "good.npz", "-o", "out.npz", "--max-memory", "0.000001"), "memory"),
-    "atoms that do not exist": (None, ("train", "good.npz", "-o", "out.npz", "--atoms", "4-6"), "0 to 5"),
-    "an atom to train on twice": (None, ("train", "good.npz", "-o", "out.npz", "--atoms", "1,1"), "once"),
-    "curve in words": (None, ("train", "good.npz", "-o", "out.npz", "--curve", "all"), "100,200,400"),
-    "curve backwards": (None, ("train", "good.npz", "-o", "out.npz", "--curve", "8,4"), "100,200,400"),
-    "curve without test frames": (None, ("train", "good.npz", "-o", "out.npz", "--curve", "6,12"), "left to test"),
-    "curve beyond the frames": (None, ("train", "good.npz", "-o", "out.npz", "--curve", "6,13"), "1 to 12"),
-    "curve and number": (
-        None,
-        ("train", "good.npz", "-o", "out.npz", "--curve", "4,8", "--n-train", "8"),
-        "--n-train and --curve",
-    ),
+    "unknown solver": (None, (*TRAIN_GOOD, "--solver", "magic"), "magic"),
+    "unknown device": (None, (*TRAIN_GOOD, "--device", "abacus"), "--device"),
+    "no memory": (None, (*TRAIN_GOOD, "--max-memory", "0.000001"), "memory"),
+    "atoms that do not exist": (None, (*TRAIN_GOOD, "--atoms", "4-6"), "0 to 5"),
+    "an atom to train on twice": (None, (*TRAIN_GOOD, "--atoms", "1,1"), "once"),
+    "curve in words": (None, (*CURVE, "--n-train", "all"), "--n-train"),
+    "curve backwards": (None, (*CURVE, "--n-train", "8", "--n-train", "4"), "100, 200, 400"),
+    "curve without test frames": (None, (*CURVE, "--n-train", "6", "--n-train", "12"), "left to test"),
+    "curve beyond the frames": (None, (*CURVE, "--n-train", "6", "--n-train", "13"), "1 to 12"),
+    "unknown study": (None, ("study", "learning-curv", "good.npz", "-o", "out"), "did you mean learning-curve"),
     "unknown ending of a report": (
         None,
-        ("train", "good.npz", "-o", "out.npz", "--report", "out.txt"),
+        (*TRAIN_GOOD, "--report", "out.txt"),
         ".json",
     ),
     "curve of something else": (
-        lambda: text("out.json", "{}"),
-        ("train", "good.npz", "-o", "out.npz", "--curve", "4,8"),
-        "out.json",
+        lambda: (Path("out").mkdir(), text("out/learning_curve.json", "{}")),
+        (*CURVE, "--n-train", "4"),
+        "learning_curve.json",
     ),
-    "convert onto itself": (None, ("convert", "good.npz", "good.npz"), "itself"),
-    "convert a model to frames": (None, ("convert", "model.npz", "out.xyz"), "export"),
-    "convert to an unknown ending": (None, ("convert", "good.npz", "out.pdb"), "ending"),
-    "convert nothing": (None, ("convert", "none.npz", "out.xyz"), "does not exist"),
+    "convert onto itself": (None, ("convert", "good.npz", "-o", "good.npz"), "itself"),
+    "convert a model to frames": (None, ("convert", "model.npz", "-o", "out.xyz"), "export"),
+    "convert to an unknown ending": (None, ("convert", "good.npz", "-o", "out.pdb"), "ends in"),
+    "convert nothing": (None, ("convert", "none.npz", "-o", "out.xyz"), "does not exist"),
     "convert a corrupt model": (
         lambda: cut("model.npz", "spoilt.npz", 0.7),
-        ("convert", "spoilt.npz", "out.npz"),
+        ("convert", "spoilt.npz", "-o", "out.npz"),
         "spoilt.npz",
     ),
-    "convert a hostile model": (lambda: hostile("R_desc"), ("convert", "spoilt.npz", "out.npz"), "do not trust"),
-    "unknown ending of a model": (None, ("train", "good.npz", "-o", "out.txt"), ".npz"),
-    "frames of another molecule": (ethanol_frames, ("correct", "methanol", "spoilt.npz", "-o", "out.npz"), "expected"),
-    "wrong atom order": (reordered, ("correct", "methanol", "spoilt.npz", "-o", "out.npz"), "order"),
+    "convert a hostile model": (lambda: hostile("R_desc"), ("convert", "spoilt.npz", "-o", "out.npz"), "do not trust"),
+    "unknown ending of a model": (None, ("train", "sgdml", "good.npz", "-o", "out.txt"), ".npz"),
+    "frames of another molecule": (
+        ethanol_frames,
+        (*CORRECTION, "spoilt.npz"),
+        "expected",
+    ),
+    "wrong atom order": (reordered, (*CORRECTION, "spoilt.npz"), "order"),
+    "unknown recipe": (
+        None,
+        (*CORRECTION, "good.npz", "--recipe", "x"),
+        "--recipe",
+    ),
+    "a step down in temperature": (None, (*SAMPLE, "--exchange", "400"), "ladder"),
+    "quiet and verbose": (None, ("-q", "-v", "export", "model.npz", "-o", "out.pt"), "exclude each other"),
+    "info on nothing": (None, ("info", "none.npz"), "does not exist"),
+    "info on a text": (lambda: text("notes.txt", "x"), ("info", "notes.txt"), "no file of this package"),
+    "info on a damaged model": (lambda: cut("model.npz", "spoilt.npz", 0.7), ("info", "spoilt.npz"), "spoilt.npz"),
+    "info on a folder of others": (lambda: Path("bare").mkdir(), ("info", "bare"), "no folder of this package"),
     "data set as model": (None, ("export", "good.npz", "-o", "out.pt"), "data set"),
-    "array as model": (lambda: Path("spoilt.npz").write_bytes(npy()), EXPORT, "no npz file"),
+    "array as model": (lambda: Path("spoilt.npz").write_bytes(npy()), EXPORT, "not an npz file"),
     "array as frames": (lambda: Path("spoilt.npz").write_bytes(npy()), TRAIN, "npz"),
     "hostile model": (lambda: hostile("R_desc"), EXPORT, "do not trust"),
     "corrupt model": (lambda: cut("model.npz", "spoilt.npz", 0.7), EXPORT, "spoilt.npz"),
-    "unknown dtype": (None, ("export", "model.npz", "-o", "out.pt", "--dtype", "float16"), "float32"),
+    "unknown dtype": (None, ("export", "model.npz", "-o", "out.pt", "--dtype", "float16"), "--dtype"),
     "damaged system": (lambda: cut("methanol/system.xml", "methanol/system.xml", 0.5), SAMPLE, "build it again"),
     "missing system": (lambda: Path("methanol/system.xml").unlink(), SAMPLE, "does not exist"),
     "missing manifest": (lambda: Path("methanol/manifest.json").unlink(), SAMPLE, "build it first"),
@@ -254,7 +264,7 @@ CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
     "temperature of zero": (None, (*SAMPLE, "--temperature", "0"), "greater than 0"),
     "temperature NaN": (None, (*SAMPLE, "--temperature", "nan"), "greater than 0"),
     "unknown platform": (None, (*SAMPLE, "--platform", "Abacus"), "Reference"),
-    "unknown format": (None, (*SAMPLE, "--format", "trr"), "dcd"),
+    "unknown format": (None, (*SAMPLE, "--format", "trr"), "--format"),
     "unknown backend": (None, (*SAMPLE, "--model", "model.npz", "--backend", "torchfarce"), "torchforce"),
     "atoms out of range": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "1-6"), "out of range"),
     "an atom twice": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "0-4,4"), "twice"),
@@ -262,7 +272,7 @@ CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
     "an open range of atoms": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "0-"), "0-8,12"),
     "atoms without a model": (None, (*SAMPLE, "--atoms", "0-5"), "--model"),
     "padding below the cutoff": (None, ("build", "CO", "-o", "out", "--padding", "5"), "raise the padding"),
-    "solvated force field": (solvated, ("correct", "methanol", "good.npz", "-o", "out.npz"), "--padding"),
+    "solvated force field": (solvated, (*CORRECTION, "good.npz"), "--padding"),
     "atoms in words": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "all"), "0-8,12"),
     "damaged TorchScript": (lambda: cut("model.pt", "spoilt.pt", 0.7), (*SAMPLE, "--model", "spoilt.pt"), "spoilt.pt"),
     "model in another order": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "1,0,2-5"), "atom 1"),
@@ -287,9 +297,9 @@ def test_frames_without_a_unit_of_energy(files: Path) -> None:
     plain = Path("frames.xyz").read_text().replace("e_unit=eV ", "")
     Path("frames.xyz").write_text(plain)
     before = entries(files)
-    result = run("train", "frames.xyz", "-o", "out.npz")
+    result = run("train", "sgdml", "frames.xyz", "-o", "out.npz")
     assert_refused(files, before, result.exit_code, result.stderr, "give e_unit")
-    assert run("train", "frames.xyz", "-o", "out.npz", "--e-unit", "eV").exit_code == 0
+    assert run("train", "sgdml", "frames.xyz", "-o", "out.npz", "--e-unit", "eV").exit_code == 0
     positions = frames.positions
     predicted, expected = (sgdml.load(name).predict(positions)[1] for name in ("out.npz", "model.npz"))
     np.testing.assert_allclose(predicted, expected, atol=1e-6)
@@ -315,7 +325,7 @@ def test_labels_of_a_periodic_run(files: Path) -> None:
 
 def test_model_of_another_molecule(files: Path) -> None:
     ethanol_frames()
-    assert run("train", "spoilt.npz", "-o", "ethanol.npz").exit_code == 0
+    assert run("train", "sgdml", "spoilt.npz", "-o", "ethanol.npz").exit_code == 0
     before = entries(files)
     result = run(*SAMPLE, "--model", "ethanol.npz")
     assert_refused(files, before, result.exit_code, result.stderr, "expected")
@@ -349,14 +359,14 @@ def test_another_run_in_the_folder(files: Path) -> None:
 
 def test_output_below_a_file(files: Path) -> None:
     before = entries(files)
-    result = run("train", "good.npz", "-o", "model.npz/out.npz")
+    result = run("train", "sgdml", "good.npz", "-o", "model.npz/out.npz")
     assert_refused(files, before, result.exit_code, result.stderr, "model.npz")
 
 
 @pytest.mark.parametrize(
     ("arguments", "kept"),
     [
-        (("train", "good.npz", "-o", "out.npz"), ""),
+        (TRAIN_GOOD, ""),
         (("export", "model.npz", "-o", "out.pt"), ""),
         (("label", "good.npz", "-o", "out.h5"), "out.h5.journal"),
         ((*SAMPLE, "--interval", "1", "--duration", "0.2"), "out"),

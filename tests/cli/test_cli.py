@@ -113,16 +113,17 @@ def test_a_whole_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "build CO --name methanol -o methanol --charges am1-bcc": "methanol/system.xml",
         "sample methanol -o gaff --duration 0.2 --interval 20": "gaff/trajectory_0.dcd",
         "label gaff -o labels.npz --count 15": "labels.npz",
-        "correct methanol labels.npz -o correction.npz": "correction.npz",
-        "train labels.npz -o model.npz --molecule methanol/molecule.sdf --n-train 10": "model.npz",
+        "train correction methanol labels.npz -o correction.npz": "correction.npz",
+        "train sgdml labels.npz -o model.npz --molecule methanol/molecule.sdf --n-train 10": "model.npz",
         "export correction.npz -o correction.pt": "correction.pt",
         "sample methanol -o hybrid --duration 0.02 --interval 20 --model correction.npz": "hybrid/trajectory_0.dcd",
         "sample methanol -o many --duration 0.02 --interval 20 --model correction.npz --replicas 3": "many/log_2.csv",
+        "sample methanol -o ladder --duration 0.02 --interval 20 --exchange 650 --replicas 2": "ladder/log_3.csv",
         "sample methanol -o again --duration 0.02 --interval 20 --model correction.pt --atoms 0-5": "again/log_0.csv",
     }.items():
         done = CliRunner().invoke(app, line.split())
         assert done.exit_code == 0, done.stderr
         assert f"in {Path(result).parts[0]}" in done.stdout.splitlines()[-1]
-        assert len(done.stdout.splitlines()) == (4 if line.startswith("train") else 1)  # train: a table of errors
+        assert len(done.stdout.splitlines()) == (4 if line.startswith("train sgdml") else 1)  # a table of errors
         assert Path(result).is_file()
     assert Path("again/log_0.csv").read_text() == Path("hybrid/log_0.csv").read_text()

@@ -1,4 +1,4 @@
-"""Errors print as one line with what was wrong, what was expected, and the mend."""
+"""Errors print as one line: what was wrong, what was expected, and what to do."""
 
 from __future__ import annotations
 

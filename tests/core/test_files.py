@@ -1,13 +1,15 @@
-"""Files are written whole or not at all."""
+"""Files are written whole or not at all, and recognised by their hash."""
 
 from __future__ import annotations
 
+import hashlib
 import stat
 
+import numpy as np
 import pytest
 
-from openmm_hybrid.core.errors import HybridError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.errors import HybridError, InputError
+from openmm_hybrid.core.files import expanded, fingerprint, replacing, sha256
 
 
 def test_new_content_takes_the_old_ones_place(tmp_path):
@@ -41,3 +43,22 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(HybridError, match="cannot write"), replacing(tmp_path / "file" / "a.txt"):
         pass
+
+
+def test_sha256_and_fingerprint_are_hashlibs(tmp_path):
+    content = np.arange(5.0)
+    (tmp_path / "a").write_bytes(content.tobytes())
+    known = hashlib.sha256(content.tobytes()).hexdigest()
+    assert sha256(tmp_path / "a") == known
+    assert fingerprint(content) == fingerprint(content.tobytes()) == known
+    assert fingerprint("ab", "c") == hashlib.sha256(b"abc").hexdigest()
+    assert fingerprint(np.arange(8.0).reshape(2, 4)[:, ::2]) == fingerprint(np.array([0.0, 2.0, 4.0, 6.0]))
+
+
+def test_home_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with replacing("~/a.txt") as temporary:
+        temporary.write_text("here")
+    assert (tmp_path / "a.txt").read_text() == "here"
+    with pytest.raises(InputError, match="cannot be expanded"):
+        expanded("~nobody-of-this-name/a.txt")

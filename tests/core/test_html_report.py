@@ -9,7 +9,7 @@ import pytest
 
 from openmm_hybrid.core import result_document as result
 from openmm_hybrid.core.html_report import Section, write_report
-from openmm_hybrid.core.result_document import commit, document, write_json
+from openmm_hybrid.core.result_document import commit, dirty, document, write_json
 
 
 def test_report_escapes_text_and_embeds_pictures(tmp_path):
@@ -34,6 +34,7 @@ def test_result_document_names_units_versions_and_machine(tmp_path):
     assert read["note"] == "x"
     assert {"python", "openmm", "torch"} <= set(read["versions"])
     assert read["machine"]["cores"] >= 1
+    assert isinstance(read["dirty"], bool)
 
 
 def test_numbers_that_json_lacks_are_refused(tmp_path):
@@ -52,18 +53,16 @@ def test_commit_marks_changes_and_knows_its_own_checkout_only(tmp_path, monkeypa
     file = tmp_path / "result.py"
     file.write_text("1")
     (tmp_path / "other").write_text("1")
-    monkeypatch.setattr(result, "__file__", str(file))
+    monkeypatch.setattr(result, "_HERE", file)
     git("init")
     git("add", "other")
     git("commit", "-m", "without the file")
-    assert commit() == "unknown"
+    assert (commit(), dirty()) == ("unknown", False)
     git("add", "result.py")
     git("commit", "-m", "with it")
-    assert commit() == git("rev-parse", "--short=12", "HEAD")
-    assert "dirty" not in document("x", {})
+    head = git("rev-parse", "--short=12", "HEAD")
+    assert (commit(), dirty()) == (head, False)
     (tmp_path / "other").write_text("2")
-    assert commit() == git("rev-parse", "--short=12", "HEAD") + "+"
-    assert document("x", {})["commit"] == git("rev-parse", "--short=12", "HEAD")
-    assert document("x", {})["dirty"] is True
+    assert (commit(), dirty()) == (head, True)
     monkeypatch.setenv("PATH", "")
-    assert commit() == "unknown"
+    assert (commit(), dirty()) == ("unknown", False)

@@ -11,31 +11,31 @@ import openmm_hybrid as oh
 from openmm_hybrid.core import geometry
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.diagnose.motions import follow, rotatable_bonds, turns
-from tests.helpers import few_atoms as toys
+from tests.helpers import few_atoms
 
 
 def test_a_planted_function_of_a_distance_is_recovered():
-    data = toys.labelled(toys.attraction(), 300)
-    found = oh.correction.distill(toys.base(), data, [toys.PAIR], pieces=16, progress=False)
+    data = few_atoms.labelled(few_atoms.attraction(), 300)
+    found = oh.correction.distill(few_atoms.base(), data, [few_atoms.PAIR], pieces=16, progress=False)
     assert found.share > 0.9  # measured: 0.96; the rest is at the ends, which are held flat outside
-    unseen = toys.frames(200, seed=1)
+    unseen = few_atoms.frames(200, seed=1)
     energies, _ = found.model.predict(unseen.positions)
-    expected, _ = toys.attraction().predict(unseen.positions)
+    expected, _ = few_atoms.attraction().predict(unseen.positions)
     error = energies - expected
     assert np.std(error) < 0.2 * np.std(expected)
     assert "0-4" in found.summary()
 
 
 def test_all_forces_give_it_too_and_a_torsion_likewise():
-    for planted, along, least in ((toys.attraction(), [0, 4], 0.5), (toys.twist(), (1, 2, 3, 4), 0.97)):
-        data = toys.labelled(planted, 100)
-        found = oh.correction.distill(toys.base(), data, [along], labels="forces", progress=False)
+    for planted, along, least in ((few_atoms.attraction(), [0, 4], 0.5), (few_atoms.twist(), (1, 2, 3, 4), 0.97)):
+        data = few_atoms.labelled(planted, 100)
+        found = oh.correction.distill(few_atoms.base(), data, [along], labels="forces", progress=False)
         assert found.share > least
 
 
 def test_energies_give_it_too_and_it_is_flat_outside():
-    data = toys.labelled(toys.attraction(), 100)
-    found = oh.correction.distill(toys.base(), data, [toys.PAIR], labels="energies", progress=False)
+    data = few_atoms.labelled(few_atoms.attraction(), 100)
+    found = oh.correction.distill(few_atoms.base(), data, [few_atoms.PAIR], labels="energies", progress=False)
     assert found.share > 0.9  # measured: 0.95
     pair = np.zeros((6, 6, 3))
     pair[:, 4, 0] = [0.5, 1.0, 1.5, 6.5, 7.0, 9.0]
@@ -46,10 +46,10 @@ def test_energies_give_it_too_and_it_is_flat_outside():
 
 
 def test_two_torsions_need_a_function_of_both():
-    data = toys.labelled(toys.coupled(), 200)
+    data = few_atoms.labelled(few_atoms.coupled(), 200)
     pair = ((0, 1, 2, 3), (1, 2, 3, 4))
-    both = oh.correction.distill(toys.base(), data, [pair], order=3, progress=False)
-    apart = oh.correction.distill(toys.base(), data, list(pair), progress=False)
+    both = oh.correction.distill(few_atoms.base(), data, [pair], order=3, progress=False)
+    apart = oh.correction.distill(few_atoms.base(), data, list(pair), progress=False)
     assert both.share > 0.999
     assert apart.share < 0.2
 
@@ -60,10 +60,10 @@ def test_images_under_the_symmetry_share_one_function():
     start = np.array([[0.0, 1.35, 0.0], [0.0, 0.0, 0.0], [1.45, 0.0, 0.0], [1.45, -1.35, 0.4]])
     positions = start + rng.normal(scale=0.1, size=(40, 4, 3))
     zero = oh.Frames(numbers, positions, np.zeros(40), np.zeros((40, 4, 3)))
-    reference = toys.Builder(numbers, [[0, 1], [1, 2], [2, 3]])
-    reference.add("pairs", toys.Morse(), {(0, 2): [3.0, 1.0, 2.4], (1, 3): [3.0, 1.0, 2.4]})
-    field = toys.Builder(numbers, [[0, 1], [1, 2], [2, 3]])
-    field.add("none", toys.Harmonic("distance"), {(0, 1): [0.0, 1.0]})
+    reference = few_atoms.Builder(numbers, [[0, 1], [1, 2], [2, 3]])
+    reference.add("pairs", few_atoms.Morse(), {(0, 2): [3.0, 1.0, 2.4], (1, 3): [3.0, 1.0, 2.4]})
+    field = few_atoms.Builder(numbers, [[0, 1], [1, 2], [2, 3]])
+    field.add("none", few_atoms.Harmonic("distance"), {(0, 1): [0.0, 1.0]})
     found = oh.correction.distill(
         oh.ForceField(field.finish()),
         zero,
@@ -78,17 +78,18 @@ def test_images_under_the_symmetry_share_one_function():
     np.testing.assert_allclose(found.model.predict(positions[:, ::-1])[0], energies, atol=1e-10)
 
 
-@pytest.mark.parametrize("along", [[toys.PAIR, (1, 2, 3, 4)], [((0, 1, 2, 3), (4, 1))]])
+@pytest.mark.parametrize("along", [[few_atoms.PAIR, (1, 2, 3, 4)], [((0, 1, 2, 3), (4, 1))]])
 def test_openmm_evaluates_it_without_torch(along):
     """Native forces give the energies and forces of the model, in double precision up to the tables' errors."""
-    data = toys.labelled(oh.Sum((toys.attraction(), toys.twist())), 60)
-    model = oh.correction.distill(toys.base(), data, along, order=3, progress=False).model
+    data = few_atoms.labelled(oh.Sum((few_atoms.attraction(), few_atoms.twist())), 60)
+    model = oh.correction.distill(few_atoms.base(), data, along, order=3, progress=False).model
     topology = app.Topology()
     residue = topology.addResidue("MOL", topology.addChain())
     atoms = [
-        topology.addAtom(f"A{k}", app.Element.getByAtomicNumber(int(z)), residue) for k, z in enumerate(toys.NUMBERS)
+        topology.addAtom(f"A{k}", app.Element.getByAtomicNumber(int(z)), residue)
+        for k, z in enumerate(few_atoms.NUMBERS)
     ]
-    for i, j in toys.BONDS:
+    for i, j in few_atoms.BONDS:
         topology.addBond(atoms[i], atoms[j])
     system = openmm.System()
     for _ in atoms:
@@ -107,15 +108,15 @@ def test_openmm_evaluates_it_without_torch(along):
 
 
 def test_turns_leave_bonds_and_angles_alone():
-    geometries = toys.frames(3)
-    basis = turns(geometries.positions, toys.BONDS)
-    assert [bond[:2] for bond in rotatable_bonds(toys.BONDS)] == [(2, 1), (2, 3), (3, 4)]
+    geometries = few_atoms.frames(3)
+    basis = turns(geometries.positions, few_atoms.BONDS)
+    assert [bond[:2] for bond in rotatable_bonds(few_atoms.BONDS)] == [(2, 1), (2, 3), (3, 4)]
     np.testing.assert_allclose(basis.transpose(0, 2, 1) @ basis, np.eye(3)[None].repeat(3, 0), atol=1e-12)
     step = 1e-5
     for k in range(3):
         moved = geometries.positions + step * basis[..., k].reshape(geometries.positions.shape)
         for function, atoms in (
-            (geometry.distance, toys.BONDS),
+            (geometry.distance, few_atoms.BONDS),
             (geometry.angle, [[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5]]),
         ):
             change = function(moved, atoms) - function(geometries.positions, atoms)
@@ -123,17 +124,17 @@ def test_turns_leave_bonds_and_angles_alone():
 
 
 def test_forces_of_atoms_that_follow_have_no_net_force_and_torque():
-    data = toys.labelled(toys.attraction(), 5)
+    data = few_atoms.labelled(few_atoms.attraction(), 5)
     chosen = np.array([1, 2, 3])
-    labels = follow(data.positions, toys.BONDS, chosen, data.forces)
+    labels = follow(data.positions, few_atoms.BONDS, chosen, data.forces)
     own = data.positions[:, chosen]
     np.testing.assert_allclose(labels.sum(axis=1), 0.0, atol=1e-8)
     np.testing.assert_allclose(np.cross(own, labels).sum(axis=1), 0.0, atol=1e-7)
-    np.testing.assert_array_equal(follow(data.positions, toys.BONDS, np.arange(6), data.forces), data.forces)
+    np.testing.assert_array_equal(follow(data.positions, few_atoms.BONDS, np.arange(6), data.forces), data.forces)
 
 
 def test_refuses_bad_coordinates():
-    data = toys.labelled(toys.attraction(), 20)
+    data = few_atoms.labelled(few_atoms.attraction(), 20)
     for along, match in (
         ([(0,)], "different atoms"),
         ([(0, 9)], "different atoms"),
@@ -142,10 +143,10 @@ def test_refuses_bad_coordinates():
         (["ab"], "coordinate 'ab'"),
     ):
         with pytest.raises(InputError, match=match):
-            oh.correction.distill(toys.base(), data, along, progress=False)
+            oh.correction.distill(few_atoms.base(), data, along, progress=False)
     with pytest.raises(InputError, match="no turn about a bond"):
-        oh.correction.distill(toys.base(), data, [(0, 1)], progress=False)
+        oh.correction.distill(few_atoms.base(), data, [(0, 1)], progress=False)
     with pytest.raises(InputError, match="no residual"):
-        oh.correction.distill(toys.base(), data, [(0, 4)], reference=toys.base(), progress=False)
+        oh.correction.distill(few_atoms.base(), data, [(0, 4)], reference=few_atoms.base(), progress=False)
     with pytest.raises(InputError, match="labels = 'some'"):
-        oh.correction.distill(toys.base(), data, [(0, 4)], labels="some")
+        oh.correction.distill(few_atoms.base(), data, [(0, 4)], labels="some")

@@ -11,7 +11,7 @@ import openmm_hybrid as oh
 from openmm_hybrid.core import geometry
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.units import BOLTZMANN
-from tests.helpers import few_atoms as toys
+from tests.helpers import few_atoms
 
 KT = BOLTZMANN * 300.0
 TWISTS = ((0, 1, 2, 3), (1, 2, 3, 4))
@@ -30,7 +30,7 @@ def coupling(frames: oh.Frames) -> NDArray[np.float64]:
 
 
 def test_the_planted_free_energy_is_recovered():
-    pool = toys.frames(20000)
+    pool = few_atoms.frames(20000)
     missing = coupling(pool)
     own = drawn(pool, np.zeros(len(pool)), 6000, seed=1)
     reference = drawn(pool, missing, 6000, seed=2)
@@ -46,7 +46,7 @@ def test_the_planted_free_energy_is_recovered():
 
 
 def test_equal_ensembles_give_nothing():
-    pool = toys.frames(4000)
+    pool = few_atoms.frames(4000)
     found = oh.correction.match_populations(pool[:2000], pool[2000:], [TWISTS], temperature=300)
     energies, _ = found.model.predict(pool.positions)
     assert found.divergence < 2e-3
@@ -54,11 +54,11 @@ def test_equal_ensembles_give_nothing():
 
 
 def test_a_distance_is_flat_where_nothing_was_sampled():
-    pool = toys.frames(8000)
-    distance = geometry.distance(pool.positions, [toys.PAIR])[:, 0]
+    pool = few_atoms.frames(8000)
+    distance = geometry.distance(pool.positions, [few_atoms.PAIR])[:, 0]
     missing = 1.5 * np.cos(distance)
     found = oh.correction.match_populations(
-        drawn(pool, np.zeros(len(pool)), 3000, 1), drawn(pool, missing, 3000, 2), [toys.PAIR], temperature=300
+        drawn(pool, np.zeros(len(pool)), 3000, 1), drawn(pool, missing, 3000, 2), [few_atoms.PAIR], temperature=300
     )
     energies, _ = found.model.predict(pool.positions)
     inside = (distance > np.quantile(distance, 0.05)) & (distance < np.quantile(distance, 0.95))
@@ -66,7 +66,7 @@ def test_a_distance_is_flat_where_nothing_was_sampled():
 
 
 def test_bad_input_is_refused():
-    pool = toys.frames(40)
+    pool = few_atoms.frames(40)
     with pytest.raises(InputError, match="temperature -1 K"):
         oh.correction.match_populations(pool, pool, [TWISTS], temperature=-1)
     with pytest.raises(InputError, match="3 and 40 frames"):

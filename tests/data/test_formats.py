@@ -110,10 +110,10 @@ class TestNpz:
             ({"R": np.array([["a"]])}, "key 'R' has the type"),
             ({"E": np.zeros(3)}, "a.npz: energies"),
             ({"F": np.full((4, 3, 3), np.nan)}, "a.npz: frame 0 .*forces"),
-            ({"coords": np.zeros((4, 3, 3))}, "keys 'R' and 'coords' say the same twice"),
+            ({"coords": np.zeros((4, 3, 3))}, "keys 'R' and 'coords' mean the same"),
             ({"type": "m"}, "a model or a task of sGDML"),
             ({"lattice": np.eye(3)}, "'lattice': the frames are periodic"),
-            ({"name": np.array(["a", "b"])}, "key 'name' is no text"),
+            ({"name": np.array(["a", "b"])}, "key 'name' is not a text"),
         ],
     )
     def test_refuses(self, tmp_path, frames, change, message):
@@ -141,7 +141,7 @@ class TestNpz:
         path = frames.save(tmp_path / "a.npz")
         with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("R.npy", archive.read("R.npy"))
-        with pytest.raises(InputError, match=r"a\.npz: key 'R' is there twice"):
+        with pytest.raises(InputError, match=r"a\.npz: the key 'R' occurs twice"):
             Frames.load(path)
 
 
@@ -181,7 +181,7 @@ class TestHdf5:
                 if key in file:
                     del file[key]
                 file[key] = make()
-            with pytest.raises(InputError, match=f"key '{key}' is no dataset of this file"):
+            with pytest.raises(InputError, match=f"key '{key}' is not a dataset of this file"):
                 Frames.load(path)
         path = frames.save(tmp_path / "group.h5")
         with h5py.File(path, "a") as file:
@@ -191,7 +191,7 @@ class TestHdf5:
         path = frames.save(tmp_path / "twice.h5")
         with h5py.File(path, "a") as file:
             file["theory"] = "HF"
-        with pytest.raises(InputError, match="key 'theory' is there as dataset and as attribute"):
+        with pytest.raises(InputError, match="the key 'theory' occurs both as a dataset and as an attribute"):
             Frames.load(path)
 
     def test_units_and_numbers(self, tmp_path, frames):
@@ -266,8 +266,8 @@ class TestExtendedXyz:
             ("x\n", "line 1, the start of frame 0, is 'x'"),
             ("-1\n\n", "cut off or empty"),
             ("1\n\nH 0 0\n", "frame 0, atom 0 has 3 columns; expected 4"),
-            ("1\n\nXx 0 0 0\n", "frame 0, atom 0: 'Xx' is no element"),
-            ("1\n\nH 0 zero 0\n", "frame 0: the column 'pos' holds what is no number"),
+            ("1\n\nXx 0 0 0\n", "frame 0, atom 0: 'Xx' is not an element"),
+            ("1\n\nH 0 zero 0\n", "frame 0: the column 'pos' holds a text that is not a number"),
             ("1\n\nH 0 nan 0\n", "a.xyz: frame 0 .*positions"),
             ("1\nenergy=1 Energy=1 e_unit=eV\nH 0 0 0\n", "frame 0 has the key 'Energy' twice"),
             ("1\nenergy=x e_unit=eV\nH 0 0 0\n", "frame 0: key 'energy' is 'x'"),
@@ -297,7 +297,7 @@ class TestExtendedXyz:
         with pytest.raises(MismatchError):
             Frames.load(tmp_path / "a.xyz")
         (tmp_path / "a.xyz").write_bytes(b"\xff\xfe\x00")
-        with pytest.raises(InputError, match="no text file"):
+        with pytest.raises(InputError, match="not a text file"):
             Frames.load(tmp_path / "a.xyz")
 
 
@@ -306,7 +306,7 @@ def test_names_that_are_no_files_of_frames(tmp_path, frames):
         Frames.load(tmp_path / "a.npz")
     with pytest.raises(InputError, match=r"\.npz, \.xyz, \.extxyz, \.h5, \.hdf5"):
         Frames.load(tmp_path / "a.csv")
-    with pytest.raises(InputError, match="no ending"):
+    with pytest.raises(InputError, match="not the name of a file of frames"):
         frames.save(tmp_path / "a.csv")
     assert not list(tmp_path.iterdir())
 

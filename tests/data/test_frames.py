@@ -134,3 +134,10 @@ def test_duplicates_of_the_published_sets(reference_data, name, unique, groups):
     data = Frames.load(reference_data(name))
     assert len(data.duplicates()) == groups
     assert len(data.unique()) == unique
+
+
+def test_home_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    frames = Frames([1, 1], np.zeros((1, 2, 3)))
+    assert frames.save("~/h2.xyz") == tmp_path / "h2.xyz"
+    assert Frames.load("~/h2.xyz").n_atoms == 2

@@ -152,7 +152,7 @@ class TestFromFile:
     def test_missing_file_wrong_format_missing_hydrogens(self, tmp_path):
         with pytest.raises(InputError, match="does not exist"):
             Molecule.from_file(tmp_path / "a.sdf")
-        with pytest.raises(InputError, match=r"an ending among \.sdf, \.mol, \.mol2, \.pdb"):
+        with pytest.raises(InputError, match=r"a name that ends in \.sdf, \.mol, \.mol2, \.pdb"):
             Molecule.from_file(tmp_path / "a.xyz")
         mol = Chem.MolFromSmiles("CCO")
         AllChem.EmbedMolecule(Chem.AddHs(mol), randomSeed=1)
@@ -263,7 +263,7 @@ class TestReordered:
 
     @pytest.mark.parametrize("order", [[0, 1], [0, 0, 1], [1, 2, 3]])
     def test_no_permutation(self, order):
-        with pytest.raises(InputError, match="no permutation of the 3 atoms"):
+        with pytest.raises(InputError, match="not a permutation of the 3 atoms"):
             Molecule.from_smiles("O").reordered(order)
 
 

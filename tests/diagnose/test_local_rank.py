@@ -8,18 +8,18 @@ import pytest
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.testing import TorchModelSuite
-from tests.helpers import few_atoms as toys
+from tests.helpers import few_atoms
 
 
 @pytest.fixture(scope="module")
 def planted() -> oh.Frames:
-    return toys.labelled(toys.attraction(), 150)
+    return few_atoms.labelled(few_atoms.attraction(), 150)
 
 
 @pytest.fixture(scope="module")
 def local(planted):
     return oh.correction.train_local(
-        toys.base(), planted, [0, 3, 4], others="stay", lams=(1e-6, 1e-3), perms=None, progress=False
+        few_atoms.base(), planted, [0, 3, 4], others="stay", lams=(1e-6, 1e-3), perms=None, progress=False
     )
 
 
@@ -42,10 +42,10 @@ def test_all_of_a_residual_between_chosen_atoms_is_representable(local):
 def test_a_pull_of_other_atoms_is_not_representable_unless_they_follow(planted):
     # PAIR is 0-4: among 2, 3 and 4 its force on 4 is a net force.
     stay = oh.correction.train_local(
-        toys.base(), planted, [2, 3, 4], others="stay", lams=(1e-2,), perms=None, progress=False
+        few_atoms.base(), planted, [2, 3, 4], others="stay", lams=(1e-2,), perms=None, progress=False
     )
     assert stay.representable < 0.6
-    moving = oh.correction.train_local(toys.base(), planted, [2, 3, 4], lams=(1e-2,), perms=None, progress=False)
+    moving = oh.correction.train_local(few_atoms.base(), planted, [2, 3, 4], lams=(1e-2,), perms=None, progress=False)
     assert moving.representable == pytest.approx(1.0, abs=1e-9)
 
 
@@ -53,16 +53,16 @@ def test_smarts_and_a_teacher_in_the_place_of_labels():
     molecule = oh.Molecule.from_smiles("CO", name="methanol")
     shifts = np.random.default_rng(0).normal(scale=0.05, size=(30, 6, 3))
     positions = molecule.positions + shifts
-    field = toys.Builder(molecule.atomic_numbers, molecule.bonds)
-    field.add("bonds", toys.Harmonic("distance"), {(0, 1): [400.0, 1.4]})
-    teacher = toys.Builder(molecule.atomic_numbers, molecule.bonds)
-    teacher.add("bonds", toys.Harmonic("distance"), {(0, 1): [700.0, 1.45]})
+    field = few_atoms.Builder(molecule.atomic_numbers, molecule.bonds)
+    field.add("bonds", few_atoms.Harmonic("distance"), {(0, 1): [400.0, 1.4]})
+    teacher = few_atoms.Builder(molecule.atomic_numbers, molecule.bonds)
+    teacher.add("bonds", few_atoms.Harmonic("distance"), {(0, 1): [700.0, 1.45]})
     found = oh.correction.train_local(
         oh.ForceField(field.finish()),
         oh.Frames(molecule.atomic_numbers, positions),
         "[#6][#8]",
         molecule=molecule,
-        reference=toys.Teacher(oh.ForceField(teacher.finish())),
+        reference=few_atoms.Teacher(oh.ForceField(teacher.finish())),
         others="stay",
         lams=(1e-6,),
         progress=False,
@@ -80,16 +80,16 @@ def test_refuses_atoms_that_are_none(planted):
         ("[#6]", "needs a molecule"),
     ):
         with pytest.raises(InputError, match=match):
-            oh.correction.train_local(toys.base(), planted, atoms, progress=False)
+            oh.correction.train_local(few_atoms.base(), planted, atoms, progress=False)
     with pytest.raises(InputError, match="others = 'go'"):
-        oh.correction.train_local(toys.base(), planted, [0, 1], others="go", progress=False)
+        oh.correction.train_local(few_atoms.base(), planted, [0, 1], others="go", progress=False)
 
 
 @pytest.mark.parametrize(
-    ("model", "kind", "atoms"), [("attraction", "distance", toys.PAIR), ("twist", "dihedral", (1, 2, 3, 4))]
+    ("model", "kind", "atoms"), [("attraction", "distance", few_atoms.PAIR), ("twist", "dihedral", (1, 2, 3, 4))]
 )
 def test_ranking_finds_the_planted_coordinate_first(model, kind, atoms):
-    ranking = oh.correction.rank(toys.base(), toys.labelled(getattr(toys, model)(), 200))
+    ranking = oh.correction.rank(few_atoms.base(), few_atoms.labelled(getattr(few_atoms, model)(), 200))
     best = ranking.rows[0]
     assert (best.kind, best.atoms) == (kind, atoms)
     assert best.turning_share > 0.95
@@ -99,16 +99,16 @@ def test_ranking_finds_the_planted_coordinate_first(model, kind, atoms):
 
 
 def test_ranking_of_atoms_is_the_residual_of_each(planted):
-    ranking = oh.correction.rank(toys.base(), planted)
-    _, forces = toys.attraction().predict(planted.positions)
+    ranking = oh.correction.rank(few_atoms.base(), planted)
+    _, forces = few_atoms.attraction().predict(planted.positions)
     np.testing.assert_allclose(ranking.atom_rmse, np.sqrt((forces**2).mean(axis=(0, 2))), atol=1e-9)
 
 
 def test_ranking_refuses_what_has_no_residual(planted):
     with pytest.raises(InputError, match="no residual"):
-        oh.correction.rank(toys.base(), planted, reference=toys.base())
+        oh.correction.rank(few_atoms.base(), planted, reference=few_atoms.base())
     with pytest.raises(InputError, match="order = 0"):
-        oh.correction.rank(toys.base(), planted, order=0)
+        oh.correction.rank(few_atoms.base(), planted, order=0)
 
 
 #: RESP (HF/6-31G*) of the molecule in the frames' atom order, rounded.

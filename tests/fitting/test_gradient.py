@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 import openmm_hybrid as oh
-from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.fitting import GradientSettings, gradient
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from tests.helpers.peroxides import changed, frames, peroxide, trioxidane
@@ -93,7 +94,7 @@ def test_a_checkpoint_of_another_fit_or_a_damaged_one_is_refused(
     monkeypatch.setattr(Path, "unlink", lambda self, missing_ok=False: None)
     path = tmp_path / "fit.pt"
     run(path)
-    with pytest.raises(InputError, match="another fit"):
+    with pytest.raises(MismatchError, match="another fit: seed 0 there, 1 now"):
         run(path, seed=1)
     whole = path.read_bytes()
     with np.load(path) as opened:
@@ -104,16 +105,23 @@ def test_a_checkpoint_of_another_fit_or_a_damaged_one_is_refused(
             np.savez(file, **{**content, **entries})
         return path.read_bytes()
 
-    texts = ("[[1", "3", '[["epoch", 0]]', '[["epoch", 0], ["z", {}], ["best", 0]]', '[["z", {"array": 99}]]')
-    damaged = [changed_to(content=text) for text in texts] + [changed_to(array0=np.zeros(3)), changed_to(content=1.0)]
+    def described(**changes: object) -> bytes:
+        return changed_to(description=np.array(json.dumps(description | changes)))
+
+    description = json.loads(content["description"].item())
+    states = (3, [["epoch", 0]], [["epoch", 0], ["z", {}], ["best", 0]], [["z", {"array": 99}]])
+    damaged = [described(state=state) for state in states] + [described(job=3), described(version="one")]
+    damaged += [changed_to(array0=np.zeros(3)), changed_to(description=1.0), changed_to(description=np.array("[[1"))]
     middle = len(whole) // 2
     damaged += [b"no checkpoint", b"", whole[:middle], whole[: middle - 2] + b"junk" + whole[middle + 2 :]]
     for kind in damaged:
         path.write_bytes(kind)
-        with pytest.raises(InputError, match="no checkpoint"):
+        with pytest.raises(
+            InputError, match=r"a checkpoint of a fit|it has .* parameters|is missing|version one of the format"
+        ):
             run(path)
-    path.write_bytes(changed_to(system="other"))
-    with pytest.raises(InputError, match="another fit"):
+    path.write_bytes(described(job=description["job"] | {"frames": "other"}))
+    with pytest.raises(MismatchError, match="another fit: frames differs"):
         run(path)
 
 

@@ -16,8 +16,7 @@ import pytest
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.forcefielddir import folder
 from openmm_hybrid.forcefield import ForceField, library, manifest, names
-from tests.forcefield.test_write_xml import from_file, read, refitted
-from tests.helpers.forcefield_molecules import built, shaken
+from tests.helpers.forcefield_molecules import built, from_file, read, refitted, shaken
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -11,29 +11,7 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.testing import TorchModelSuite
-from tests.helpers.forcefield_molecules import built, shaken
-
-
-def ethanol() -> ForceField:
-    system = built("ethanol")
-    return ForceField.from_system(system.system, system.topology, types=system.atom_types, name="ethanol")
-
-
-def disturbed(forcefield: ForceField) -> ForceField:
-    """The same terms with every fitted parameter that is zero, such as those of added terms, away from it."""
-    values = forcefield.parameters.values.copy()
-    zero = forcefield.parameters.fitted & (values == 0.0)
-    values[zero] = np.random.default_rng(6).normal(scale=0.2, size=int(zero.sum()))
-    return forcefield.with_values(np.clip(values, forcefield.parameters.lower, forcefield.parameters.upper))
-
-
-EDITS = {
-    "gaff": ethanol,
-    "morse, fourier6": lambda: ethanol().edit(bonds="morse", propers="fourier6"),
-    "spline": lambda: ethanol().edit(bonds="spline", angles="spline8", propers="spline"),
-    "neural": lambda: ethanol().edit(bonds="neural4", angles="neural4", propers="neural4"),
-    "cross": lambda: ethanol().edit(cross=True),
-}
+from tests.helpers.forcefield_molecules import EDITS, built, disturbed, ethanol, shaken
 
 
 class TestForceField(TorchModelSuite):

@@ -15,8 +15,7 @@ from openmm_hybrid.forcefield.classical_terms import classical
 from openmm_hybrid.gaff.dat_parameters import load_gaff, read_frcmod
 from openmm_hybrid.gaff.system import assemble
 from openmm_hybrid.gaff.template import make_template
-from tests.forcefield.test_write_xml import read, refitted
-from tests.helpers.forcefield_molecules import SMILES, built, chain, shaken
+from tests.helpers.forcefield_molecules import SMILES, built, chain, read, refitted, shaken
 
 
 def energies_by_amber(path: Path, name: str, types: tuple[str, ...], model: ForceField) -> np.ndarray:

@@ -12,32 +12,7 @@ from openmm import app, unit
 from openmm_hybrid.core.errors import MismatchError
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.models.system import SystemModel
-from tests.helpers.forcefield_molecules import SMILES, built, chain, shaken
-
-
-def read(name: str) -> ForceField:
-    """The force field of a molecule, typed by GAFF."""
-    system = built(name)
-    return ForceField.from_system(system.system, system.topology, types=system.atom_types, name=name)
-
-
-def refitted(model: ForceField) -> ForceField:
-    """The same terms with other values of all fitted parameters, the net charge as it was."""
-    parameters = model.parameters
-    rng = np.random.default_rng(8)
-    values = parameters.values.copy()
-    values[parameters.fitted] *= rng.uniform(0.8, 1.2, int(parameters.fitted.sum()))
-    cosines = parameters.matching("propers/*/c*")[1:]
-    values[cosines] += parameters.fitted[cosines] * rng.normal(scale=0.3, size=len(cosines))
-    counts = model.tables.charge_sum()
-    values -= counts * ((values - parameters.values) @ counts) / (counts @ counts)
-    return model.with_values(np.clip(values, parameters.lower, parameters.upper))
-
-
-def from_file(path: Path, name: str) -> SystemModel:
-    """OpenMM's energies by the written file alone."""
-    topology = built(name).topology
-    return SystemModel(app.ForceField(str(path)).createSystem(topology), topology)
+from tests.helpers.forcefield_molecules import SMILES, built, chain, from_file, read, refitted, shaken
 
 
 @pytest.mark.parametrize("name", SMILES)

@@ -1,4 +1,4 @@
-"""What several tests use: molecules, models, data and the root of the checkout."""
+"""Molecules, models and data that several tests share, and the root of the checkout."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A small chain molecule whose exact residuals are known: no program is needed to label it."""
+"""A chain of six atoms whose exact residuals are known, so that no reference program is needed."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from openmm_hybrid.models.energy_model import EnergyModel
 
 NUMBERS = np.array([8, 6, 6, 6, 7, 9])
 BONDS = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]])
-PAIR = (0, 4)  # what the planted residuals depend on
+PAIR = (0, 4)  # atoms whose distance the planted residual depends on
 
 
 def frames(n: int, seed: int = 0) -> oh.Frames:
-    """Geometries of the chain with all torsions turned at random, a little shaken."""
+    """Geometries of the chain with random torsions and a little noise."""
     rng = np.random.default_rng(seed)
     found = []
     while len(found) < n:
@@ -49,14 +49,14 @@ def _placed(a: NDArray, b: NDArray, c: NDArray, torsion: float) -> NDArray:
 
 
 def field(group: str, form: FunctionalForm, atoms: tuple[int, ...], row: list[float]) -> ForceField:
-    """One term."""
+    """A force field of one term."""
     builder = Builder(NUMBERS, BONDS)
     builder.add(group, form, {atoms: row})
     return ForceField(builder.finish())
 
 
 def base() -> ForceField:
-    """A force field of the bonds."""
+    """A force field of the bonds alone."""
     builder = Builder(NUMBERS, BONDS)
     builder.add("bonds", Harmonic("distance"), {tuple(bond): [500.0, 1.45] for bond in BONDS.tolist()})
     return ForceField(builder.finish())
@@ -81,7 +81,7 @@ def coupled() -> ForceField:
 
 
 def labelled(planted: EnergyModel, n: int = 200, seed: int = 0) -> oh.Frames:
-    """Frames whose labels are the base force field and a planted residual."""
+    """Frames labelled with the sum of the base force field and a planted residual."""
     geometries = frames(n, seed)
     energies, forces = oh.Sum((base(), planted)).predict(geometries.positions)
     return replace(geometries, energies=energies, forces=forces)

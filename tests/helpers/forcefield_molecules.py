@@ -1,9 +1,10 @@
-"""Molecules with GAFF and quick charges for the tests of force fields, and small Systems by hand."""
+"""Molecules and force fields from GAFF with quick charges, and a small System without forces."""
 
 from __future__ import annotations
 
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import openmm
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from openmm import app
 
 from openmm_hybrid import Molecule, gaff
+from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.gaff.system import GaffSystem
+from openmm_hybrid.models.system import SystemModel
 from tests.helpers.gaff_molecules import gasteiger
 
 SMILES = {
@@ -54,3 +57,51 @@ def chain(n_atoms: int = 5) -> tuple[openmm.System, app.Topology, NDArray[np.flo
     steps = np.arange(n_atoms)
     helix = np.stack([0.9 * np.cos(1.9 * steps), 0.9 * np.sin(1.9 * steps), 0.55 * steps], axis=1)
     return system, topology, helix + np.random.default_rng(1).normal(scale=0.06, size=(3, n_atoms, 3))
+
+
+def read(name: str) -> ForceField:
+    """The force field of a molecule, typed by GAFF."""
+    system = built(name)
+    return ForceField.from_system(system.system, system.topology, types=system.atom_types, name=name)
+
+
+def refitted(model: ForceField) -> ForceField:
+    """The same terms with other values of all fitted parameters, the net charge as it was."""
+    parameters = model.parameters
+    rng = np.random.default_rng(8)
+    values = parameters.values.copy()
+    values[parameters.fitted] *= rng.uniform(0.8, 1.2, int(parameters.fitted.sum()))
+    cosines = parameters.matching("propers/*/c*")[1:]
+    values[cosines] += parameters.fitted[cosines] * rng.normal(scale=0.3, size=len(cosines))
+    counts = model.tables.charge_sum()
+    values -= counts * ((values - parameters.values) @ counts) / (counts @ counts)
+    return model.with_values(np.clip(values, parameters.lower, parameters.upper))
+
+
+def from_file(path: Path, name: str) -> SystemModel:
+    """OpenMM's energies by the written file alone."""
+    topology = built(name).topology
+    return SystemModel(app.ForceField(str(path)).createSystem(topology), topology)
+
+
+def ethanol() -> ForceField:
+    """Ethanol's force field."""
+    return read("ethanol")
+
+
+def disturbed(forcefield: ForceField) -> ForceField:
+    """The same terms with every fitted parameter that is zero, such as those of added terms, away from it."""
+    values = forcefield.parameters.values.copy()
+    zero = forcefield.parameters.fitted & (values == 0.0)
+    values[zero] = np.random.default_rng(6).normal(scale=0.2, size=int(zero.sum()))
+    return forcefield.with_values(np.clip(values, forcefield.parameters.lower, forcefield.parameters.upper))
+
+
+#: Name → one force field of ethanol per family of forms.
+EDITS = {
+    "gaff": ethanol,
+    "morse, fourier6": lambda: ethanol().edit(bonds="morse", propers="fourier6"),
+    "spline": lambda: ethanol().edit(bonds="spline", angles="spline8", propers="spline"),
+    "neural": lambda: ethanol().edit(bonds="neural4", angles="neural4", propers="neural4"),
+    "cross": lambda: ethanol().edit(cross=True),
+}

@@ -14,32 +14,10 @@ from openmm import unit
 
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
-from openmm_hybrid.reference import ReferenceEngine, label
+from openmm_hybrid.reference import label
 from openmm_hybrid.reference.tblite import TbliteEngine
 from tests.helpers import ROOT
-
-POSITIONS = np.arange(2 * 3 * 5.0).reshape(5, 2, 3)
-
-
-class Spring(ReferenceEngine):
-    """E = d², so that every label is known; counts its calls, fails or stops where it is told to."""
-
-    def __init__(self, failing=(), stop_at=None, theory="spring", delay=0.0):
-        self.calls, self.failing, self.stop_at, self._theory, self.delay = 0, failing, stop_at, theory, delay
-
-    @property
-    def theory(self):
-        return self._theory
-
-    def evaluate(self, atomic_numbers, positions):
-        if self.calls == self.stop_at:
-            raise KeyboardInterrupt
-        self.calls += 1
-        time.sleep(self.delay)
-        if round(positions[0, 0]) in self.failing:
-            raise NumericalError("no convergence")
-        bond = positions[1] - positions[0]
-        return float(bond @ bond), np.array([2 * bond, -2 * bond])
+from tests.helpers.spring_engine import POSITIONS, Spring
 
 
 def test_labels_and_failures(tmp_path):
@@ -74,7 +52,9 @@ def test_an_interrupted_run_goes_on(tmp_path):
 def test_a_killed_run_goes_on_exactly(tmp_path):
     """SIGKILL at some moment; what is continued equals what runs through, to the last bit."""
     code = f"""
-from tests.reference.test_label import *
+import numpy as np
+from openmm_hybrid.reference import label
+from tests.helpers.spring_engine import Spring
 positions = np.random.default_rng(0).normal(size=(40, 2, 3)) * 3
 label(Spring(delay=0.02), [1, 1], positions, output={str(tmp_path / "a.npz")!r}, progress=False)
 """
@@ -112,11 +92,11 @@ def test_another_job_is_refused_and_nothing_is_changed(tmp_path):
     before = (tmp_path / "a.npz.journal").read_bytes()
     for engine, numbers, positions, what in (
         (Spring(), [1, 1], POSITIONS + 1e-9, "positions"),
-        (Spring(), [1, 1], POSITIONS[:4], "n frames"),
-        (Spring(), [1, 2], POSITIONS, "atomic numbers"),
+        (Spring(), [1, 1], POSITIONS[:4], "n_frames"),
+        (Spring(), [1, 2], POSITIONS, "atomic_numbers"),
         (Spring(theory="other"), [1, 1], POSITIONS, "theory"),
     ):
-        with pytest.raises(MismatchError, match=f"another job: .*{what}"):
+        with pytest.raises(MismatchError, match=f"another labelling job: .*{what}"):
             label(engine, numbers, positions, output=path, progress=False)
     assert (tmp_path / "a.npz.journal").read_bytes() == before
 
@@ -160,7 +140,9 @@ def test_all_failed_is_an_error(tmp_path):
 def test_a_full_disk_is_named_and_the_run_goes_on_later(tmp_path):
     code = f"""
 import resource
-from tests.reference.test_label import *
+import openmm_hybrid as oh
+from openmm_hybrid.reference import label
+from tests.helpers.spring_engine import POSITIONS, Spring
 resource.setrlimit(resource.RLIMIT_FSIZE, (480, 480))
 try:
     label(Spring(), [1, 1], POSITIONS, output={str(tmp_path / "a.npz")!r}, progress=False)
@@ -169,7 +151,7 @@ except oh.HybridError as error:
 """
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "cannot write" in run.stdout
-    assert "start again to go on" in run.stdout
+    assert "call again to continue" in run.stdout
     done = (tmp_path / "a.npz.journal").read_bytes().count(b"\n") - 1
     rest = Spring()
     assert len(label(rest, [1, 1], POSITIONS, output=tmp_path / "a.npz", progress=False).frames) == 5

@@ -1,4 +1,4 @@
-"""Rules that a syntax tree can show: no unsafe reading of files, small files and functions (CONTRIBUTING.md)."""
+"""Rules that a syntax tree shows: no unsafe reading of files, small files and functions, classes abstract or final."""
 
 from __future__ import annotations
 

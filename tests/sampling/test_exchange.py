@@ -16,8 +16,8 @@ from openmm_hybrid.core.units import BOLTZMANN, KJ_PER_KCAL
 from openmm_hybrid.sampling.exchange import Exchange, neighbours
 from openmm_hybrid.sampling.sample import sample
 from openmm_hybrid.sampling.sample_result import SampleResult
+from tests.helpers.every_force import ethanol, geometries
 from tests.helpers.oscillators import oscillators, topology_of, water
-from tests.systems.test_replicas import ethanol, geometries
 
 LADDER = np.array([300.0, 500.0, 800.0, 300.0, 500.0, 800.0])
 

@@ -18,8 +18,9 @@ import openmm
 import pytest
 
 from openmm_hybrid.core.errors import HybridError, InputError, MismatchError
+from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.sampling import run as run_module
-from openmm_hybrid.sampling.restart import lock_folder, read_progress
+from openmm_hybrid.sampling.restart import read_progress
 from openmm_hybrid.sampling.sample import sample
 from openmm_hybrid.sampling.sample_result import SampleResult
 from tests.helpers import ROOT
@@ -29,17 +30,16 @@ SETTINGS: dict[str, Any] = {
     "n_steps": 4000, "interval": 4, "equilibration": 200, "seed": 7, "checkpoint_interval": 30, "progress": False,
 }  # fmt: skip
 
-SCRIPT = """
+SCRIPT = f"""
 import sys
 import numpy as np
 from tests.helpers.oscillators import water
-from tests.sampling.test_restart import SETTINGS
 from openmm_hybrid.sampling.sample import sample
 
 system, topology, start = water()
 print("ready", flush=True)
 starts = np.stack([start, start + 3])
-sample(system, topology, starts, output=sys.argv[1], format=sys.argv[2], platform=sys.argv[3], **SETTINGS)
+sample(system, topology, starts, output=sys.argv[1], format=sys.argv[2], platform=sys.argv[3], **{SETTINGS!r})
 """
 
 
@@ -179,9 +179,9 @@ def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
         sample(system, topology, start, output=tmp_path, **{**few, "temperature": 400.0, "seed": 8})
     with pytest.raises(MismatchError, match=r"n_steps 40 there, 20 now"):
         sample(system, topology, start, output=tmp_path, **{**few, "n_steps": 20})
-    with pytest.raises(MismatchError, match="other settings: system"):
+    with pytest.raises(MismatchError, match="another sampling run: system differs"):
         sample(water(stiffness=3.1e5)[0], topology, start, output=tmp_path, **few)
-    with pytest.raises(MismatchError, match="positions"):
+    with pytest.raises(MismatchError, match="positions differs"):
         sample(system, topology, start + 1.0, output=tmp_path, **few)
     np.testing.assert_array_equal(first.positions, frames)
     other = sample(system, topology, start, output=tmp_path, overwrite=True, **{**few, "seed": 8})

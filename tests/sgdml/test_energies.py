@@ -266,16 +266,17 @@ def test_refusals(tmp_path: Path) -> None:
 def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     water(60).save("frames.npz")
-    line = "train frames.npz -o m.npz --sigma 2 --energy-constraint"
+    line = "train sgdml frames.npz -o m.npz --sigma 2 --energy-constraint"
     done = CliRunner().invoke(app, [*line.split(), "--n-train", "12", "--report", "r.json"])
     assert done.exit_code == 0, done.stderr
     alphas = load("m.npz").alphas_E
     assert alphas is not None
     assert len(alphas) == 12
     assert json.loads(Path("r.json").read_text())["settings"]["energy_constraint"] is True
-    done = CliRunner().invoke(app, [*line.split(), "--curve", "6,12"])
+    curve = "study learning-curve frames.npz -o curve --sigma 2 --n-train 6 --n-train 12"
+    done = CliRunner().invoke(app, [*curve.split(), "--energy-constraint"])
     assert done.exit_code == 0, done.stderr
-    done = CliRunner().invoke(app, [*line.split()[:-1], "--curve", "6,12"])
+    done = CliRunner().invoke(app, curve.split())
     assert done.exit_code != 0
     assert "energy_constraint" in done.stderr
     assert math.isfinite(load("m.npz").c)

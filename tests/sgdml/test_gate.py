@@ -15,21 +15,21 @@ from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.correction import Gated, gate, gate_report
 from openmm_hybrid.sgdml.gate import gate_factor
 from openmm_hybrid.testing import TorchModelSuite
-from tests.helpers import few_atoms as toys
+from tests.helpers import few_atoms
 
 
 @pytest.fixture(scope="module")
 def training() -> oh.Frames:
     """Shaken copies of one geometry, labelled with the planted residuals."""
-    one = toys.frames(1).positions
+    one = few_atoms.frames(1).positions
     shaken = one + np.random.default_rng(4).normal(scale=0.05, size=(40, 6, 3))
-    energies, forces = oh.Sum((toys.base(), toys.attraction(), toys.twist())).predict(shaken)
-    return oh.Frames(toys.NUMBERS, shaken, energies, forces, name="chain")
+    energies, forces = oh.Sum((few_atoms.base(), few_atoms.attraction(), few_atoms.twist())).predict(shaken)
+    return oh.Frames(few_atoms.NUMBERS, shaken, energies, forces, name="chain")
 
 
 @pytest.fixture(scope="module")
 def gated(training) -> Gated:
-    model = oh.correction.train(toys.base(), training, perms=None, lam=1e-8, progress=False)
+    model = oh.correction.train(few_atoms.base(), training, perms=None, lam=1e-8, progress=False)
     return gate(model, training)
 
 
@@ -79,7 +79,7 @@ def test_the_factor_has_two_continuous_derivatives():
 
 def test_energy_is_conserved_through_the_gate(gated, training):
     """Velocity Verlet on base + gated from inside to outside: a force that is no gradient would drift."""
-    hybrid = oh.Sum((toys.base(), gated))
+    hybrid = oh.Sum((few_atoms.base(), gated))
     x = training.positions[0].copy()
     v = np.random.default_rng(1).normal(size=x.shape)
     v *= 0.12 / np.sqrt((v**2).mean())  # Å per unit of time, mass 1: far enough to leave in some hundred steps
@@ -113,9 +113,9 @@ def test_report_counts_and_keeps_the_frames_that_hit_it(gated, training, halfway
     assert report.hits[0] == 9
     assert sorted(report.hits) == [5, 6, 7, 8, 9]
     assert "50.00%" in report.summary()
-    path = report.save_hits(tmp_path / "hits.npz", toys.NUMBERS)
+    path = report.save_hits(tmp_path / "hits.npz", few_atoms.NUMBERS)
     np.testing.assert_allclose(oh.Frames.load(path).positions, positions[report.hits])
-    assert gate_report(gated, training.positions[:5]).save_hits(tmp_path / "none.npz", toys.NUMBERS) is None
+    assert gate_report(gated, training.positions[:5]).save_hits(tmp_path / "none.npz", few_atoms.NUMBERS) is None
     turned = positions[:, ::-1]
     np.testing.assert_allclose(gate_report(gated, turned, atoms=range(5, -1, -1)).distances, report.distances)
 
@@ -130,7 +130,7 @@ def test_a_file_brings_it_back(gated, halfway, tmp_path):
     assert plain.atoms is None
     np.testing.assert_allclose(plain.model.predict(halfway)[0], gated.model.predict(halfway)[0])
     gated.model.save(tmp_path / "sgdml.npz")
-    toys.base().save(tmp_path / "field.npz")
+    few_atoms.base().save(tmp_path / "field.npz")
     assert isinstance(oh.correction.load(tmp_path / "sgdml.npz").model, oh.sgdml.SGDMLModel)
     assert oh.correction.load(tmp_path / "field.npz").model.n_atoms == 6
 
@@ -159,8 +159,8 @@ def test_refuses_limits_and_parts_that_do_not_fit(gated, training):
         with pytest.raises(InputError, match="gate's"):
             replace(gated, **limits)
     with pytest.raises(MismatchError, match="no TorchScript form"):
-        replace(gated, model=toys.Teacher(gated.model))
-    smaller = oh.correction.train(toys.base(), training, perms=None, atoms=[0, 1, 2], lam=1e-3, progress=False)
+        replace(gated, model=few_atoms.Teacher(gated.model))
+    smaller = oh.correction.train(few_atoms.base(), training, perms=None, atoms=[0, 1, 2], lam=1e-3, progress=False)
     with pytest.raises(MismatchError, match="atomic numbers"):
         replace(gated, model=smaller)
     with pytest.raises(InputError, match="no frames"):
@@ -174,9 +174,10 @@ def test_attached_it_gives_its_energies_and_forces(gated, halfway, backend):
     topology = app.Topology()
     residue = topology.addResidue("MOL", topology.addChain())
     atoms = [
-        topology.addAtom(f"A{k}", app.Element.getByAtomicNumber(int(z)), residue) for k, z in enumerate(toys.NUMBERS)
+        topology.addAtom(f"A{k}", app.Element.getByAtomicNumber(int(z)), residue)
+        for k, z in enumerate(few_atoms.NUMBERS)
     ]
-    for i, j in toys.BONDS:
+    for i, j in few_atoms.BONDS:
         topology.addBond(atoms[i], atoms[j])
     system = openmm.System()
     for _ in atoms:

@@ -136,7 +136,7 @@ def test_pickles_that_are_not_needed_are_not_opened(entries: dict[str, np.ndarra
         ({"type": np.array("x")}, "no sGDML model"),
         ({"lattice": np.eye(3)}, "periodic"),
         ({"alphas_E": np.zeros(11)}, "alphas_E .* shape"),
-        ({"sig": np.array("two")}, "no number"),
+        ({"sig": np.array("two")}, "not a number"),
         ({"sig": np.array(-1)}, "sigma"),
         ({"c": np.array(np.nan)}, "not finite"),
         ({"z": np.array([8, 1])}, "shape"),

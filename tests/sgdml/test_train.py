@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.data.formats.npz import dataset_md5
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.sgdml import train
-from openmm_hybrid.sgdml.training_set import fingerprint
 from tests.helpers.sgdml_data import SWAP, labelled, water
 
 #: sgdml 1.0.3 (analytic solver, sigma 2, lam 1e-8, both permutations), trained on frames 0-11 of `water()`: its
@@ -132,4 +132,4 @@ def test_fingerprint_depends_on_every_array() -> None:
     frames = water()
     assert frames.energies is not None
     others = [frames[1:], replace(frames, energies=frames.energies + 1.0), replace(frames, energies=None)]
-    assert len({fingerprint(other) for other in [frames, *others]}) == 4
+    assert len({dataset_md5(other) for other in [frames, *others]}) == 4

@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from itertools import chain, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.studies import sampling
-from openmm_hybrid.studies.conformations import CASES, case_of
-from openmm_hybrid.studies.potentials import Settings, bench_of
+from openmm_hybrid.studies.potentials import ensemble, potential
+from openmm_hybrid.studies.sampling import SamplingStudy
+from openmm_hybrid.studies.torsion_pair import torsion_pair
+from openmm_hybrid.studies.workspace import SamplingSettings, open_workspace
 
-QUICK = Settings(
+NAMES = ("cross", "global", "local-forces", "local", "distilled")
+QUICK = SamplingSettings(
+    Path("frames.npz"),
+    molecule="ethanol",
+    potentials=NAMES,
     n_train=50,
     n_fit=60,
     starts=4,
@@ -26,18 +32,21 @@ QUICK = Settings(
     searches=6,
     charges="am1-bcc",
 )
-NAMES = ["cross", "global", "local-forces", "local", "distilled"]
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory, reference_data):
-    frames = oh.Frames.load(reference_data("ethanol_ccsd_t-train.npz"))
-    return bench_of(frames, case_of("ethanol"), "ethanol", QUICK, tmp_path_factory.mktemp("sampling"), progress=False)
+def settings(reference_data):
+    return replace(QUICK, frames=reference_data("ethanol_ccsd_t-train.npz"))
 
 
 @pytest.fixture(scope="module")
-def result(bench):
-    return sampling.run(bench, NAMES, report=lambda line: None)
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("sampling")
+
+
+@pytest.fixture(scope="module")
+def result(settings, folder):
+    return SamplingStudy().run(settings, folder, progress=False)
 
 
 def test_every_potential_is_compared_with_the_reference(result):
@@ -78,55 +87,55 @@ def test_the_document_is_json_and_names_its_figures(result):
     assert all(name in result.table() for name in NAMES)
 
 
-def test_what_is_there_is_not_made_again(bench, result, monkeypatch):
+def test_the_result_is_saved(result, tmp_path):
+    assert [path.name for path in result.save(tmp_path)] == ["sampling_ethanol.json", "sampling_ethanol.png"]
+    assert json.loads((tmp_path / "sampling_ethanol.json").read_text())["job"]["molecule"] == "ethanol"
+
+
+def test_what_is_there_is_not_made_again(settings, folder, result, monkeypatch):
     monkeypatch.setattr("openmm_hybrid.correction.train", None)
     monkeypatch.setattr("openmm_hybrid.studies.potentials.fit", None)
-    again = sampling.run(
-        bench_of(bench.frames, bench.case, "ethanol", QUICK, bench.folder, progress=False),
-        NAMES,
-        report=lambda line: None,
-    )
+    again = SamplingStudy().run(settings, folder, progress=False)
     assert [each.minima.tolist() for each in again.ensembles] == [each.minima.tolist() for each in result.ensembles]
 
 
-def test_the_cases_name_atoms_of_their_molecules(reference_data, tmp_path):
+def test_the_pairs_name_atoms_of_their_molecules(reference_data, tmp_path):
     for name, file in (("aspirin", "aspirin_ccsd-train.npz"), ("malonaldehyde", "malonaldehyde_ccsd_t-train.npz")):
-        frames = oh.Frames.load(reference_data(file))
-        bench = bench_of(frames, CASES[name], name, QUICK, tmp_path / name, progress=False)
-        for atoms in bench.case.dihedral_atoms(bench.molecule):
-            bonded = {tuple(sorted(bond)) for bond in bench.molecule.bonds.tolist()}
+        settings = replace(QUICK, frames=reference_data(file), molecule=name)
+        workspace = open_workspace(settings, tmp_path / name, progress=False)
+        for atoms in workspace.pair.dihedral_atoms(workspace.molecule):
+            bonded = {tuple(sorted(bond)) for bond in workspace.molecule.bonds.tolist()}
             assert all(tuple(sorted(pair)) in bonded for pair in pairwise(atoms))
-        chosen = set(bench.case.local_atoms(bench.molecule))
+        chosen = set(workspace.pair.local_atoms(workspace.molecule))
         assert len(chosen) <= 10
-        assert chosen >= set(chain(*bench.case.dihedral_atoms(bench.molecule)))
+        assert chosen >= set(chain(*workspace.pair.dihedral_atoms(workspace.molecule)))
 
 
-def test_other_settings_are_refused_before_anything_is_made(bench):
+def test_other_settings_are_refused_before_anything_is_made(settings, folder, result):
     with pytest.raises(InputError, match="3 starts; expected 4 or more"):
         replace(QUICK, starts=3)
     with pytest.raises(InputError, match="timestep = 0"):
         replace(QUICK, timestep=0)
     with pytest.raises(InputError, match=r"the ladder is \(600.0, 550.0\); expected rising numbers above 500 K"):
         replace(QUICK, ladder=(600.0, 550.0))
-    other = replace(QUICK, n_train=40)
-    with pytest.raises(MismatchError, match="other frames or settings"):
-        bench_of(bench.frames, bench.case, "ethanol", other, bench.folder, progress=False)
-    bench_of(bench.frames, bench.case, "ethanol", replace(QUICK, duration=0.2), bench.folder, progress=False)
+    with pytest.raises(MismatchError, match=r"another sampling study: n_train \d+ there, \d+ now"):
+        SamplingStudy().run(replace(settings, n_train=40), folder, progress=False)
+    open_workspace(replace(settings, duration=0.2), folder, progress=False)
 
 
-def test_of_replicas_that_exchange_temperatures_the_coldest_are_compared(bench, tmp_path):
-    settings = replace(QUICK, ladder=(650.0,))
-    run = bench_of(bench.frames, bench.case, "ethanol", settings, tmp_path, progress=False).run("gaff")
+def test_of_replicas_that_exchange_temperatures_the_coldest_are_compared(settings, folder, result, tmp_path):
+    settings = replace(settings, ladder=(650.0,))
+    run = ensemble(open_workspace(settings, tmp_path, progress=False), "gaff")
     assert [start.temperature for start in run.starts] == 4 * [500.0]
     whole = oh.SampleResult.open(run.path)
     assert [start.temperature for start in whole.starts] == 4 * [500.0, 650.0]
     assert np.isfinite(whole.exchange_rate[::2]).all()
-    again = bench_of(bench.frames, bench.case, "ethanol", settings, tmp_path, progress=False)
-    assert len(again.run("gaff").positions) == len(run.positions) == 4 * 20
+    again = ensemble(open_workspace(settings, tmp_path, progress=False), "gaff")
+    assert len(again.positions) == len(run.positions) == 4 * 20
 
 
-def test_unknown_names_are_refused(bench):
+def test_unknown_names_are_refused(settings, folder, result):
     with pytest.raises(InputError, match="does not know 'benzene'"):
-        case_of("benzene")
+        torsion_pair("benzene")
     with pytest.raises(InputError, match="unknown potential 'globl'"):
-        sampling.run(bench, ["globl"])
+        potential(open_workspace(settings, folder, progress=False), "globl")

@@ -1,8 +1,9 @@
-"""The table of refitted force fields: cells, journal, models, the paper's numbers; and the verbs fit and replace."""
+"""The table of refitted force fields: cells, journal, models, published numbers; `train forcefield`, `replace`."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,13 @@ from typer.testing import CliRunner
 import openmm_hybrid as oh
 from openmm_hybrid.cli import app
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.studies import table2
-from openmm_hybrid.studies.published import published
+from openmm_hybrid.studies.table2 import Table2Settings, Table2Study
+from openmm_hybrid.studies.table2_result import Table, published
 from openmm_hybrid.systems.system_files import save_system
+from openmm_hybrid.testing import StudySuite
 from tests.helpers.forcefield_molecules import built, shaken
 
-SMALL = table2.Settings(n_train=(24,), forms=("gaff", "cross", "sgdml"), seeds=1, n_test=10)
+FORMS = ("gaff", "cross", "sgdml")
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +36,41 @@ def frames() -> oh.Frames:
 
 
 @pytest.fixture(scope="module")
+def settings(frames: oh.Frames, tmp_path_factory: pytest.TempPathFactory) -> Table2Settings:
+    path = frames.save(tmp_path_factory.mktemp("frames") / "toy_ethanol.npz")
+    return Table2Settings((path,), n_train=(24,), forms=FORMS, seeds=1, n_test=10)
+
+
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With charges, which would take a Hartree-Fock calculation."""
+    """A folder with charges, which would take a Hartree-Fock calculation."""
     path = tmp_path_factory.mktemp("table2")
     np.save(path / "ethanol-resp.npy", built("ethanol").charges)
     return path
 
 
 @pytest.fixture(scope="module")
-def table(frames: oh.Frames, folder: Path) -> table2.Table:
-    return table2.run([frames], SMALL, folder, progress=False, report=lambda line: None)
+def table(settings: Table2Settings, folder: Path) -> Table:
+    return Table2Study().run(settings, folder, progress=False)
 
 
-def test_cells_models_and_figures(table: table2.Table, folder: Path, frames: oh.Frames) -> None:
-    assert table.rows() == [("ethanol", form, 24) for form in SMALL.forms]
+class TestTable2(StudySuite):
+    @pytest.fixture
+    def study(self, monkeypatch: pytest.MonkeyPatch) -> Table2Study:
+        monkeypatch.setattr(oh.gaff, "assign_charges", lambda *arguments, **keywords: built("ethanol").charges)
+        return Table2Study()
+
+    @pytest.fixture
+    def settings(self, settings: Table2Settings) -> Table2Settings:
+        return replace(settings, forms=("gaff",))
+
+    @pytest.fixture
+    def other_settings(self, settings: Table2Settings) -> Table2Settings:
+        return replace(settings, n_test=11)
+
+
+def test_cells_models_and_figures(table: Table, folder: Path, frames: oh.Frames) -> None:
+    assert table.rows() == [("ethanol", form, 24) for form in FORMS]
     content = json.loads((folder / "table2.json").read_text())
     assert set(content["figures"]) >= {"force_rmse.ethanol.gaff.24", "energy_mae.ethanol.sgdml.24"}
     # The labels are of GAFF's form: the fit finds them, to the restraint that pulls to the start.
@@ -57,49 +80,53 @@ def test_cells_models_and_figures(table: table2.Table, folder: Path, frames: oh.
     fitted = oh.ForceField.load(folder / "models" / "ethanol-cross-24-0.npz")
     assert "cross.torsion" in fitted.groups
     assert oh.sgdml.load(folder / "models" / "ethanol-sgdml-24-0.npz").n_atoms == 9
-    assert "ethanol cross" in table.text()
+    assert "ethanol cross" in table.table()
 
 
-def test_goes_on_where_it_stopped(table: table2.Table, folder: Path, frames: oh.Frames) -> None:
-    lines: list[str] = []
-    again = table2.run([frames], SMALL, folder, progress=False, report=lines.append)
-    assert not lines
+def test_resumes_after_the_last_cell(
+    table: Table, settings: Table2Settings, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = Table2Study().run(settings, folder)
+    assert not capsys.readouterr().err
     assert again.cells == table.cells
-    more = table2.Settings(n_train=(24,), forms=("gaff",), seeds=2, n_test=10)
-    table2.run([frames], more, folder, progress=False, report=lines.append)
+    Table2Study().run(replace(settings, forms=("gaff",), seeds=2), folder)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ethanol-")]
     assert [line.split(":")[0] for line in lines] == ["ethanol-gaff-24-1"]
 
 
-def test_refuses_other_data_and_too_few_frames(table: table2.Table, folder: Path, frames: oh.Frames) -> None:
+def test_refuses_other_data_and_too_few_frames(
+    table: Table, settings: Table2Settings, folder: Path, frames: oh.Frames, tmp_path: Path
+) -> None:
+    fewer = frames[:50].save(tmp_path / "toy_ethanol.npz")
     with pytest.raises(MismatchError, match="data differ"):
-        table2.run([frames[:50]], SMALL, folder, progress=False)
+        Table2Study().run(replace(settings, frames=(fewer,)), folder, progress=False)
     with pytest.raises(InputError, match="distinct geometries"):
-        table2.run([frames], table2.Settings(n_train=(55,), forms=("gaff",), n_test=10), folder, progress=False)
+        Table2Study().run(replace(settings, n_train=(55,)), folder, progress=False)
     with pytest.raises(InputError, match="unknown row 'opls'"):
-        table2.Settings(forms=("opls",))
+        replace(settings, forms=("opls",))
 
 
-def test_the_papers_numbers_stand_beside() -> None:
+def test_published_numbers() -> None:
     # Table II of J. Chem. Phys. 153, 124109 (2020): aspirin, GAFF-NN, 11000 frames.
     assert published("force_rmse", "aspirin", "nn", 7000) == 5.95
     assert published("force_rmse", "ethanol", "morse", 110) == 15.38
     assert np.isnan(published("force_rmse", "ethanol", "cross", 110))
 
 
-def test_curves_for_the_picture(table: table2.Table) -> None:
-    own, theirs = table.curves("force_rmse")
-    assert set(own["ethanol"]) == set(SMALL.forms)
-    assert theirs == {}  # 24 frames are none of the paper's
+def test_curves_for_the_picture(table: Table) -> None:
+    computed, paper = table.curves("force_rmse")
+    assert set(computed["ethanol"]) == set(FORMS)
+    assert paper == {}  # 24 frames are none of the paper's
 
 
-def test_fit_and_replace_on_the_command_line(tmp_path: Path, frames: oh.Frames) -> None:
+def test_train_forcefield_and_replace_on_the_command_line(tmp_path: Path, frames: oh.Frames) -> None:
     system = built("ethanol")
     save_system(tmp_path / "ethanol", system.system, system.topology, system.positions)
     frames.save(tmp_path / "frames.npz")
-    fit = (
-        f"fit {tmp_path}/ethanol {tmp_path}/frames.npz -o {tmp_path}/ff.npz --n-train 24 --n-test 10 --fixed charges/*"
+    fit = f"train forcefield {tmp_path}/ethanol {tmp_path}/frames.npz -o {tmp_path}/ff.npz --n-train 24 --n-test 10"
+    done = CliRunner().invoke(
+        app, [*fit.split(), *["--fixed", "charges/*", "--bonds", "morse", "--report"], f"{tmp_path}/fit.json"]
     )
-    done = CliRunner().invoke(app, [*fit.split(), "--bonds", "morse", "--report", f"{tmp_path}/fit.json"])
     assert done.exit_code == 0, done.output
     assert "test" in done.stdout
     assert json.loads((tmp_path / "fit.json").read_text())["molecules"]
@@ -117,10 +144,10 @@ def test_fit_and_replace_on_the_command_line(tmp_path: Path, frames: oh.Frames) 
     assert "name another one" in same.stderr
 
 
-def test_study_on_the_command_line(folder: Path, table: table2.Table, frames: oh.Frames, tmp_path: Path) -> None:
+def test_study_on_the_command_line(folder: Path, table: Table, frames: oh.Frames, tmp_path: Path) -> None:
     frames.save(tmp_path / "toy_ethanol.npz")
     command = ["study", "table2", f"{tmp_path}/toy_ethanol.npz", "-o", str(folder), "--n-train", "24", "--seeds", "1"]
-    done = CliRunner().invoke(app, [*command, "--forms", "gaff,cross", "--n-test", "10"])
+    done = CliRunner().invoke(app, [*command, "--forms", "gaff", "--forms", "cross", "--n-test", "10"])
     assert done.exit_code == 0, done.output
     assert (folder / "table2_force_rmse.png").stat().st_size > 1000
     assert "ethanol gaff" in done.stdout

@@ -9,17 +9,33 @@ from pathlib import Path
 import pytest
 
 from openmm_hybrid.core.result_document import write_json
-from openmm_hybrid.sgdml import assess, training_set
-from openmm_hybrid.studies import training
+from openmm_hybrid.sgdml import assess, load
+from openmm_hybrid.studies.kernel_settings import TrainingSettings
+from openmm_hybrid.studies.training import TrainingStudy, train_and_test
+from openmm_hybrid.testing import StudySuite
 from tests.helpers.sgdml_data import water
 
 
-def test_errors_of_every_part(tmp_path: Path) -> None:
-    data = training_set(water(60), n_train=20, n_valid=10)
-    result = training.run(data, sigma=2, n_test=25, progress=False)
-    model = result.training.model
+@pytest.fixture
+def settings(tmp_path: Path) -> TrainingSettings:
+    return TrainingSettings(water(60).save(tmp_path / "frames.npz"), n_train=20, n_valid=10, n_test=25, sigma=2)
+
+
+class TestTraining(StudySuite):
+    @pytest.fixture
+    def study(self) -> TrainingStudy:
+        return TrainingStudy()
+
+    @pytest.fixture
+    def other_settings(self, settings: TrainingSettings) -> TrainingSettings:
+        return replace(settings, sigma=3)
+
+
+def test_errors_of_every_part(settings: TrainingSettings, tmp_path: Path) -> None:
+    result = TrainingStudy().run(settings, tmp_path / "study", progress=False)
+    data = settings.training_set()
     assert {name: table.n_frames for name, table in result.errors.items()} == {"train": 20, "valid": 10, "test": 25}
-    assert result.errors["test"] == assess(model, data.test(25))
+    assert result.errors["test"] == assess(load(tmp_path / "study" / "model.npz"), data.test(25))
     content = json.loads(write_json(tmp_path / "report.json", result.as_dict()).read_text())
     assert content["figures"]["test.force_mae"] == {"value": result.errors["test"].force_mae, "unit": "kcal/mol/Å"}
     assert content["figures"]["valid.energy_rmse"]["unit"] == "kcal/mol"
@@ -31,8 +47,9 @@ def test_errors_of_every_part(tmp_path: Path) -> None:
 
 
 def test_search_and_missing_energies(tmp_path: Path) -> None:
-    data = training_set(replace(water(40), energies=None), n_train=12, n_valid=10)
-    result = training.run(data, sigma="search", n_test=0, progress=False)
+    frames = replace(water(40), energies=None).save(tmp_path / "frames.npz")
+    settings = TrainingSettings(frames, n_train=12, n_valid=10, n_test=0, sigma="search")
+    result = train_and_test(settings.training_set(), settings, progress=False)
     content = json.loads(write_json(tmp_path / "report.json", result.as_dict()).read_text())
     assert len(content["search"]["trials"]) >= 3
     assert not [name for name in content["figures"] if "energy" in name]

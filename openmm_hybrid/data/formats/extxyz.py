@@ -1,13 +1,13 @@
-"""Extended XYZ: many geometries of one molecule, one block of text each.
+"""Extended XYZ: many geometries of one molecule, with one block of text for each.
 
-A block is the number of atoms, a comment line with ``key=value`` pairs, and one line an atom, whose columns the key
-``Properties`` names. Read: ``energy``, the columns ``species`` (or ``Z``), ``pos``, ``forces``, and the keys
-``name``, ``theory``, ``r_unit``, ``e_unit`` of our own writing. Also the older form of the MD17 files, whose comment
-line is the energy alone and whose columns are element, position and force, in Å and kcal/mol. Written: eV and Å, as
-ASE and most programs take an extended XYZ to be, with the units named.
+A block holds the number of atoms, a comment line with ``key=value`` pairs, and one line per atom, whose columns are
+named by the key ``Properties``. We read ``energy``, the columns ``species`` (or ``Z``), ``pos`` and ``forces``, and the
+keys ``name``, ``theory``, ``r_unit`` and ``e_unit``. We also read the older form of the MD17 files: the comment line is
+the energy alone, and the columns are element, position and force, in Å and kcal/mol. We write eV and Å, which ASE and
+most programs expect, and name the units.
 
-ASE reads what is written here. Its own reader and writer are not used, since they keep eight decimals, let a key that
-is given twice pass, and do not say in which frame an error lies.
+ASE reads these files. We do not use its reader and writer: they keep eight decimals, accept a key that occurs twice,
+and do not name the frame of an error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.units import KCAL_PER_EV
-from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.formats.frame_arrays import FrameArrays
 
 _PAIR = re.compile(r'([^\s=]+)\s*=\s*("(?:[^"\\]|\\.)*"|\S+)')
 _TEXTS = ("name", "theory", "r_unit", "e_unit")
@@ -34,26 +34,31 @@ _WITH_FORCES = "species:S:1:pos:R:3:forces:R:3"
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Arrays and texts of the file under the keys of the sGDML layout; units as the file has them.
+    """Arrays and texts of a file by the keys of the sGDML layout, in the units of the file.
 
     Raises
     ------
     InputError
-        Truncated or malformed; the message names file, frame and key.
+        The file is truncated or malformed; the message names file, frame and key.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
-        raise InputError(f"{path} is no text file", expected="extended XYZ") from None
+        raise InputError(f"{path} is not a text file", expected="extended XYZ") from None
     blocks = [_block(path, frame, *raw) for frame, raw in enumerate(_split(path, lines))]
     if not blocks:
         raise InputError(f"{path} holds no frames")
     first = blocks[0]
     for frame, block in enumerate(blocks):
-        if not np.array_equal(block.numbers, first.numbers):
-            what = "the atoms" if len(block.numbers) == len(first.numbers) else f"{len(block.numbers)} atoms"
+        if not np.array_equal(block.atomic_numbers, first.atomic_numbers):
+            what = (
+                "the atoms"
+                if len(block.atomic_numbers) == len(first.atomic_numbers)
+                else f"{len(block.atomic_numbers)} atoms"
+            )
             raise MismatchError(
-                f"{path}: frame {frame} has {what} in another order or kind than frame 0, {len(first.numbers)} atoms",
+                f"{path}: frame {frame} has {what} in another order or kind than frame 0, "
+                f"{len(first.atomic_numbers)} atoms",
                 expected="one molecule in one atom order",
             )
         for key in ("energy", "forces"):
@@ -61,7 +66,7 @@ def read(path: Path) -> dict[str, Any]:
                 raise MismatchError(f"{path}: frame {frame} differs from frame 0 in having {key} or not")
         if block.texts != first.texts:
             raise MismatchError(f"{path}: frame {frame} has other texts than frame 0: {block.texts}, {first.texts}")
-    content: dict[str, Any] = {"z": first.numbers, "R": np.array([block.positions for block in blocks])}
+    content: dict[str, Any] = {"z": first.atomic_numbers, "R": np.array([block.positions for block in blocks])}
     if first.energy is not None:
         content["E"] = np.array([block.energy for block in blocks])
     if first.forces is not None:
@@ -69,27 +74,27 @@ def read(path: Path) -> dict[str, Any]:
     return content | first.texts
 
 
-def to_bytes(frames: Frames) -> bytes:
-    """The file; energies in eV, forces in eV/Å, every number exact."""
+def to_bytes(frames: FrameArrays) -> bytes:
+    """The bytes of the file, with energies in eV and forces in eV/Å; every number is exact."""
     properties = _PLAIN if frames.forces is None else _WITH_FORCES
     common = [f"Properties={properties}", f"name={_quoted(frames.name)}", f"theory={_quoted(frames.theory)}"]
     common += ["r_unit=Ang", "e_unit=eV", 'pbc="F F F"']
     symbols = [SYMBOL_OF[number] for number in frames.atomic_numbers]
     lines: list[str] = []
-    for index in range(frames.n_frames):
+    for index in range(len(frames.positions)):
         energy = [] if frames.energies is None else [f"energy={frames.energies[index] / KCAL_PER_EV:.17g}"]
         columns = [frames.positions[index]]
         if frames.forces is not None:
             columns.append(frames.forces[index] / KCAL_PER_EV)
         rows = np.concatenate(columns, axis=1).tolist()
-        lines += [str(frames.n_atoms), " ".join([*energy, *common])]
+        lines += [str(len(frames.atomic_numbers)), " ".join([*energy, *common])]
         lines += [" ".join([s, *map(repr, row)]) for s, row in zip(symbols, rows, strict=True)]
     return ("\n".join(lines) + "\n").encode()
 
 
 @dataclass(frozen=True)
 class _Block:
-    numbers: NDArray[np.int64]
+    atomic_numbers: NDArray[np.int64]
     positions: NDArray[np.float64]
     energy: float | None
     forces: NDArray[np.float64] | None
@@ -131,12 +136,12 @@ def _block(path: Path, frame: int, comment: str, rows: Sequence[str]) -> _Block:
     else:
         columns = _columns(where, header["properties"])
     width = max(part.stop for part in columns.values())
-    for number, cell in enumerate(cells):
+    for atom, cell in enumerate(cells):
         if len(cell) < width:
-            raise InputError(f"{where}, atom {number} has {len(cell)} columns", expected=f"{width}")
+            raise InputError(f"{where}, atom {atom} has {len(cell)} columns", expected=f"{width}")
     forces = columns.get("forces")
     return _Block(
-        numbers=_elements(where, cells, columns),
+        atomic_numbers=_elements(where, cells, columns),
         positions=_reals(where, "pos", cells, columns["pos"]),
         energy=_energy(where, header),
         forces=None if forces is None else _reals(where, "forces", cells, forces),
@@ -198,17 +203,18 @@ def _energy(where: str, header: dict[str, str]) -> float | None:
 def _elements(where: str, cells: list[list[str]], columns: dict[str, slice]) -> NDArray[np.int64]:
     column = columns["species"] if "species" in columns else columns["Z"]
     names = [cell[column.start] for cell in cells]
-    numbers = [int(name) if name.isdigit() else NUMBER_OF.get(name.capitalize(), 0) for name in names]
-    if 0 in numbers:
-        raise InputError(f"{where}, atom {numbers.index(0)}: {names[numbers.index(0)]!r} is no element")
-    return np.array(numbers, dtype=np.int64)
+    atomic_numbers = [int(name) if name.isdigit() else NUMBER_OF.get(name.capitalize(), 0) for name in names]
+    if 0 in atomic_numbers:
+        atom = atomic_numbers.index(0)
+        raise InputError(f"{where}, atom {atom}: {names[atom]!r} is not an element")
+    return np.array(atomic_numbers, dtype=np.int64)
 
 
 def _reals(where: str, key: str, cells: list[list[str]], part: slice) -> NDArray[np.float64]:
     try:
         return np.array([cell[part] for cell in cells], dtype=np.float64)
     except ValueError:
-        raise InputError(f"{where}: the column {key!r} holds what is no number") from None
+        raise InputError(f"{where}: the column {key!r} holds a text that is not a number") from None
 
 
 def _quoted(value: str) -> str:

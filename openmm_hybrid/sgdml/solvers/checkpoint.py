@@ -1,33 +1,41 @@
-"""The state of conjugate gradients in a file: a killed training goes on from it."""
+"""The state of conjugate gradients in a file, from which a killed training resumes."""
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import fingerprint
+from openmm_hybrid.core.same_job import check_same_job
+from openmm_hybrid.core.versioned_npz import NpzFormat, reading, write
 from openmm_hybrid.sgdml.kernel import HessianKernel
 
 _VECTORS = ("solution", "residual", "direction")
 
 
+_FORMAT = NpzFormat(
+    "openmm-hybrid training checkpoint",
+    1,
+    "a checkpoint of a training",
+    suffix="",
+    hint="remove it, or give another name",
+)
+
+
 @final
 @dataclass
 class State:
-    """Of conjugate gradients after some iterations.
+    """State of conjugate gradients after some iterations.
 
     Parameters
     ----------
     iteration : int
+        Number of iterations done.
     solution, residual, direction : Tensor (n_rows,)
         x, r = y − A x, and the search direction p.
     slope : float
@@ -41,44 +49,33 @@ class State:
     slope: float
 
 
-def fingerprint(kernel: HessianKernel, labels: Tensor, lam: float, pivots: Tensor) -> str:
-    """What a checkpoint must agree with: the linear system and the preconditioner."""
-    digest = hashlib.sha256(repr((kernel.sigma, lam)).encode())
-    for array in (kernel.positions, torch.tensor(kernel.perms), labels, pivots):
-        digest.update(array.cpu().numpy().tobytes())
-    return digest.hexdigest()
+def describe_system(kernel: HessianKernel, labels: Tensor, lam: float, pivots: Tensor) -> dict[str, Any]:
+    """The description of a linear system and its preconditioner, which a checkpoint must share."""
+    arrays = {"positions": kernel.positions, "perms": torch.tensor(kernel.perms), "labels": labels, "pivots": pivots}
+    hashes = {name: fingerprint(array.cpu().numpy()) for name, array in arrays.items()}
+    return {"sigma": kernel.sigma, "lam": lam, **hashes}
 
 
-def save_state(path: Path, state: State, system: str) -> None:
-    """Write the file whole or not at all."""
+def save_state(path: Path, state: State, job: Mapping[str, Any]) -> None:
+    """Write the file, whole or not at all."""
     vectors = {name: getattr(state, name).cpu().numpy() for name in _VECTORS}
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, system=system, iteration=state.iteration, slope=state.slope, **vectors)
+    description = {"job": job, "iteration": state.iteration, "slope": float(state.slope)}
+    write(path, _FORMAT, description, vectors, compressed=False)
 
 
-def load_state(path: Path, system: str, device: torch.device) -> State | None:
-    """The state in the file; None where there is no file.
+def load_state(path: Path, job: Mapping[str, Any], device: torch.device) -> State | None:
+    """The state in the file; None if there is no file.
 
     Raises
     ------
     InputError
-        The file is no checkpoint, or one of another training.
+        The file is damaged or is not a checkpoint.
+    MismatchError
+        It is the checkpoint of another training; the message names what differs.
     """
     if not path.is_file():
         return None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = str(file["system"])
-            solution, residual, direction = (torch.tensor(file[name], device=device) for name in _VECTORS)
-            state = State(int(file["iteration"]), solution, residual, direction, slope=float(file["slope"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"{path} is no checkpoint of a training ({error})", hint="remove it, or name another"
-        ) from error
-    if found != system:
-        raise InputError(
-            f"{path} is the checkpoint of another training",
-            expected="the same frames, sigma, lam, permutations and memory as when it was written",
-            hint="remove it, or name another",
-        )
-    return state
+    with reading(path, _FORMAT) as (description, arrays):
+        check_same_job(description["job"], job, where=path, what="training", hint=_FORMAT.hint)
+        vectors = {name: torch.tensor(arrays[name], device=device) for name in _VECTORS}
+        return State(int(description["iteration"]), slope=float(description["slope"]), **vectors)

@@ -21,7 +21,7 @@ from openmm_hybrid.core.errors import NumericalError
 from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.product import KernelProduct, weights_memory
-from openmm_hybrid.sgdml.solvers.checkpoint import State, fingerprint, load_state, save_state
+from openmm_hybrid.sgdml.solvers.checkpoint import State, describe_system, load_state, save_state
 from openmm_hybrid.sgdml.solvers.preconditioner import Preconditioner, preconditioner_memory
 from openmm_hybrid.sgdml.solvers.solver import Size, Solver
 
@@ -84,16 +84,16 @@ class IterativeSolver(Solver):
         """See `Solver.solve`."""
         product = KernelProduct(kernel, kernel, keep=self.keep)
         inverse = Preconditioner(kernel, lam=lam, rank=self.rank, keep=self.keep, progress=progress)
-        system = fingerprint(kernel, labels, lam, inverse.pivots)
+        job = describe_system(kernel, labels, lam, inverse.pivots)
 
         def matrix(vector: Tensor) -> Tensor:
             return torch.add(product(vector), vector, alpha=lam)
 
         def keep(state: State) -> None:
             if self.checkpoint is not None:
-                save_state(self.checkpoint, state, system)
+                save_state(self.checkpoint, state, job)
 
-        state = None if self.checkpoint is None else load_state(self.checkpoint, system, labels.device)
+        state = None if self.checkpoint is None else load_state(self.checkpoint, job, labels.device)
         if state is None:
             state = _first(matrix, inverse, labels, _best_multiple(matrix, labels, start))
         for _ in range(_ATTEMPTS):

@@ -11,10 +11,11 @@ import openmm
 import torch
 
 from openmm_hybrid.core.errors import MismatchError
-from openmm_hybrid.core.trial import installed, probe, self_test
+from openmm_hybrid.core.trial import installed, probe
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.torchscript import torch_dtype
 from openmm_hybrid.systems.backends.backend import Backend, BackendState
+from openmm_hybrid.systems.backends.self_test import self_test
 from openmm_hybrid.systems.placement import Placement
 from openmm_hybrid.systems.torch_wrapper import wrap_for_openmm
 

@@ -1,4 +1,4 @@
-"""The verb train with its options, and convert, as a user types them."""
+"""The verbs `train sgdml`, `study learning-curve` and `convert`, as a user types them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def run(line: str) -> Any:
 
 
 def test_errors_and_report() -> None:
-    done = run("train frames.npz -o m.npz --sigma 2 --n-train 20 --n-valid 10 --n-test 15 --report r.json --seed 3")
+    done = run(
+        "train sgdml frames.npz -o m.npz --sigma 2 --n-train 20 --n-valid 10 --n-test 15 --report r.json --seed 3"
+    )
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line.split()[:2] for line in lines[1:4]] == [["train", "20"], ["valid", "10"], ["test", "15"]]
@@ -40,7 +42,7 @@ def test_errors_and_report() -> None:
 
 
 def test_search() -> None:
-    done = run("train frames.npz -o m.npz --sigma search --n-train 12 --n-valid 20")
+    done = run("train sgdml frames.npz -o m.npz --sigma search --n-train 12 --n-valid 20")
     assert done.exit_code == 0, done.stderr
     starred = [line for line in done.stderr.splitlines() if line.endswith("*")]
     assert len(starred) == 1
@@ -52,27 +54,28 @@ def test_search() -> None:
     [("--perms none", 1, 3), ("--perms data", 2, 3), ("--atoms 1-2", 2, 2), ("--atoms 2,0 --selection random", 1, 2)],
 )
 def test_symmetries_and_atoms(options: str, n_perms: int, n_atoms: int) -> None:
-    done = run(f"train frames.npz -o m.npz --sigma 2 --n-train 20 {options}")
+    done = run(f"train sgdml frames.npz -o m.npz --sigma 2 --n-train 20 {options}")
     assert done.exit_code == 0, done.stderr
     assert load("m.npz").perms.shape == (n_perms, n_atoms)
 
 
-def test_curve_goes_on() -> None:
-    line = "train frames.npz -o m.npz --sigma 2 --curve 6,12,20"
+def test_curve_resumes() -> None:
+    line = "study learning-curve frames.npz -o curve --sigma 2 --n-train 6 --n-train 12 --n-train 20"
     first = run(line)
     assert first.exit_code == 0, first.stderr
     assert len(first.stdout.splitlines()) == 5
-    assert load("m.npz").n_train == 20
-    assert imread("m.png").shape[1] > 500
-    seconds = [point["seconds"] for point in json.loads(Path("m.json").read_text())["points"]]
+    assert load("curve/model.npz").n_train == 20
+    assert imread("curve/learning_curve.png").shape[1] > 500
+    document = Path("curve/learning_curve.json")
+    seconds = [point["seconds"] for point in json.loads(document.read_text())["points"]]
     assert run(line).stdout == first.stdout
-    assert [point["seconds"] for point in json.loads(Path("m.json").read_text())["points"]] == seconds
+    assert [point["seconds"] for point in json.loads(document.read_text())["points"]] == seconds
 
 
 def test_convert() -> None:
-    done = run("convert frames.npz frames.xyz")
+    done = run("convert frames.npz -o frames.xyz")
     assert (done.exit_code, done.stdout) == (0, "60 frames of toy in frames.xyz\n")
-    assert run("train frames.xyz -o m.npz --sigma 2 --n-train 12").exit_code == 0
-    assert run("convert m.npz again.npz").stdout == "sGDML model of toy, 12 points in again.npz\n"
+    assert run("train sgdml frames.xyz -o m.npz --sigma 2 --n-train 12").exit_code == 0
+    assert run("convert m.npz -o again.npz").stdout == "sGDML model of toy, 12 points in again.npz\n"
     positions = water(3).positions
     np.testing.assert_array_equal(load("again.npz").predict(positions)[1], load("m.npz").predict(positions)[1])

@@ -1,4 +1,4 @@
-"""`correct` with each recipe, and `sample` with what it wrote."""
+"""`train correction` with each recipe, and `sample` with what it wrote."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import openmm_hybrid as oh
 from openmm_hybrid.cli import app
-from tests.helpers import few_atoms as toys
+from tests.helpers import few_atoms
 
 pytest.importorskip("acpype", reason="needs antechamber (extra gaff)")
 
@@ -24,8 +24,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     molecule = oh.Molecule.from_file(place / "methanol" / "molecule.sdf")
     base = oh.gaff.SystemModel(*_system(place))
     positions = molecule.positions + np.random.default_rng(0).normal(scale=0.06, size=(40, 6, 3))
-    extra = toys.Builder(molecule.atomic_numbers, molecule.bonds)
-    extra.add("bond", toys.Harmonic("distance"), {(0, 1): [200.0, 1.45]})
+    extra = few_atoms.Builder(molecule.atomic_numbers, molecule.bonds)
+    extra.add("bond", few_atoms.Harmonic("distance"), {(0, 1): [200.0, 1.45]})
     energies, forces = oh.Sum((base, oh.ForceField(extra.finish()))).predict(positions)
     oh.Frames(molecule.atomic_numbers, positions, energies, forces, name="methanol").save(place / "labels.npz")
     return place
@@ -44,16 +44,16 @@ def _system(place: Path):
         ("local", "--atoms 1,0,5 --gate", "representable"),
         ("pattern", "--smarts [#8][#6] --lam 1e-4", "representable"),
         ("distilled", "--along 0,1 --recipe distilled", "functions of 2-5"),
-        ("populations", "--along 2,5 --own {}/labels.npz --temperature 500", "bit apart"),
+        ("populations", "--along 2,5 --sampled {}/labels.npz --temperature 500", "bit apart"),
     ],
 )
 def test_correct_and_sample(folder: Path, name: str, options: str, said: str) -> None:
     if name == "distilled":  # no turn about a bond changes a bond's length
-        done = _run(folder, f"correct {{}}/methanol {{}}/labels.npz -o {{}}/{name}.npz {options}")
+        done = _run(folder, f"train correction {{}}/methanol {{}}/labels.npz -o {{}}/{name}.npz {options}")
         assert done.exit_code == 2
         assert "no turn about a bond" in done.stderr
         options = "--along 2,5"
-    done = _run(folder, f"correct {{}}/methanol {{}}/labels.npz -o {{}}/{name}.npz {options}")
+    done = _run(folder, f"train correction {{}}/methanol {{}}/labels.npz -o {{}}/{name}.npz {options}")
     assert done.exit_code == 0, done.stderr
     assert said in done.stdout
     run = f"sample {{}}/methanol -o {{}}/{name}-run --duration 0.02 --interval 20 --model {{}}/{name}.npz"
@@ -65,14 +65,14 @@ def test_correct_and_sample(folder: Path, name: str, options: str, said: str) ->
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--recipe some", "unknown recipe"),
+        ("--recipe some", "--recipe"),
         ("--atoms 0,1 --smarts CO", "one of them"),
         ("--recipe local", "without --atoms or --smarts"),
         ("--recipe global --atoms 0,1", "recipe global with --atoms"),
         ("--recipe distilled", "without --along"),
-        ("--recipe populations --along 2,5", "without --own"),
-        ("--recipe distilled --along 2,5 --own {}/labels.npz", "with --own"),
-        ("--recipe populations --along 2,5 --own {}/labels.npz", "without --temperature"),
+        ("--recipe populations --along 2,5", "without --sampled"),
+        ("--recipe distilled --along 2,5 --sampled {}/labels.npz", "with --sampled"),
+        ("--recipe populations --along 2,5 --sampled {}/labels.npz", "without --temperature"),
         ("--atoms 0,1 --temperature 500", "recipe local with --temperature"),
         ("--along 0,5 --gate --sigma 2", "recipe distilled with --gate, --sigma"),
         ("--along 0,5 --seed 0", "with --seed; expected options that it takes: --along"),
@@ -80,7 +80,7 @@ def test_correct_and_sample(folder: Path, name: str, options: str, said: str) ->
     ],
 )
 def test_refuses_options_that_do_not_go_together(folder: Path, options: str, message: str) -> None:
-    done = _run(folder, f"correct {{}}/methanol {{}}/labels.npz -o {{}}/refused.npz {options}")
+    done = _run(folder, f"train correction {{}}/methanol {{}}/labels.npz -o {{}}/refused.npz {options}")
     assert done.exit_code == 2
     assert message in " ".join(done.stderr.split())
     assert not (folder / "refused.npz").exists()

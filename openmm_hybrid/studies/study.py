@@ -1,0 +1,186 @@
+"""The contract of a study: settings in, a result out, and a folder that keeps both."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, field, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.result_document import write_json
+from openmm_hybrid.core.same_job import note_job
+
+JOB = "settings.json"
+"""File in the output folder with the settings that decide a study's result (see `claim`)."""
+
+
+def option(default: Any = MISSING, *, help: str, parse: Callable[[str], Any] | None = None, metavar: str = "") -> Any:
+    """A field of a study's settings.
+
+    The type may be int, float, str, bool, Path, a Literal of texts, one of these or None, or a tuple of any length of
+    them. On the command line a field without a default is an argument, every other one an option, which a tuple's
+    user repeats.
+
+    Parameters
+    ----------
+    default : int, float, str, bool, None or a tuple of them
+        A value that JSON can hold. A field without a default must be given.
+    help : str
+        One plain sentence for the command line.
+    parse : function, optional
+        Makes the value from the text of the command line, for a type that is none of those above.
+    metavar : str
+        Name of that text in the command line's help.
+    """
+    return field(default=default, metadata={"help": help, "parse": parse, "metavar": metavar})
+
+
+class StudyResult(ABC):
+    """The result of a study."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Stem of the JSON document's file name, such as "sampling_ethanol"."""
+
+    @abstractmethod
+    def table(self) -> str:
+        """The result as lines of text for a terminal."""
+
+    @abstractmethod
+    def as_dict(self) -> dict[str, Any]:
+        """The result as a JSON-ready document of `openmm_hybrid.core.result_document.document`."""
+
+    @abstractmethod
+    def pictures(self, folder: Path) -> list[Path]:
+        """Draw the result's pictures into a folder and return their paths; none where there is nothing to draw."""
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write the JSON document and the pictures into a folder and return their paths.
+
+        Raises
+        ------
+        HybridError
+            A file cannot be written.
+        """
+        target = Path(folder)
+        return [write_json(target / f"{self.name}.json", self.as_dict()), *self.pictures(target)]
+
+
+class Study(ABC):
+    """A study. `openmm_hybrid.studies.STUDIES` makes it a command of its own: ``openmm-hybrid study NAME``.
+
+    Attributes
+    ----------
+    name : str
+        Name in the registry.
+    summary : str
+        One line for the list of studies.
+    Settings : type
+        Frozen dataclass whose fields `option` makes.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    Settings: ClassVar[type[Any]]
+
+    @abstractmethod
+    def run(self, settings: Any, output: Path, *, progress: bool = True) -> StudyResult:
+        """Carry out the study, and resume it where an earlier run with the same settings stopped.
+
+        Parameters
+        ----------
+        settings : Settings
+        output : Path
+            Folder for models, runs and everything else that a later run can use again.
+        progress : bool
+            Show the progress on standard error.
+
+        Raises
+        ------
+        InputError
+            The settings or the data do not allow the study.
+        MismatchError
+            The folder belongs to a study of other data or settings. Nothing has been written.
+        """
+
+
+def json_ready(value: Any) -> Any:
+    """A setting as JSON holds it: tuples as lists, paths as texts."""
+    if isinstance(value, tuple | list):
+        return [json_ready(part) for part in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def settings_as_dict(settings: Any, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A study's settings as JSON holds them.
+
+    Parameters
+    ----------
+    settings : dataclass
+    without : tuple of str
+        Fields to leave out.
+    """
+    return {
+        each.name: json_ready(getattr(settings, each.name)) for each in fields(settings) if each.name not in without
+    }
+
+
+def claim(output: Path, job: Mapping[str, Any], what: str) -> None:
+    """Note in a folder what it is used for, or check that an earlier run noted the same.
+
+    Parameters
+    ----------
+    output : Path
+    job : mapping
+        Settings and data that decide the result, as JSON holds them.
+    what : str
+        Name of the study, for messages.
+
+    Raises
+    ------
+    MismatchError
+        The folder belongs to another job; the message names the settings that differ.
+    InputError
+        The folder's note is damaged.
+    """
+    note_job(output / JOB, job, what=what, hint="give another folder")
+
+
+def read_indices(text: str) -> tuple[int, ...]:
+    """Indices, counted from 0, from text such as "0-8,12".
+
+    Raises
+    ------
+    InputError
+        The text is not made of indices and ranges.
+    """
+    chosen: list[int] = []
+    try:
+        for part in filter(None, text.split(",")):
+            first, dash, last = part.partition("-")
+            indices = range(int(first), int(last if dash else first) + 1)
+            if not indices:
+                raise ValueError
+            chosen += indices
+    except ValueError:
+        raise InputError(f"cannot read the atoms {text!r}", expected="indices and ranges such as 0-8,12") from None
+    return tuple(chosen)
+
+
+def read_sigma(text: str) -> float | str:
+    """A number, or the word "search".
+
+    Raises
+    ------
+    InputError
+        The text is neither.
+    """
+    if text == "search":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"sigma = {text!r}", expected="a number in 1/Å, or search") from None

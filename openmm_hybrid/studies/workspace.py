@@ -1,0 +1,203 @@
+"""The sampling study's settings, and a folder with everything that is made of one molecule's frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openmm_hybrid import gaff, sgdml
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import fingerprint, replacing
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.sampling.sample import sample
+from openmm_hybrid.sampling.sample_result import SampleResult
+from openmm_hybrid.studies.study import claim, option, settings_as_dict
+from openmm_hybrid.studies.torsion_pair import TorsionPair, torsion_pair
+
+PotentialName = Literal["reference", "gaff", "gaff-am1bcc", "cross", "global", "local-forces", "local", "distilled"]
+_FREE = ("frames", "potentials", "duration", "searches")  # settings that may change between two runs in one folder
+
+
+@final
+@dataclass(frozen=True)
+class SamplingSettings:
+    """Settings of the sampling study; each field's help says what it is.
+
+    Raises
+    ------
+    InputError
+        There are too few starts to tell an ensemble from its noise, or a number is not above zero.
+    """
+
+    frames: Path = option(help="Labelled frames for training the reference (npz, xyz, h5).")
+    molecule: Literal["aspirin", "ethanol", "malonaldehyde"] = option("aspirin", help="Molecule in the frames.")
+    potentials: tuple[PotentialName, ...] = option(
+        ("gaff-am1bcc", "cross", "global", "local-forces", "local", "distilled"),
+        help="Potential to compare with the reference, beside plain GAFF.",
+    )
+    temperature: float = option(500.0, help="Temperature, K.")
+    ladder: tuple[float, ...] = option(
+        (), help="Higher temperature for replica exchange, K. Each start then gets one replica per temperature."
+    )
+    starts: int = option(32, help="Independent starts per potential.")
+    duration: float = option(125.0, help="Length of each start, ps.")
+    training_duration: float = option(
+        30.0, help="Length of each start in the separate runs that corrections are trained on, ps."
+    )
+    equilibration: float = option(5.0, help="Time at the beginning of each start that is left out, ps.")
+    timestep: float = option(1.0, help="Time step, fs.")
+    interval: int = option(100, help="Steps between frames, and between exchange attempts.")
+    n_train: int = option(950, help="Frames for training; the others test the potentials.")
+    n_fit: int = option(1000, help="Sampled frames for training the global and local corrections of GAFF.")
+    searches: int = option(48, help="Frames of the reference from which minima are searched.")
+    charges: str = option("resp", help="Charges of GAFF.", metavar="<openmm_hybrid.gaff.charges:METHODS>")
+
+    def __post_init__(self) -> None:
+        if self.starts < 4:
+            raise InputError(f"{self.starts} starts", expected="4 or more, since halves of them are compared")
+        numbers = {
+            name: value
+            for name, value in settings_as_dict(self).items()
+            if isinstance(value, int | float) and name != "equilibration"
+        }
+        wrong = [f"{name} = {value}" for name, value in numbers.items() if not value > 0]
+        if wrong:
+            raise InputError(", ".join(wrong), expected="numbers above zero")
+        if any(warmer <= colder for colder, warmer in pairwise((self.temperature, *self.ladder))):
+            raise InputError(f"the ladder is {self.ladder}", expected=f"rising numbers above {self.temperature:g} K")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Workspace:
+    """A molecule with its reference frames and GAFF, and a folder for models and runs. `open_workspace` makes it.
+
+    Parameters
+    ----------
+    molecule : Molecule
+        Its atoms are in the order of the frames.
+    frames : Frames
+        Distinct labelled geometries.
+    pair : TorsionPair
+    settings : SamplingSettings
+    folder : Path
+    progress : bool
+        Show the progress.
+    """
+
+    molecule: Molecule
+    frames: Frames
+    pair: TorsionPair
+    settings: SamplingSettings
+    folder: Path
+    progress: bool = True
+
+    @cached_property
+    def built(self) -> gaff.GaffSystem:
+        """GAFF 1.81 with the charges of the settings, which are computed once."""
+        return self.gaff_with(self.settings.charges)
+
+    def gaff_with(self, method: str) -> gaff.GaffSystem:
+        """GAFF 1.81 with the charges of a method, which are computed once."""
+        path = self.folder / f"{method}.npy"
+        if not path.is_file():
+            charges = gaff.assign_charges(self.molecule, method, progress=self.progress)
+            with replacing(path) as temporary:
+                np.save(temporary, charges)
+        return gaff.build(self.molecule, version="1.81", charges=np.load(path, allow_pickle=False))
+
+    @cached_property
+    def forcefield(self) -> ForceField:
+        """GAFF as a force field with parameters."""
+        return ForceField.from_system(self.built.system, self.built.topology, name=self.molecule.name)
+
+    @cached_property
+    def data(self) -> sgdml.TrainingSet:
+        """The training frames, and in `test` the frames that no model is trained on."""
+        return sgdml.training_set(self.frames, n_train=self.settings.n_train, molecule=self.molecule)
+
+    def model_file(self, name: str, make: Callable[[Path], object]) -> Path:
+        """The file of a model. If it does not exist, `make` is called with its path and writes it."""
+        path = self.folder / "models" / f"{name}.npz"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            make(path)
+        return path
+
+    def starts(self, *, training: bool = False) -> NDArray[np.float64]:
+        """Starting geometries (n_starts, n_atoms, 3), Å, from the labelled frames."""
+        rng = np.random.default_rng(1 if training else 0)
+        return self.frames.positions[rng.choice(len(self.frames), self.settings.starts, replace=False)]
+
+    def sampled(
+        self,
+        system: Any,
+        models: tuple[EnergyModel, ...],
+        output: Path,
+        starts: NDArray[np.float64],
+        duration: float,
+    ) -> SampleResult:
+        """Run the settings' dynamics; a run that exists is opened, or resumed.
+
+        Parameters
+        ----------
+        system : openmm.System
+        models : tuple of EnergyModel
+            Models added to the System.
+        output : Path
+            Folder of the run.
+        starts : (n_starts, n_atoms, 3), Å
+        duration : float, ps
+            Length of each start.
+
+        Returns
+        -------
+        SampleResult
+            The starts at the settings' temperature; the other replicas of an exchange are left out.
+        """
+        settings = self.settings
+        rungs = (settings.temperature, *settings.ladder)
+        together = len(rungs) > 1 or any(not isinstance(model, ForceField) for model in models)
+        run = sample(
+            system,
+            self.built.topology,
+            np.repeat(starts, len(rungs), axis=0),
+            models=models,
+            replicas=len(rungs) * len(starts) if together else 1,
+            exchange=settings.interval if settings.ladder else None,
+            output=output,
+            duration=duration,
+            temperature=np.tile(rungs, len(starts)),
+            timestep=settings.timestep,
+            interval=settings.interval,
+            equilibration=round(1e3 * settings.equilibration / settings.timestep),
+            minimize=False,
+            progress=self.progress,
+        )
+        return run.at(settings.temperature)
+
+
+def open_workspace(settings: SamplingSettings, folder: Path, *, progress: bool = True) -> Workspace:
+    """The workspace of a study in a folder: distinct frames, and the molecule perceived in the lowest one.
+
+    Raises
+    ------
+    MismatchError
+        The folder belongs to other frames or settings. Runs may get longer and searches more.
+    """
+    frames = Frames.load(settings.frames).unique()
+    lowest: NDArray[np.float64] = frames.positions[int(np.argmin(frames.labels()[0]))]
+    molecule = Molecule.from_geometry(frames.atomic_numbers, lowest, name=settings.molecule)
+    job = settings_as_dict(settings, without=_FREE) | {"frames": fingerprint(frames.positions)}
+    claim(folder, job, "sampling study")
+    return Workspace(molecule, frames, torsion_pair(settings.molecule), settings, folder, progress)
