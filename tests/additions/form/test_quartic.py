@@ -81,7 +81,7 @@ def test_a_file_keeps_the_form(tmp_path: Path) -> None:
     model = fitted(forcefield("ethanol").edit(bonds="quartic"))
     again = oh.ForceField.load(model.save(tmp_path / "quartic.npz"))
     positions = shaken(built("ethanol"))
-    assert isinstance(again.group("bonds.quartic").form, Quartic)
+    assert again.group("bonds.quartic").form.name == "quartic"
     np.testing.assert_array_equal(again.predict(positions)[1], model.predict(positions)[1])
 
 
