@@ -15,10 +15,10 @@ html_theme = "furo"
 html_title = f"openmm-hybrid {release}"
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # types stand in the docstrings, with shapes and units
+autodoc_typehints = "none"  # the docstrings give types, with shapes and units
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-# Shapes such as (n_frames, n_atoms, 3) stand where Sphinx looks for types, and several classes have an n_atoms.
+# Shapes such as (n_frames, n_atoms, 3) are where Sphinx looks for types, and several classes have an n_atoms.
 suppress_warnings = ["ref.python"]
 # Text in single backquotes is a name of this package where there is one, else plain code.
 default_role = "code"

@@ -2,8 +2,8 @@
 
 python tools/ship_corrections.py FRAMES STUDY NAME --level THEORY [--base aspirin-gaff] [--output forcefields]
 
-STUDY is the folder of a finished `openmm-hybrid study sampling FRAMES -o STUDY`. The force field `--base`, a ready one
-or "gaff" for the study's own, is sampled with the study's settings. The ratio of the populations in the reference's
+STUDY is the folder of a finished `openmm-hybrid study sampling FRAMES -o STUDY`. The force field `--base`, shipped or
+"gaff" (GAFF as in the study), is sampled with the study's settings. The ratio of the populations in the reference's
 runs and in the base's run gives the correction NAME. Its training frames are the study's training run of the reference
 and half of the starts of the run that is compared. The base and the corrected base, sampled from other starts, are
 compared with the other half, and their distances from it go into the manifest. Runs are kept in STUDY/NAME.
@@ -68,7 +68,7 @@ def main() -> None:
     options = parser.parse_args()
     job = json.loads((options.study / "settings.json").read_text(encoding="utf-8"))
     finished = json.loads((options.study / f"sampling_{job['molecule']}.json").read_text(encoding="utf-8"))["job"]
-    stored = {each.name: finished[each.name] for each in fields(SamplingSettings) if each.name in finished}
+    stored = {field.name: finished[field.name] for field in fields(SamplingSettings) if field.name in finished}
     ladder = tuple(finished.get("ladder", ()))
     settings = SamplingSettings(options.frames, **(stored | {"ladder": ladder}))
     workspace = open_workspace(settings, options.study)

@@ -12,7 +12,7 @@ import typer
 
 from openmm_hybrid import __version__
 from openmm_hybrid.cli import files, info, prepare, run, study, train
-from openmm_hybrid.cli.error_lines import Manner, Verbs
+from openmm_hybrid.cli.error_lines import Verbosity, Verbs
 from openmm_hybrid.cli.options import Verb
 
 app = typer.Typer(
@@ -46,7 +46,7 @@ def _options(
     """Options of every verb."""
     if quiet and verbose:
         raise typer.BadParameter("--quiet and --verbose exclude each other")
-    ctx.obj = Manner(quiet, verbose)
+    ctx.obj = Verbosity(quiet, verbose)
 
 
 app.command(cls=Verb)(prepare.build)

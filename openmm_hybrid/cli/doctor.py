@@ -1,6 +1,6 @@
-"""What of this package can run on this machine, and what to do about the rest.
+"""``openmm-hybrid doctor``: which parts of the package can run on this machine, and how to repair the others.
 
-Every check that loads compiled code runs in a process of its own: a clash of binaries ends that process, not the
+Every check that loads compiled code runs in a separate process: a clash of binaries ends that process, not the
 user's.
 """
 
@@ -46,7 +46,7 @@ properties = {name: platform.getPropertyValue(context, name) for name in platfor
 answer = properties.get("DeviceName", "")
 """
 _PROGRAMS = ("antechamber", "parmchk2", "sqm")
-#: Name → distribution, module to import, mend.
+#: Name → distribution, module to import, hint.
 _IMPORTS = {
     "PySCF": ("pyscf", "pyscf.gto", 'pip install "openmm-hybrid[gaff]"'),
     "tblite": ("tblite", "tblite.interface", 'pip install "openmm-hybrid[labels]", apt install libgomp1'),
@@ -75,7 +75,7 @@ class Check:
     detail : str
         Version, path, device, or what went wrong.
     hint : str
-        What to do about it; empty where nothing is to be done.
+        How to repair it; empty if nothing has to be repaired.
     """
 
     status: str
@@ -109,7 +109,7 @@ class Report:
         return not self.lacks
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as JSON-ready dictionary."""
+        """The report as a JSON-ready dictionary."""
         return {"name": "doctor", "ready": self.ready, **asdict(self)}
 
 
@@ -129,7 +129,7 @@ def examine() -> Report:
         else:
             platforms = dict(zip(answer["names"], pool.map(_platform, answer["names"]), strict=True))
             platforms |= dict(map(_plugin, answer["failures"]))
-        found = {section: {name: trial.result() for name, trial in each.items()} for section, each in trials.items()}
+        found = {section: {name: trial.result() for name, trial in named.items()} for section, named in trials.items()}
     found["backends"] = _one_is_enough(found["backends"])
     checks = {"platforms": platforms, **found}
     packages = (*PACKAGES, *_MORE_PACKAGES)
@@ -233,7 +233,7 @@ def _package(distribution: str, module: str, hint: str) -> Check:
 
 
 def _lacks(checks: Mapping[str, Mapping[str, Check]]) -> tuple[str, ...]:
-    """What the main job needs and does not find."""
+    """Requirements of the main job that are missing."""
     needed = {
         **{name: checks["programs"][name] for name in ("antechamber", "parmchk2")},
         **{name: checks["packages"][name] for name in ("PySCF", "tblite")},

@@ -1,4 +1,4 @@
-"""The manner of the command line: errors and warnings in one line, exit statuses, and how much is printed."""
+"""Output of the command line: errors and warnings in one line, exit statuses, and how much is printed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from openmm_hybrid.core.errors import HybridError
 
 @final
 @dataclass(frozen=True)
-class Manner:
+class Verbosity:
     """How much the command line prints.
 
     Parameters
@@ -42,19 +42,19 @@ class Manner:
 
 def progress_wanted(context: typer.Context) -> bool:
     """Whether a command shows its progress."""
-    return context.obj.progress if isinstance(context.obj, Manner) else True
+    return context.obj.progress if isinstance(context.obj, Verbosity) else True
 
 
 @final
 class Verbs(TyperGroup):
-    """All verbs. This is the one place that turns errors into a line and an exit status."""
+    """All verbs. Only this class turns errors into a line and an exit status."""
 
     def invoke(self, ctx: Any) -> Any:
-        manner = Manner(bool(ctx.params.get("quiet")), bool(ctx.params.get("verbose")))
+        verbosity = Verbosity(bool(ctx.params.get("quiet")), bool(ctx.params.get("verbose")))
         clock = time.monotonic()
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            if manner.quiet:
+            if verbosity.quiet:
                 warnings.simplefilter("ignore")
             try:
                 result = super().invoke(ctx)
@@ -70,10 +70,10 @@ class Verbs(TyperGroup):
                 if ctx.params.get("show_traceback"):
                     raise
                 complain(f"error: {_one_line(error)}")
-                if manner.verbose:
+                if verbosity.verbose:
                     complain(_raised_at(error))
                 raise typer.Exit(2) from None
-        if manner.verbose:
+        if verbosity.verbose:
             complain(f"took {time.monotonic() - clock:.1f} s")
         return result
 

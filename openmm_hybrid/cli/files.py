@@ -15,7 +15,7 @@ from openmm_hybrid.studies.study import read_indices
 
 def export(
     model: Annotated[
-        str, typer.Argument(help="sGDML model, correction or force field (npz), or the name of a ready force field.")
+        str, typer.Argument(help="sGDML model, correction or force field (npz), or the name of a shipped force field.")
     ],
     output: OutputFile,
     dtype: Annotated[Literal["float64", "float32"], typer.Option(help="Precision of the exported model.")] = "float64",
@@ -49,7 +49,7 @@ def convert(
 def replace(
     system: Annotated[Path, argument("Folder of `build`.")],
     forcefield: Annotated[
-        str, typer.Argument(help="Force field: npz of `train forcefield`, or the name of a ready one.")
+        str, typer.Argument(help="Force field: npz of `train forcefield`, or the name of a shipped one.")
     ],
     output: OutputFolder,
     atoms: Annotated[str, typer.Option(help="Atoms of the force field, such as 0-8,12; by default the first.")] = "",

@@ -47,7 +47,7 @@ class Description:
 
 
 def info(
-    path: Annotated[Path, argument("File or folder of this package, or the name of a ready force field.")],
+    path: Annotated[Path, argument("File or folder of this package, or the name of a shipped force field.")],
     as_json: Json = False,
 ) -> None:
     """Show what a file or folder holds: its kind, molecule, level of theory, counts, errors and version."""
@@ -56,12 +56,12 @@ def info(
 
 
 def describe(path: Path) -> Description:
-    """The description of a file or folder, or of a ready force field by its name.
+    """The description of a file or folder, or of a shipped force field by its name.
 
     Raises
     ------
     InputError
-        It does not exist, is damaged, or is none that this package writes.
+        It does not exist, is damaged, or is not a file that this package writes.
     """
     if path.is_dir():
         return _folder(path)
@@ -82,7 +82,7 @@ def describe(path: Path) -> Description:
     }
     if path.suffix.lower() not in readers:
         raise InputError(
-            f"{path} is no file of this package",
+            f"{path} is not a file of this package",
             expected="frames, a model, a correction, a force field, a journal, a checkpoint, a result or a folder",
         )
     return readers[path.suffix.lower()](path)
@@ -100,7 +100,7 @@ def _text(value: Any) -> str:
 
 
 def _formula(atomic_numbers: ArrayLike) -> str:
-    """The sum formula, carbon and hydrogen first."""
+    """The molecular formula, carbon and hydrogen first."""
     import numpy as np
     from ase.formula import Formula
     from ase.symbols import Symbols
@@ -151,9 +151,9 @@ def _described(archive: Mapping[str, NDArray[Any]]) -> Description:
     known = json.loads(archive["description"].item())
     kind = str(known["format"]).removeprefix("openmm-hybrid ")
     facts: dict[str, Any] = {"name": known.get("name")}
-    numbers = [name for name in archive if name.rpartition("/")[2] in _ATOMIC_NUMBERS]
-    if numbers:
-        facts |= _atoms(archive[min(numbers, key=len)])
+    number_entries = [name for name in archive if name.rpartition("/")[2] in _ATOMIC_NUMBERS]
+    if number_entries:
+        facts |= _atoms(archive[min(number_entries, key=len)])
     if "terms" in known:
         facts["terms"] = [f"{entry['group']} ({entry['form']['family']})" for entry in known["terms"]]
     if "parameters" in known:
@@ -226,7 +226,7 @@ def _torchscript(path: Path) -> Description:
             names = [name for name in archive.namelist() if re.search(r"/extra/[^/]*\.json$", name)]
             notes = json.loads(archive.read(names[0])) if names else None
     if not isinstance(notes, dict) or not str(notes.get("format", "")).startswith("openmm-hybrid"):
-        raise InputError(f"{path} is no TorchScript file of this package, or a damaged one")
+        raise InputError(f"{path} is not a TorchScript file of this package, or is damaged")
     return Description(
         "TorchScript model",
         {
@@ -244,7 +244,7 @@ def _journal(path: Path) -> Description:
     lines = path.read_text(encoding="utf-8").splitlines()
     header = _json(path, lines[0] if lines else "")
     if not str(header.get("format", "")).startswith("openmm-hybrid labels"):
-        raise InputError(f"{path} is no label journal, or a damaged one")
+        raise InputError(f"{path} is not a label journal, or is damaged")
     entries = [_json(path, line) for line in lines[1:] if line.endswith("}")]
     failed = sum("failed" in entry for entry in entries)
     return Description(
@@ -266,14 +266,14 @@ def _json(path: Path, text: str) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise InputError(f"{path} is no JSON object, or a damaged one")
+        raise InputError(f"{path} is not a JSON object, or is damaged")
     return found
 
 
 def _result(path: Path) -> Description:
     content = _json(path, path.read_text(encoding="utf-8"))
     if "figures" not in content or "name" not in content:
-        raise InputError(f"{path} is no result of a study", expected="a JSON document with named figures")
+        raise InputError(f"{path} is not the result of a study", expected="a JSON document with named figures")
     return Description(
         f"result of {content['name']}",
         {
@@ -296,7 +296,7 @@ def _folder(path: Path) -> Description:
             return _run(path, content)
     results = sorted(file for file in path.glob("*.json") if file != settings)
     if not results:
-        raise InputError(f"{path} is no folder of this package", expected="a folder of build, sample or study")
+        raise InputError(f"{path} is not a folder of this package", expected="a folder of build, sample or study")
     if len(results) == 1:
         return _result(results[0])
     raise InputError(f"{path} holds several results", expected=f"one of {', '.join(file.name for file in results)}")
@@ -319,7 +319,7 @@ def _ready(manifest: Mapping[str, Any]) -> Description:
     names = ("name", "molecule", "level", "data", "errors", "command")
     versions = manifest.get("versions", {})
     written = f"openmm-hybrid {versions.get('openmm-hybrid', 'of unknown version')}"
-    return Description("ready force field", {**{name: manifest.get(name) for name in names}, "written_by": written})
+    return Description("shipped force field", {**{name: manifest.get(name) for name in names}, "written_by": written})
 
 
 def _run(path: Path, settings: Mapping[str, Any]) -> Description:
@@ -334,7 +334,7 @@ def _run(path: Path, settings: Mapping[str, Any]) -> Description:
             "starts": settings["n_starts"],
             "frames": len(run.log),
             "atoms": int(run.positions.shape[1]),
-            "temperatures": [f"{each:g} K" for each in kelvin],
+            "temperatures": [f"{value:g} K" for value in kelvin],
             "timestep": {"value": settings["timestep"], "unit": "fs"},
             "length_of_a_start": {"value": 1e-3 * settings["timestep"] * settings["n_steps"], "unit": "ps"},
             "platform": settings.get("platform"),

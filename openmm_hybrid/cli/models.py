@@ -15,7 +15,7 @@ def load_model(path_or_name: str) -> tuple[EnergyModel, list[int]]:
     Parameters
     ----------
     path_or_name : str
-        File of an sGDML model, a correction or a force field (npz), an exported model (pt), or the name of a ready
+        File of an sGDML model, a correction or a force field (npz), an exported model (pt), or the name of a shipped
         force field.
     """
     from openmm_hybrid.models_io.any_model import load_correction

@@ -57,7 +57,7 @@ def named(registry: str, *others: str, help: str) -> Any:
 
 
 def names_of(source: str) -> list[str]:
-    """The names that a source stands for: words and sources of `named`, separated by "|"."""
+    """The names that a source of `named` gives; a source is made of words and registries, separated by "|"."""
     names: list[str] = []
     for part in source.split("|"):
         module, *attribute = part.split(":")
@@ -72,7 +72,7 @@ def names_of(source: str) -> list[str]:
 
 @final
 class Verb(TyperCommand):
-    """A verb whose help lists the names that `named` stands for."""
+    """A verb whose help lists the names of the options made by `named`."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         for parameter in self.params:

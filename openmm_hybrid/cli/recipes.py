@@ -55,9 +55,9 @@ class Options:
     def given(self) -> set[str]:
         """Names of the options that the user gave, as on the command line."""
         return {
-            f"--{each.name.replace('_', '-')}"
-            for each in fields(self)
-            if getattr(self, each.name) not in (None, "", [])
+            f"--{option.name.replace('_', '-')}"
+            for option in fields(self)
+            if getattr(self, option.name) not in (None, "", [])
         }
 
     @property

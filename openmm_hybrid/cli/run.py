@@ -41,7 +41,7 @@ def sample(
     output: OutputFolder,
     model: Annotated[
         str | None,
-        typer.Option(help="Model to add: npz of `train`, pt of `export`, or the name of a ready force field."),
+        typer.Option(help="Model to add: npz of `train`, pt of `export`, or the name of a shipped force field."),
     ] = None,
     atoms: Annotated[
         str, typer.Option(help="Atoms of the model, such as 0-8,12; by default those in its file, or the first.")

@@ -1,4 +1,4 @@
-"""The errors that this package raises: each says what was wrong, what was expected, and what to do.
+"""The errors that this package raises: each states what was found, what was expected, and what to do.
 
 Each prints as a single line. The command line shows that line and exits with status 2.
 """

@@ -1,4 +1,4 @@
-"""The folder of the ready force fields. OpenMM asks for it too, so this module imports nothing else."""
+"""The folder of the shipped force fields. OpenMM asks for it too, so this module imports nothing else."""
 
 from __future__ import annotations
 

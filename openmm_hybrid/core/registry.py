@@ -41,7 +41,7 @@ class Registry:
         Raises
         ------
         InputError
-            No such name; the message names the nearest ones.
+            The name is unknown; the message suggests the nearest ones.
         """
         if name in self.builtin:
             module, _, attribute = self.builtin[name].partition(":")

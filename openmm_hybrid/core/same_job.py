@@ -1,6 +1,6 @@
-"""Does this folder or file belong to this job? A job is described by JSON, which is stored beside what it has finished.
+"""Check that a folder or file belongs to a job. A job is described by JSON, which is stored with its finished parts.
 
-Whoever continues a job compares its description with the stored one first: `check_same_job` where the caller reads the
+Code that resumes a job first compares its description with the stored one: `check_same_job` where the caller reads the
 stored one, `note_job` for a file of its own, `finished` for a file that holds the finished parts too. `lock_folder`
 keeps other processes out in the meantime.
 """
@@ -107,7 +107,7 @@ def note_job(
 def finished(
     path: Path, job: Mapping[str, Any], *, key: str, make: Callable[[dict[str, Any]], T], what: str
 ) -> list[T]:
-    """The finished parts of a long job, from the JSON file that stores them beside its description.
+    """The finished parts of a long job, from the JSON file that stores them with its description.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Code that may end its process: run in a process of its own, with the outcome cached by the packages' versions.
+"""Code that may end its process: run in a separate process, with the outcome cached by the packages' versions.
 
 Binary packages that do not fit together end the process (segmentation fault, abort) at the first force call, in the
 serializer or in deepcopy. No ``try`` catches that.

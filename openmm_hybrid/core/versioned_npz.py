@@ -185,7 +185,7 @@ def write(
     except (TypeError, ValueError) as error:
         raise InputError(
             f"the description of {path} cannot be written as JSON ({error})",
-            expected="texts, finite numbers, lists, mappings",
+            expected="strings, finite numbers, lists, mappings",
         ) from error
     save = np.savez_compressed if compressed else np.savez
     # An open file: numpy adds .npz to a path that ends otherwise.
@@ -241,7 +241,7 @@ def _description(archive: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
 
 
 def _origin(description: Mapping[str, Any], archive: Mapping[str, NDArray[Any]]) -> str:
-    """What a file of another format is, for messages."""
+    """The kind of a file of another format, for messages."""
     if description.get("format"):
         return f"a file of the format {description['format']!r}"
     return "an sGDML file (oh.sgdml.load reads models)" if "perms" in archive or "type" in archive else "another file"

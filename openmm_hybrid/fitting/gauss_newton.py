@@ -194,8 +194,8 @@ class _LeastSquares:
         rows = self._rows(scale)
         losses = cross_validate(equations, scale, self._prior, away, rows, RIDGES)
         found = [RidgeLoss(ridge, value) for ridge, value in zip(RIDGES, losses, strict=True)]
-        # The largest ridge of nearly the least loss: small terms extrapolate better.
-        return max(each.ridge for each in found if each.loss <= _TOLERANCE * min(losses)), found
+        # The largest ridge whose loss is nearly the smallest: small coefficients extrapolate better.
+        return max(entry.ridge for entry in found if entry.loss <= _TOLERANCE * min(losses)), found
 
     def _step(
         self, theta: Tensor, matrix: Tensor, right: Tensor, scale: Tensor, ridge: float, loss_now: float

@@ -150,8 +150,8 @@ def _one_dimensional(module: ForceFieldModule, grid: Tensor) -> tuple[Tensor, Te
 def _stiffness(forcefield: ForceField) -> SanityCheck:
     parameters, positive = forcefield.parameters, set()
     for terms in forcefield.terms:
-        numbers = [number for number, column in enumerate(terms.form.columns) if column.positive]
-        positive |= set(terms.assignment[:, numbers].ravel().tolist())
+        columns = [index for index, column in enumerate(terms.form.columns) if column.positive]
+        positive |= set(terms.assignment[:, columns].ravel().tolist())
     weak = [parameters.names[index] for index in sorted(positive) if parameters.values[index] <= 0.0]
     return SanityCheck("stiffness", not weak, f"{', '.join(weak[:3])} not above 0" if weak else "all above 0")
 

@@ -1,4 +1,4 @@
-"""Differentiable force fields: parameters and the terms that point into them; files, exports, the ready sets."""
+"""Differentiable force fields: parameters, terms that refer to them, files, exports and the shipped force fields."""
 
 from openmm_hybrid.forcefield.library import manifest, names
 from openmm_hybrid.forcefield.model import ForceField

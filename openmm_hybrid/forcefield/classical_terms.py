@@ -44,7 +44,7 @@ class Classical:
     propers, impropers : atoms → cosines
         The central atom of an improper is the third.
     constant : float
-        Constant energy beside these terms, kcal/mol.
+        Constant energy in addition to these terms, kcal/mol.
     charges, sigmas, epsilons : (n_atoms,)
     scee, scnb : float
         Divisors of the Coulomb and Lennard-Jones interactions of atoms three bonds apart.

@@ -1,4 +1,4 @@
-"""The ready force fields, one folder each: parameters, a manifest and, if OpenMM can express it, an XML file.
+"""The shipped force fields, one folder each: parameters, a manifest and, if OpenMM can express it, an XML file.
 
 forcefields/<name>/forcefield.npz
 forcefields/<name>/manifest.json
@@ -28,12 +28,12 @@ REQUIRED = ("data", "level", "errors", "command", "versions", "sha256")
 
 
 def names(root: str | Path | None = None) -> tuple[str, ...]:
-    """Names of the ready force fields, in `root` or among those that come with the package."""
+    """Names of the shipped force fields, in `root` or among those that come with the package."""
     return tuple(sorted(path.parent.name for path in expanded(root or folder()).glob(f"*/{MANIFEST}")))
 
 
 def manifest(name: str, root: str | Path | None = None) -> dict[str, Any]:
-    """The manifest of a ready force field: data, level, errors, command, versions, SHA-256 of its file.
+    """The manifest of a shipped force field: data, level, errors, command, versions, SHA-256 of its file.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def manifest(name: str, root: str | Path | None = None) -> dict[str, Any]:
 
 
 def load(name: str, root: str | Path | None = None) -> Tables:
-    """Load the ready force field of this name, after a check of its file against the manifest.
+    """Load the shipped force field of this name, after a check of its file against the manifest.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def write_set(
     errors: Mapping[str, Any],
     command: str,
 ) -> Path:
-    """Write a ready force field into the folder `root`/`name`, and return the folder.
+    """Write a force field to ship into the folder `root`/`name`, and return the folder.
 
     Parameters
     ----------

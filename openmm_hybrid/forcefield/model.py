@@ -109,7 +109,7 @@ class ForceField(TorchModel):
 
     @classmethod
     def load(cls, source: str | Path) -> ForceField:
-        """Read a file that `save` wrote, or one of the ready sets by its name.
+        """Read a file that `save` wrote, or a shipped force field by its name.
 
         Parameters
         ----------
@@ -140,20 +140,20 @@ class ForceField(TorchModel):
     def write_set(
         self, name: str, root: str | Path, *, data: str, level: str, errors: Mapping[str, Any], command: str
     ) -> Path:
-        """Write a ready set, with parameters, manifest and XML, into a folder of sets; returns `root`/`name`.
+        """Write a force field to ship: parameters, manifest and XML, in the folder `root`/`name`, which is returned.
 
         Parameters
         ----------
         name : str
             Letters, digits, hyphens and dots, such as "ethanol-cross".
         root : str or Path
-            Folder of sets.
+            Parent folder of such folders.
         data, level : str
-            The frames that it was fitted to, and the level of theory of their labels.
+            The frames of the fit, and the level of theory of their labels.
         errors : mapping
             Errors on unseen frames with their units, such as {"force_rmse": {"value": 1.9, "unit": "kcal/mol/Å"}}.
         command : str
-            Command that makes the set again.
+            Command that makes the force field again.
 
         Raises
         ------
@@ -170,8 +170,8 @@ class ForceField(TorchModel):
         path : str or Path
             Must end in .npz. The file appears complete or not at all.
         notes : mapping, optional
-            What JSON can hold: level of theory, errors, where the data came from. `ForceField.read` gives
-            them back with the force field.
+            Information that JSON can hold: level of theory, errors, where the data came from.
+            `ForceField.read` returns them with the force field.
 
         Raises
         ------
@@ -245,7 +245,7 @@ class ForceField(TorchModel):
         Raises
         ------
         InputError
-            No such group.
+            There is no group of this name.
         """
         return self.tables.group(name)
 
@@ -277,7 +277,7 @@ class ForceField(TorchModel):
         propers, impropers : {"fourier", "spline", "neural"}, optional
             "fourier6" makes the series longer. Propers then cover every chain of bonds, with or without a barrier.
         cross : bool or sequence of {"bond", "angle", "torsion", "angle-angle", "torsion-torsion"}
-            Kinds of cross terms; True stands for all but the last (see `openmm_hybrid.forms.cross.GROUPS`).
+            Kinds of cross terms; True adds all kinds but the last (see `openmm_hybrid.forms.cross.GROUPS`).
         seed : int
             Seed of the networks' random weights.
 

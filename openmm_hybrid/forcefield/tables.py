@@ -53,7 +53,7 @@ class Tables:
         Raises
         ------
         InputError
-            No such group.
+            There is no group of this name.
         """
         for terms in self.terms:
             if terms.group == name:

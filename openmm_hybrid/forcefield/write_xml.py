@@ -36,7 +36,7 @@ def _template(forcefield: Tables, tables: Classical) -> ResidueTemplate:
         name=f"{plain}-{_fingerprint(forcefield)}",
         comment=f"{forcefield.name}: {' '.join(forcefield.types)}",
         elements=tuple(element.symbol for element in elements),
-        atom_names=tuple(f"{element.symbol}{place}" for place, element in enumerate(elements, 1)),
+        atom_names=tuple(f"{element.symbol}{number}" for number, element in enumerate(elements, 1)),
         graph=forcefield.bonds,
         charges=tables.charges,
         masses=np.array([element.mass.value_in_unit(unit.dalton) for element in elements]),

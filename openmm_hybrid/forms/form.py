@@ -28,7 +28,7 @@ Role = Literal["replaces", "adds"]
 """Whether a form replaces the classical term of a slot or is added to it."""
 
 PLAIN_FORCES = ("HarmonicBondForce", "HarmonicAngleForce", "PeriodicTorsionForce", "CustomBondForce", "NonbondedForce")
-"""Values of `FunctionalForm.plain_force`. CustomBondForce stands for Morse bonds alone, because `oh.replace` and
+"""Values of `FunctionalForm.plain_force`. CustomBondForce is for Morse bonds only, because `oh.replace` and
 `ForceField.from_system` recognise them by their expression."""
 
 

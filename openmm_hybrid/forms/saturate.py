@@ -11,7 +11,7 @@ MARGIN = 0.25
 """Distance that a saturated coordinate can go beyond the range, in widths of the range; our choice."""
 
 SLOPES = 0.1
-"""Weight of squared slopes beside squared curvature in a fitted function's roughness; our choice."""
+"""Weight of squared slopes relative to squared curvature in a fitted function's roughness; our choice."""
 
 
 def range_columns(kind: str, number: int = 0, suffix: str = "") -> tuple[Column, ...]:

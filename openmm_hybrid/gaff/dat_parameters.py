@@ -127,7 +127,7 @@ def load_gaff(version: str) -> Parameters:
     Raises
     ------
     InputError
-        No such version.
+        There is no GAFF of this version.
     MissingDependencyError
         openmmforcefields is not installed.
     """

@@ -84,7 +84,7 @@ class GaffSystem:
         return to_xml(self._templates_for("written as residue templates"))
 
     def to_ffxml(self, path: str | Path) -> None:
-        """Write the residue templates to a file for ``app.ForceField(...)``, beside protein and water files.
+        """Write the residue templates to a file for ``app.ForceField(...)``, to be loaded with protein and water files.
 
         The file is self-contained: it holds the charges, every term by its atoms, and atom types that no other force
         field uses. Files of several molecules can be loaded together. ForceField recognises a residue by elements and
@@ -123,7 +123,7 @@ class GaffSystem:
         water : {"tip3p", "tip3pfb", "spce", "opc3", "tip4pew", "tip4pfb", "opc"}
             Water model; it and the ions come from OpenMM's amber14 files.
         ionic_strength : float
-            Concentration of added salt in mol/L, beside the ions that neutralise the box.
+            Concentration of added salt in mol/L, in addition to the ions that neutralise the box.
         neutralize : bool
             Add ions until the box is neutral.
         cutoff : float, Å, or Quantity

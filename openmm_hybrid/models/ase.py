@@ -58,10 +58,10 @@ class EnergyModelCalculator(Calculator):
 def _checked(model: EnergyModel, atoms: Atoms | None) -> Atoms:
     if atoms is None:
         raise MismatchError("the calculator has no atoms", hint="set atoms.calc to it, or give it atoms")
-    numbers = atoms.get_atomic_numbers()
-    if not np.array_equal(numbers, model.atomic_numbers):
+    atomic_numbers = atoms.get_atomic_numbers()
+    if not np.array_equal(atomic_numbers, model.atomic_numbers):
         raise MismatchError(
-            f"the atoms {atoms.get_chemical_formula('reduce')} have the atomic numbers {numbers.tolist()}",
+            f"the atoms {atoms.get_chemical_formula('reduce')} have the atomic numbers {atomic_numbers.tolist()}",
             expected=f"{model.atomic_numbers.tolist()}, like the model",
             hint="give the model's molecule in its atom order",
         )

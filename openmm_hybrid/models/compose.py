@@ -146,28 +146,28 @@ class OnAtoms(EnergyModel):
     kind: ClassVar[str] = "on atoms"
 
     def __init__(self, model: EnergyModel, atoms: ArrayLike, atomic_numbers: ArrayLike) -> None:
-        chosen, numbers = np.array(atoms), np.array(atomic_numbers, dtype=np.int64)
+        chosen, elements = np.array(atoms), np.array(atomic_numbers, dtype=np.int64)
         if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
             raise InputError(f"atoms are {chosen.dtype} of shape {chosen.shape}", expected="integers (model.n_atoms,)")
         if len(chosen) != model.n_atoms:
             raise MismatchError(f"{len(chosen)} atoms were chosen", expected=f"the model's {model.n_atoms}")
-        if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(numbers)):
+        if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(elements)):
             raise InputError(
-                f"atoms reach from {chosen.min()} to {chosen.max()}", expected=f"0 to {len(numbers) - 1} (0-based)"
+                f"atoms reach from {chosen.min()} to {chosen.max()}", expected=f"0 to {len(elements) - 1} (0-based)"
             )
         if len(np.unique(chosen)) != len(chosen):
             raise InputError("an atom was chosen twice", expected="a different atom for each of the model's")
-        wrong = np.flatnonzero(numbers[chosen] != model.atomic_numbers)
+        wrong = np.flatnonzero(elements[chosen] != model.atomic_numbers)
         if len(wrong):
             k = int(wrong[0])
             raise MismatchError(
-                f"atom {chosen[k]} has atomic number {numbers[chosen[k]]}",
+                f"atom {chosen[k]} has atomic number {elements[chosen[k]]}",
                 expected=f"{model.atomic_numbers[k]}, the model's atom {k}",
                 hint="list the atoms in the model's order",
             )
         object.__setattr__(self, "model", model)
         object.__setattr__(self, "atoms", chosen.astype(np.int64))
-        object.__setattr__(self, "_atomic_numbers", numbers)
+        object.__setattr__(self, "_atomic_numbers", elements)
 
     @property
     def atomic_numbers(self) -> NDArray[np.int64]:

@@ -26,7 +26,7 @@ ACCELERATION = KJ_PER_KCAL * 1e-4
 @final
 @dataclass(frozen=True, eq=False)
 class Langevin:
-    """An integrator of replicas that do not feel each other.
+    """An integrator of replicas that do not interact.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ def export_torchscript(
     path : path
         The file is written whole or not at all.
     name, theory : str
-        Texts for the metadata; `theory` is the level of theory of the model.
+        Strings for the metadata; `theory` is the level of theory of the model.
     dtype : {"float64", "float32"}
         Precision in which the module computes.
 
@@ -216,7 +216,7 @@ def _checked_metadata(notes: Mapping[str, Any], source: object) -> dict[str, Any
             expected=f"{FORMAT_VERSION}",
             hint="upgrade openmm-hybrid, or export the model again",
         )
-    numbers = notes.get("atomic_numbers")
-    if not isinstance(numbers, list) or not all(isinstance(number, int) for number in numbers):
+    atomic_numbers = notes.get("atomic_numbers")
+    if not isinstance(atomic_numbers, list) or not all(isinstance(number, int) for number in atomic_numbers):
         raise InputError(f"{source} does not name its atomic numbers", hint="export the model again")
     return dict(notes)

@@ -32,7 +32,7 @@ _READERS: Mapping[str, Callable[[Path], EnergyModel | Correction]] = {
 
 
 def load(source: str | Path) -> EnergyModel | Correction:
-    """Read a model: any file that this package or the sgdml package writes, or a shipped set by its name.
+    """Read a model: any file that this package or the sgdml package writes, or a shipped model by its name.
 
     Arrays are read without pickle. A model without arrays of its own is a TorchScript module; see `load_torchscript`.
 
@@ -50,7 +50,7 @@ def load(source: str | Path) -> EnergyModel | Correction:
     Raises
     ------
     InputError
-        The file is missing, damaged, not a model or of a newer version, or no set has this name.
+        The file is missing, damaged, not a model or of a newer version, or nothing is shipped under this name.
     """
     path = expanded(source)
     if path.suffix in _SCRIPTS:

@@ -40,7 +40,7 @@ class Correction:
     recipe : str
         Name of the function that made it, such as "train_local"; empty if it is not known.
     report : mapping
-        Results of the recipe as texts, numbers, lists and mappings of these (tuples become lists). "summary" is the
+        Results of the recipe as strings, numbers, lists and mappings of these (tuples become lists). "summary" is the
         line that `summary` prints; the recipes document the other keys.
 
     Raises
@@ -62,7 +62,9 @@ class Correction:
         try:
             object.__setattr__(self, "report", json.loads(json.dumps(dict(self.report))))
         except TypeError as error:
-            raise InputError(f"the report is not JSON-ready ({error})", expected="texts, numbers, lists") from error
+            raise InputError(
+                f"the report cannot be written as JSON ({error})", expected="strings, numbers, lists"
+            ) from error
         if self.atoms is not None and not len(self.atomic_numbers):
             raise InputError(
                 "atoms are given without their molecule", expected="its atomic_numbers, in the data's order"

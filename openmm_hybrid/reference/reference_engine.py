@@ -23,7 +23,7 @@ class ReferenceEngine(ABC):
     """A level of theory that computes the energy and the forces of one geometry at a time.
 
     A subclass implements `theory` and `evaluate`, and `net_charge` and `check` where they apply. To be found by name it
-    is announced in the entry-point group "openmm_hybrid.engines" as a function of the keywords `method`, `basis`,
+    is registered in the entry-point group "openmm_hybrid.engines" as a function of the keywords `method`, `basis`,
     `charge` and `multiplicity` (see `openmm_hybrid.reference.engine`). `openmm_hybrid.testing` has its conformance
     suite, `ReferenceEngineSuite`.
     """
@@ -97,20 +97,20 @@ class ReferenceEngine(ABC):
         NumericalError
             Atoms overlap, the calculation failed, or its result is not finite.
         """
-        numbers = np.asarray(atomic_numbers, dtype=np.int64)
+        elements = np.asarray(atomic_numbers, dtype=np.int64)
         frame = positions_to_angstrom(positions)
-        if numbers.ndim != 1 or frame.shape != (len(numbers), 3):
-            raise InputError(f"positions have shape {frame.shape}", expected=f"({numbers.size}, 3) for these atoms")
+        if elements.ndim != 1 or frame.shape != (len(elements), 3):
+            raise InputError(f"positions have shape {frame.shape}", expected=f"({elements.size}, 3) for these atoms")
         if not np.isfinite(frame).all():
             raise InputError("a coordinate is not finite")
-        self.check(numbers)
-        if len(numbers) > 1:
+        self.check(elements)
+        if len(elements) > 1:
             distances = squareform(pdist(frame))
             np.fill_diagonal(distances, np.inf)
-            i, j = divmod(int(distances.argmin()), len(numbers))
+            i, j = divmod(int(distances.argmin()), len(elements))
             if distances[i, j] < _OVERLAP:
                 raise NumericalError(f"atoms {i} and {j} overlap: they are {distances[i, j]:.3f} Å apart")
-        energy, forces = self.evaluate(numbers, frame)
+        energy, forces = self.evaluate(elements, frame)
         if not np.isfinite(energy) or not np.isfinite(forces).all():
             raise NumericalError(f"{self.theory} returned a number that is not finite")
         return energy, forces

@@ -1,4 +1,4 @@
-"""Choice of the OpenMM platform of a simulation, and of torch's threads beside it."""
+"""Choice of the OpenMM platform of a simulation, and of torch's number of threads."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _seconds(
 
 
 def _usable(platform: openmm.Platform, system: openmm.System) -> bool:
-    """Whether the platform can run the system, on a device that is not the CPU in disguise."""
+    """Whether the platform can run the system, on a device other than the CPU."""
     return _context(platform, platform_properties(platform.getName()), system) is not None
 
 

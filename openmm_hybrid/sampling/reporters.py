@@ -218,6 +218,6 @@ def degrees_of_freedom(system: openmm.System) -> int:
     return 3 * sum(massive) - sum(massive[i] or massive[j] for i, j in constraints) - 3 * removed
 
 
-def log_line(time: float, potential: float, kinetic: float, freedoms: int) -> tuple[float, ...]:
-    """Values of `LOG_FIELDS`: `time` in ps, energies in kcal/mol, and temperature 2 E_kin/(freedoms k) in K."""
-    return time, potential, kinetic, potential + kinetic, 2.0 * kinetic / (max(freedoms, 1) * BOLTZMANN)
+def log_line(time: float, potential: float, kinetic: float, n_dof: int) -> tuple[float, ...]:
+    """Values of `LOG_FIELDS`: `time` in ps, energies in kcal/mol, and temperature 2 E_kin/(n_dof k) in K."""
+    return time, potential, kinetic, potential + kinetic, 2.0 * kinetic / (max(n_dof, 1) * BOLTZMANN)

@@ -87,7 +87,7 @@ def read_progress(path: Path) -> Progress | None:
         return None
     try:
         stored = json.loads(_member(path, "run.json"))
-        written = tuple(Written(**each) for each in stored.pop("written"))
+        written = tuple(Written(**entry) for entry in stored.pop("written"))
         exchanges = tuple((int(tried), int(done)) for tried, done in stored.pop("exchanges", ()))
         return Progress(**stored, written=written, exchanges=exchanges)
     except (ValueError, TypeError, KeyError) as error:

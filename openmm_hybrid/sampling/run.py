@@ -148,7 +148,7 @@ class _Loop:
         self._seconds_before = 0.0 if done is None else done.seconds
         self._first_step, self._began = self._step, time.monotonic()
         self._saved_step, self._saved_at = self._step, self._began
-        self._freedoms = degrees_of_freedom(job.system)
+        self._n_dof = degrees_of_freedom(job.system)
         self._good_step = self._step
         self._good: Snapshot | None = None
         seed = _seed(job.seed, batch.files[0].index, 0, 3)
@@ -207,7 +207,7 @@ class _Loop:
             for recorder, positions, (potential, kinetic) in zip(
                 self._recorders, self._good.positions, energies, strict=True
             ):
-                recorder.append(positions, self._good.box, log_line(picoseconds, potential, kinetic, self._freedoms))
+                recorder.append(positions, self._good.box, log_line(picoseconds, potential, kinetic, self._n_dof))
         if self._job.free:
             recentre(self._context, self._good)
 

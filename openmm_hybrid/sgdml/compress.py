@@ -129,13 +129,13 @@ def compress(
     if any(number is not None and number < 1 for number in (n_extra, n_functions)):
         raise InputError(f"n_extra = {n_extra}, n_functions = {n_functions}", expected="one or more")
     held_out = _held_out(model, frames)
-    numbers = _numbers(model, n_points, max_force_error)
+    sizes = _sizes(model, n_points, max_force_error)
     limit = functions_that_fit(MEMORY_SHARE * available_memory() if max_memory is None else 1e9 * max_memory)
     effort = _Effort(min(limit, _MAX_FUNCTIONS if n_functions is None else n_functions), seed, progress)
     targets, chosen_on = _targets(model, model.n_train if n_extra is None else n_extra, seed)
     curve = [CompressionPoint(model, assess(model, held_out), 1.0)]
-    for number in numbers:
-        smaller = _fit(model, targets, chosen_on, number, effort)
+    for size in sizes:
+        smaller = _fit(model, targets, chosen_on, size, effort)
         curve.append(CompressionPoint(smaller, assess(smaller, held_out), _operations(smaller) / _operations(model)))
         if n_points is None and max_force_error is not None and curve[-1].errors.force_mae > max_force_error:
             break
@@ -220,13 +220,13 @@ def _held_out(model: SGDMLModel, frames: Frames) -> Frames:
     return frames
 
 
-def _numbers(model: SGDMLModel, n_points: int | Sequence[int] | None, max_force_error: float | None) -> list[int]:
+def _sizes(model: SGDMLModel, n_points: int | Sequence[int] | None, max_force_error: float | None) -> list[int]:
     """Numbers of points to try, in decreasing order."""
     if max_force_error is not None and max_force_error <= 0.0:
         raise InputError(f"max_force_error = {max_force_error}", expected="a positive number, kcal/mol/Å")
     if n_points is None:
-        numbers = {model.n_train // factor for factor in _LADDER}
-        return sorted(numbers - {0}, reverse=True)
+        sizes = {model.n_train // factor for factor in _LADDER}
+        return sorted(sizes - {0}, reverse=True)
     given = [n_points] if isinstance(n_points, int) else list(n_points)
     if not given or min(given) < 1 or max(given) > model.n_train:
         raise InputError(f"n_points = {n_points}", expected=f"numbers from 1 to {model.n_train}, the model's points")

@@ -114,7 +114,7 @@ def gate(
     upper: float = UPPER,
     n_points: int | None = None,
 ) -> Gated:
-    """Put a gate before an sGDML model.
+    """Add a gate to an sGDML model.
 
     Parameters
     ----------

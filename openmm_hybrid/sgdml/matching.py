@@ -116,13 +116,13 @@ def _spread(frames: Frames, most: int, seed: int) -> Frames:
 
 def _match_all(frames: Frames) -> tuple[Floats, Ints]:
     """Costs (n, n) in Å and permutations (n, n, n_atoms) of all pairs i < j: r_j[perms[i, j]] resembles r_i."""
-    numbers, r = frames.atomic_numbers, frames.positions
+    atomic_numbers, r = frames.atomic_numbers, frames.positions
     distances = np.linalg.norm(r[:, :, None] - r[:, None], axis=-1)
     sizes = np.abs(np.linalg.eigh(distances)[1])
     # Overlaps are at most 1, so that no gain outweighs an exchange of two elements.
-    forbidden = 2.0 * len(numbers) * (numbers[:, None] != numbers)
+    forbidden = 2.0 * len(atomic_numbers) * (atomic_numbers[:, None] != atomic_numbers)
     costs = np.zeros((len(r), len(r)))
-    perms = np.zeros((len(r), len(r), len(numbers)), dtype=np.int64)
+    perms = np.zeros((len(r), len(r), len(atomic_numbers)), dtype=np.int64)
     for i in range(len(r) - 1):
         others = distances[i + 1 :]
         overlaps = sizes[i] @ sizes[i + 1 :].transpose(0, 2, 1)
@@ -130,7 +130,7 @@ def _match_all(frames: Frames) -> tuple[Floats, Ints]:
         moved = others[np.arange(len(p))[:, None, None], p[:, :, None], p[:, None, :]]
         before, after = (np.linalg.norm(matrices - distances[i], axis=(1, 2)) for matrices in (others, moved))
         useless = after >= (1.0 - _GAIN) * before
-        p[useless] = np.arange(len(numbers))
+        p[useless] = np.arange(len(atomic_numbers))
         costs[i, i + 1 :] = np.where(useless, before, after)
         perms[i, i + 1 :] = p
     return costs, perms
@@ -145,8 +145,10 @@ def _tree_permutations(costs: Floats, perms: Ints) -> tuple[Ints, Ints]:
 
 def _feasible(found: Ints, counts: Ints, frames: Frames, bonds: ArrayLike | None) -> tuple[Ints, list[str]]:
     """Permutations that keep bonds and handedness, the commonest first; and a sentence on each kind that does not."""
-    numbers, r = frames.atomic_numbers, frames.positions
-    pairs = bonds_from_geometry(numbers, r) if bonds is None else np.asarray(bonds, dtype=np.int64).reshape(-1, 2)
+    atomic_numbers, r = frames.atomic_numbers, frames.positions
+    pairs = (
+        bonds_from_geometry(atomic_numbers, r) if bonds is None else np.asarray(bonds, dtype=np.int64).reshape(-1, 2)
+    )
     whole = keep_bonds(found, pairs)
     possible = whole & keep_handedness(found, pairs, r)
     problems = []

@@ -80,9 +80,9 @@ class SGDMLModel(TorchModel):
     kind: ClassVar[str] = "sgdml"
 
     def __post_init__(self) -> None:
-        numbers = np.array(self.atomic_numbers, dtype=np.int64)
-        n_atoms, n_train = len(numbers), len(self.descriptors)
-        if numbers.ndim != 1 or n_atoms < 2 or numbers.min() < 1 or numbers.max() > 118:
+        elements = np.array(self.atomic_numbers, dtype=np.int64)
+        n_atoms, n_train = len(elements), len(self.descriptors)
+        if elements.ndim != 1 or n_atoms < 2 or elements.min() < 1 or elements.max() > 118:
             raise InputError(
                 "the atomic numbers of an sGDML model are not a list of elements", expected="two or more, from 1 to 118"
             )
@@ -103,7 +103,7 @@ class SGDMLModel(TorchModel):
         scalars = np.array([self.sigma, self.c, self.std], dtype=np.float64)
         if not all(np.isfinite(array).all() for array in (scalars, *arrays.values())) or self.sigma <= 0.0:
             raise InputError("an sGDML model has a number that is not finite, or a sigma that is not positive")
-        arrays["atomic_numbers"], arrays["perms"] = numbers, check_permutations(self.perms, numbers)
+        arrays["atomic_numbers"], arrays["perms"] = elements, check_permutations(self.perms, elements)
         arrays["idxs_train"] = np.array(self.idxs_train, dtype=np.int64)
         for key, array in arrays.items():
             array.flags.writeable = False

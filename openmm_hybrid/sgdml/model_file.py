@@ -155,7 +155,7 @@ class _Entries:
             return default
         value = self.array(name)
         if value.size != 1 or value.dtype.kind not in "US":
-            raise InputError(f"{self.path}: {name!r} is not a text")
+            raise InputError(f"{self.path}: {name!r} is not a string")
         item = value.item()
         return item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
 

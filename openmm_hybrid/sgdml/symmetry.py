@@ -52,10 +52,10 @@ def graph_permutations(
     InputError
         More than `max_permutations`.
     """
-    numbers = np.asarray(atomic_numbers, dtype=np.int64)
-    frames = np.asarray(positions, dtype=np.float64).reshape(-1, len(numbers), 3)
-    neighbours = _neighbours(len(numbers), np.asarray(bonds, dtype=np.int64).reshape(-1, 2))
-    perms = _automorphisms(numbers, neighbours)
+    elements = np.asarray(atomic_numbers, dtype=np.int64)
+    frames = np.asarray(positions, dtype=np.float64).reshape(-1, len(elements), 3)
+    neighbours = _neighbours(len(elements), np.asarray(bonds, dtype=np.int64).reshape(-1, 2))
+    perms = _automorphisms(elements, neighbours)
     rigid = np.asarray(rigid_bonds, dtype=np.int64).reshape(-1, 2)
     hands, sides = _handedness(frames, neighbours), _cis_trans(frames, neighbours, rigid)
     perms = np.array([p for p in perms if _keeps_hands(p, hands) and _keeps_sides(p, sides)])
@@ -73,9 +73,9 @@ def check_permutations(perms: ArrayLike, atomic_numbers: ArrayLike) -> Ints:
         A row is not a permutation of the atoms, is repeated, or exchanges different elements; the identity is missing;
         the permutations are not a group.
     """
-    numbers = np.asarray(atomic_numbers, dtype=np.int64)
+    elements = np.asarray(atomic_numbers, dtype=np.int64)
     array = np.atleast_2d(np.asarray(perms))
-    n_atoms = len(numbers)
+    n_atoms = len(elements)
     if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != n_atoms:
         raise InputError(
             f"permutations have shape {array.shape} and type {array.dtype}", expected=f"integers (n_perms, {n_atoms})"
@@ -87,7 +87,7 @@ def check_permutations(perms: ArrayLike, atomic_numbers: ArrayLike) -> Ints:
             f"row {int(np.argmax(wrong))} of the permutations is not a permutation",
             expected=f"every number from 0 to {n_atoms - 1} once",
         )
-    wrong = (numbers[array] != numbers).any(axis=1)
+    wrong = (elements[array] != elements).any(axis=1)
     if wrong.any():
         raise InputError(f"permutation {int(np.argmax(wrong))} exchanges atoms of different elements")
     known = {tuple(row) for row in array.tolist()}
@@ -170,12 +170,12 @@ def _neighbours(n_atoms: int, bonds: Ints) -> list[list[int]]:
     return [sorted(set(atoms)) for atoms in neighbours]
 
 
-def _automorphisms(numbers: Ints, neighbours: list[list[int]]) -> Iterable[Ints]:
+def _automorphisms(atomic_numbers: Ints, neighbours: list[list[int]]) -> Iterable[Ints]:
     """All permutations that keep elements and bonds, by RDKit's substructure search of the graph in itself."""
     from rdkit import Chem
 
     graph = Chem.RWMol()
-    for number in numbers.tolist():
+    for number in atomic_numbers.tolist():
         graph.AddAtom(Chem.Atom(number))
     for i, others in enumerate(neighbours):
         for j in others:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KernelSettings(ABC):
-    """Settings of sGDML training; each field's help says what it is.
+    """Settings of sGDML training; see the help of each field.
 
     Raises
     ------
@@ -96,7 +96,7 @@ class KernelSettings(ABC):
 @final
 @dataclass(frozen=True)
 class TrainingSettings(KernelSettings):
-    """Settings of one training; each field's help says what it is."""
+    """Settings of one training; see the help of each field."""
 
     n_train: int | None = option(None, help="Training frames; by default all.")
 

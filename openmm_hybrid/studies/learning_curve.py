@@ -24,7 +24,7 @@ from openmm_hybrid.studies.study import Study, StudyResult, option
 @final
 @dataclass(frozen=True)
 class CurveSettings(KernelSettings):
-    """Settings of a learning curve; each field's help says what it is.
+    """Settings of a learning curve; see the help of each field.
 
     Raises
     ------
@@ -36,10 +36,9 @@ class CurveSettings(KernelSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        numbers = self.n_train
-        if not numbers or numbers[0] < 1 or any(b <= a for a, b in pairwise(numbers)):
+        if not self.n_train or self.n_train[0] < 1 or any(b <= a for a, b in pairwise(self.n_train)):
             raise InputError(
-                f"training frames of the curve: {', '.join(map(str, numbers)) or 'none'}",
+                f"training frames of the curve: {', '.join(map(str, self.n_train)) or 'none'}",
                 expected="numbers from 1 on in rising order, such as 100, 200, 400",
             )
         if self.n_test < 1:

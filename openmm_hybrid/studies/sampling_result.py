@@ -66,7 +66,7 @@ class Ensemble:
     speed: float
 
     def details(self) -> dict[str, Any]:
-        """What the JSON document holds beside the figures."""
+        """Entries of the JSON document apart from the figures."""
         return {
             "populations": [{name: asdict(share) for name, share in one.items()} for one in self.populations],
             "start_dependence": [asdict(found) for found in self.dependence],
@@ -126,7 +126,7 @@ class Comparison(StudyResult):
         """
         plain = next(one for one in self.ensembles if one.name == PLAIN)
         if ensemble.divergence is None or plain.divergence is None:
-            raise InputError(f"{ensemble.name} has no divergence", expected="an ensemble beside the reference")
+            raise InputError(f"{ensemble.name} has no divergence", expected="an ensemble other than the reference")
         return ensemble.divergence.over(plain.divergence)
 
     def as_dict(self) -> dict[str, Any]:

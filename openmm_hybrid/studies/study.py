@@ -19,9 +19,9 @@ JOB = "settings.json"
 def option(default: Any = MISSING, *, help: str, parse: Callable[[str], Any] | None = None, metavar: str = "") -> Any:
     """A field of a study's settings.
 
-    The type may be int, float, str, bool, Path, a Literal of texts, one of these or None, or a tuple of any length of
-    them. On the command line a field without a default is an argument, every other one an option, which a tuple's
-    user repeats.
+    The type may be int, float, str, bool, Path, a Literal of strings, one of these or None, or a tuple of any length of
+    them. On the command line a field without a default is an argument and every other field an option; the option of a
+    tuple is repeated.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def option(default: Any = MISSING, *, help: str, parse: Callable[[str], Any] | N
     help : str
         One plain sentence for the command line.
     parse : function, optional
-        Makes the value from the text of the command line, for a type that is none of those above.
+        Makes the value from the text of the command line, for any other type.
     metavar : str
         Name of that text in the command line's help.
     """
@@ -55,7 +55,7 @@ class StudyResult(ABC):
 
     @abstractmethod
     def pictures(self, folder: Path) -> list[Path]:
-        """Draw the result's pictures into a folder and return their paths; none where there is nothing to draw."""
+        """Draw the result's pictures into a folder and return their paths; none if there is nothing to draw."""
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write the JSON document and the pictures into a folder and return their paths.
@@ -70,7 +70,7 @@ class StudyResult(ABC):
 
 
 class Study(ABC):
-    """A study. `openmm_hybrid.studies.STUDIES` makes it a command of its own: ``openmm-hybrid study NAME``.
+    """A study. An entry in `openmm_hybrid.studies.STUDIES` makes it a command: ``openmm-hybrid study NAME``.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class Study(ABC):
 
 
 def json_ready(value: Any) -> Any:
-    """A setting as JSON holds it: tuples as lists, paths as texts."""
+    """A setting as JSON holds it: tuples as lists, paths as strings."""
     if isinstance(value, tuple | list):
         return [json_ready(part) for part in value]
     return str(value) if isinstance(value, Path) else value
@@ -124,7 +124,7 @@ def settings_as_dict(settings: Any, *, without: tuple[str, ...] = ()) -> dict[st
         Fields to leave out.
     """
     return {
-        each.name: json_ready(getattr(settings, each.name)) for each in fields(settings) if each.name not in without
+        field.name: json_ready(getattr(settings, field.name)) for field in fields(settings) if field.name not in without
     }
 
 

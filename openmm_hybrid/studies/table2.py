@@ -1,4 +1,4 @@
-"""Table II: force fields of GAFF's form and beyond it, fitted to ab initio frames, beside sGDML and the paper.
+"""Table II: force fields of GAFF's form and beyond it, fitted to ab initio frames, with sGDML and the paper.
 
 Sauceda, Gastegger, Chmiela, Müller, Tkatchenko, J. Chem. Phys. 153, 124109 (2020), section III B.
 """
@@ -53,7 +53,7 @@ FormName = Literal["gaff", "morse", "nn", "spline", "cross", "sgdml"]
 @final
 @dataclass(frozen=True)
 class Table2Settings:
-    """Settings of the table II study; each field's help says what it is.
+    """Settings of the table II study; see the help of each field.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def _cell(
     path = folder / "models" / f"{cell_key(_name(frames), form, n, seed)}.npz"
     clock = time.monotonic()
     if form == "sgdml":
-        parts = split(frames, n, 0, settings.n_test, seed)  # the same split as that of the fits
+        parts = split(frames, n, 0, settings.n_test, seed)  # the split of the fits
         model = train(frames[parts.train], sigma=SIGMA, seed=seed, progress=progress)
         model.save(path)
         test = frames[parts.test]

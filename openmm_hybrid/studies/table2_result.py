@@ -1,4 +1,4 @@
-"""The result of the table II study: errors by molecule, form and number of training frames, beside the paper's."""
+"""The result of the table II study: errors by molecule, form and number of training frames, with the paper's."""
 
 from __future__ import annotations
 

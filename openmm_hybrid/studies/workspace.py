@@ -31,7 +31,7 @@ _FREE = ("frames", "potentials", "duration", "searches")  # settings that may ch
 @final
 @dataclass(frozen=True)
 class SamplingSettings:
-    """Settings of the sampling study; each field's help says what it is.
+    """Settings of the sampling study; see the help of each field.
 
     Raises
     ------
@@ -43,7 +43,7 @@ class SamplingSettings:
     molecule: Literal["aspirin", "ethanol", "malonaldehyde"] = option("aspirin", help="Molecule in the frames.")
     potentials: tuple[PotentialName, ...] = option(
         ("gaff-am1bcc", "cross", "global", "local-forces", "local", "distilled"),
-        help="Potential to compare with the reference, beside plain GAFF.",
+        help="Potential to compare with the reference, in addition to plain GAFF.",
     )
     temperature: float = option(500.0, help="Temperature, K.")
     ladder: tuple[float, ...] = option(

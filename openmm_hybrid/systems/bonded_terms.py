@@ -153,7 +153,7 @@ def _takes_morse(force: openmm.CustomBondForce) -> bool:
 
 
 def _check_other(force: openmm.Force, copy_of: NDArray[np.int64]) -> None:
-    """Refuse terms inside a copy that would act beside the new ones; terms with other atoms are restraints and stay."""
+    """Refuse terms inside a copy: they would act in addition to the new ones. Terms with other atoms are restraints."""
     if isinstance(force, openmm.CustomBondForce):
         replaceable = is_morse(force)
     else:
@@ -163,7 +163,9 @@ def _check_other(force: openmm.Force, copy_of: NDArray[np.int64]) -> None:
     for atoms, _ in terms_of(force):
         copies = {int(copy_of[atom]) for atom in atoms}
         if len(copies) == 1 and copies != {-1}:
-            raise irreplaceable(force, f"its term on atoms {'-'.join(map(str, atoms))} would act beside the new ones")
+            raise irreplaceable(
+                force, f"its term on atoms {'-'.join(map(str, atoms))} would act in addition to the new ones"
+            )
 
 
 def _check_constraints(system: openmm.System, copy_of: NDArray[np.int64]) -> None:
@@ -177,5 +179,5 @@ def irreplaceable(force: openmm.Force, why: str) -> MismatchError:
     return MismatchError(
         f"{kind}{'' if label == kind else f' {label!r}'} cannot be replaced: {why}",
         expected="harmonic bonds and angles, Morse bonds, periodic torsions and a NonbondedForce",
-        hint="remove this force from the System first, and add it again if it is meant to act beside the force field",
+        hint="remove this force from the System first; add it again if it should act in addition to the force field",
     )

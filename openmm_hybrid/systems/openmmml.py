@@ -38,14 +38,14 @@ class HybridPotentialFactory(MLPotentialImplFactory):
         Parameters
         ----------
         name : str
-            "openmm-hybrid"; not looked at.
+            "openmm-hybrid"; ignored.
         model : str, Path, EnergyModel or Correction
-            A file of `openmm_hybrid.load`, the name of a shipped set, or a model or correction in memory.
+            A file of `openmm_hybrid.load`, the name of a shipped model, or a model or correction in memory.
 
         Raises
         ------
         InputError
-            The file is missing or damaged, or no set has this name.
+            The file is missing or damaged, or no shipped model has this name.
         """
         from openmm_hybrid.models.energy_model import EnergyModel
         from openmm_hybrid.models_io.any_model import load_correction

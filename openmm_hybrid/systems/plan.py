@@ -1,4 +1,4 @@
-"""The plan of an attachment: which backend carries which part of a model."""
+"""The plan of an attachment: the backend of each part of a model."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def replace(
     forcefield : ForceField
         Force field of one molecule.
     atoms : (n_atoms,) or (n_copies, n_atoms), optional
-        Particles (0-based) in the force field's atom order, for each copy of the molecule; None stands for all
+        Particles (0-based) in the force field's atom order, for each copy of the molecule; None means all
         particles of the System in their order.
     backend : str
         Backend of neural, spline and cross terms: "auto" for OpenMM's own forces ("native" and "spline") where

@@ -235,7 +235,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error})", hint=AGAIN) from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise InputError(f"{path} is another file", expected=f"a manifest of the format {FORMAT!r}")
+        raise InputError(f"{path} is not a manifest of this package", expected=f"a file of the format {FORMAT!r}")
     if manifest.get("version") != VERSION:
         raise InputError(f"{path} is of version {manifest.get('version')}", expected=str(VERSION), hint=UPGRADE)
     return manifest

@@ -1,4 +1,4 @@
-"""Conformance suites: inherit one in a test module, give its fixtures, and a new implementation is tested as well.
+"""Conformance suites for additions: inherit one in a test module and give its fixtures, and pytest tests the addition.
 
 class TestMyModel(EnergyModelSuite):
     @pytest.fixture

@@ -49,7 +49,7 @@ class Surroundings:
     whole : (n_particles, 3)
         Positions with whole molecules, Å.
     positions : (n_particles, 3)
-        The same positions, in a box with each atom wrapped into it by itself, Å.
+        The same positions, in a box with each atom wrapped into it separately, Å.
     """
 
     system: openmm.System
@@ -79,10 +79,10 @@ class Surroundings:
 
 
 class BackendSuite:
-    """What each Backend owes its users.
+    """Conformance tests of a Backend.
 
-    Fixtures to give: ``backend`` (Backend) and ``model``, an EnergyModel that it takes. The suite places the model's
-    molecule in Systems of its own. Its ``geometry`` (n_atoms, 3), Å, is a twisted chain and its ``bonds`` are those of
+    Fixtures to give: ``backend`` (Backend) and ``model``, an EnergyModel that it takes. The suite puts the model's
+    molecule into its own Systems. Its ``geometry`` (n_atoms, 3), Å, is a twisted chain and its ``bonds`` are those of
     a chain; override both where the model needs another molecule. ``foreign`` lists models that the backend refuses.
     OpenMM's Reference platform is compared with ``model.predict`` to `energy_tolerance` (kcal/mol) and
     `force_tolerance` (kcal/mol/Å). Tests that need forces are skipped where the backend does not work.

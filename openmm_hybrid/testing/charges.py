@@ -14,7 +14,7 @@ from openmm_hybrid.gaff.charges import METHODS, assign_charges
 
 
 class ChargesSuite:
-    """What each charge method owes its users, tested on methanol, acetate and methylammonium.
+    """Conformance tests of a charge method, on methanol, acetate and methylammonium.
 
     The method is found by its name, so that its registration is tested too.
     """
@@ -43,8 +43,8 @@ class ChargesSuite:
         molecule = Molecule.from_smiles("CO")
         order = np.random.default_rng(0).permutation(molecule.n_atoms)
         charges = assign_charges(molecule, self.method, progress=False)
-        turned = assign_charges(molecule.reordered(order.tolist()), self.method, progress=False)
-        np.testing.assert_allclose(turned, charges[order], rtol=0, atol=2e-3)
+        reordered = assign_charges(molecule.reordered(order.tolist()), self.method, progress=False)
+        np.testing.assert_allclose(reordered, charges[order], rtol=0, atol=2e-3)
 
     def test_quiet(self, capfd: pytest.CaptureFixture[str]) -> None:
         assign_charges(Molecule.from_smiles("CO"), self.method, progress=False)

@@ -17,7 +17,7 @@ from openmm_hybrid.reference.reference_engine import ReferenceEngine
 
 
 class ReferenceEngineSuite:
-    """What every ReferenceEngine owes its users, tested on water unless `atomic_numbers` and `positions` say otherwise.
+    """Conformance tests of a ReferenceEngine, on water unless `atomic_numbers` and `positions` are overridden.
 
     The molecule must be a neutral closed shell of at least three atoms. Tolerances: `gradient_tolerance`
     (kcal/mol/Å) for forces, `energy_tolerance` (kcal/mol) for the energy of a rotated molecule; loosen the latter for
@@ -55,16 +55,16 @@ class ReferenceEngineSuite:
             assert forces[atom, axis] == pytest.approx((down - up) / (2 * step), abs=self.gradient_tolerance)
 
     def test_invariant_under_translation_and_rotation(self, engine: ReferenceEngine) -> None:
-        turn = Rotation.random(rng=np.random.default_rng(1)).as_matrix()
+        rotation = Rotation.random(rng=np.random.default_rng(1)).as_matrix()
         energy, forces = engine.compute(self.atomic_numbers, self.positions)
         shifted_energy, shifted_forces = engine.compute(
             self.atomic_numbers, self.positions + np.array([3.0, -2.0, 1.0])
         )
         assert shifted_energy == pytest.approx(energy, abs=1e-4)
         np.testing.assert_allclose(shifted_forces, forces, atol=self.gradient_tolerance)
-        turned_energy, turned_forces = engine.compute(self.atomic_numbers, self.positions @ turn.T)
+        turned_energy, turned_forces = engine.compute(self.atomic_numbers, self.positions @ rotation.T)
         assert turned_energy == pytest.approx(energy, abs=self.energy_tolerance)
-        np.testing.assert_allclose(turned_forces, forces @ turn.T, atol=self.gradient_tolerance)
+        np.testing.assert_allclose(turned_forces, forces @ rotation.T, atol=self.gradient_tolerance)
 
     def test_a_label_does_not_depend_on_those_before_it(self, engine: ReferenceEngine) -> None:
         energy, forces = engine.compute(self.atomic_numbers, self.positions)

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class FunctionalFormSuite:
-    """Tests of the contract of FunctionalForm.
+    """Conformance tests of a FunctionalForm.
 
     A subclass gives the fixtures ``form`` (FunctionalForm) and ``parameters`` (n_terms, n_columns), with at least two
-    rows. Where the energy must diverge as atoms meet, it gives ``diverges`` as True as well.
+    rows. If the energy must diverge as atoms meet, it also sets ``diverges`` to True.
     """
 
     @pytest.fixture
@@ -67,7 +67,7 @@ class FunctionalFormSuite:
         from openmm_hybrid.forms.form import SLOTS
 
         family = type(form)
-        assert form.slots, "a form without slots can stand nowhere"
+        assert form.slots, "a form needs at least one slot"
         assert set(form.slots) <= {*SLOTS, "pairs", "cross"}
         assert set(form.slots.values()) <= {"replaces", "adds"}
         for slot in set(SLOTS) - set(form.slots):
@@ -203,7 +203,7 @@ class FunctionalFormSuite:
         fitted = [number for number, column in enumerate(form.columns) if column.fitted]
         assert energies.shape == (*q.shape[:2], len(fitted))
         assert slopes.shape == (*q.shape, len(fitted))
-        for place, number in enumerate(fitted):
+        for index, number in enumerate(fitted):
             step = 1e-5 * max(1.0, float(p[:, number].abs().max()))
             shift = torch.zeros_like(p)
             shift[:, number] = step
@@ -211,7 +211,7 @@ class FunctionalFormSuite:
             for exact, high, low in ((energies, up, down), (slopes, up_slope, down_slope)):
                 numeric = ((high - low) / (2 * step)).numpy()
                 scale = max(1.0, float(np.abs(numeric).max()))
-                np.testing.assert_allclose(exact[..., place].numpy(), numeric, rtol=1e-5, atol=1e-6 * scale)
+                np.testing.assert_allclose(exact[..., index].numpy(), numeric, rtol=1e-5, atol=1e-6 * scale)
 
     def test_scripted_form_is_the_same(
         self, form: FunctionalForm, parameters: NDArray[np.float64], q: torch.Tensor
@@ -232,11 +232,11 @@ class FunctionalFormSuite:
         assert float(energies.abs().max()) == 0.0
         assert float(slopes.abs().max()) == 0.0
 
-    def test_a_dihedral_comes_round(
+    def test_a_dihedral_is_periodic(
         self, form: FunctionalForm, parameters: NDArray[np.float64], q: torch.Tensor
     ) -> None:
         """Energy and slopes are the same at −π and π."""
-        dihedrals = [place for place, coordinate in enumerate(form.coordinates) if coordinate.kind == "dihedral"]
+        dihedrals = [index for index, coordinate in enumerate(form.coordinates) if coordinate.kind == "dihedral"]
         if not dihedrals:
             pytest.skip("no dihedral in it")
         ends = []

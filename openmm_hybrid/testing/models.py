@@ -1,4 +1,4 @@
-"""Conformance suites: inherit one in a test module, give its fixtures, and a new implementation is tested as well.
+"""Conformance suites of energy models: inherit one in a test module and give its fixtures.
 
 class TestMyModel(EnergyModelSuite):
     @pytest.fixture
@@ -21,7 +21,7 @@ from openmm_hybrid.models.energy_model import EnergyModel
 
 
 class EnergyModelSuite:
-    """What every EnergyModel owes its users.
+    """Conformance tests of an EnergyModel.
 
     Fixtures to give: ``model`` (EnergyModel) and ``positions`` (at least 3 frames, n_atoms, 3; Å). Forces are compared
     with central differences of the energy to `gradient_tolerance` (relative to the largest force). A model whose `kind`
@@ -55,11 +55,11 @@ class EnergyModelSuite:
         np.testing.assert_allclose(forces.ravel(), numeric, rtol=0, atol=self.gradient_tolerance * scale)
 
     def test_invariant_under_translation_and_rotation(self, model: EnergyModel, positions: NDArray[np.float64]) -> None:
-        turn = Rotation.random(rng=np.random.default_rng(0)).as_matrix()
+        rotation = Rotation.random(rng=np.random.default_rng(0)).as_matrix()
         energies, forces = model.predict(positions)
-        moved_energies, moved_forces = model.predict(positions @ turn.T + [1.0, -2.0, 3.0])
+        moved_energies, moved_forces = model.predict(positions @ rotation.T + [1.0, -2.0, 3.0])
         np.testing.assert_allclose(moved_energies, energies, rtol=1e-9, atol=1e-7)
-        np.testing.assert_allclose(moved_forces, forces @ turn.T, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(moved_forces, forces @ rotation.T, rtol=0, atol=1e-6)
 
     def test_no_net_force_and_torque(self, model: EnergyModel, positions: NDArray[np.float64]) -> None:
         _, forces = model.predict(positions)
@@ -95,7 +95,7 @@ class EnergyModelSuite:
 
 
 class TorchModelSuite(EnergyModelSuite):
-    """What a model with a TorchScript form owes on top."""
+    """Further conformance tests of a model with a TorchScript form."""
 
     float32_tolerance = 1e-4
 

@@ -25,7 +25,7 @@ _SWAP = np.array([[0, 1, 2], [0, 2, 1]])
 
 
 class SolverSuite:
-    """What every Solver owes the training.
+    """Conformance tests of a Solver.
 
     Fixture to give: ``solver`` (Solver). The linear system is that of 20 geometries of a triatomic with two equivalent
     atoms. The residual may exceed the solver's stated accuracy by the factor `slack`, since it is computed here with

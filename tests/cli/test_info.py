@@ -30,7 +30,7 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     oh.Frames(frames.atomic_numbers, positions, name="ethanol").save(folder / "bare.npz")
     model = oh.sgdml.train(frames, sigma=10, n_train=8, progress=False)
     model.save(folder / "model.npz")
-    oh.correction.save(oh.correction.gate(model, frames[:8]), folder / "gated.npz")
+    oh.correction.Correction(oh.correction.gate(model, frames[:8])).save(folder / "gated.npz")
     start.save(folder / "forcefield.npz", notes={"theory": "GAFF", "errors": {"force_mae": 1.5}})
     oh.export_torchscript(model, folder / "model.pt", name="ethanol", theory="GAFF")
     save_system(folder / "system", system.system, system.topology, system.positions)
@@ -103,4 +103,4 @@ def test_committed_results_and_ready_force_fields(monkeypatch: pytest.MonkeyPatc
     assert found["force_rmse.ethanol.gaff.110"]["unit"] == "kcal/mol/Å"
     for place in ("forcefields/ethanol-cross", "ethanol-cross"):
         found = json.loads(CliRunner().invoke(app, ["info", place, "--json"]).stdout)
-        assert (found["kind"], found["molecule"]) == ("ready force field", "ethanol")
+        assert (found["kind"], found["molecule"]) == ("shipped force field", "ethanol")

@@ -113,7 +113,7 @@ class TestNpz:
             ({"coords": np.zeros((4, 3, 3))}, "keys 'R' and 'coords' mean the same"),
             ({"type": "m"}, "a model or a task of sGDML"),
             ({"lattice": np.eye(3)}, "'lattice': the frames are periodic"),
-            ({"name": np.array(["a", "b"])}, "key 'name' is not a text"),
+            ({"name": np.array(["a", "b"])}, "key 'name' is not a string"),
         ],
     )
     def test_refuses(self, tmp_path, frames, change, message):
@@ -267,7 +267,7 @@ class TestExtendedXyz:
             ("-1\n\n", "cut off or empty"),
             ("1\n\nH 0 0\n", "frame 0, atom 0 has 3 columns; expected 4"),
             ("1\n\nXx 0 0 0\n", "frame 0, atom 0: 'Xx' is not an element"),
-            ("1\n\nH 0 zero 0\n", "frame 0: the column 'pos' holds a text that is not a number"),
+            ("1\n\nH 0 zero 0\n", "frame 0: the column 'pos' holds a word that is not a number"),
             ("1\n\nH 0 nan 0\n", "a.xyz: frame 0 .*positions"),
             ("1\nenergy=1 Energy=1 e_unit=eV\nH 0 0 0\n", "frame 0 has the key 'Energy' twice"),
             ("1\nenergy=x e_unit=eV\nH 0 0 0\n", "frame 0: key 'energy' is 'x'"),
@@ -276,7 +276,10 @@ class TestExtendedXyz:
                 "1\nenergy=1 e_unit=eV\nH 0 0 0\n1\ne_unit=eV\nH 0 0 0\n",
                 "frame 1 differs from frame 0 in having energy",
             ),
-            ("1\nenergy=1 e_unit=eV\nH 0 0 0\n1\nenergy=1 e_unit=Ha\nH 0 0 0\n", "frame 1 has other texts"),
+            (
+                "1\nenergy=1 e_unit=eV\nH 0 0 0\n1\nenergy=1 e_unit=Ha\nH 0 0 0\n",
+                "frame 1 differs from frame 0 in name, theory or units",
+            ),
             ("1\nProperties=species:S:1:pos:R:3:pos:R:3\nH 0 0 0 0 0 0\n", "frame 0 has the column 'pos' twice"),
             ("1\nProperties=species:S:1\nH\n", "frame 0: key 'Properties'"),
             ("1\nProperties=species:S:1:pos:R:2\nH 0 0\n", "frame 0: key 'Properties'"),

@@ -1,4 +1,4 @@
-"""replace(): a force field in the place of classical terms. Expected numbers: OpenMM's own before the replacement, or
+"""replace(): a force field instead of classical terms. Expected numbers: OpenMM's own before the replacement, or
 the force field's predict()."""
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ def _implicit(system: openmm.System, inside: list[int], outside: int) -> None:
 
 REFUSALS: list[tuple[Callable[[openmm.System, list[int], int], None], str]] = [
     (_join, "the bond of HarmonicBondForce .* joins the molecule with other atoms"),
-    (_restrain, "CustomTorsionForce cannot be replaced: its term on atoms .* would act beside the new ones"),
+    (_restrain, "CustomTorsionForce cannot be replaced: its term on atoms .* would act in addition to the new ones"),
     (_except, "the non-bonded exception .* joins the molecule"),
     (_interact, r"are scaled by 0\.8333 and 0\.5 in the force field .* scaled by 0\.75 and 0\.5 in the NonbondedForce"),
     (_second, "the System has 2 forces of the kind NonbondedForce"),

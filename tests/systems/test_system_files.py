@@ -213,7 +213,7 @@ def _model_file(folder: Path) -> Path:
         (lambda folder: _model_file(folder).unlink(), r"model-.*\.npz does not exist"),
         (lambda folder: (folder / "manifest.json").unlink(), r"manifest\.json does not exist"),
         (lambda folder: (folder / "manifest.json").write_text("{"), r"manifest\.json is damaged"),
-        (lambda folder: (folder / "manifest.json").write_text("[]"), "is another file; expected a manifest"),
+        (lambda folder: (folder / "manifest.json").write_text("[]"), "is not a manifest of this package"),
         (lambda folder: _edit(folder, lambda it: it.update(version=2)), "version 2; expected 1; upgrade"),
         (lambda folder: _edit(folder, lambda it: it.pop("files")), "is damaged .KeyError"),
         (lambda folder: _edit(folder, lambda it: it["attachments"][0].update(atoms="x")), "expected integers of shape"),

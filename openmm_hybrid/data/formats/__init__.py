@@ -160,7 +160,7 @@ def _text(value: Any, key: str) -> str:
     """A text stored as bytes or str, alone or in an array of one element."""
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "SUO":
-        raise InputError(f"key {key!r} is not a text")
+        raise InputError(f"key {key!r} is not a string")
     item = array.reshape(-1)[0]
     return item.decode(errors="replace") if isinstance(item, bytes) else str(item)
 

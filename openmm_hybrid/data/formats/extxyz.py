@@ -57,7 +57,7 @@ def read(path: Path) -> dict[str, Any]:
                 else f"{len(block.atomic_numbers)} atoms"
             )
             raise MismatchError(
-                f"{path}: frame {frame} has {what} in another order or kind than frame 0, "
+                f"{path}: frame {frame} has {what} in another order or of other elements than frame 0, "
                 f"{len(first.atomic_numbers)} atoms",
                 expected="one molecule in one atom order",
             )
@@ -65,7 +65,9 @@ def read(path: Path) -> dict[str, Any]:
             if (getattr(block, key) is None) != (getattr(first, key) is None):
                 raise MismatchError(f"{path}: frame {frame} differs from frame 0 in having {key} or not")
         if block.texts != first.texts:
-            raise MismatchError(f"{path}: frame {frame} has other texts than frame 0: {block.texts}, {first.texts}")
+            raise MismatchError(
+                f"{path}: frame {frame} differs from frame 0 in name, theory or units: {block.texts}, {first.texts}"
+            )
     content: dict[str, Any] = {"z": first.atomic_numbers, "R": np.array([block.positions for block in blocks])}
     if first.energy is not None:
         content["E"] = np.array([block.energy for block in blocks])
@@ -214,7 +216,7 @@ def _reals(where: str, key: str, cells: list[list[str]], part: slice) -> NDArray
     try:
         return np.array([cell[part] for cell in cells], dtype=np.float64)
     except ValueError:
-        raise InputError(f"{where}: the column {key!r} holds a text that is not a number") from None
+        raise InputError(f"{where}: the column {key!r} holds a word that is not a number") from None
 
 
 def _quoted(value: str) -> str:

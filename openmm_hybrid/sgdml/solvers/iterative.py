@@ -1,7 +1,7 @@
 """The iterative solver: conjugate gradients with a matrix-free product and a low-rank preconditioner.
 
 The solver stops when the residual, relative to the labels, is below 1e-4: the training forces are then met to 1e-4 of
-their size, which is small beside a model's errors on unseen forces. The final residual is computed anew, with the
+their size, which is small compared with a model's errors on unseen forces. The final residual is computed with the
 module that evaluates the model.
 """
 

@@ -64,8 +64,8 @@ class Preconditioner:
         self._mu = max(lam + float(left.mean()), _FLOOR * trace)
         self._ridge = max(self._mu, _RIDGE * trace)
         self._root = self._inverse_root()
-        points, numbers = torch.unique(self.pivots // kernel.block_size, return_inverse=True)
-        self._rows = numbers * kernel.block_size + self.pivots % kernel.block_size
+        points, point_indices = torch.unique(self.pivots // kernel.block_size, return_inverse=True)
+        self._rows = point_indices * kernel.block_size + self.pivots % kernel.block_size
         chosen = kernel.at(points)
         self._spread = KernelProduct(kernel, chosen, keep=keep)
         self._gather = KernelProduct(chosen, kernel, keep=keep)
@@ -115,21 +115,21 @@ def _factorise(kernel: HessianKernel, rank: int, seed: int, progress: bool) -> t
     with progress_bar(rank, "choosing the preconditioner", "columns", enabled=progress) as advance:
         while done < rank and float(left.sum()) > enough:
             chosen = _choose(left.view(kernel.n_points, -1), min(_BLOCK, rank - done), generator)
-            numbers = torch.cat([j * kernel.block_size + k for j, k in chosen.items()])
+            added_rows = torch.cat([j * kernel.block_size + k for j, k in chosen.items()])
             columns = kernel.some_columns(chosen)
-            columns.addmm_(factor[:, :done], factor[numbers, :done].t(), alpha=-1.0)
-            square = columns[numbers]
+            columns.addmm_(factor[:, :done], factor[added_rows, :done].t(), alpha=-1.0)
+            square = columns[added_rows]
             square.diagonal().add_(jitter)
             lower, failed = torch.linalg.cholesky_ex(square)
             if int(failed):  # the rest is rounding errors
                 break
             added = torch.linalg.solve_triangular(lower.t(), columns, upper=True, left=False)
-            factor[:, done : done + len(numbers)] = added
+            factor[:, done : done + len(added_rows)] = added
             left = left.sub_(added.square().sum(1)).clamp_min_(0.0)
-            left[numbers] = 0.0
-            pivots.append(numbers)
-            done += len(numbers)
-            advance(len(numbers))
+            left[added_rows] = 0.0
+            pivots.append(added_rows)
+            done += len(added_rows)
+            advance(len(added_rows))
     return factor[:, :done], left, torch.cat(pivots)
 
 

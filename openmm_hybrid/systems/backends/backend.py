@@ -39,7 +39,7 @@ class Backend(ABC):
     """Turns located models into OpenMM forces.
 
     A subclass has no state and takes no arguments. It overrides the facts below that differ for it; the rest of the
-    package asks these facts and never the name of a backend. `openmm_hybrid.testing.backend.BackendSuite` tests a
+    package uses these facts and never the name of a backend. `openmm_hybrid.testing.backend.BackendSuite` tests a
     subclass.
     """
 

@@ -18,7 +18,7 @@ from openmm_hybrid.systems.placement import Placement
 
 @final
 class NativeBackend(Backend):
-    """Carrier of force fields whose forms have expressions, in OpenMM's own forces.
+    """Makes OpenMM's own forces from force fields whose forms have expressions.
 
     Classical bonds, angles and torsions become HarmonicBondForce, HarmonicAngleForce, PeriodicTorsionForce and
     CustomBondForce (Morse). Every other group becomes one CustomCompoundBondForce. With a scale, all groups do.
@@ -50,7 +50,7 @@ class NativeBackend(Backend):
 
 
 def forcefields(model: EnergyModel) -> list[ForceField]:
-    """A force field, or those of a Sum that `plan` made.
+    """The force field itself, or the force fields in a Sum that `plan` made.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def forcefields(model: EnergyModel) -> list[ForceField]:
         Another kind of model.
     """
     if isinstance(model, Sum):
-        return [each for part in model.parts for each in forcefields(part)]
+        return [forcefield for part in model.parts for forcefield in forcefields(part)]
     if isinstance(model, ForceField):
         return [model]
     raise MismatchError(f"{type(model).__name__} cannot be written in OpenMM's own forces", expected="a ForceField")

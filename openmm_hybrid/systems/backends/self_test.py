@@ -1,4 +1,4 @@
-"""The test that every backend with code of its own passes in a process of its own, before it is used."""
+"""The test that every backend whose forces hold code passes in a separate process, before it is used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import openmm
 
 
 def self_test(force: openmm.Force) -> None:
-    """Test a backend's force of the energy ½ Σ x² (nm, kJ/mol) in every way in which one has crashed before.
+    """Test a backend's force of the energy ½ Σ x² (nm, kJ/mol) in every way that has crashed before.
 
     Energy and forces are computed on the Reference platform for the force itself, for one read back from XML, and for a
     deepcopy.

@@ -78,7 +78,7 @@ def table_errors(forcefield: ForceField) -> tuple[TableError, ...]:
 
 @final
 class SplineBackend(Backend):
-    """Carrier of force fields whose terms become tables, in one CustomCompoundBondForce per group.
+    """Makes tables of force-field terms, in one CustomCompoundBondForce per group.
 
     The table is a Continuous2DFunction of the coordinate and the index of the term's function. Its second argument is
     always a whole number, where OpenMM's bicubic patches equal the natural cubic spline along the first argument.
