@@ -60,10 +60,10 @@ def randomised(forcefield: ForceField, seed: int = 0) -> ForceField:
     """With random output layers and cross terms, which start at zero and would be left out."""
     rng = np.random.default_rng(seed)
     values = forcefield.parameters.values.copy()
-    for place, name in enumerate(forcefield.parameters.names):
+    for index, name in enumerate(forcefield.parameters.names):
         group, _, column = name.split("/")
         if column.startswith("w3") or (group.startswith("cross") and column.startswith("k_")):
-            values[place] = 0.3 * rng.normal()
+            values[index] = 0.3 * rng.normal()
     return forcefield.with_values(values)
 
 

@@ -1,14 +1,14 @@
-"""How long fits of aspirin's force fields take, what memory they need, and an epoch against autograd, in one run.
+"""Time and memory of fits of aspirin's force fields, and the time of an epoch against autograd, in one run.
 
 python -m benchmarks.fit_speed [--frames 1100] [--threads 2] [--only cross,nn,epoch]
 
 cross and nn are `oh.fit` of GAFF with cross terms and with networks on MD17's aspirin, from the loaded frames to the
-result with its errors on 1000 test frames and its checks, each in a process of its own. epoch is one gradient of the
+result with its errors on 1000 test frames and its checks, each in a separate process. epoch is one gradient of the
 training loss of the network force field by all weights of its networks, for all frames: with cached Jacobians and the
 networks at knots (ours: all frames at once, as L-BFGS has it; and in batches of 300, as Adam has it), and by autograd
 of the whole energy through the positions and again by the weights (autograd, in batches of 275); same frames, same
-float32; all take turns, and the ratio is the median of that of each round to ours at once. gradient_difference is the
-norm of the difference of both gradients over that of autograd's.
+float32. All take turns; a ratio is the median over rounds of the ratio to ours with all frames at once.
+gradient_difference is the norm of the difference of both gradients, relative to the norm of autograd's.
 GAFF 1.81 with AM1-BCC charges; OPENMM_HYBRID_DATA names the folder of the reference data.
 """
 
@@ -80,23 +80,23 @@ def epochs(n: int) -> dict[str, Any]:
     theta[weights] += 0.1 * torch.randn(len(weights), generator=torch.Generator().manual_seed(0))
 
     def ours(batches: Sequence[torch.Tensor | None] = (None,)) -> torch.Tensor:
-        own = theta.clone().requires_grad_()
+        parameters = theta.clone().requires_grad_()
         for batch in batches:
-            force, energy = cached.residuals(own, batch)
+            force, energy = cached.residuals(parameters, batch)
             ((force**2).sum() + ((energy - energy.mean()) ** 2).sum()).backward()
-        assert own.grad is not None
-        return own.grad
+        assert parameters.grad is not None
+        return parameters.grad
 
     def autograd() -> torch.Tensor:
-        own = theta.clone().requires_grad_()
+        parameters = theta.clone().requires_grad_()
         for batch in torch.arange(n).split(BATCH):
             r = positions[batch].requires_grad_()
-            predicted = module.slopes(module.internal(r)[0], own)[0]
+            predicted = module.slopes(module.internal(r)[0], parameters)[0]
             (slope,) = torch.autograd.grad(predicted.sum(), r, create_graph=True)
             force, energy = labels[batch] + slope.flatten(1), energies[batch] - predicted
             ((force**2).sum() + ((energy - energy.mean()) ** 2).sum()).backward()
-        assert own.grad is not None
-        return own.grad
+        assert parameters.grad is not None
+        return parameters.grad
 
     adam = torch.arange(n).split(GradientSettings().batch)
     sides: dict[str, Callable[[], torch.Tensor]] = {
@@ -117,7 +117,7 @@ def epochs(n: int) -> dict[str, Any]:
 
 
 def measured(name: str, n: int, threads: int) -> dict[str, Any]:
-    """A part, from a process of its own."""
+    """A part, measured in a separate process."""
     command = [sys.executable, "-m", "benchmarks.fit_speed", "--part", name, "--frames", str(n)]
     done = subprocess.run(
         [*command, "--threads", str(threads)], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True

@@ -1,12 +1,12 @@
-"""Does a fitted force field hold its molecule together? Long runs in vacuum and a short one in water.
+"""Stability of fitted force fields: long runs in vacuum and a short one in water.
 
 python -m benchmarks.forcefield_stability FORCEFIELD.npz … --frames FRAMES.npz … [--output RUNS] [--picoseconds 1000]
 
 For each force field: dynamics at 500 K from five frames of the file, each started from another dihedral basin where
-there are several, and 50 ps at 500 K and constant volume in a box of about 500 waters. The System is GAFF's with the
-force field put in its place (`openmm_hybrid.replace`), all in OpenMM's own forces. Reported are the largest stretch of
-a bond over its length in the first start, which has to stay below 1.5, and the bonds that were ever beyond it. Runs
-that were stopped go on.
+there are several, and 50 ps at 500 K and constant volume in a box of about 500 waters. The force field
+replaces GAFF in GAFF's System (`openmm_hybrid.replace`), in OpenMM's own forces. The result contains the largest
+stretch of a bond relative to its length in the first start, which must stay below 1.5, and the bonds that exceeded it.
+Runs that were stopped resume.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _report(found: NDArray[np.float64], picoseconds: float) -> dict[str, Any]:
 
 
 def _gaff(forcefield: ForceField, frames: oh.Frames) -> gaff.GaffSystem:
-    """GAFF with any charges: the force field brings its own."""
+    """GAFF with any charges: the force field has its own."""
     lowest = int(np.argmin(frames.labels()[0]))
     molecule = oh.Molecule.from_geometry(frames.atomic_numbers, frames.positions[lowest], name=forcefield.name)
     return gaff.build(molecule, version="1.81", charges=np.zeros(molecule.n_atoms))

@@ -1,13 +1,13 @@
-"""Does a corrected molecule in water run on, and go on after any kill?
+"""Stability of a corrected molecule in water, and of restarts after a kill at any moment.
 
 python -m benchmarks.hybrid_endurance CORRECTION --frames FRAMES.npz [--forcefield NAME] [--output runs/endurance]
     [--picoseconds 500 --kills 20 --waters 500]
 
-The molecule of FRAMES (the frame of the lowest energy) in a cubic box of about so many TIP3P waters, GAFF 1.81 with
-AM1-BCC charges or the given force field, the correction on top, 300 K, 1 bar: saved with `save_system`, and sampled by
-processes that load it. These are killed by SIGKILL at random moments and started again; the last one runs to the end.
-Then times of trajectory and log are compared with the ones that there should be, frames with the logged energies, and
-bonds and density looked at. A benchmark that was stopped itself goes on.
+The molecule of FRAMES (the frame of the lowest energy) is put into a cubic box of about `--waters` TIP3P waters at
+300 K and 1 bar, with GAFF 1.81 and AM1-BCC charges or the given force field, and with the correction. The System is
+saved with `save_system` and sampled by processes that load it. These are killed by SIGKILL at random moments and
+started again; the last one runs to the end. Then we compare the times in trajectory and log with the expected ones,
+and the energies of frames with the logged ones, and examine bonds and density. A benchmark that was stopped resumes.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ from openmm_hybrid.sampling.sample_result import read_log
 
 ROOT = Path(__file__).parents[1]
 TEMPERATURE = 300.0
-_WATER, _ATOM = 29.9, 60.0  # Å³ of a water; of an atom of the molecule, with the gaps that Modeller leaves
-_GRAMS = 1.66053907  # g/mL of 1 amu/Å³
+_WATER, _ATOM = 29.9, 60.0  # Å³ per water and per atom of the molecule, with the gaps that Modeller leaves
+_GRAMS = 1.66053907  # density 1 amu/Å³ in g/mL
 _COMPARED = 50  # frames whose energy is computed again
-_CHILD = "import sys; from benchmarks.hybrid_endurance import go_on; go_on(sys.argv[1])"
+_CHILD = "import sys; from benchmarks.hybrid_endurance import resume; resume(sys.argv[1])"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Of the run: ps, fs, steps between frames and (None: every 15 s) between checkpoints.
+    """Settings of the run: ps, fs, steps between frames and (None: every 15 s) between checkpoints.
 
     Kills wait for a random frame and then for a random time up to `delay`, in seconds.
     """
@@ -80,7 +80,7 @@ def build(
     lowest = int(np.argmin(frames.labels()[0]))
     molecule = oh.Molecule.from_geometry(frames.atomic_numbers, frames.positions[lowest])
     n_atoms = molecule.n_atoms
-    # A force field brings charges of its own.
+    # A force field has its own charges.
     built = gaff.build(molecule, version="1.81", charges="am1-bcc" if forcefield is None else np.zeros(n_atoms))
     half = 0.5 * (waters * _WATER + n_atoms * _ATOM) ** (1 / 3)
     box = built.solvate(padding=half, cutoff=min(9.0, 0.8 * half))
@@ -95,8 +95,8 @@ def build(
     )
 
 
-def go_on(folder: str) -> None:
-    """What each process does: load the System, and sample on."""
+def resume(folder: str) -> None:
+    """Load the System and resume its sampling; each process calls this."""
     torch.set_num_threads(1)
     settings = Settings(**json.loads((Path(folder) / "settings.json").read_text()))
     system, topology, positions = oh.load_system(Path(folder) / "system")
@@ -177,7 +177,7 @@ def check(folder: Path, settings: Settings, n_atoms: int) -> dict[str, tuple[flo
     system, topology, start = oh.load_system(folder / "system")
     context = openmm.Context(system, openmm.VerletIntegrator(0.001), *choose_platform(system, settings.platform))
     frame = 1e-3 * settings.timestep * settings.interval
-    gaps, duplicates = np.sum([_misses(each, frame, settings.n_frames) for each in (times, log["time"])], axis=0)
+    gaps, duplicates = np.sum([_misses(series, frame, settings.n_frames) for series in (times, log["time"])], axis=0)
     same = (positions[1:] == positions[:-1]).all(axis=(1, 2)).sum()
     bonds = np.array([(i.index, j.index) for i, j in topology.bonds() if max(i.index, j.index) < n_atoms])
     stretched = stretch(positions[:, :n_atoms].astype(np.float64) * ANGSTROM_PER_NM, bonds, start[:n_atoms])
@@ -202,18 +202,18 @@ def check(folder: Path, settings: Settings, n_atoms: int) -> dict[str, tuple[flo
 
 
 def _misses(times: NDArray[Any], frame: float, expected: int) -> tuple[int, int]:
-    """How many of the expected frames are missing, and how many frames are there that should not be."""
-    numbers = np.asarray(times, dtype=np.float64) / frame
-    on_grid = np.rint(numbers[np.abs(numbers - np.rint(numbers)) < 1e-2]).astype(int)
+    """Numbers of missing frames and of superfluous frames."""
+    steps = np.asarray(times, dtype=np.float64) / frame
+    on_grid = np.rint(steps[np.abs(steps - np.rint(steps)) < 1e-2]).astype(int)
     right = np.unique(on_grid[(on_grid >= 1) & (on_grid <= expected)])
-    in_order = len(right) == len(numbers) and (np.diff(numbers) > 0).all()
-    return expected - len(right), 0 if in_order else max(1, len(numbers) - len(right))
+    in_order = len(right) == len(steps) and (np.diff(steps) > 0).all()
+    return expected - len(right), 0 if in_order else max(1, len(steps) - len(right))
 
 
 def _mismatch(context: openmm.Context, positions: NDArray[Any], box: NDArray[Any], logged: NDArray[Any]) -> float:
     """RMS difference of potential energies, logged and of the stored frames, over the spread of the logged ones.
 
-    Averages are taken off. XTC rounds to 0.01 Å, which costs some hundredths; frames and lines that do not belong
+    Averages are subtracted. XTC rounds to 0.01 Å, which costs some hundredths; frames and lines that do not belong
     together would give about 1.4.
     """
     chosen = np.unique(np.linspace(0, min(len(positions), len(logged)) - 1, _COMPARED).astype(int))

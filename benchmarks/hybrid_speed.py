@@ -9,15 +9,16 @@ model's coefficients are random, and the global one is of whole energies: values
 dynamics at 300 K with 0.5 fs and 1/ps on all sides.
 
 water_ratio: GAFF with the correction over GAFF, in a box of about 6000 atoms with PME on the CPU platform.
-steps_over_ase: steps a second of GAFF with the global correction, alone, on the platform that `sample` would take, over
-those of sgdml 1.0.3's ASE calculator under ASE's Langevin dynamics with the same model; with .tuned its predictor has
-the fastest of all numbers of workers and sizes of chunks instead of what it chooses itself. PYTHON is that of an
-environment with sgdml 1.0.3 and ase; without it there are no such figures. The calculator takes all cores of the
-machine, so run this on as many as there are threads. replica_gain: steps a second, summed over the copies, of 32
-replicas in one context over those of one alone, global correction, each on the platform that `sample` would take.
-speed: ns a day, summed over the copies. Where OpenMM has a GPU, the cases of water and alone are repeated on it.
+steps_over_ase: steps per second of GAFF with the global correction, alone, on the platform that `sample` would
+choose, divided by those of sgdml 1.0.3's ASE calculator under ASE's Langevin dynamics with the same model; with
+.tuned its predictor has the fastest of all numbers of workers and sizes of chunks instead of its defaults. PYTHON is
+the interpreter of an environment with sgdml 1.0.3 and ase; without it there are no such figures. The calculator takes
+all cores of the machine, so run this on as many as there are threads. replica_gain: steps per second, summed over the
+copies, of 32 replicas in one context, divided by those of one alone, global correction, each on the platform that
+`sample` would choose. speed: ns per day, summed over the copies. Where OpenMM has a GPU, the cases of water and alone
+are repeated on it.
 
-torch computes on one thread beside OpenMM's CPU platform, as in `sample`. All sides of a case take turns, A B C …
+torch computes on one thread with OpenMM's CPU platform, as in `sample`. All sides of a case take turns, A B C …
 A B C …; a ratio is the median over rounds of the ratio within a round. Leave the machine alone meanwhile.
 """
 
@@ -67,7 +68,7 @@ STEPS = {
 }
 """Steps in a row of a side in vacuum: about a tenth of a second."""
 NS_PER_DAY = 0.5e-6 * 86400e3
-"""Of steps of 0.5 fs that take a millisecond each."""
+"""Speed of steps of 0.5 fs that take a millisecond each, ns/day."""
 
 Times = dict[str, NDArray[Any]]
 
@@ -80,14 +81,14 @@ class Plan:
     ----------
     rounds : int
     water_steps : int
-        In a row.
+        Steps in a row.
     share : float
-        Of the steps in vacuum, `STEPS`, that are taken.
+        Share of the steps in vacuum, `STEPS`, that are run.
     replicas : int
     points : int
         Training points of the local model.
     frames, order : int
-        From which the distilled correction is fitted, and of its series.
+        Number of frames for the distilled correction, and order of its series.
     padding : float, Å
     charges : str or tuple of float
         As `gaff.build` takes them.

@@ -23,13 +23,13 @@ def part_options(parser: argparse.ArgumentParser) -> None:
     """Add --only and --keep, the arguments of `measured`, and --threads."""
     parser.add_argument("--only", default="", help="names of parts, separated by commas")
     parser.add_argument("--keep", type=Path, default=None, help="file of the parts that are finished")
-    parser.add_argument("--threads", type=int, default=THREADS, help="of all sides")
+    parser.add_argument("--threads", type=int, default=THREADS, help="threads of each side")
 
 
 def measured(only: str, tasks: Mapping[str, Callable[[], Part]], keep: Path | None) -> dict[str, Part]:
-    """The parts named in `only`, or all; each is taken from the file `keep` where this commit has measured it.
+    """The parts named in `only`, or all; the file `keep` provides those that this commit has measured.
 
-    Parts that the file holds beside those that were asked for come too. A commit with changes counts as itself.
+    Other parts in the file are returned too. A checkout with changes counts as its commit.
     """
     wanted = only.split(",") if only else list(tasks)
     unknown = sorted(set(wanted) - set(tasks))

@@ -67,9 +67,9 @@ def unseen(file: str, folder: Path, peer: Path | None) -> Part:
         request = {"data": str(path), "indices": chosen, "sigma": SIGMA, "lam": LAM, "perms": perms}
         asked = {"data": str(path), "indices": rest}
         ours, theirs = folder / "ours-f.npz", folder / "peer-f.npz"
-        with Worker.own(folder) as own:
-            trained = own.ask("train", **request, out=str(folder / "ours.npz"))
-            own.ask("predict", model=str(folder / "ours.npz"), **asked, out=str(ours))
+        with Worker.ours(folder) as worker:
+            trained = worker.ask("train", **request, out=str(folder / "ours.npz"))
+            worker.ask("predict", model=str(folder / "ours.npz"), **asked, out=str(ours))
         both = peer is not None and seed == 0
         if peer is not None and both:
             with Worker.peer(peer, folder) as other:
@@ -137,12 +137,12 @@ def cost(folder: Path, data: Path, indices: list[int], perms: list[list[int]]) -
     model = str(folder / "growth.npz")
     request = {"data": str(data), "indices": indices, "sigma": SIGMA, "lam": LAM, "perms": perms, "out": model}
     for solver in SOLVERS:
-        with Worker.own(folder) as own:
-            trained = own.ask("train", **request, solver=solver)
+        with Worker.ours(folder) as worker:
+            trained = worker.ask("train", **request, solver=solver)
             for name in ("seconds", "processor_seconds", "peak_GB", "extra_GB"):
                 found[f"{solver}_{name}"] = trained[name]
             if solver == SOLVERS[0]:
-                found |= own.ask("evaluate", model=model, data=str(data), indices=indices[:100])
+                found |= worker.ask("evaluate", model=model, data=str(data), indices=indices[:100])
     return found
 
 

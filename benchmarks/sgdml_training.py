@@ -43,9 +43,9 @@ def compare(peer: Path, folder: Path, molecule: str, n_train: int, rounds: int =
     request = _request(frames, path, indices)
     sides: dict[str, list[Part]] = {"ours": [], "peer": []}
     for _ in range(rounds):
-        with Worker.own(folder) as own:
-            sides["ours"].append(own.ask("train", **request, out=str(folder / "ours.npz")))
-            own.ask("predict", model=str(folder / "ours.npz"), **_rest(path, rest), out=str(folder / "ours-f.npz"))
+        with Worker.ours(folder) as worker:
+            sides["ours"].append(worker.ask("train", **request, out=str(folder / "ours.npz")))
+            worker.ask("predict", model=str(folder / "ours.npz"), **_rest(path, rest), out=str(folder / "ours-f.npz"))
         with Worker.peer(peer, folder) as other:
             sides["peer"].append(other.ask("train", **request, out=str(folder / "peer.npz")))
             other.ask("predict", model=str(folder / "peer.npz"), **_rest(path, rest), out=str(folder / "peer-f.npz"))
@@ -63,9 +63,9 @@ def _same_solver(folder: Path, request: Part, sides: dict[str, list[Part]], fram
     wanted = "direct" if sides["peer"][0]["solver"] == "analytic" else "iterative"
     if sides["ours"][0]["solver"] == wanted:
         return {}
-    with Worker.own(folder) as own:
-        trained = own.ask("train", **request, solver=wanted, out=str(folder / "same.npz"))
-        own.ask(
+    with Worker.ours(folder) as worker:
+        trained = worker.ask("train", **request, solver=wanted, out=str(folder / "same.npz"))
+        worker.ask(
             "predict", model=str(folder / "same.npz"), **_rest(request["data"], rest), out=str(folder / "same-f.npz")
         )
     return {"same_solver": {"ours": trained, **errors(frames, rest, folder / "same-f.npz", folder / "peer-f.npz")}}
@@ -74,11 +74,11 @@ def _same_solver(folder: Path, request: Part, sides: dict[str, list[Part]], fram
 def alone(folder: Path, molecule: str, n_train: int, max_memory: float) -> Part:
     """Our training within a memory limit, and its errors on the other frames."""
     frames, path, indices, rest = _split(molecule, n_train, folder)
-    with Worker.own(folder) as own:
-        trained = own.ask(
+    with Worker.ours(folder) as worker:
+        trained = worker.ask(
             "train", **_request(frames, path, indices), max_memory=max_memory, out=str(folder / "ours.npz")
         )
-        own.ask("predict", model=str(folder / "ours.npz"), **_rest(path, rest), out=str(folder / "ours-f.npz"))
+        worker.ask("predict", model=str(folder / "ours.npz"), **_rest(path, rest), out=str(folder / "ours-f.npz"))
     return {"ours": [trained], **errors(frames, rest, folder / "ours-f.npz")}
 
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from openmm_hybrid.sampling.platform import platform_properties
 
 Timed = Callable[[int], list[float]]
-"""Does its work so many times and gives the seconds of each."""
+"""Repeats its work a given number of times and returns the seconds of each repetition."""
 
 
 def timed(call: Callable[[], object]) -> Timed:
-    """A function that runs `call` so many times and gives the seconds of each."""
+    """A function that repeats `call` a given number of times and returns the seconds of each repetition."""
 
     def run(number: int) -> list[float]:
         seconds = []
@@ -31,7 +31,7 @@ def timed(call: Callable[[], object]) -> Timed:
 
 
 def stepper(system: openmm.System, positions: Any, platform: str, threads: int, steps: int) -> Timed:
-    """A function that takes `steps` steps so many times and gives the seconds a step of each.
+    """A function that repeats `steps` steps a given number of times and returns the seconds per step of each.
 
     Langevin dynamics at 300 K with 0.5 fs and 1/ps; `positions` are in nm.
     """

@@ -1,4 +1,4 @@
-"""Processes that do one side's work on request: the peer's, in its own environment, and ours, beside it.
+"""Processes that do one side's work on request: the peer's, in its environment, and ours, in this one.
 
 A request is a line of JSON with the entry "task", which names the function, and its arguments; the answer is a line of
 JSON. Both sides run with as many threads and the same environment variables as the program that starts them.
@@ -18,7 +18,7 @@ import numpy as np
 from openmm_hybrid import Frames
 
 THREADS = 2
-"""Of each side, unless a benchmark is told otherwise."""
+"""Threads of each side, unless a benchmark is given another number."""
 ROOT = Path(__file__).parents[1]
 
 
@@ -51,7 +51,7 @@ class Worker:
         return cls([str(python), str(Path(__file__).with_name("peer_sgdml.py"))], folder, name)
 
     @classmethod
-    def own(cls, folder: Path, name: str = "own") -> Worker:
+    def ours(cls, folder: Path, name: str = "ours") -> Worker:
         """Our side, run by this Python."""
         return cls([sys.executable, "-m", "benchmarks.own_sgdml"], folder, name)
 

@@ -117,7 +117,7 @@ def _atoms(atomic_numbers: ArrayLike) -> dict[str, Any]:
 def _frames(path: Path) -> Description:
     from openmm_hybrid.data.frames import Frames
 
-    # The unit of energies is of no account here, but files without one are refused.
+    # The unit of energies does not matter here, but files without one are refused.
     frames = Frames.load(path, e_unit="kcal/mol")
     labels = [name for name in ("energies", "forces") if getattr(frames, name) is not None]
     return Description(

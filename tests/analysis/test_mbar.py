@@ -15,7 +15,7 @@ STIFFNESS = np.array([1.0, 2.0, 4.0, 8.0])  # kcal/mol/Å²
 
 
 def samples(n_frames: int, seed: int, repeats: int = 1) -> list[NDArray[np.float64]]:
-    """Energies in all states of exact samples of each; `repeats` copies of every frame stand for correlation."""
+    """Energies in all states of exact samples of each; `repeats` copies of every frame simulate correlation."""
     rng = np.random.default_rng(seed)
     found = []
     for stiffness in STIFFNESS:

@@ -1,4 +1,4 @@
-"""What the sGDML benchmarks are made of: our side's process, keeping parts, growth laws; the peer is not needed."""
+"""Parts of the sGDML benchmarks: our side's process, kept parts, growth laws; the peer is not needed."""
 
 from __future__ import annotations
 

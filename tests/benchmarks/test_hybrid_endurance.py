@@ -30,7 +30,7 @@ ETHANOL = np.array(
 
 
 def test_killed_and_restarted(tmp_path: Path) -> None:
-    """Ethanol in a few waters, killed once; cross terms stand for a correction."""
+    """Ethanol in a few waters, killed once; cross terms are used as the correction."""
     forcefield = oh.ForceField.load("ethanol-cross")
     forcefield.only("cross.angle").save(tmp_path / "correction.npz")
     energies, forces = forcefield.predict(ETHANOL[None])

@@ -21,7 +21,7 @@ from openmm_hybrid.gaff import amber
 from openmm_hybrid.systems.system_files import load_system, save_system
 
 CHARGES = (0.117, -0.599, 0.028, 0.028, 0.028, 0.398)
-"""Of methanol's atoms C O H H H H(O), e; rounded AM1-BCC charges."""
+"""Rounded AM1-BCC charges of methanol's atoms C O H H H H(O), e."""
 SAMPLE = ("sample", "methanol", "-o", "out", "--duration", "0.1")
 EXPORT = ("export", "spoilt.npz", "-o", "out.pt")
 TRAIN = ("train", "sgdml", "spoilt.npz", "-o", "out.npz")

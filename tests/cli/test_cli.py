@@ -38,7 +38,11 @@ def report(lacks: tuple[str, ...] = ()) -> doctor.Report:
         (OSError(errno.ENOSPC, "No space left on device", "x.dcd"), 2, "x.dcd: No space left on device; free some"),
         (PermissionError(errno.EACCES, "Permission denied", "/etc/x"), 2, "/etc/x: Permission denied"),
         (KeyboardInterrupt(), 130, "stopped by Ctrl-C"),
-        (KeyboardInterrupt("stopped at step 5, call again to go on"), 130, "stopped at step 5, call again to go on"),
+        (
+            KeyboardInterrupt("stopped at step 5, call again to continue"),
+            130,
+            "stopped at step 5, call again to continue",
+        ),
     ],
 )
 def test_errors_are_one_line(monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, line: str) -> None:

@@ -316,7 +316,7 @@ def test_names_that_are_no_files_of_frames(tmp_path, frames):
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_full_disk_leaves_the_old_file(tmp_path, ending):
-    """The limit of the size of a file stands in for a full disk; the system reports both in the same way."""
+    """A limit on the size of files simulates a full disk; the system reports both in the same way."""
     path = tmp_path / f"a{ending}"
     code = f"""
 import resource, numpy as np

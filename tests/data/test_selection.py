@@ -11,7 +11,7 @@ from openmm_hybrid.data.selection import select
 
 
 def distance(sample: NDArray[np.float64], population: NDArray[np.float64]) -> float:
-    """Of Kolmogorov and Smirnov: the largest difference of the two distribution functions."""
+    """Kolmogorov-Smirnov distance: the largest difference of the two distribution functions."""
     ordered = np.sort(population)
     share = np.searchsorted(np.sort(sample), ordered, side="right") / len(sample)
     return float(np.abs(share - np.arange(1, len(ordered) + 1) / len(ordered)).max())

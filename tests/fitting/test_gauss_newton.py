@@ -49,8 +49,8 @@ def test_a_linear_model_takes_one_step_to_the_optimum_of_numpy() -> None:
         return np.concatenate([f.ravel() / f.size**0.5, (weight / len(e)) ** 0.5 * (e - e.mean())])
 
     columns = []
-    for place in free:
-        moved = model.with_values(values + np.eye(len(values))[place]).predict(noisy.positions)
+    for index in free:
+        moved = model.with_values(values + np.eye(len(values))[index]).predict(noisy.positions)
         columns.append(row(moved[0] - start[0], moved[1] - start[1]))
     right = row(noisy.energies - start[0], noisy.forces - start[1])
     expected = np.linalg.lstsq(np.array(columns).T, right, rcond=None)[0]

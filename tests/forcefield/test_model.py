@@ -39,12 +39,12 @@ def test_groups_add_up_and_only_chooses() -> None:
 def test_one_shared_parameter_moves_all_its_terms() -> None:
     """All five C-H bonds by type: with another k of c3-hc, the energies of three of them change."""
     model, positions = ethanol(), shaken(built("ethanol"))
-    (place,) = model.parameters.matching("bonds/c3-hc/k")
+    (index,) = model.parameters.matching("bonds/c3-hc/k")
     bonds = model.group("bonds")
-    hydrogens = bonds.atoms[bonds.assignment[:, 0] == place]
+    hydrogens = bonds.atoms[bonds.assignment[:, 0] == index]
     assert len(hydrogens) == 3
     values = model.parameters.values.copy()
-    values[place] += 10.0
+    values[index] += 10.0
     r0 = values[model.parameters.matching("bonds/c3-hc/r0")]
     lengths = np.linalg.norm(positions[:, hydrogens[:, 1]] - positions[:, hydrogens[:, 0]], axis=-1)
     change = model.with_values(values).predict(positions)[0] - model.predict(positions)[0]
@@ -72,12 +72,12 @@ def test_parameters_have_a_gradient() -> None:
         return energies.sum() + (weights * slopes).sum()
 
     (gradient,) = torch.autograd.grad(loss(theta), theta)
-    for place in np.random.default_rng(4).choice(len(theta), 40, replace=False):
+    for index in np.random.default_rng(4).choice(len(theta), 40, replace=False):
         step = torch.zeros_like(theta)
-        step[place] = 1e-5
+        step[index] = 1e-5
         with torch.no_grad():
             numeric = float(loss(theta + step) - loss(theta - step)) / 2e-5
-        assert float(gradient[place]) == pytest.approx(numeric, rel=1e-5, abs=1e-4), model.parameters.names[place]
+        assert float(gradient[index]) == pytest.approx(numeric, rel=1e-5, abs=1e-4), model.parameters.names[index]
 
 
 def test_refuses_values_of_another_number_or_not_finite() -> None:

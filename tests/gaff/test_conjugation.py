@@ -31,7 +31,7 @@ def test_like_types_single_unlike_types_double(smiles: str) -> None:
         assert checked
 
 
-def test_only_contradictions_are_mended() -> None:
+def test_only_contradictions_are_corrected() -> None:
     thiophene = Molecule.from_smiles("c1ccsc1")
     structure = kekule(thiophene)
     rest = ("ss", "cd", "ha", "ha", "h4", "h4")

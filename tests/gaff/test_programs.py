@@ -57,7 +57,7 @@ def test_failure_shows_the_last_line_that_says_something(on_path: Path, tmp_path
     ("library", "hint"), [("libarpack.so.2", "apt install libarpack2"), ("libzip.so.5", "package that holds libzip")]
 )
 def test_missing_shared_library(library: str, hint: str, on_path: Path, tmp_path: Path) -> None:
-    """The loader's message, also where antechamber prints it for sqm and goes on."""
+    """The loader's message, also if antechamber prints it for sqm and continues."""
     fake(
         on_path, "antechamber", f'echo "sqm: error while loading shared libraries: {library}: cannot open" >&2; exit 0'
     )

@@ -1,4 +1,4 @@
-"""Data flows one way, no room runs in circles, and OpenMM stays at the border; held on the syntax trees."""
+"""Rooms import lower rooms only, modules do not import each other, few rooms import OpenMM: from the syntax trees."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ LAYERS = (
     ("studies",),
     ("cli",),
 )
-#: Rooms beside the line know nothing else of the package.
+#: Rooms outside the layers may import these rooms only.
 ASIDE = {"analysis": {"core", "data"}, "figures": {"core", "analysis"}}
-#: Who may import the rooms beside the line. There is one definition of an error, so whoever trains may import analysis;
-#: pictures are for those who show them.
+#: Rooms that may import the rooms outside the layers. Errors have one definition, so rooms that train may import
+#: analysis; only rooms that show pictures may import figures.
 MAY_IMPORT_ASIDE = {
     "studies": set(ASIDE),
     "cli": set(ASIDE),
@@ -126,8 +126,8 @@ def circles(edges: dict[str, set[str]]) -> list[set[str]]:
             elif other in stack:
                 low[name] = min(low[name], index[other])
         if low[name] == index[name]:
-            place = stack.index(name)
-            component, stack[place:] = set(stack[place:]), []
+            start = stack.index(name)
+            component, stack[start:] = set(stack[start:]), []
             if len(component) > 1:
                 found.append(component)
 
@@ -139,11 +139,11 @@ def circles(edges: dict[str, set[str]]) -> list[set[str]]:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_only_from_before(path: Path) -> None:
-    own = allowed(room(path))
+    permitted = allowed(room(path))
     for line, name in imports(path):
         parts = name.split(".")
         if parts[0] == "openmm_hybrid" and len(parts) > 1 and (PACKAGE / parts[1]).is_dir():
-            assert parts[1] in own, f"{path}:{line} imports {name}; {room(path)} may know {sorted(own)}"
+            assert parts[1] in permitted, f"{path}:{line} imports {name}; {room(path)} may import {sorted(permitted)}"
         if parts[0] in ("openmm", "simtk", "openmmtorch"):
             known = {room(path), str(path.relative_to(PACKAGE))}
             assert known & MAY_IMPORT_OPENMM, f"{path}:{line} imports {name} away from the OpenMM border"

@@ -1,4 +1,4 @@
-"""Killed, interrupted and refused runs: what goes on must equal what was never stopped, in every bit."""
+"""Killed, interrupted and refused runs: a resumed run must equal an uninterrupted one bit for bit."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def _assert_same(one: SampleResult, other: SampleResult) -> None:
 
 
 def _kill_when_logged(process: subprocess.Popen[str], output: Path, size: int) -> bool:
-    """SIGKILL once the logs hold so many bytes; whether it met the process alive."""
+    """SIGKILL once the logs hold `size` bytes; True if the process was still running."""
     from benchmarks.kills import kill_when  # not above: the process started here imports this module too
 
     return kill_when(process, lambda: sum(path.stat().st_size for path in output.glob("log_*.csv")) >= size)
 
 
 @pytest.mark.parametrize("format", ["dcd", "xtc"])
-def test_killed_at_any_moment_goes_on_bit_for_bit(tmp_path: Path, format: str) -> None:
+def test_killed_at_any_moment_resumes_bit_for_bit(tmp_path: Path, format: str) -> None:
     """SIGKILL at random points, with a frame every 4 steps and a checkpoint every 30: nearly always in a write."""
     whole = _whole(tmp_path / "whole", format)
     logged = sum(part.files.log.stat().st_size for part in whole.starts)
@@ -103,7 +103,7 @@ def test_killed_on_the_cpu_platform_leaves_no_gap_and_no_duplicate(tmp_path: Pat
 
 
 class _CtrlC:
-    """An `advance` that presses Ctrl-C once so many steps are done."""
+    """An `advance` that presses Ctrl-C after a number of steps."""
 
     def __init__(self, after: int) -> None:
         self.left = after
@@ -144,8 +144,8 @@ def test_ctrl_c_saves_and_the_next_call_goes_on(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits of the file size")
-def test_full_disk_leaves_the_checkpoint_and_goes_on(tmp_path: Path) -> None:
-    """A limit of 30 kB a file stands for the full disk."""
+def test_full_disk_leaves_the_checkpoint_and_the_run_resumes(tmp_path: Path) -> None:
+    """A limit of 30 kB per file simulates the full disk."""
     whole = _whole(tmp_path / "whole")
     limits = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))}
     process = _start(tmp_path / "full", "dcd", "Reference", **limits)

@@ -86,7 +86,7 @@ def test_a_model_is_evaluated_for_all_copies_at_once() -> None:
 
 
 def test_each_replica_is_at_its_own_temperature(tmp_path: Path) -> None:
-    """Of harmonic oscillators ⟨x²⟩ = kT/k and ⟨U⟩ = ⟨K⟩ = kT/2 for each; masses and forces are the true ones."""
+    """Harmonic oscillators have ⟨x²⟩ = kT/k and ⟨U⟩ = ⟨K⟩ = kT/2; masses and forces are unchanged."""
     stiffness = 1e5  # kJ/mol/nm²
     system, topology, start = oscillators(30, stiffness)
     temperatures = np.array([150.0, 300.0, 600.0])
