@@ -95,7 +95,7 @@ def mbar(energies: Sequence[ArrayLike], temperature: float) -> FreeEnergies:
             raise NumericalError(f"MBAR was not solved: {error}", hint=_HINT) from error
     values, errors = np.asarray(found["Delta_f"])[0], np.asarray(found["dDelta_f"])[0]
     if not (np.isfinite(values).all() and np.isfinite(errors).all()) or _residual(reduced, counts, values) > 1e-6:
-        raise NumericalError("MBAR was not solved: its equations do not hold", hint=_HINT)
+        raise NumericalError("MBAR was not solved: its equations are not satisfied", hint=_HINT)
     unit = BOLTZMANN * temperature
     nearest = min(float(overlap[k, k + 1]) for k in range(len(samples) - 1))
     return FreeEnergies(unit * values, unit * errors, nearest, counts)

@@ -14,7 +14,7 @@ from openmm_hybrid.core.units import BOLTZMANN, strip
 
 Array = NDArray[np.float64]
 Measure = Callable[[Density, Density], float]
-"""Function of the density of an ensemble and that of the reference, such as `jensen_shannon`."""
+"""Function of two densities, the ensemble's and the reference's, such as `jensen_shannon`."""
 
 
 @dataclass(frozen=True, eq=False)

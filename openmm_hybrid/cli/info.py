@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _ATOMIC_NUMBERS = ("atomic_numbers", "numbers", "z")
 """Names of the atomic numbers in files."""
 _TOLD = ("format", "version", "name", "gate")
-"""Keys of a file's description that have a line of their own, or need none."""
+"""Keys of a file's description that have a separate line, or need none."""
 
 
 @final

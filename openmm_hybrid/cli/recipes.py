@@ -175,7 +175,7 @@ def _populations(task: Task) -> list[str]:
 
     options = task.options
     if options.sampled is None or options.temperature is None:
-        raise InputError("recipe populations without --sampled or --temperature", expected="these options")
+        raise InputError("recipe populations without --sampled or --temperature", hint="add this option")
     found = correction.match_populations(
         Frames.load(options.sampled),
         task.frames,
@@ -215,7 +215,7 @@ def choose_recipe(name: str | None, options: Options) -> Recipe:
     recipe = RECIPES[name]
     for group in recipe.needs:
         if not given & group:
-            raise InputError(f"recipe {name} without {' or '.join(sorted(group))}", expected="these options")
+            raise InputError(f"recipe {name} without {' or '.join(sorted(group))}", hint="add this option")
     strange = given - recipe.known
     if strange:
         raise InputError(

@@ -20,7 +20,7 @@ from openmm_hybrid.core.files import expanded, replacing
 T = TypeVar("T")
 
 Rule = Callable[[Any, Any], str]
-"""Compares the stored value of one key with the wanted one: what differs, in words; empty if nothing does."""
+"""Function that compares the stored value of a key with the wanted one and returns the difference, or an empty text."""
 
 _LONG = 60  # characters of the longest value that a message shows
 _HASH = re.compile("[0-9a-f]{32,}")  # an md5 or SHA-256, which tells a reader nothing

@@ -35,7 +35,7 @@ _LABELS = {
     "energies": "the residual energies",
 }
 _TOLERANCE = 0.01  # largest excess over the smallest error, relative to it, of the penalty that is chosen
-_RIDGE = 1e-9  # of the mean diagonal element: determines what forces leave open, such as a spline's constant
+_RIDGE = 1e-9  # ridge relative to the mean diagonal, for what forces leave open, such as a spline's constant
 _ROUNDING = 1e-12  # squared slopes per frame that are rounding errors
 _BATCH = 64  # number of frames in a batch
 
@@ -100,7 +100,7 @@ def distill(
         raise InputError(f"labels = {labels!r}", expected=f"one of {', '.join(map(repr, _LABELS))}")
     coordinates = parse(along, frames.n_atoms)
     if len(frames) < 2 * FOLDS:
-        raise InputError(f"{len(frames)} frames", expected=f"{2 * FOLDS} or more")
+        raise InputError(f"there are {len(frames)} frames", expected=f"{2 * FOLDS} or more")
     rest = residual(forcefield, frames, reference=reference)
     start = functions(frames, molecule, coordinates, pieces, order)
     coefficients, strength, share = _fitted(start, rest, labels, progress)
@@ -150,7 +150,7 @@ def _folds(start: ForceField, rest: Frames, labels: str, progress: bool) -> list
                     rows, y = u @ rows, u @ y
                 parts.append(NormalEquations.of(rows.reshape(-1, n_fitted), y.ravel()))
                 advance(len(batch))
-            if labels == "energies":  # each fold has a constant of its own
+            if labels == "energies":  # the energies of each fold have a free constant
                 values = np.concatenate(energy_rows)
                 y = energies[fold] - energies[fold].mean()
                 parts = [NormalEquations.of(values - values.mean(axis=0), y)]

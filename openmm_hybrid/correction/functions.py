@@ -59,7 +59,7 @@ def _parsed(entry: Entry, n_atoms: int) -> tuple[Atoms, ...]:
     )
     if not good:
         raise InputError(
-            f"the coordinate {entry!r}",
+            f"the coordinate {entry!r} cannot be used",
             expected=f"2, 3 or 4 different atoms of 0 to {n_atoms - 1}, or a pair of these",
         )
     return found

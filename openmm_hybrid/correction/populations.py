@@ -25,7 +25,7 @@ from openmm_hybrid.models_io.correction import Correction
 Floats = NDArray[np.float64]
 
 _BATCH = 4096  # number of frames in a batch
-_RIDGE = 1e-9  # of the mean penalty: determines what frames leave open, such as a spline's constant
+_RIDGE = 1e-9  # ridge relative to the mean penalty, for what frames leave open, such as a spline's constant
 _TIGHT = 1e-10  # gradient of the loss at which the search for its minimum ends
 
 
@@ -87,14 +87,14 @@ def match_populations(
     """
     if not np.array_equal(sampled.atomic_numbers, reference.atomic_numbers):
         raise MismatchError(
-            f"the frames of {sampled.name!r} and {reference.name!r} have other atoms, or another order",
+            f"the frames of {sampled.name!r} and {reference.name!r} have different atoms or atom orders",
             expected="both ensembles of one molecule",
         )
     coordinates = parse(along, sampled.n_atoms)
     kelvin = float(strip(temperature, "temperature"))
     if min(len(sampled), len(reference)) < 2 * FOLDS or not kelvin > 0:
         raise InputError(
-            f"{len(sampled)} and {len(reference)} frames, temperature {kelvin:g} K",
+            f"there are {len(sampled)} and {len(reference)} frames, and the temperature is {kelvin:g} K",
             expected=f"{2 * FOLDS} frames or more of each, and a temperature above zero",
         )
     both = Frames(sampled.atomic_numbers, np.concatenate([sampled.positions, reference.positions]), name=sampled.name)

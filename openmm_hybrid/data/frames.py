@@ -135,7 +135,9 @@ class Frames:
         first = parts[0]
         for index, part in enumerate(parts):
             if not np.array_equal(part.atomic_numbers, first.atomic_numbers):
-                raise MismatchError(f"part {index} has other atoms than part 0", hint="concatenate one molecule only")
+                raise MismatchError(
+                    f"part {index} has different atoms from part 0", hint="concatenate one molecule only"
+                )
             if part.theory != first.theory:
                 raise MismatchError(f"part {index} is {part.theory!r}, part 0 {first.theory!r}")
             if (part.energies is None, part.forces is None) != (first.energies is None, first.forces is None):

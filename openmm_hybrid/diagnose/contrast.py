@@ -80,7 +80,10 @@ def contrast(
         if frames.ndim != 4 or len(frames) < 4 or not frames.shape[1]:
             raise InputError(f"positions have shape {frames.shape}", expected="(4 or more starts, frames, atoms, 3)")
         if frames.shape[2:] != (molecule.n_atoms, 3):
-            raise MismatchError(f"frames of {frames.shape[2]} atoms", expected=f"{molecule.n_atoms}, the molecule's")
+            raise MismatchError(
+                f"frames of {frames.shape[2]} atoms were given",
+                expected=f"{molecule.n_atoms} atoms, as in the molecule",
+            )
     rng = np.random.default_rng(seed)
     halves = [(rng.permutation(len(ensemble)), rng.permutation(len(reference))) for _ in range(_SPLITS)]
     rows = [

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _STIFF = {"bond": 600.0, "angle": 120.0, "planar": 30.0, "torsion": 1.0, "pair": 0.1}
-"""Force constants of the elastic network, kcal/mol/Å² and kcal/mol/rad², of the size of those of force fields."""
+"""Force constants of the elastic network, kcal/mol/Å² and kcal/mol/rad², about as large as in force fields."""
 _FREE = 1e-9  # stiffness of a free motion, which is rounding, relative to the stiffest one
 _BATCH = 64  # number of frames in a batch
 

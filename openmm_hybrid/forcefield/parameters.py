@@ -67,7 +67,7 @@ class Parameters:
         names = [f"{group}/{label}/{column.name}" for label in labels for column in columns]
         repeated = set(names) & set(self.names)
         if repeated or len(set(names)) != len(names):
-            raise InputError(f"a parameter named {min(repeated or names)!r} is there already")
+            raise InputError(f"a parameter named {min(repeated or names)!r} already exists")
 
         def tiled(items: Iterable[float | bool]) -> NDArray[np.float64]:
             return np.tile(np.array(list(items)), len(labels))

@@ -101,9 +101,9 @@ class KernelModule(torch.nn.Module):
         basis = torch.tensor(np.hstack([part.basis.reshape(len(part.basis), -1) for part in parts] or [np.eye(0)]))
         self.register_buffer("basis", basis)
         self.register_buffer("basis_t", basis.t().contiguous())
-        turn = torch.block_diag(torch.eye(self.n_fixed, dtype=torch.float64), basis)
-        self._register_polynomial(u, b, e, torch.tensor(action), constant, turn)
-        self._register_products(u @ turn, b @ turn, parts)
+        rotation = torch.block_diag(torch.eye(self.n_fixed, dtype=torch.float64), basis)
+        self._register_polynomial(u, b, e, torch.tensor(action), constant, rotation)
+        self._register_products(u @ rotation, b @ rotation, parts)
         if self.has_energies:
             self.register_buffer("energy_weights", e.repeat(self.n_perms))
 
@@ -119,7 +119,7 @@ class KernelModule(torch.nn.Module):
         self.register_buffer("number_of", torch.tensor(number.ravel()))
 
     def _register_polynomial(
-        self, u: Tensor, b: Tensor, e: Tensor, moves: Tensor, constant: float, turn: Tensor
+        self, u: Tensor, b: Tensor, e: Tensor, moves: Tensor, constant: float, rotation: Tensor
     ) -> None:
         """e₀ and Q of c + Σ_s Σ_m (1 − d²/2)(b·δ) = e₀ + e₁·u + ½ uᵀ e₂ u − ½ |u|² (e₃·u) = e₀ + ½ zᵀ Q z.
 
@@ -141,8 +141,8 @@ class KernelModule(torch.nn.Module):
         matrix[0, 0] = 0.0
         rows = torch.cat([torch.arange(_EXTRA).expand(len(moves), -1), moves + _EXTRA], 1)
         matrix = torch.stack([matrix[row][:, row] for row in rows]).sum(0)
-        turn = torch.block_diag(torch.eye(_EXTRA, dtype=torch.float64), turn)
-        self.register_buffer("polynomial", turn.t() @ matrix @ turn)
+        rotation = torch.block_diag(torch.eye(_EXTRA, dtype=torch.float64), rotation)
+        self.register_buffer("polynomial", rotation.t() @ matrix @ rotation)
         self.register_buffer("e0", e0.reshape(1))
 
     def _register_products(self, v: Tensor, b: Tensor, parts: list[Irrep]) -> None:

@@ -15,10 +15,10 @@ from openmm_hybrid.sgdml.distance import training_distance
 from openmm_hybrid.sgdml.model import SGDMLModel
 
 _REPLICAS = 50
-_STEP = 0.5  # fs
+_STEP = 0.5  # time step, fs
 _STEPS = 5  # number of steps between two checks of the distance
 _PERIODS = 8  # number of checks between two geometries of a replica
-_FRICTION = 0.05  # 1/fs
+_FRICTION = 0.05  # friction, 1/fs
 _USUAL_TEMPERATURE = 300.0  # K, if the configurational temperature is not positive
 _DISPLACEMENT = 1e-3  # Å, displacement of the finite difference
 

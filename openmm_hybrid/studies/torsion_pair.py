@@ -98,7 +98,9 @@ def torsion_pair(molecule: str) -> TorsionPair:
         The study has no pair for this molecule.
     """
     if molecule not in MOLECULES:
-        raise InputError(f"the sampling study does not know {molecule!r}", expected=f"one of {', '.join(MOLECULES)}")
+        raise InputError(
+            f"the sampling study does not know the molecule {molecule!r}", expected=f"one of {', '.join(MOLECULES)}"
+        )
     return MOLECULES[molecule]
 
 

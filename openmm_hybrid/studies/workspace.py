@@ -64,7 +64,7 @@ class SamplingSettings:
 
     def __post_init__(self) -> None:
         if self.starts < 4:
-            raise InputError(f"{self.starts} starts", expected="4 or more, since halves of them are compared")
+            raise InputError(f"starts = {self.starts}", expected="4 or more, since halves of them are compared")
         numbers = {
             name: value
             for name, value in settings_as_dict(self).items()

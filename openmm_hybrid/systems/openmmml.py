@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 EMBEDDING = "correction"
 """The embedding that keeps the force field and adds the model to it."""
 
-_LAMBDA = "lambda_interpolate"  # openmm-ml's name
+_LAMBDA = "lambda_interpolate"  # openmm-ml's name of the global parameter
 
 
 @final

@@ -67,7 +67,7 @@ def test_a_distance_is_flat_where_nothing_was_sampled():
 
 def test_bad_input_is_refused():
     pool = few_atoms.frames(40)
-    with pytest.raises(InputError, match="temperature -1 K"):
+    with pytest.raises(InputError, match="temperature is -1 K"):
         oh.correction.match_populations(pool, pool, [TWISTS], temperature=-1)
     with pytest.raises(InputError, match="3 and 40 frames"):
         oh.correction.match_populations(pool[:3], pool, [TWISTS], temperature=300)
@@ -76,5 +76,5 @@ def test_bad_input_is_refused():
     with pytest.raises(InputError, match="no coordinates"):
         oh.correction.match_populations(pool, pool, [], temperature=300)
     other = oh.Frames(pool.atomic_numbers[::-1].copy(), pool.positions)
-    with pytest.raises(MismatchError, match="other atoms"):
+    with pytest.raises(MismatchError, match="different atoms"):
         oh.correction.match_populations(pool, other, [TWISTS], temperature=300)

@@ -274,7 +274,7 @@ class TestExtendedXyz:
             ("1\nenergy=1 e_unit=erg\nH 0 0 0\n", "a.xyz: unknown unit of energy 'erg'"),
             (
                 "1\nenergy=1 e_unit=eV\nH 0 0 0\n1\ne_unit=eV\nH 0 0 0\n",
-                "frame 1 differs from frame 0 in having energy",
+                "frame 1 differs from frame 0: only one of them has energy",
             ),
             (
                 "1\nenergy=1 e_unit=eV\nH 0 0 0\n1\nenergy=1 e_unit=Ha\nH 0 0 0\n",

@@ -87,7 +87,7 @@ def test_concatenate(frames):
     joined = Frames.concatenate([frames[:2], frames[2:]])
     np.testing.assert_array_equal(joined.forces, frames.forces)
     for other, what in (
-        (replace(frames, atomic_numbers=np.array([1, 8, 1])), "other atoms"),
+        (replace(frames, atomic_numbers=np.array([1, 8, 1])), "different atoms"),
         (replace(frames, theory="HF"), "'HF'"),
         (replace(frames, energies=None), "other labels"),
     ):

@@ -85,7 +85,7 @@ def test_longer_series_keep_what_was_there(ethanol: ForceField) -> None:
 def test_editing_twice_adds_up(ethanol: ForceField) -> None:
     twice = ethanol.edit(bonds="morse").edit(cross=["angle"], propers="fourier6")
     assert {"bonds.morse", "cross.angle"} <= set(twice.groups)
-    with pytest.raises(InputError, match="there already"):
+    with pytest.raises(InputError, match="already exists"):
         twice.edit(cross=["angle"])
 
 

@@ -112,7 +112,7 @@ def test_the_pairs_name_atoms_of_their_molecules(reference_data, tmp_path):
 
 
 def test_other_settings_are_refused_before_anything_is_made(settings, folder, result):
-    with pytest.raises(InputError, match="3 starts; expected 4 or more"):
+    with pytest.raises(InputError, match="starts = 3; expected 4 or more"):
         replace(QUICK, starts=3)
     with pytest.raises(InputError, match="timestep = 0"):
         replace(QUICK, timestep=0)
@@ -135,7 +135,7 @@ def test_of_replicas_that_exchange_temperatures_the_coldest_are_compared(setting
 
 
 def test_unknown_names_are_refused(settings, folder, result):
-    with pytest.raises(InputError, match="does not know 'benzene'"):
+    with pytest.raises(InputError, match="does not know the molecule 'benzene'"):
         torsion_pair("benzene")
     with pytest.raises(InputError, match="unknown potential 'globl'"):
         potential(open_workspace(settings, folder, progress=False), "globl")

@@ -63,7 +63,7 @@ def read(path: Path) -> dict[str, Any]:
             )
         for key in ("energy", "forces"):
             if (getattr(block, key) is None) != (getattr(first, key) is None):
-                raise MismatchError(f"{path}: frame {frame} differs from frame 0 in having {key} or not")
+                raise MismatchError(f"{path}: frame {frame} differs from frame 0: only one of them has {key}")
         if block.texts != first.texts:
             raise MismatchError(
                 f"{path}: frame {frame} differs from frame 0 in name, theory or units: {block.texts}, {first.texts}"

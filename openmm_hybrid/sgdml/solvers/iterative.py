@@ -33,8 +33,8 @@ _SLACK = 2.0  # factor by which the final residual, computed anew, may exceed th
 _PATIENCE = 200  # iterations without notable progress after which the preconditioner is softened
 _NOTABLE = 0.9  # factor by which the residual falls in notable progress
 _ATTEMPTS = 4
-_SAVE_EVERY = 30.0  # seconds
-_TYPICAL = 300  # iterations, for estimates
+_SAVE_EVERY = 30.0  # seconds between checkpoints
+_TYPICAL = 300  # typical number of iterations, for estimates
 
 
 @final
