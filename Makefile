@@ -11,14 +11,14 @@ MODERN := .venv-modern/bin
 # Scripts that `make test` runs in their quick form.
 EXAMPLES := examples/aspirin.py examples/better_gaff.py
 
-# Two test processes of one thread each.
+# Two test processes, each with one thread.
 PYTEST = OMP_NUM_THREADS=1 $(1)/python -m pytest -q -n 2 --durations=10
 
 help:
 	@echo 'make run     aspirin, end to end: GAFF, labels, sGDML correction, hybrid sampling → runs/aspirin/report.html'
 	@echo 'make test    lint, docs, examples and tests on both stacks'
 	@echo 'make lint    ruff and mypy'
-	@echo 'make coverage  tests of the plugin stack with the covered share of each module (a quarter slower)'
+	@echo 'make coverage  tests of the plugin stack, with the covered share of each module (slower)'
 	@echo 'make docs    the documentation → docs/_build/html/index.html'
 	@echo 'make dist    an sdist and a wheel → dist/'
 	@echo 'make clean   remove the environments, caches and built docs (runs/ stays)'
@@ -56,7 +56,7 @@ pytest:
 pytest-modern:
 	$(call PYTEST,$(MODERN)) | tee .venv-modern/pytest.log
 
-# Not a part of `make test`: on Python 3.11 the tracer makes tests a quarter slower.
+# Not a part of `make test`, because tracing makes the tests slower.
 coverage: .venv/.ready
 	$(call PYTEST,$(PLUGIN)) --cov=openmm_hybrid --cov-report=term:skip-covered
 
@@ -66,7 +66,7 @@ system:
 system-test:
 	@tools/bootstrap.sh system test
 
-# The versions are named first, or pip fetches the newest torch before it finds that an extra wants another.
+# The versions come first: otherwise pip downloads the newest torch before it finds that an extra requires another.
 .venv/.ready: pyproject.toml | system
 	tools/bootstrap.sh venv .venv 'openmm==8.4.*' 'torch==2.9.*' -e '.[torchforce,gaff,labels,free-energy,test,docs]'
 

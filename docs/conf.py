@@ -20,5 +20,5 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 # Shapes such as (n_frames, n_atoms, 3) are where Sphinx looks for types, and several classes have an n_atoms.
 suppress_warnings = ["ref.python"]
-# Text in single backquotes is a name of this package where there is one, else plain code.
+# Text in single backquotes is a name of this package if such a name exists, and otherwise plain code.
 default_role = "code"

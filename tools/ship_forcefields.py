@@ -19,7 +19,7 @@ UNITS = {"force": "kcal/mol/Å", "energy": "kcal/mol"}
 
 
 def main() -> None:
-    """Write the sets and name them."""
+    """Write the force fields and print their names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--n-train", type=int, default=7000)

@@ -1,6 +1,6 @@
 """The command line: thin verbs over the library.
 
-Every error that a user can repair is one line on standard error and exit status 2, without a traceback
+Every error that a user can resolve is one line on standard error and exit status 2, without a traceback
 (``--traceback`` or OPENMM_HYBRID_TRACEBACK=1 shows it); Ctrl-C is exit status 130.
 """
 

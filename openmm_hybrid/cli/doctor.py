@@ -1,4 +1,4 @@
-"""``openmm-hybrid doctor``: which parts of the package can run on this machine, and how to repair the others.
+"""``openmm-hybrid doctor``: which parts of the package can run on this machine, and how to install the others.
 
 Every check that loads compiled code runs in a separate process: a clash of binaries ends that process, not the
 user's.
@@ -65,7 +65,7 @@ answer = torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 @dataclass(frozen=True)
 class Check:
-    """The state of one thing.
+    """Result of one check.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Check:
     detail : str
         Version, path, device, or what went wrong.
     hint : str
-        How to repair it; empty if nothing has to be repaired.
+        What to install or change; empty if nothing is missing.
     """
 
     status: str
@@ -249,7 +249,7 @@ def _lacks(checks: Mapping[str, Mapping[str, Check]]) -> tuple[str, ...]:
 
 
 def print_report(report: Report) -> None:
-    """Print the report as tables for people."""
+    """Print the report as tables."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -54,7 +54,7 @@ def replace(
     output: OutputFolder,
     atoms: Annotated[str, typer.Option(help="Atoms of the force field, such as 0-8,12; by default the first.")] = "",
 ) -> None:
-    """Replace a molecule's terms in a System by a fitted force field, in OpenMM's own forces."""
+    """Replace a molecule's terms in a System by a fitted force field, as OpenMM's own forces."""
     from openmm_hybrid.forcefield import ForceField
     from openmm_hybrid.systems.replace import replace as put
     from openmm_hybrid.systems.system_files import load_system, save_system

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Show what can run on this machine, and how to repair the rest.
+    """Show what can run on this machine, and how to install the rest.
 
     The exit status is 1 if the main job cannot run.
     """

@@ -39,7 +39,8 @@ class KernelSettings(ABC):
         "graph", help="Source of the permutation symmetries: the molecular graph, the frames, or none."
     )
     selection: Literal["auto", "stratified", "random"] = option(
-        "auto", help="How frames are chosen; stratified follows the distribution of energies and is the default there."
+        "auto",
+        help="How frames are chosen: stratified by energy or at random; auto is stratified if there are energies.",
     )
     seed: int = option(0, help="Seed of the random choice of frames.")
     atoms: tuple[int, ...] = option(

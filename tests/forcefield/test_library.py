@@ -1,4 +1,4 @@
-"""Ready force fields: by name, checked against their manifest, and for OpenMM's own search."""
+"""Shipped force fields: by name, checked against their manifest, and for OpenMM's own search."""
 
 from __future__ import annotations
 
