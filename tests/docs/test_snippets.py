@@ -25,8 +25,8 @@ def test_snippets_run(page: Path, tmp_path: Path) -> None:
     parts = [prelude.read_text(encoding="utf-8")] if prelude.is_file() else []
     for snippet in snippets(page):
         if not snippet.skipped:
-            # The line numbers of a traceback are those of the page.
-            parts.append(f"exec(compile({snippet.code!r}, {page.name!r}, 'exec'))")
+            code = "\n" * (snippet.line - 1) + snippet.code  # line numbers of tracebacks are those of the page
+            parts.append(f"exec(compile({code!r}, {page.name!r}, 'exec'))")
     script = tmp_path / "page.py"
     script.write_text("\n".join(parts), encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENMM_HYBRID_QUICK": "1", "MPLBACKEND": "Agg"}

@@ -1,0 +1,44 @@
+"""Every name of the package in the code of README and the documentation exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from pkgutil import resolve_name
+
+import pytest
+
+from openmm_hybrid.core.registry import Registry
+from openmm_hybrid.forms import FORMS
+from openmm_hybrid.gaff.charges import METHODS
+from openmm_hybrid.reference import ENGINES
+from openmm_hybrid.sgdml.solvers import SOLVERS
+from openmm_hybrid.studies import STUDIES
+from openmm_hybrid.systems.backends import BACKENDS
+from tests.docs.snippets import TEXTS, blocks, inline
+
+_NAME = re.compile(r"(?<![\w./-])(?:oh|openmm_hybrid)(?:\.[A-Za-z_]\w*)+")
+_REGISTRIES: tuple[Registry, ...] = (FORMS, METHODS, ENGINES, SOLVERS, STUDIES, BACKENDS)
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.stem)
+def test_names_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    names = {name for code in (*blocks(text), *inline(text)) for name in _NAME.findall(code)}
+    assert not [name for name in sorted(names) if not _exists(name)]
+
+
+def test_a_missing_name_is_found() -> None:
+    assert not _exists("oh.sampel")
+    assert not _exists("oh.ForceField.laod")
+    assert not _exists("openmm_hybrid.sampel")
+
+
+def _exists(name: str) -> bool:
+    """Whether a name is an attribute of the package or of its modules, or the entry-point group of a registry."""
+    full = re.sub(r"^oh\b", "openmm_hybrid", name)
+    try:
+        resolve_name(full)
+    except (AttributeError, ImportError):
+        return full in {registry.group for registry in _REGISTRIES}
+    return True
