@@ -37,7 +37,7 @@ from benchmarks.kills import kill_when
 from openmm_hybrid import analysis, gaff
 from openmm_hybrid.core.result_document import document, to_json, write_json
 from openmm_hybrid.core.units import ANGSTROM_PER_NM
-from openmm_hybrid.correction import Stored
+from openmm_hybrid.correction import Correction
 from openmm_hybrid.sampling.platform import choose_platform
 from openmm_hybrid.sampling.restart import read_progress
 from openmm_hybrid.sampling.sample_result import read_log
@@ -73,7 +73,9 @@ class Settings:
         return round(1e3 * self.picoseconds / self.timestep) // self.interval
 
 
-def build(stored: Stored, frames: oh.Frames, forcefield: oh.ForceField | None, waters: int, folder: Path) -> None:
+def build(
+    correction: Correction, frames: oh.Frames, forcefield: oh.ForceField | None, waters: int, folder: Path
+) -> None:
     """Write the System with the correction attached into `folder`."""
     lowest = int(np.argmin(frames.labels()[0]))
     molecule = oh.Molecule.from_geometry(frames.atomic_numbers, frames.positions[lowest])
@@ -85,11 +87,11 @@ def build(stored: Stored, frames: oh.Frames, forcefield: oh.ForceField | None, w
     particles = np.arange(n_atoms)
     if forcefield is not None:
         oh.replace(box.system, box.topology, forcefield, atoms=particles)
-    atoms = stored.on(particles)
-    oh.attach(box.system, box.topology, stored.model, atoms=atoms)
+    atoms = correction.on(particles)
+    oh.attach(box.system, box.topology, correction.model, atoms=atoms)
     box.system.addForce(openmm.MonteCarloBarostat(1 * unit.bar, TEMPERATURE * unit.kelvin))
     oh.save_system(
-        folder, box.system, box.topology, box.positions, attachments=[oh.Attachment(stored.model, atoms=atoms)]
+        folder, box.system, box.topology, box.positions, attachments=[oh.Attachment(correction.model, atoms=atoms)]
     )
 
 

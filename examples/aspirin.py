@@ -216,7 +216,7 @@ def trained(forcefield: oh.EnergyModel, training: oh.Frames, molecule: oh.Molecu
     if not path.exists():
         print(f"training on {len(training)} frames", flush=True)
         torch.set_num_threads(os.cpu_count() or 1)
-        oh.correction.train(forcefield, training, molecule=molecule).save(path)
+        oh.correction.train(forcefield, training, molecule=molecule).model.save(path)
         torch.set_num_threads(1)
     return oh.sgdml.load(path)
 

@@ -41,9 +41,9 @@ def convert(
     r_unit: LengthUnit = "",
 ) -> None:
     """Write frames in another format, or an sGDML model in the current layout."""
-    from openmm_hybrid.models_io import convert as conversion
+    from openmm_hybrid.models_io.convert import convert as converted
 
-    print(f"{conversion.run(source, output, r_unit=r_unit, e_unit=e_unit)} in {output}")
+    print(f"{converted(source, output, r_unit=r_unit, e_unit=e_unit)} in {output}")
 
 
 def replace(

@@ -18,12 +18,8 @@ def load_model(path_or_name: str) -> tuple[EnergyModel, list[int]]:
         File of an sGDML model, a correction or a force field (npz), an exported model (pt), or the name of a ready
         force field.
     """
-    from openmm_hybrid import correction
-    from openmm_hybrid.models.torchscript import load_torchscript
+    from openmm_hybrid.models_io.any_model import load_correction
 
     path = Path(path_or_name).expanduser()
-    if path.suffix in (".pt", ".pth"):
-        script = load_torchscript(path)
-        return script, list(range(script.n_atoms))
-    stored = correction.load(path if path.suffix == ".npz" else path_or_name)
-    return stored.model, list(range(stored.model.n_atoms)) if stored.atoms is None else stored.atoms.tolist()
+    found = load_correction(path if path.suffix else path_or_name)
+    return found.model, found.on(range(found.n_atoms)).tolist()

@@ -138,16 +138,12 @@ def _global(task: Task) -> list[str]:
         progress=task.progress,
         **options.kernel,
     )
-    if options.gate:
-        correction.save(correction.gate(model, task.frames), task.output)
-    else:
-        model.save(task.output)
+    (model.gated(task.frames) if options.gate else model).save(task.output)
     return []
 
 
 def _local(task: Task) -> list[str]:
     from openmm_hybrid import correction
-    from openmm_hybrid.data.frames import Frames
 
     options = task.options
     found = correction.train_local(
@@ -159,9 +155,7 @@ def _local(task: Task) -> list[str]:
         progress=task.progress,
         **options.kernel,
     )
-    chosen = Frames(found.model.atomic_numbers, task.frames.positions[:, found.atoms])
-    model = correction.gate(found.model, chosen) if options.gate else found.model
-    correction.save(model, task.output, atoms=found.atoms)
+    (found.gated(task.frames) if options.gate else found).save(task.output)
     return [found.summary()]
 
 
@@ -171,7 +165,7 @@ def _distilled(task: Task) -> list[str]:
     found = correction.distill(
         task.forcefield, task.frames, task.options.coordinates, molecule=task.molecule, progress=task.progress
     )
-    found.model.save(task.output)
+    found.save(task.output)
     return [found.summary()]
 
 
@@ -189,7 +183,7 @@ def _populations(task: Task) -> list[str]:
         temperature=options.temperature,
         molecule=task.molecule,
     )
-    found.model.save(task.output)
+    found.save(task.output)
     return [found.summary()]
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
 from numpy.typing import ArrayLike
 
+from openmm_hybrid import sgdml
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.residual import residual
-
-if TYPE_CHECKING:
-    from openmm_hybrid.sgdml import SGDMLModel
+from openmm_hybrid.models_io.correction import Correction
 
 
 def train(
@@ -35,40 +34,46 @@ def train(
     checkpoint: str | Path | None = None,
     device: str = "auto",
     progress: bool = True,
-) -> SGDMLModel:
+) -> Correction:
     """An sGDML model of the residual: force field + correction ≈ reference (arXiv:2008.04198, Sec. V).
 
-    The sum of the two is ``Sum((force_field, correction))``; in a simulation, `attach` the correction to the System
-    that the force field came from. For a correction of some atoms see `train_local`; ``atoms=`` here trains on their
-    residual forces as they are. Such a model goes into the Sum in an `OnAtoms`, and is attached with ``atoms=``.
+    The sum of the two is ``Sum((forcefield, correction.in_molecule()))``. In a simulation, `attach` the correction's
+    model to the System that the force field came from. With ``atoms=`` the labels are the residual forces on these
+    atoms, unchanged; `train_local` makes better ones.
 
     Parameters
     ----------
     forcefield : EnergyModel
-        Such as ``GaffSystem.model()``, or a `ForceField`.
+        For example ``GaffSystem.model()`` or a `ForceField`.
     frames : Frames
-        With energies and forces of the reference; geometries alone where `reference` labels them.
+        Frames with energies and forces of the reference, or geometries alone if `reference` labels them.
     reference : EnergyModel, optional
-        A model as the reference, such as an sGDML model of coupled-cluster labels.
+        Model that labels the frames, such as an sGDML model of coupled-cluster labels.
     sigma : float, 1/Å, or "search"
         Length of the kernel. Our choice of 1 is about the distance between the descriptors of training frames at a few
-        hundred kelvin: away from them the correction fades, and the force field is left. The 10 to 100 of sGDML models
-        that stand alone continue it as a polynomial there, which can lead a simulation astray.
+        hundred kelvin, so that away from them the correction fades and the force field is left. With the 10 to 100 of
+        stand-alone sGDML models the kernel continues like a polynomial there, which can lead a simulation astray.
+    atoms : (n_chosen,), optional
+        Indices of the atoms that the model is for; all by default.
     selection : "random", "stratified" or "auto"
-        At random by default, since energies of a residual say little about the geometry.
-    lam, perms, molecule, atoms, n_train, n_valid, seed, solver, max_memory, checkpoint, device, progress
+        How training frames are chosen. At random by default, since the energy of a residual tells little about the
+        geometry.
+    lam, perms, molecule, n_train, n_valid, seed, solver, max_memory, checkpoint, device, progress
         As in `openmm_hybrid.sgdml.train`.
+
+    Returns
+    -------
+    Correction
+        Its model is an `SGDMLModel`. Its report has "n_train", "sigma" and "lam".
 
     Raises
     ------
     MismatchError
-        The force field and the frames have other atoms.
+        The force field and the frames have different atoms.
     InputError
         The frames lack labels, or `sgdml.train` refuses a setting.
     """
-    from openmm_hybrid import sgdml
-
-    return sgdml.train(
+    model = sgdml.train(
         residual(forcefield, frames, reference=reference),
         sigma=sigma,
         lam=lam,
@@ -85,3 +90,7 @@ def train(
         device=device,
         progress=progress,
     )
+    text = f"{model.n_train} training frames, sigma {model.sigma:g}, lam {model.lam:g}"
+    report = {"n_train": model.n_train, "sigma": model.sigma, "lam": model.lam, "summary": text}
+    chosen = None if atoms is None else np.asarray(atoms)
+    return Correction(model, chosen, frames.atomic_numbers, "train", report)

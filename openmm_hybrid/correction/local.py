@@ -1,10 +1,9 @@
-"""The local recipe: a correction of few atoms, for what the rest of the molecule leaves of it on average."""
+"""The local recipe: a correction of few atoms, averaged over the rest of the molecule."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import final
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,56 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
-from openmm_hybrid.diagnose.motions import follow, without_rigid
-from openmm_hybrid.models.compose import OnAtoms
+from openmm_hybrid.diagnose.coordinates import project_onto_atoms, without_rigid
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.residual import bonds_of, chosen_atoms, residual
-from openmm_hybrid.sgdml import Search, SGDMLModel, search, training_set
+from openmm_hybrid.models_io.correction import Correction
+from openmm_hybrid.sgdml.search import search
+from openmm_hybrid.sgdml.training_set import training_set
 
 LAMS = (1e-4, 1e-3, 1e-2)
-"""λ that are tried: labels that the other atoms scatter need a thousand times the λ and more of exact ones."""
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class LocalCorrection:
-    """A correction of chosen atoms and what it can and cannot carry. Made by `train_local`.
-
-    Parameters
-    ----------
-    model : SGDMLModel
-        Of the chosen atoms.
-    atoms : (n_chosen,)
-        Their places in the molecule: ``attach(..., model, atoms=atoms)``.
-    atomic_numbers : (n_atoms,)
-        Of the molecule.
-    representable : float
-        Share of the labels' squares that a function of the chosen atoms' distances can have at all: what is not their
-        net force or torque. 1 where the other atoms follow.
-    before, after : float, kcal/mol/Å
-        RMS of the labels on the validation frames, and of what the model leaves of them.
-    search : Search
-        The λ that were tried.
-    """
-
-    model: SGDMLModel
-    atoms: NDArray[np.int64]
-    atomic_numbers: NDArray[np.int64] = field(repr=False)
-    representable: float
-    before: float
-    after: float
-    search: Search = field(repr=False)
-
-    def placed(self) -> OnAtoms:
-        """The model on its atoms in the molecule, for a `Sum` with the force field."""
-        return OnAtoms(self.model, self.atoms, self.atomic_numbers)
-
-    def summary(self) -> str:
-        """One line for a reader."""
-        return (
-            f"{len(self.atoms)} atoms, lam {self.model.lam:g}: {self.representable:.1%} of the labels' squares are "
-            f"representable; force RMS on validation frames {self.before:.3g}, left {self.after:.3g} kcal/mol/Å"
-        )
+"""Values of λ that are tried. The labels scatter with the other atoms and need a larger λ than exact labels."""
 
 
 def train_local(
@@ -71,7 +29,7 @@ def train_local(
     *,
     molecule: Molecule | None = None,
     reference: EnergyModel | None = None,
-    others: str = "follow",
+    others: str = "relaxed",
     sigma: float = 1.0,
     lams: Sequence[float] = LAMS,
     perms: ArrayLike | str | None = "graph",
@@ -79,46 +37,53 @@ def train_local(
     n_valid: int | None = None,
     seed: int = 0,
     progress: bool = True,
-) -> LocalCorrection:
-    """An sGDML model of what a force field misses, as a function of chosen atoms only.
+) -> Correction:
+    """An sGDML model of the residual as a function of chosen atoms only.
 
-    The residual depends on all atoms. A function of the chosen ones can be its mean given their geometry, which the
-    least squares of training find where there are many frames and λ is large enough (see docs/corrections.md).
+    The residual depends on all atoms. A function of the chosen ones can be its mean for their geometry, which the least
+    squares of training find if there are many frames and λ is large enough (see docs/corrections.md).
 
     Parameters
     ----------
     forcefield : EnergyModel
     frames : Frames
-        Of the whole molecule, labelled; or geometries alone where `reference` labels them.
+        Labelled frames of the whole molecule, or geometries alone if `reference` labels them.
     atoms : (n_chosen,) or str
-        Indices, or a SMARTS pattern whose first match it is, in the pattern's order.
+        Indices, or a SMARTS pattern; its first match is used, in the pattern's order.
     molecule : Molecule, optional
-        Gives the bonds; else they are taken from the distances. A pattern needs it.
+        Source of the bonds, which are otherwise found from the distances. A pattern needs it.
     reference : EnergyModel, optional
-        A model as the reference.
-    others : {"follow", "stay"}
-        Whether the other atoms follow where the chosen ones go (see `openmm_hybrid.diagnose.motions.follow`), so that
-        what pulls at them counts, or stay where they are: then the labels are the forces on the chosen atoms less
-        their net force and torque.
+        Model that labels the frames.
+    others : {"relaxed", "fixed"}
+        Labels if the chosen atoms move: with "relaxed" the other atoms move along elastically, so that the forces on
+        them are transmitted (`openmm_hybrid.diagnose.coordinates.project_onto_atoms`); with "fixed" they stay at rest,
+        and the labels are the forces on the chosen atoms without net force and torque.
     sigma : float, 1/Å
-        Short, as in `train`.
+        Length of the kernel; short, as in `train`.
     lams : sequence of float
-        The one with the smallest force error on validation frames is taken.
+        The λ with the smallest force error on validation frames is used.
     perms, n_train, n_valid, seed
         As in `openmm_hybrid.sgdml.train`.
     progress : bool
-        Show the progress.
+        Whether to show the progress.
+
+    Returns
+    -------
+    Correction
+        Its report has "before" and "after" (RMS of the labels on the validation frames, and of what the model leaves of
+        them, kcal/mol/Å), "internal_share" (part of the labels' squares without net force and torque, which a function
+        of the chosen atoms' distances can represent; 1 with "relaxed"), and "search" (`Search.as_dict`).
 
     Raises
     ------
     InputError, MismatchError
-        As `residual` and `openmm_hybrid.sgdml.training_set` do; atoms or a setting that do not exist.
+        As `residual` and `openmm_hybrid.sgdml.training_set` do; or atoms or a setting do not exist.
     """
-    if others not in ("follow", "stay"):
-        raise InputError(f"others = {others!r}", expected="'follow' or 'stay'")
+    if others not in ("relaxed", "fixed"):
+        raise InputError(f"others = {others!r}", expected="'relaxed' or 'fixed'")
     chosen = chosen_atoms(atoms, frames.n_atoms, molecule)
-    bonds = bonds_of(frames, molecule) if others == "follow" else None
-    labelled, representable = _labelled(residual(forcefield, frames, reference=reference), chosen, bonds)
+    bonds = bonds_of(frames, molecule) if others == "relaxed" else None
+    labelled, internal_share = _labelled(residual(forcefield, frames, reference=reference), chosen, bonds)
     data = training_set(
         labelled,
         n_train=n_train,
@@ -131,16 +96,21 @@ def train_local(
     )
     found = search(data, sigmas=(sigma,), lams=tuple(lams), progress=progress)
     _, valid = data.valid.labels()
-    left = valid - found.model.predict(data.valid.positions)[1]
-    return LocalCorrection(
-        found.model, chosen, frames.atomic_numbers, representable, before=_rms(valid), after=_rms(left), search=found
+    before, after = _rms(valid), _rms(valid - found.model.predict(data.valid.positions)[1])
+    text = (
+        f"lam {found.model.lam:g}, {internal_share:.1%} of the squares of the labels without net force and torque; "
+        f"force RMS on validation frames {before:.3g}, with the correction {after:.3g} kcal/mol/Å"
     )
+    report = {"internal_share": internal_share, "before": before, "after": after, "summary": text}
+    report["search"] = found.as_dict()
+    return Correction(found.model, chosen, frames.atomic_numbers, "train_local", report)
 
 
 def _labelled(rest: Frames, chosen: NDArray[np.int64], bonds: NDArray[np.int64] | None) -> tuple[Frames, float]:
-    """Frames with the labels on the chosen atoms, zero on the others, and the share of them that is representable."""
+    """Frames labelled with forces on the chosen atoms and zero on the others, and their share without net force and
+    torque."""
     _, forces = rest.labels()
-    labels = forces[:, chosen] if bonds is None else follow(rest.positions, bonds, chosen, forces)
+    labels = forces[:, chosen] if bonds is None else project_onto_atoms(rest.positions, bonds, chosen, forces)
     kept = without_rigid(rest.positions[:, chosen], labels.reshape(len(rest), -1, 1)).reshape(labels.shape)
     whole = np.zeros_like(forces)
     whole[:, chosen] = kept

@@ -1,9 +1,9 @@
-"""The distilled recipe from ensembles: the free energy that a force field misses along few coordinates."""
+"""The recipe from two ensembles: the free energy that a force field misses along few coordinates."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
@@ -13,51 +13,24 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
+from openmm_hybrid.core.least_squares import smallest_error
 from openmm_hybrid.core.units import BOLTZMANN, strip
 from openmm_hybrid.correction import smoothness
-from openmm_hybrid.correction.coordinates import Atoms, Entry, coordinates, described, designs, functions
-from openmm_hybrid.correction.force_matching import FOLDS
+from openmm_hybrid.correction.functions import FOLDS, Entry, designs, functions, named, parse
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.models_io.correction import Correction
 
 Floats = NDArray[np.float64]
 
-_BATCH = 4096  # frames at once
-_RIDGE = 1e-9  # of the mean curvature: settles what frames do not say, as a spline's constant
-_TIGHT = 1e-10  # gradient of the loss at its minimum
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Matched:
-    """Functions of few coordinates that turn one ensemble's populations into another's. Made by `match_populations`.
-
-    Parameters
-    ----------
-    model : ForceField
-        These functions alone, on all atoms of the molecule; add it to a System with `attach`.
-    along : tuple
-        The coordinates of each function: one or two tuples of atoms.
-    smoothness : float
-        The penalty that cross-validation chose.
-    divergence : float, bit
-        Jensen-Shannon divergence between the two ensembles along these coordinates, so far as the functions tell them
-        apart in frames that they were not fitted to: a lower bound.
-    """
-
-    model: ForceField
-    along: tuple[tuple[Atoms, ...], ...]
-    smoothness: float
-    divergence: float = field(repr=False)
-
-    def summary(self) -> str:
-        """One line for a reader."""
-        return f"functions of {described(self.along)}: the ensembles were {self.divergence:.3f} bit apart along them"
+_BATCH = 4096  # number of frames in a batch
+_RIDGE = 1e-9  # of the mean penalty: determines what frames leave open, such as a spline's constant
+_TIGHT = 1e-10  # gradient of the loss at which the search for its minimum ends
 
 
 def match_populations(
-    own: Frames,
+    sampled: Frames,
     reference: Frames,
     along: Sequence[Entry],
     *,
@@ -65,83 +38,99 @@ def match_populations(
     molecule: Molecule | None = None,
     pieces: int = 12,
     order: int = 5,
-) -> Matched:
+) -> Correction:
     r"""The free energy that a force field misses along chosen coordinates, from two ensembles.
 
     With the populations p of a coordinate q in both ensembles, E(q) = −kT ln(p_ref(q)/p_ff(q)) added to the force field
     makes its populations those of the reference. Logistic regression finds this ratio without densities: of all
     functions, E minimises ⟨ln(1 + exp(−a + E/kT))⟩_ref + ⟨ln(1 + exp(a − E/kT))⟩_ff (Gutmann and Hyvärinen, J. Mach.
-    Learn. Res. 13, 307 (2012), the force field's ensemble being the noise). Curvature is penalised as much
-    as cross-validation over five stretches of time says. The minimum of the sum is 2 ln 2 − 2 J, J the Jensen-Shannon
-    divergence.
+    Learn. Res. 13, 307 (2012), with the force field's ensemble as the noise). Curvature is penalised, and
+    cross-validation over five blocks of time chooses how much. The minimum of the sum is 2 ln 2 − 2 J, where J is the
+    Jensen-Shannon divergence.
 
-    It needs no labels and no overlap of energies, only frames that are spread as each ensemble has them: from a run of
-    the force field, and from ab initio dynamics or from the runs of a model. Where neither ensemble goes the functions
-    are flat; where only one goes, call it again with frames of the corrected force field as `own`, and add the two.
+    This needs neither labels nor an overlap of energies, only frames with the probabilities of their ensembles: from a
+    run of the force field, and from ab initio dynamics or runs of a model. Where neither ensemble has frames the
+    functions are flat. Where only one has frames, call it again with frames of the corrected force field as `sampled`,
+    and add both corrections.
 
     Parameters
     ----------
-    own : Frames
-        Of the force field, in order of time, equally weighted. Energies and forces are not looked at.
+    sampled : Frames
+        Frames of the force field's own dynamics, in order of time, equally weighted. Energies and forces are ignored.
     reference : Frames
-        Of the reference, likewise.
+        Frames of the reference's dynamics, likewise.
     along : sequence
         As in `distill`.
     temperature : float, K
-        Of both ensembles.
+        Temperature of both ensembles.
     molecule : Molecule, optional
-        Gives the bonds; else they are taken from the distances.
+        Source of the bonds, which are otherwise found from the distances.
     pieces, order : int
-        Of the splines and of the series.
+        Number of pieces of a spline, and order of a Fourier series.
+
+    Returns
+    -------
+    Correction
+        Its model is a `ForceField` of these functions alone, on all atoms. Its report has "along" (the atoms of each
+        function), "smoothness" (strength of the penalty), "temperature" (K), and "divergence" (bit): a lower bound of
+        the Jensen-Shannon divergence of both ensembles along these coordinates, measured by how well the functions
+        tell them apart in frames that they were not fitted to.
 
     Raises
     ------
     InputError
-        Coordinates that are none, too few frames, or a temperature that is not above zero.
+        An entry is not a coordinate, there are too few frames, or the temperature is not above zero.
     MismatchError
         The frames are of different atoms.
     NumericalError
         The regression did not converge.
     """
-    if not np.array_equal(own.atomic_numbers, reference.atomic_numbers):
+    if not np.array_equal(sampled.atomic_numbers, reference.atomic_numbers):
         raise MismatchError(
-            f"the frames of {own.name!r} and {reference.name!r} have other atoms, or another order",
+            f"the frames of {sampled.name!r} and {reference.name!r} have other atoms, or another order",
             expected="both ensembles of one molecule",
         )
-    terms = coordinates(along, own.n_atoms)
+    coordinates = parse(along, sampled.n_atoms)
     kelvin = float(strip(temperature, "temperature"))
-    if min(len(own), len(reference)) < 2 * FOLDS or not kelvin > 0:
+    if min(len(sampled), len(reference)) < 2 * FOLDS or not kelvin > 0:
         raise InputError(
-            f"{len(own)} and {len(reference)} frames, temperature {kelvin:g} K",
+            f"{len(sampled)} and {len(reference)} frames, temperature {kelvin:g} K",
             expected=f"{2 * FOLDS} frames or more of each, and a temperature above zero",
         )
-    both = Frames(own.atomic_numbers, np.concatenate([own.positions, reference.positions]), name=own.name)
-    start = functions(both, molecule, terms, pieces, order)
+    both = Frames(sampled.atomic_numbers, np.concatenate([sampled.positions, reference.positions]), name=sampled.name)
+    start = functions(both, molecule, coordinates, pieces, order)
     rows = -_energies(start, both.positions) / (BOLTZMANN * kelvin)
-    data = _Classes(rows[: len(own)], rows[len(own) :])
+    data = _Classes(rows[: len(sampled)], rows[len(sampled) :])
     penalties = smoothness.penalties(start, data.curvature())
-    losses = [_left_out(data, penalty) for penalty in penalties]
-    best = int(np.argmin(losses))
+    losses = _left_out_losses(data, penalties)
+    best = smallest_error(losses)
     values = start.parameters.values.copy()
     values[start.parameters.fitted] = _solve(data, penalties[best])[1:]
-    divergence = max(0.0, 1.0 - losses[best] / (2.0 * np.log(2.0)))
-    return Matched(start.with_values(values), terms, smoothness.STRENGTHS[best], divergence)
+    divergence = max(0.0, 1.0 - float(losses[:, best].mean()) / (2.0 * np.log(2.0)))
+    report = {
+        "along": coordinates,
+        "smoothness": smoothness.STRENGTHS[best],
+        "temperature": kelvin,
+        "divergence": divergence,
+        "summary": f"functions of {named(coordinates)}; the ensembles were {divergence:.3f} bit apart along them",
+    }
+    return Correction(start.with_values(values), recipe="match_populations", report=report)
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class _Classes:
-    """Functions at the coefficient 1, as −φ/kT, of the force field's frames and of the reference's."""
+    """Functions with coefficient 1, as −φ/kT, in the frames of the force field and in those of the reference."""
 
-    own: Floats
+    sampled: Floats
     reference: Floats
 
     def curvature(self) -> Floats:
-        """Second derivative of the loss by the coefficients, where they are zero."""
+        """Second derivative of the loss by the coefficients, at zero."""
         return sum((rows - rows.mean(axis=0)).T @ (rows - rows.mean(axis=0)) / (4 * len(rows)) for rows in self._both())
 
     def part(self, number: int, *, without: bool) -> _Classes:
-        """A stretch of time of both ensembles, or all but this stretch."""
+        """One block of time of both ensembles, or all but this block."""
         chosen = []
         for rows in self._both():
             inside = np.zeros(len(rows), dtype=bool)
@@ -150,9 +139,9 @@ class _Classes:
         return _Classes(*chosen)
 
     def loss(self, x: Floats) -> float:
-        """⟨ln(1 + e^−u)⟩_ref + ⟨ln(1 + e^u)⟩_own with u = x₀ + rows·x."""
-        own, reference = (x[0] + rows @ x[1:] for rows in self._both())
-        return float(np.logaddexp(0.0, own).mean() + np.logaddexp(0.0, -reference).mean())
+        """⟨ln(1 + e^−u)⟩_ref + ⟨ln(1 + e^u)⟩_sampled with u = x₀ + rows·x."""
+        sampled, reference = (x[0] + rows @ x[1:] for rows in self._both())
+        return float(np.logaddexp(0.0, sampled).mean() + np.logaddexp(0.0, -reference).mean())
 
     def gradient(self, x: Floats) -> Floats:
         """∂loss/∂x."""
@@ -172,14 +161,16 @@ class _Classes:
         return found
 
     def _both(self) -> tuple[Floats, Floats]:
-        return self.own, self.reference
+        return self.sampled, self.reference
 
 
-def _left_out(data: _Classes, penalty: Floats) -> float:
-    """Mean loss of each stretch of time under the functions that the others give."""
-    return float(
-        np.mean([data.part(k, without=False).loss(_solve(data.part(k, without=True), penalty)) for k in range(FOLDS)])
-    )
+def _left_out_losses(data: _Classes, penalties: Sequence[Floats]) -> Floats:
+    """Loss (n_folds, n_penalties) of each block of time under the functions that were fitted to the other blocks."""
+    losses = np.zeros((FOLDS, len(penalties)))
+    for fold in range(FOLDS):
+        left_out, others = data.part(fold, without=False), data.part(fold, without=True)
+        losses[fold] = [left_out.loss(_solve(others, penalty)) for penalty in penalties]
+    return losses
 
 
 def _solve(data: _Classes, penalty: Floats) -> Floats:
@@ -198,13 +189,13 @@ def _solve(data: _Classes, penalty: Floats) -> Floats:
     if not np.abs(data.gradient(found.x) + weight @ found.x).max() < 1e-6:
         raise NumericalError(
             f"the regression of populations did not converge ({found.message})",
-            hint="take fewer pieces or a smaller order, or more frames",
+            hint="use fewer pieces, a smaller order, or more frames",
         )
     return np.asarray(found.x)
 
 
 def _energies(start: ForceField, positions: Floats) -> Floats:
-    """Energies (n_frames, n_fitted) of functions with the coefficient 1."""
+    """Energies (n_frames, n_fitted) of the functions with coefficient 1."""
     internal = start.module().internal
     found = np.zeros((len(positions), int(start.parameters.fitted.sum())))
     for first in range(0, len(positions), _BATCH):

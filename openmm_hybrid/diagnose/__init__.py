@@ -1,1 +1,1 @@
-"""Where a force field misses its reference, and along which coordinates."""
+"""Diagnosis: which atoms and coordinates of a molecule a force field describes worst."""

@@ -1,4 +1,4 @@
-"""Along which coordinates two ensembles of a molecule differ most."""
+"""The internal coordinates along which two ensembles of a molecule differ most."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.spatial.distance import jensenshannon
 from openmm_hybrid.core import geometry
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.data.molecule import Molecule
-from openmm_hybrid.diagnose.candidates import candidates
+from openmm_hybrid.diagnose.coordinates import candidates
 
 Floats = NDArray[np.float64]
 
@@ -31,12 +31,12 @@ class ContrastRow:
     kind : {"distance", "angle", "dihedral"}
     atoms : tuple of int
     divergence : float, bit
-        Jensen-Shannon divergence of its distributions in halves of the starts, less `floor`; a dihedral counts by its
-        absolute value.
+        Jensen-Shannon divergence of its distributions in random halves of the starts, minus `floor`. The absolute value
+        of a dihedral is compared.
     floor : float, bit
-        The same between two halves of the reference's starts.
+        The same divergence between two halves of the reference's starts.
     means : (float, float), Å or rad
-        Of the ensemble and of the reference.
+        Mean values in the ensemble and in the reference.
     """
 
     kind: str
@@ -54,27 +54,27 @@ def contrast(
     hydrogens: bool = False,
     seed: int = 0,
 ) -> list[ContrastRow]:
-    """The internal coordinates whose distributions differ, the most different first.
+    """Compare the distributions of all internal coordinates in two ensembles; the most different one comes first.
 
-    Where to look for what a force field misses if frames of a reference's dynamics are at hand; `rank` says it where
-    labels are. Every pair three bonds apart or more, every angle and torsion is compared, by histograms.
+    This shows what a force field misses if frames of the reference's dynamics are available; with labels use `rank`.
+    The histograms of every pair three bonds apart or more, every angle and every torsion are compared.
 
     Parameters
     ----------
     ensemble, reference : (n_starts, n_frames, n_atoms, 3), Å
-        Of independent starts, 4 or more of each.
+        Frames of four or more independent starts.
     molecule : Molecule
     hydrogens : bool
-        Compare distances of hydrogens too.
+        Whether to compare distances of hydrogens.
     seed : int
-        Of the random halves.
+        Seed of the random halves.
 
     Raises
     ------
     InputError
-        Another shape, or too few starts.
+        The positions have another shape, or there are too few starts.
     MismatchError
-        Other atoms than the molecule's.
+        The number of atoms is not the molecule's.
     """
     for frames in (ensemble, reference):
         if frames.ndim != 4 or len(frames) < 4 or not frames.shape[1]:
@@ -103,11 +103,11 @@ def _row(
         for frames in ensembles
     ]
     edges = np.linspace(min(map(np.min, values)), max(map(np.max, values)) + 1e-9, _BINS + 1)
-    own, other = (np.array([np.histogram(start, edges)[0] for start in each]) for each in values)
+    counts, expected = (np.array([np.histogram(start, edges)[0] for start in part]) for part in values)
     found, floors = [], []
     for first, second in halves:
-        a, b = (other[part].sum(axis=0) for part in np.array_split(second, 2))
-        found.append(jensenshannon(own[first[: len(own) // 2]].sum(axis=0), a, base=2) ** 2)
+        a, b = (expected[part].sum(axis=0) for part in np.array_split(second, 2))
+        found.append(jensenshannon(counts[first[: len(counts) // 2]].sum(axis=0), a, base=2) ** 2)
         floors.append(jensenshannon(b, a, base=2) ** 2)
     floor = float(np.mean(floors))
     means = float(values[0].mean()), float(values[1].mean())

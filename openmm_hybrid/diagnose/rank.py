@@ -1,4 +1,4 @@
-"""What a force field misses most: atoms, and the internal coordinates whose functions would mend it."""
+"""The atoms and internal coordinates with the largest residual forces of a force field."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.text_table import text_table
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
-from openmm_hybrid.diagnose.candidates import candidates
-from openmm_hybrid.diagnose.motions import turns
+from openmm_hybrid.diagnose.coordinates import candidates, torsional_displacements
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.residual import bonds_of, residual
 
@@ -26,7 +25,7 @@ _GRADIENTS = {
     "angle": geometry.angle_gradient,
     "dihedral": geometry.dihedral_gradient,
 }
-_RIDGE = 1e-10  # of the largest diagonal element: for functions that the frames do not tell apart
+_RIDGE = 1e-10  # relative to the largest diagonal element, for functions that no frame distinguishes
 
 
 @final
@@ -39,9 +38,9 @@ class RankRow:
     kind : {"distance", "angle", "dihedral"}
     atoms : tuple of int
     share : float
-        Part of the squares of all residual forces that a smooth function of this coordinate takes away.
-    turning_share : float
-        The same of what is left of the forces and of the function's on turns about bonds; NaN where nothing turns.
+        Part of the squares of all residual forces that a smooth function of this coordinate explains.
+    torsional_share : float
+        The same for the components of the forces along rotations about bonds; NaN if no bond can rotate.
     lower, upper : float
         Sampled range, Å or rad.
     """
@@ -49,7 +48,7 @@ class RankRow:
     kind: str
     atoms: tuple[int, ...]
     share: float
-    turning_share: float
+    torsional_share: float
     lower: float
     upper: float
 
@@ -62,25 +61,25 @@ class Ranking:
     Parameters
     ----------
     atom_rmse : (n_atoms,), kcal/mol/Å
-        RMS residual force component of each atom.
-    turning_rmse : float, kcal/mol/Å
-        RMS component of the residual along turns about bonds; NaN where nothing turns.
+        RMS residual force component on each atom.
+    torsional_rmse : float, kcal/mol/Å
+        RMS component of the residual along rotations about bonds; NaN if no bond can rotate.
     rows : tuple of RankRow
-        The best first, by `turning_share` where something turns, else by `share`.
+        Coordinates, sorted by `torsional_share`, or by `share` if no bond can rotate; the largest first.
     symbols : tuple of str, (n_atoms,)
     """
 
     atom_rmse: Floats
-    turning_rmse: float
+    torsional_rmse: float
     rows: tuple[RankRow, ...] = field(repr=False)
     symbols: tuple[str, ...] = field(repr=False)
 
     def table(self, n_rows: int = 15) -> str:
-        """The best coordinates and the worst atoms as lines of text."""
+        """The first coordinates and the atoms with the largest residual, as lines of text."""
         best = [
             (
                 f"{row.kind} {self._label(row.atoms)}",
-                f"{row.turning_share:.1%}",
+                f"{row.torsional_share:.1%}",
                 f"{row.share:.1%}",
                 *(f"{value:.2f}" for value in (row.lower, row.upper)),
             )
@@ -88,7 +87,7 @@ class Ranking:
         ]
         worst = np.argsort(-self.atom_rmse)[:n_rows]
         lines = [
-            text_table(("coordinate", "of turning forces", "of all forces", "from", "to"), best),
+            text_table(("coordinate", "of torsional forces", "of all forces", "from", "to"), best),
             text_table(
                 ("atom", "residual force RMS"),
                 [(self._label((int(atom),)), f"{self.atom_rmse[atom]:.2f}") for atom in worst],
@@ -100,7 +99,7 @@ class Ranking:
         """All numbers, for JSON."""
         return {
             "atom_rmse": self.atom_rmse.tolist(),
-            "turning_rmse": self.turning_rmse,
+            "torsional_rmse": self.torsional_rmse,
             "rows": [vars(row) for row in self.rows],
         }
 
@@ -117,34 +116,35 @@ def rank(
     order: int = 6,
     hydrogens: bool = False,
 ) -> Ranking:
-    """Which atoms, pairs and torsions a force field misses most, from the residual forces.
+    """Rank atoms, pairs, angles and torsions by the residual forces of a force field.
 
-    For each coordinate q (every pair three bonds apart or more, every angle and torsion) the forces −f′(q) ∂q/∂r of a
-    polynomial f of order `order` (of cos φ for a torsion φ) are fitted to the residual; its share of the squares is
-    what one function of this coordinate could mend. Most of the residual are stiff bonds and angles, so the shares of
-    what turns about bonds leave them out; what moves conformations is seen there.
+    For each coordinate q (every pair three bonds apart or more, every angle and torsion) we fit the forces −f′(q) ∂q/∂r
+    of a polynomial f of order `order` (in cos φ for a torsion φ) to the residual. The share of the squares that it
+    explains is the largest part that one function of this coordinate can correct. Most of the residual comes from
+    stiff bonds and angles, so the rows are sorted by the share of the forces along rotations about bonds, which drive
+    conformational change.
 
-    Coordinates that move together share what they explain: rank again with a `Sum` of force field and `distill` to see
-    what a correction leaves.
+    Coordinates that move together explain the same forces. To see what a correction leaves, rank again with a `Sum` of
+    the force field and the correction.
 
     Parameters
     ----------
     forcefield : EnergyModel
     frames : Frames
-        Labelled, or geometries alone where `reference` labels them.
+        Labelled frames, or geometries alone if `reference` labels them.
     molecule : Molecule, optional
-        Gives the bonds; else they are taken from the distances.
+        Source of the bonds, which are otherwise found from the distances.
     reference : EnergyModel, optional
-        A model as the reference.
+        Model that labels the frames.
     order : int
-        1 or more.
+        Order of the polynomials, 1 or more.
     hydrogens : bool
-        Rank distances of hydrogens too. Torsions and angles with hydrogens are always ranked.
+        Whether to rank distances of hydrogens. Torsions and angles with hydrogens are always ranked.
 
     Raises
     ------
     InputError, MismatchError
-        As `residual` does; an order below 1; all residual forces are zero.
+        As `residual` does; or the order is below 1, or all residual forces are zero.
     """
     from ase.data import chemical_symbols
 
@@ -154,18 +154,18 @@ def rank(
     _, forces = residual(forcefield, frames, reference=reference).labels()
     if not forces.any():
         raise InputError("there is no residual", expected="a reference that differs from the force field")
-    basis = turns(frames.positions, bonds)
-    turning = np.einsum("fak,fa->fk", basis, forces.reshape(len(forces), -1))
+    basis = torsional_displacements(frames.positions, bonds)
+    torsional = np.einsum("fak,fa->fk", basis, forces.reshape(len(forces), -1))
     moves = basis.reshape(*frames.positions.shape, -1)
     rows = [
-        _row(kind, atoms, frames.positions, forces, (moves, turning), order)
+        _row(kind, atoms, frames.positions, forces, (moves, torsional), order)
         for kind, atoms in candidates(frames.atomic_numbers, bonds, hydrogens)
     ]
-    turns_exist = bool(turning.size)
+    rotatable = bool(torsional.size)
     return Ranking(
         atom_rmse=np.sqrt((forces**2).mean(axis=(0, 2))),
-        turning_rmse=float(np.sqrt((turning**2).mean())) if turns_exist else float("nan"),
-        rows=tuple(sorted(rows, key=lambda row: -(row.turning_share if turns_exist else row.share))),
+        torsional_rmse=float(np.sqrt((torsional**2).mean())) if rotatable else float("nan"),
+        rows=tuple(sorted(rows, key=lambda row: -(row.torsional_share if rotatable else row.share))),
         symbols=tuple(chemical_symbols[number] for number in frames.atomic_numbers),
     )
 
@@ -175,10 +175,10 @@ def _row(
     atoms: tuple[int, ...],
     positions: Floats,
     forces: Floats,
-    turning: tuple[Floats, Floats],
+    torsional: tuple[Floats, Floats],
     order: int,
 ) -> RankRow:
-    values, rows = (each[:, 0] for each in _GRADIENTS[kind](positions, [atoms]))
+    values, rows = (array[:, 0] for array in _GRADIENTS[kind](positions, [atoms]))
     if kind == "dihedral":
         x, slope = np.cos(values), -np.sin(values)
     else:
@@ -188,21 +188,23 @@ def _row(
         [chebyshev.chebval(x, chebyshev.chebder(unit)) for unit in np.eye(order + 1)[1:]], axis=1
     )  # f′ of each polynomial
     pull = -slope[:, None, None] * rows  # (n_frames, n_atoms of the coordinate, 3)
-    moves, along = turning
-    own = list(atoms)
-    turned = np.einsum("fax,faxk->fk", pull, moves[:, own])
+    moves, along = torsional
+    indices = list(atoms)
+    projected = np.einsum("fax,faxk->fk", pull, moves[:, indices])
     return RankRow(
         kind=kind,
         atoms=tuple(map(int, atoms)),
-        share=_explained(basis, pull.reshape(len(pull), -1), forces[:, own].reshape(len(pull), -1), (forces**2).sum()),
-        turning_share=_explained(basis, turned, along, (along**2).sum()) if along.size else float("nan"),
+        share=_explained(
+            basis, pull.reshape(len(pull), -1), forces[:, indices].reshape(len(pull), -1), (forces**2).sum()
+        ),
+        torsional_share=_explained(basis, projected, along, (along**2).sum()) if along.size else float("nan"),
         lower=float(values.min()),
         upper=float(values.max()),
     )
 
 
 def _explained(basis: Floats, pull: Floats, target: Floats, total: float) -> float:
-    """Share of `total` that functions (n_frames, n) times pulls (n_frames, k) take from targets (n_frames, k)."""
+    """Share of `total` that functions (n_frames, n) times pulls (n_frames, k) explain of targets (n_frames, k)."""
     normal = basis.T @ ((pull**2).sum(axis=1)[:, None] * basis)
     right = basis.T @ (pull * target).sum(axis=1)
     largest = normal.diagonal().max()

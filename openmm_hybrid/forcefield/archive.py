@@ -17,7 +17,7 @@ from openmm_hybrid.forcefield.terms import Terms
 from openmm_hybrid.forms import FORMS
 from openmm_hybrid.forms.form import FunctionalForm
 
-FORMAT = NpzFormat("openmm-hybrid force field", version=1, what="a force field")
+FORMAT: NpzFormat = NpzFormat("openmm-hybrid force field", version=1, what="a force field")
 
 
 def save(forcefield: Tables, path: str | Path, notes: Mapping[str, Any] | None = None) -> Path:

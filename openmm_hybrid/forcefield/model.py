@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import openmm
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from openmm import app
 from torch import Tensor
 
+from openmm_hybrid.core.versioned_npz import Arrays
 from openmm_hybrid.forcefield import archive, library
 from openmm_hybrid.forcefield.builder import without
 from openmm_hybrid.forcefield.edit import edit
@@ -40,6 +41,7 @@ class ForceField(TorchModel):
     """
 
     tables: Tables
+    kind: ClassVar[str] = "force field"
 
     @property
     def atomic_numbers(self) -> NDArray[np.int64]:
@@ -179,6 +181,15 @@ class ForceField(TorchModel):
             The file cannot be written.
         """
         return archive.save(self.tables, path, notes)
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """See `EnergyModel.to_arrays`."""
+        return archive.to_arrays(self.tables)
+
+    @classmethod
+    def from_arrays(cls, description: Mapping[str, Any], arrays: Arrays) -> ForceField:
+        """The force field that `to_arrays` described."""
+        return cls(archive.from_arrays(description, arrays))
 
     def to_ffxml(self, path: str | Path) -> None:
         """Write an OpenMM residue template for ``app.ForceField(...)``, complete in itself, with the same energies.

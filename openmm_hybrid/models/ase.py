@@ -1,4 +1,4 @@
-"""Any EnergyModel as an ASE calculator, for ASE's optimisers, dynamics and vibrations."""
+"""EnergyModels as ASE calculators, for ASE's optimisers, dynamics and vibrations."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def as_ase(model: EnergyModel) -> Calculator:
     Parameters
     ----------
     model : EnergyModel
-        Atoms must come in its order; what atoms do not say (bonds, charges) the model knows itself.
+        The atoms must have its order. Bonds and charges are part of the model.
 
     Raises
     ------
     MismatchError
-        When something is calculated: the atoms are not the model's, or they are periodic.
+        In a calculation: the atoms are not the model's, or they are periodic.
     InputError
-        When something is calculated: a coordinate is not finite.
+        In a calculation: a coordinate is not finite.
     """
     return EnergyModelCalculator(model)
 
@@ -48,7 +48,7 @@ class EnergyModelCalculator(Calculator):
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
-        """Energy and forces, always both: a model gives them together. ASE calls this."""
+        """Compute energy and forces, always both. ASE calls this."""
         super().calculate(atoms, list(properties), list(system_changes))
         energy, forces = self.model.predict(_checked(self.model, self.atoms).get_positions())
         in_ev = float(energy) / KCAL_PER_EV
@@ -62,11 +62,11 @@ def _checked(model: EnergyModel, atoms: Atoms | None) -> Atoms:
     if not np.array_equal(numbers, model.atomic_numbers):
         raise MismatchError(
             f"the atoms {atoms.get_chemical_formula('reduce')} have the atomic numbers {numbers.tolist()}",
-            expected=f"{model.atomic_numbers.tolist()}, those of the model",
+            expected=f"{model.atomic_numbers.tolist()}, like the model",
             hint="give the model's molecule in its atom order",
         )
     if atoms.pbc.any():
         raise MismatchError(
-            "the atoms are periodic", expected="a molecule in vacuum, as the model is", hint="set atoms.pbc = False"
+            "the atoms are periodic", expected="a molecule in vacuum, like the model", hint="set atoms.pbc = False"
         )
     return atoms

@@ -1,17 +1,19 @@
-"""Models made of models: a sum, a difference, a model on some of the atoms of a bigger molecule."""
+"""Models made of models: a sum, a difference, and a model on some atoms of a larger molecule."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.versioned_npz import Arrays, prefixed
 from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models.storage import pack, unpack
 
 
 @final
@@ -22,24 +24,25 @@ class Sum(EnergyModel):
     Parameters
     ----------
     parts : sequence of EnergyModel
-        At least one.
+        One or more models.
 
     Raises
     ------
     MismatchError
-        The parts have other atoms or another order.
+        The parts have different atoms or atom orders.
     InputError
-        No parts.
+        There are no parts.
     """
 
     parts: Sequence[EnergyModel]
+    kind: ClassVar[str] = "sum"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parts", tuple(self.parts))
         if not self.parts:
             raise InputError("a Sum needs at least one part")
-        for number, part in enumerate(self.parts[1:], start=1):
-            _same_atoms(self.parts[0], part, f"part {number} of the Sum")
+        for index, part in enumerate(self.parts[1:], start=1):
+            _same_atoms(self.parts[0], part, f"part {index} of the Sum")
 
     @property
     def atomic_numbers(self) -> NDArray[np.int64]:
@@ -56,14 +59,23 @@ class Sum(EnergyModel):
         return energies, forces
 
     def module(self) -> torch.nn.Module:
-        """See `EnergyModel.module`: one module that holds those of the parts."""
+        """See `EnergyModel.module`. One module holds the modules of the parts."""
         return _Combination(self.parts[0].module(), [part.module() for part in self.parts[1:]], 1.0)
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """See `EnergyModel.to_arrays`."""
+        return _pack_parts(self.parts)
+
+    @classmethod
+    def from_arrays(cls, description: Mapping[str, Any], arrays: Arrays) -> Sum:
+        """The sum that `to_arrays` described."""
+        return cls(_unpack_parts(description, arrays))
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Difference(EnergyModel):
-    """E = E_minuend − E_subtrahend, such as reference − force field: what a correction has to learn.
+    """E = E_minuend − E_subtrahend, for example the residual of a force field: reference − force field.
 
     Parameters
     ----------
@@ -72,11 +84,12 @@ class Difference(EnergyModel):
     Raises
     ------
     MismatchError
-        The two have other atoms or another order.
+        The two have different atoms or atom orders.
     """
 
     minuend: EnergyModel
     subtrahend: EnergyModel
+    kind: ClassVar[str] = "difference"
 
     def __post_init__(self) -> None:
         _same_atoms(self.minuend, self.subtrahend, "the subtrahend")
@@ -93,34 +106,44 @@ class Difference(EnergyModel):
         return energies - other_energies, forces - other_forces
 
     def module(self) -> torch.nn.Module:
-        """See `EnergyModel.module`: one module that holds those of the two."""
+        """See `EnergyModel.module`. One module holds the modules of both models."""
         return _Combination(self.minuend.module(), [self.subtrahend.module()], -1.0)
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """See `EnergyModel.to_arrays`."""
+        return _pack_parts((self.minuend, self.subtrahend))
+
+    @classmethod
+    def from_arrays(cls, description: Mapping[str, Any], arrays: Arrays) -> Difference:
+        """The difference that `to_arrays` described."""
+        return cls(*_unpack_parts(description, arrays))
 
 
 @final
 @dataclass(frozen=True, eq=False, init=False)
 class OnAtoms(EnergyModel):
-    """A model evaluated on chosen atoms of a bigger molecule; the other atoms feel nothing of it.
+    """A model evaluated on chosen atoms of a larger molecule. It exerts no force on the other atoms.
 
     Parameters
     ----------
     model : EnergyModel
     atoms : (model.n_atoms,)
-        ``atoms[k]`` is the place, in the bigger molecule, of the model's atom k. Any order, no repeats.
+        ``atoms[k]`` is the index, in the larger molecule, of the model's atom k. Any order, without repeats.
     atomic_numbers : (n_atoms,)
-        Of the bigger molecule.
+        Atomic numbers of the larger molecule.
 
     Raises
     ------
     InputError
-        An index is out of range or given twice.
+        An index is out of range or repeated.
     MismatchError
-        Their number is not the model's, or a chosen atom is another element than the model's.
+        The number of atoms or an element differs from the model's.
     """
 
     model: EnergyModel
     atoms: NDArray[np.int64]
-    _numbers: NDArray[np.int64] = field(repr=False)
+    _atomic_numbers: NDArray[np.int64] = field(repr=False)
+    kind: ClassVar[str] = "on atoms"
 
     def __init__(self, model: EnergyModel, atoms: ArrayLike, atomic_numbers: ArrayLike) -> None:
         chosen, numbers = np.array(atoms), np.array(atomic_numbers, dtype=np.int64)
@@ -133,23 +156,23 @@ class OnAtoms(EnergyModel):
                 f"atoms reach from {chosen.min()} to {chosen.max()}", expected=f"0 to {len(numbers) - 1} (0-based)"
             )
         if len(np.unique(chosen)) != len(chosen):
-            raise InputError("an atom was chosen twice", expected="each model atom on an atom of its own")
+            raise InputError("an atom was chosen twice", expected="a different atom for each of the model's")
         wrong = np.flatnonzero(numbers[chosen] != model.atomic_numbers)
         if len(wrong):
             k = int(wrong[0])
             raise MismatchError(
                 f"atom {chosen[k]} has atomic number {numbers[chosen[k]]}",
-                expected=f"{model.atomic_numbers[k]}, that of the model's atom {k}",
+                expected=f"{model.atomic_numbers[k]}, the model's atom {k}",
                 hint="list the atoms in the model's order",
             )
         object.__setattr__(self, "model", model)
         object.__setattr__(self, "atoms", chosen.astype(np.int64))
-        object.__setattr__(self, "_numbers", numbers)
+        object.__setattr__(self, "_atomic_numbers", numbers)
 
     @property
     def atomic_numbers(self) -> NDArray[np.int64]:
-        """See `EnergyModel.atomic_numbers`; of the bigger molecule."""
-        return self._numbers
+        """Atomic numbers (n_atoms,) of the larger molecule."""
+        return self._atomic_numbers
 
     def evaluate(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """See `EnergyModel.evaluate`."""
@@ -162,13 +185,38 @@ class OnAtoms(EnergyModel):
         """See `EnergyModel.module`."""
         return _OnAtomsModule(self.model.module(), self.atoms)
 
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """See `EnergyModel.to_arrays`."""
+        description, arrays = _pack_parts((self.model,))
+        return description, arrays | {"atoms": self.atoms, "atomic_numbers": self.atomic_numbers}
+
+    @classmethod
+    def from_arrays(cls, description: Mapping[str, Any], arrays: Arrays) -> OnAtoms:
+        """The model that `to_arrays` described."""
+        (model,) = _unpack_parts(description, arrays)
+        return cls(model, arrays.integers("atoms", (None,)), arrays.integers("atomic_numbers", (None,)))
+
+
+def _pack_parts(parts: Sequence[EnergyModel]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    descriptions: list[dict[str, Any]] = []
+    arrays: dict[str, NDArray[Any]] = {}
+    for index, part in enumerate(parts):
+        description, part_arrays = pack(part)
+        descriptions.append(description)
+        arrays |= prefixed(f"part{index}/", part_arrays)
+    return {"parts": descriptions}, arrays
+
+
+def _unpack_parts(description: Mapping[str, Any], arrays: Arrays) -> list[EnergyModel]:
+    return [unpack(part, arrays.under(f"part{index}/")) for index, part in enumerate(description["parts"])]
+
 
 def _same_atoms(first: EnergyModel, other: EnergyModel, name: str) -> None:
     if not np.array_equal(first.atomic_numbers, other.atomic_numbers):
         raise MismatchError(
             f"{name} is of the atomic numbers {other.atomic_numbers.tolist()}",
-            expected=f"{first.atomic_numbers.tolist()}, those of the first model",
-            hint="bring them to one atom order, or wrap the smaller one in OnAtoms",
+            expected=f"{first.atomic_numbers.tolist()}, like the first model",
+            hint="bring both to one atom order, or wrap the smaller one in OnAtoms",
         )
 
 

@@ -1,9 +1,10 @@
-"""EnergyModel: the one contract that force fields, kernel models and their sums share."""
+"""EnergyModel: the contract of force fields, kernel models and their sums."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +20,14 @@ class EnergyModel(ABC):
     """A potential energy of a fixed list of atoms, with its forces.
 
     Units: positions Å, energies kcal/mol, forces kcal/mol/Å. Forces are −∂E/∂r.
+
+    A subclass that is to be saved with arrays of its own sets `kind`, defines `to_arrays` and a class method
+    ``from_arrays(description, arrays)``, and is registered in `openmm_hybrid.models.storage.MODELS`. Other models are
+    saved as their TorchScript module.
     """
+
+    kind: ClassVar[str] = "torchscript"
+    """Name of this kind of model in files; empty if it has no file form."""
 
     @property
     @abstractmethod
@@ -33,9 +41,9 @@ class EnergyModel(ABC):
     def module(self) -> torch.nn.Module:
         """A scriptable module: forward(positions (n, n_atoms, 3) Å) → (energies (n,), forces (n, n_atoms, 3)).
 
-        The forces are analytic, not taken through autograd, and come in the dtype of the module's buffers
-        (float64 unless it was converted with ``.to(torch.float32)``), on the device of the positions. They carry no
-        gradient tape, in a frozen script either: read ``positions.data``, since freezing removes ``detach()``.
+        The forces are analytic, without autograd. They have the dtype of the module's buffers (float64, unless the
+        module was converted with ``.to(torch.float32)``) and are on the device of the positions. They carry no gradient
+        tape, not even in a frozen script: the module reads ``positions.data``, because freezing removes ``detach()``.
 
         Raises
         ------
@@ -47,6 +55,43 @@ class EnergyModel(ABC):
             expected="a model made of torch operations, such as sGDML",
             hint="train an sGDML model on its labels, or keep it as OpenMM forces",
         )
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """The model as a JSON-ready description and plain arrays, which the class of its kind reads.
+
+        Raises
+        ------
+        MismatchError
+            It has neither arrays of its own nor a TorchScript form.
+        """
+        from openmm_hybrid.models.torchscript import script_to_arrays
+
+        return script_to_arrays(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model to an npz file of plain arrays, which `openmm_hybrid.load` reads.
+
+        Parameters
+        ----------
+        path : path
+            Must end in .npz. The file is written whole or not at all.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        MismatchError
+            The model, or a part of it, has no file form.
+        InputError
+            The path has another ending, or the model's kind is not registered.
+        HybridError
+            The file cannot be written.
+        """
+        from openmm_hybrid.models import storage
+
+        return storage.save(self, path)
 
     @property
     def n_atoms(self) -> int:
@@ -75,7 +120,7 @@ class EnergyModel(ABC):
             raise InputError(
                 f"positions have shape {frames.shape}",
                 expected=f"(n_frames, {self.n_atoms}, 3) or ({self.n_atoms}, 3) for this model",
-                hint="give the atoms that the model was made for, in its order",
+                hint="give the model's atoms, in its order",
             )
         batch = frames.reshape(-1, self.n_atoms, 3)
         finite = np.isfinite(batch).all(axis=(1, 2))
@@ -86,17 +131,17 @@ class EnergyModel(ABC):
 
 
 class TorchModel(EnergyModel):
-    """An EnergyModel whose evaluation is its own TorchScript module."""
+    """An EnergyModel that is evaluated by its TorchScript module."""
 
     @abstractmethod
     def module(self) -> torch.nn.Module:
         """See `EnergyModel.module`."""
 
-    #: Frames evaluated at once: keeps the largest temporary near the size of a processor's cache.
+    #: Number of frames in a batch, which keeps the largest temporary near the size of a processor's cache.
     _BATCH = 32
 
     def evaluate(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """See `EnergyModel.evaluate`; runs the module in batches, without a gradient tape."""
+        """See `EnergyModel.evaluate`. The module runs in batches, without a gradient tape."""
         import torch
 
         module = self.module()

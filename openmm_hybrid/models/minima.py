@@ -1,4 +1,4 @@
-"""Minima of an energy model: geometries relaxed from many starts, and the distinct ones among them."""
+"""Minima of an energy model: geometries relaxed from many starts, without repetitions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from openmm_hybrid.models.energy_model import EnergyModel
 Floats = NDArray[np.float64]
 
 _MAX_ITERATIONS = 5000
-_STEP = 0.1  # Å, the unit of length of the search and so its first step: none leaps over a barrier
-_ABSURD = 0.5  # kcal/mol/Å, where a search that stopped early is none
+_STEP = 0.1  # Å: the search's unit of length, and thus its first step, so that it does not cross barriers
+_ABSURD = 0.5  # kcal/mol/Å: largest force at which a search that stopped early counts as converged
 
 
 @final
@@ -30,9 +30,9 @@ class Minimum:
     positions : (n_atoms, 3), Å
     energy : float, kcal/mol
     features : (n_features,)
-        What tells it from others, such as dihedrals.
+        Values that distinguish it from others, such as dihedrals.
     found : int
-        Starts that led there.
+        Number of starts that led to it.
     """
 
     positions: Floats = field(repr=False)
@@ -49,7 +49,7 @@ def relax(model: EnergyModel, positions: ArrayLike, *, max_force: float = 0.005)
     model : EnergyModel
     positions : (n_atoms, 3), Å
     max_force : float, kcal/mol/Å
-        Largest component at which to stop. The search may also end where the energy no longer falls in rounding.
+        Largest force component of a converged geometry. The search also ends if the energy falls no further.
 
     Returns
     -------
@@ -59,9 +59,9 @@ def relax(model: EnergyModel, positions: ArrayLike, *, max_force: float = 0.005)
     Raises
     ------
     InputError
-        The positions are not those of one geometry of the model.
+        The positions are not one geometry of the model.
     NumericalError
-        Forces of 0.5 kcal/mol/Å and more are left, or are not finite.
+        Forces of 0.5 kcal/mol/Å or more are left, or are not finite.
     """
     start = np.asarray(positions, dtype=np.float64)
     shape = (len(model.atomic_numbers), 3)
@@ -79,7 +79,7 @@ def relax(model: EnergyModel, positions: ArrayLike, *, max_force: float = 0.005)
     if not left < _ABSURD:
         raise NumericalError(
             f"the search for a minimum stopped at a force of {left:.3g} kcal/mol/Å",
-            hint="start closer to a minimum, where the model holds",
+            hint="start closer to a minimum, within the range of the model",
         )
     return _STEP * found.x.reshape(shape), float(found.fun)
 
@@ -92,18 +92,18 @@ def minima(
     same_energy: float = 0.02,
     same_features: float = 0.1,
 ) -> list[Minimum]:
-    """Distinct minima that a set of geometries relaxes to, the lowest first.
+    """Distinct minima to which a set of geometries relaxes; the lowest comes first.
 
     Parameters
     ----------
     model : EnergyModel
     starts : sequence of (n_atoms, 3), Å
-        Those from which no minimum is found are left out.
+        Start geometries. A start that leads to no minimum is ignored.
     features : function
-        Positions (n_atoms, 3) → (n_features,), what tells conformations apart and images under symmetry do not change.
+        Positions (n_atoms, 3) → values (n_features,) that distinguish conformations and are equal for symmetry images.
     same_energy : float, kcal/mol
     same_features : float
-        Minima closer than both are one.
+        Two minima are the same if both their energies and all their features differ by less than these.
     """
     found: list[Minimum] = []
     for start in starts:
@@ -121,4 +121,4 @@ def minima(
                 break
         else:
             found.append(Minimum(positions, energy, values))
-    return sorted(found, key=lambda each: each.energy)
+    return sorted(found, key=lambda minimum: minimum.energy)

@@ -1,4 +1,4 @@
-"""The residual: reference labels minus what a force field says of the same geometries."""
+"""The residual: reference labels minus energies and forces of a force field."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from openmm_hybrid.models.energy_model import EnergyModel
 def residual(forcefield: EnergyModel, frames: Frames, *, reference: EnergyModel | None = None) -> Frames:
     """ΔE = E_ref − E_ff and ΔF = F_ref − F_ff of each frame.
 
-    Energies of different methods have different zeros, so the mean of ΔE is arbitrary; it is kept, as the constant
-    of a model trained on the residual then brings the sum to the reference's own zero.
+    Energies of different methods have different zeros, so the mean of ΔE is arbitrary. We keep it: the constant of a
+    model trained on the residual then gives the sum the reference's zero.
 
     Parameters
     ----------
     forcefield : EnergyModel
-        Of the same atoms in the same order.
+        A model of the same atoms in the same order.
     frames : Frames
-        With energies and forces of the reference, or geometries alone where a model is the reference.
+        Frames with energies and forces of the reference, or geometries alone if a model is the reference.
     reference : EnergyModel, optional
-        A teacher, such as an sGDML model of coupled-cluster labels, in the place of the frames' own labels.
+        A model that labels the frames, such as an sGDML model of coupled-cluster labels. Labels of the frames are
+        ignored then.
 
     Returns
     -------
@@ -36,7 +37,7 @@ def residual(forcefield: EnergyModel, frames: Frames, *, reference: EnergyModel 
     Raises
     ------
     MismatchError
-        The force field, or the reference, and the frames have other atoms or another order.
+        The force field or the reference has other atoms than the frames, or another order.
     InputError
         The frames lack energies or forces, and there is no reference.
     """
@@ -54,12 +55,12 @@ def residual(forcefield: EnergyModel, frames: Frames, *, reference: EnergyModel 
 
 
 def bonds_of(frames: Frames, molecule: Molecule | None) -> NDArray[np.int64]:
-    """Bonds (n_bonds, 2) of a molecule, or where it is not known those that the frames' distances show.
+    """Bonds (n_bonds, 2) of a molecule, or from the distances in the frames if there is no molecule.
 
     Raises
     ------
     MismatchError
-        The molecule is of other atoms than the frames.
+        The molecule has other atoms than the frames.
     """
     if molecule is None:
         from openmm_hybrid.data.bonds import bonds_from_geometry
@@ -79,7 +80,7 @@ def chosen_atoms(atoms: ArrayLike | str, n_atoms: int, molecule: Molecule | None
     Raises
     ------
     InputError
-        No integers, an atom that does not exist or stands twice; a pattern without a molecule or without a match.
+        The atoms are not integers, do not exist or are repeated; or a pattern has no molecule or no match.
     """
     if isinstance(atoms, str):
         if molecule is None:

@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import openmm
@@ -42,6 +43,7 @@ class SystemModel(EnergyModel):
     system: openmm.System = field(repr=False)
     topology: app.Topology = field(repr=False)
     platform: str = "Reference"
+    kind: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         """Check that system and topology belong together."""

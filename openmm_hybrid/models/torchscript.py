@@ -1,4 +1,4 @@
-"""A model as one TorchScript file, which plain libtorch loads without this package."""
+"""Models as TorchScript files, which plain libtorch loads without this package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import openmm_hybrid
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.files import expanded, replacing
+from openmm_hybrid.core.versioned_npz import Arrays
 from openmm_hybrid.models.energy_model import EnergyModel, TorchModel
 
 METADATA = "metadata.json"
@@ -42,13 +43,13 @@ def export_torchscript(
     Parameters
     ----------
     model : EnergyModel
-        Model with a TorchScript form.
+        A model with a TorchScript form.
     path : path
         The file is written whole or not at all.
     name, theory : str
-        Name and level of theory of the model, for the metadata.
+        Texts for the metadata; `theory` is the level of theory of the model.
     dtype : {"float64", "float32"}
-        Precision of the module.
+        Precision in which the module computes.
 
     Raises
     ------
@@ -62,15 +63,15 @@ def export_torchscript(
 
 
 def load_torchscript(path: str | Path) -> ScriptedModel:
-    """Read a model from a file that `export_torchscript` wrote. It can be exported, attached and summed like any other.
+    """Read a model that `export_torchscript` wrote. It can be exported, attached and added like any other.
 
-    A TorchScript file is a program, although one that can only call torch operations. A malicious file can use up time
-    and memory.
+    A TorchScript file is a program, but can only run torch operations. An untrusted file can still waste time and
+    memory.
 
     Raises
     ------
     InputError
-        The file is missing, damaged, from another program, or of another version of the format.
+        The file is missing, damaged, not from this package, or of a newer format.
     """
     script, notes = read_script(path)
     if notes.get("convention") != "model":
@@ -90,13 +91,14 @@ class ScriptedModel(TorchModel):
     Parameters
     ----------
     script : torch.jit.ScriptModule
-        Do not change it.
+        Scripted module, which must not be changed.
     metadata : mapping
-        The file's metadata: name, theory, elements, dtype, versions.
+        Metadata of the file: name, theory, elements, dtype, versions.
     """
 
     script: torch.jit.ScriptModule = field(repr=False)
     metadata: Mapping[str, Any]
+    kind: ClassVar[str] = "torchscript"
 
     @property
     def atomic_numbers(self) -> NDArray[np.int64]:
@@ -104,12 +106,40 @@ class ScriptedModel(TorchModel):
         return np.array(self.metadata["atomic_numbers"], dtype=np.int64)
 
     def module(self) -> torch.nn.Module:
-        """See `EnergyModel.module`. This is a copy, so that a conversion does not change the model."""
+        """A copy of the scripted module, so that its conversion does not change the model."""
         return copy.deepcopy(self.script)
+
+    @classmethod
+    def from_arrays(cls, description: Mapping[str, Any], arrays: Arrays) -> ScriptedModel:
+        """The model that `script_to_arrays` described."""
+        content = arrays["script"]
+        if content.dtype != np.uint8 or content.ndim != 1:
+            raise InputError("it holds no TorchScript module", expected="the bytes of a TorchScript file")
+        try:
+            script = torch.jit.load(io.BytesIO(content.tobytes()), map_location="cpu")
+        except RuntimeError as error:
+            raise InputError(f"its TorchScript module is damaged ({str(error).strip().splitlines()[0]})") from None
+        return cls(script=script, metadata=_checked_metadata(description, "the model"))
+
+
+def script_to_arrays(model: EnergyModel) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """The model's scripted module as a description, its metadata, and an array of bytes.
+
+    Raises
+    ------
+    MismatchError
+        The model has no TorchScript form.
+    """
+    script = torch.jit.script(model.module().eval())
+    known = model.metadata if isinstance(model, ScriptedModel) else {}
+    notes = metadata(model, name="", theory="", dtype="float64", convention="model") | dict(known)
+    content = io.BytesIO()
+    torch.jit.save(script, content)
+    return notes, {"script": np.frombuffer(content.getvalue(), dtype=np.uint8)}
 
 
 def torch_dtype(name: str) -> torch.dtype:
-    """The torch dtype called "float64" or "float32"; any other name is an InputError."""
+    """The torch dtype of a name, "float64" or "float32"; InputError for any other."""
     if name not in _DTYPES:
         raise InputError(f"unknown dtype {name!r}", expected=f"one of {', '.join(_DTYPES)}")
     return _DTYPES[name]
@@ -118,8 +148,8 @@ def torch_dtype(name: str) -> torch.dtype:
 def metadata(
     model: EnergyModel, *, name: str, theory: str, dtype: str, convention: str, calling: str = _CALLING
 ) -> dict[str, Any]:
-    """The metadata of a file; `convention` is "model" (Å, kcal/mol) or "openmm" (nm, kJ/mol)."""
-    atomic_numbers = model.atomic_numbers.tolist()
+    """Metadata of a file. `convention` is "model" (Å, kcal/mol) or "openmm" (nm, kJ/mol)."""
+    atomic_numbers = [int(number) for number in model.atomic_numbers]
     openmm = convention == "openmm"
     return {
         "format": FORMAT,
@@ -142,7 +172,7 @@ def metadata(
 
 def write_script(script: torch.jit.ScriptModule, path: str | Path, notes: Mapping[str, Any]) -> Path:
     """Write a scripted module and its metadata, whole or not at all."""
-    # Written to memory first: torch's own writer ends the process (std::terminate) if the disk is full.
+    # Through memory: torch's own writer ends the process (std::terminate) if the disk is full.
     content = io.BytesIO()
     torch.jit.save(script, content, _extra_files={METADATA: json.dumps(notes, ensure_ascii=False, indent=1)})
     with replacing(path) as temporary:
@@ -176,13 +206,17 @@ def read_script(path: str | Path) -> tuple[torch.jit.ScriptModule, dict[str, Any
         raise foreign from None
     if not isinstance(notes, dict) or notes.get("format") != FORMAT:
         raise foreign
+    return script, _checked_metadata(notes, path)
+
+
+def _checked_metadata(notes: Mapping[str, Any], source: object) -> dict[str, Any]:
     if notes.get("format_version") != FORMAT_VERSION:
         raise InputError(
-            f"{path} is of format version {notes.get('format_version')}",
+            f"{source} is of format version {notes.get('format_version')}",
             expected=f"{FORMAT_VERSION}",
             hint="upgrade openmm-hybrid, or export the model again",
         )
-    atomic_numbers = notes.get("atomic_numbers")
-    if not isinstance(atomic_numbers, list) or not all(isinstance(number, int) for number in atomic_numbers):
-        raise InputError(f"{path} does not name its atomic numbers", hint="export the model again")
-    return script, notes
+    numbers = notes.get("atomic_numbers")
+    if not isinstance(numbers, list) or not all(isinstance(number, int) for number in numbers):
+        raise InputError(f"{source} does not name its atomic numbers", hint="export the model again")
+    return dict(notes)

@@ -1,1 +1,1 @@
-"""Energy models as files."""
+"""Energy models and corrections as files."""

@@ -1,99 +1,122 @@
-"""Energy models as files, each in its own format and named by its hash."""
+"""One way to read every model: by its file or name, or from a folder whose manifest knows the hash of each file."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import fingerprint, replacing, sha256
-from openmm_hybrid.forcefield.model import ForceField
-from openmm_hybrid.models.compose import Difference, OnAtoms, Sum
+from openmm_hybrid.core.files import expanded, replacing, sha256
+from openmm_hybrid.core.versioned_npz import format_of
+from openmm_hybrid.forcefield import ForceField, archive
+from openmm_hybrid.models import storage
 from openmm_hybrid.models.energy_model import EnergyModel
-from openmm_hybrid.models.torchscript import export_torchscript, load_torchscript
-from openmm_hybrid.models_io.correction import load as load_correction
-from openmm_hybrid.models_io.correction import save as save_correction
-from openmm_hybrid.sgdml.gate import Gated
-from openmm_hybrid.sgdml.model import SGDMLModel
+from openmm_hybrid.models.torchscript import load_torchscript
+from openmm_hybrid.models_io import correction
+from openmm_hybrid.models_io.correction import Correction
+from openmm_hybrid.sgdml import model_file
+
+AGAIN = "copy the folder again, or build it again"
+UPGRADE = "upgrade openmm-hybrid"
+_SCRIPTS = (".pt", ".pth")
+
+_READERS: Mapping[str, Callable[[Path], EnergyModel | Correction]] = {
+    "": model_file.load,  # sGDML's npz files have no description
+    archive.FORMAT.name: ForceField.load,
+    correction.FORMAT.name: correction.read,
+    storage.FORMAT.name: storage.load,
+}
+"""Format of an npz file → function that reads it."""
+
+
+def load(source: str | Path) -> EnergyModel | Correction:
+    """Read a model: any file that this package or the sgdml package writes, or a shipped set by its name.
+
+    Arrays are read without pickle. A model without arrays of its own is a TorchScript module; see `load_torchscript`.
+
+    Parameters
+    ----------
+    source : str or Path
+        A file (.npz of an sGDML model in any layout, a force field, a correction or another model; .pt of
+        `export_torchscript`), or a name such as "ethanol-cross" (`openmm_hybrid.forcefield.names`).
+
+    Returns
+    -------
+    EnergyModel or Correction
+        A `Correction` if the file holds one: a model with the atoms that it is for. Otherwise the model.
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged, not a model or of a newer version, or no set has this name.
+    """
+    path = expanded(source)
+    if path.suffix in _SCRIPTS:
+        return load_torchscript(path)
+    if path.suffix != ".npz":
+        return ForceField.load(source)
+    name = format_of(path)
+    if name not in _READERS:
+        raise InputError(f"{path} is a file of the format {name!r}", expected="a model")
+    return _READERS[name](path)
+
+
+def load_correction(source: str | Path) -> Correction:
+    """Read a correction. A model without atoms of its own becomes a correction of all atoms. See `load`."""
+    found = load(source)
+    return found if isinstance(found, Correction) else Correction(found)
 
 
 def save_model(model: EnergyModel, folder: Path) -> dict[str, Any]:
-    """Write a model into a folder; returns what `load_model` reads it by, for a JSON manifest.
+    """Write a model into a folder; returns the description by which `load_model` finds it, for a JSON manifest.
 
-    sGDML models, gated or not, and force fields go into their npz files; sums, differences and models on some atoms
-    into the manifest, part by part; every other model into a TorchScript file. The file's name holds its content's
-    hash, so that no file of another manifest is overwritten.
+    The file's name contains the hash of its content, so that it never replaces a file of another manifest.
 
     Raises
     ------
     MismatchError
-        The model has no file format and no TorchScript form.
+        The model has no file form.
     HybridError
-        A file cannot be written.
+        The file cannot be written.
     """
-    match model:
-        case Sum():
-            return {"kind": "sum", "parts": [save_model(part, folder) for part in model.parts]}
-        case Difference():
-            return {
-                "kind": "difference",
-                "parts": [save_model(model.minuend, folder), save_model(model.subtrahend, folder)],
-            }
-        case OnAtoms():
-            numbers = model.atomic_numbers.tolist()
-            inner = save_model(model.model, folder)
-            return {"kind": "on atoms", "parts": [inner], "atoms": model.atoms.tolist(), "atomic_numbers": numbers}
     with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "model.npz"
-        kind = "torchscript"
-        if isinstance(model, SGDMLModel | ForceField):
-            kind = "sgdml" if isinstance(model, SGDMLModel) else "force field"
-            model.save(path)
-        elif isinstance(model, Gated) and isinstance(model.model, SGDMLModel):
-            kind = "correction"
-            save_correction(model, path)
-        else:
-            path = export_torchscript(model, path.with_suffix(".pt"))
-        content = path.read_bytes()
-    digest = fingerprint(content)
-    name = f"model-{digest[:12]}{path.suffix}"
+        path = model.save(Path(scratch) / "model.npz")
+        content, digest = path.read_bytes(), sha256(path)
+    name = f"model-{digest[:12]}.npz"
     with replacing(folder / name) as temporary:
         temporary.write_bytes(content)
-    return {"kind": kind, "file": name, "sha256": digest}
+    return {"kind": model.kind, "file": name, "sha256": digest}
 
 
-def load_model(node: Mapping[str, Any], folder: Path) -> EnergyModel:
-    """The model that `save_model` described by `node`.
+def load_model(description: Mapping[str, Any], folder: Path) -> EnergyModel:
+    """The model that `save_model` described.
 
     Raises
     ------
     InputError
-        A file is missing, damaged or not the one that was saved, or the description is of an unknown kind.
+        The file is missing, damaged or another one, or the kind of model is not registered.
     """
-    kind = node["kind"]
-    parts = [load_model(part, folder) for part in node.get("parts", ())]
-    if kind == "sum":
-        return Sum(parts)
-    if kind == "difference":
-        return Difference(*parts)
-    if kind == "on atoms":
-        return OnAtoms(parts[0], node["atoms"], node["atomic_numbers"])
-    if kind not in ("sgdml", "force field", "correction", "torchscript"):
-        raise InputError(f"a model of the kind {kind!r}", expected="a kind that save_model writes", hint=UPGRADE)
-    path = verified(folder, node["file"], node["sha256"])
-    # load_correction reads sGDML models and force fields too.
-    return load_torchscript(path) if kind == "torchscript" else load_correction(path).model
+    if description["kind"] not in storage.MODELS.names():
+        raise InputError(
+            f"a model of the kind {description['kind']!r}",
+            expected=f"one of {', '.join(storage.MODELS.names())}",
+            hint=UPGRADE,
+        )
+    found = load(verified(folder, description["file"], description["sha256"]))
+    if isinstance(found, Correction):
+        raise InputError(f"{description['file']} in {folder} holds a correction", expected="a model", hint=AGAIN)
+    return found
 
 
 def verified(folder: Path, name: str, digest: str) -> Path:
-    """The path of a file in the folder whose content has this SHA-256.
+    """The path of a file in the folder, after its SHA-256 has been compared with `digest`.
 
     Raises
     ------
     InputError
-        It is missing, damaged or another, or the name leads out of the folder.
+        The file is missing, damaged or another one, or its name leads out of the folder.
     """
     if Path(name).name != name:
         raise InputError(f"the manifest in {folder} names the file {name!r}", expected="files of the folder itself")
@@ -101,9 +124,5 @@ def verified(folder: Path, name: str, digest: str) -> Path:
     if not path.is_file():
         raise InputError(f"{path} does not exist", expected="all files of the folder", hint=AGAIN)
     if sha256(path) != digest:
-        raise InputError(f"{path} is damaged or another file: it has not the hash of the manifest", hint=AGAIN)
+        raise InputError(f"{path} is damaged or another file: its hash is not the manifest's", hint=AGAIN)
     return path
-
-
-AGAIN = "copy the folder again, or build it again"
-UPGRADE = "upgrade openmm-hybrid"

@@ -1,4 +1,4 @@
-"""Converting files: data sets between formats, sGDML models to the current layout."""
+"""Convert files: data sets between formats, and sGDML models to the current layout."""
 
 from __future__ import annotations
 
@@ -9,25 +9,30 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.data.formats import check_ending
 from openmm_hybrid.data.frames import Frames
 
-_MODEL_ENTRIES = {"R_desc.npy", "Rt_desc.npy"}  # of today and of 2018
+_MODEL_ENTRIES = {"R_desc.npy", "Rt_desc.npy"}  # entries of model files in the current layout and the one of 2018
 
 
-def run(source: Path, target: Path, *, r_unit: str = "", e_unit: str = "") -> str:
-    """Write a data set in the format of the target's ending, or a model in the current layout; says what it was.
+def convert(source: Path, target: Path, *, r_unit: str = "", e_unit: str = "") -> str:
+    """Write a data set in the format of the target's ending, or an sGDML model in the current layout.
 
     Parameters
     ----------
     source : Path
-        npz, extended XYZ or HDF5 of frames, or npz of an sGDML model of any layout.
+        npz, extended XYZ or HDF5 file of frames, or npz file of an sGDML model in any layout.
     target : Path
-        Takes the place of a file of this name, whole or not at all.
+        File to write, whole or not at all; an existing one is replaced.
     r_unit, e_unit : str
-        Units of frames that do not name them.
+        Units of frames whose file does not name them.
+
+    Returns
+    -------
+    str
+        Description of the content for a reader.
 
     Raises
     ------
     InputError
-        The source cannot be read, the target's ending does not suit it, or the two are one file.
+        The source cannot be read, the target has another ending than the content needs, or both are the same file.
     """
     if source.exists() and target.exists() and source.samefile(target):
         raise InputError(f"{target} is the file to convert itself", hint="give another name for the result")
@@ -50,7 +55,7 @@ def run(source: Path, target: Path, *, r_unit: str = "", e_unit: str = "") -> st
 
 
 def _is_model(path: Path) -> bool:
-    """Whether a file holds what only models hold; what cannot be read is left to the reader of frames to refuse."""
+    """Whether a file is an sGDML model. A file that cannot be read counts as frames, whose reader refuses it."""
     if path.suffix.lower() != ".npz" or not is_zipfile(path):
         return False
     try:

@@ -1,177 +1,182 @@
-"""Correction files: an sGDML model with its gate and the atoms that it is for, as one npz of plain arrays."""
+"""Correction: a model of what a force field misses, with the atoms that it is for, in memory and as a file."""
 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from openmm_hybrid import __version__
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.core.files import reading_npz, replacing
-from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.core.versioned_npz import NpzFormat, prefixed, reading, write
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.models.compose import OnAtoms
 from openmm_hybrid.models.energy_model import EnergyModel
-from openmm_hybrid.sgdml import SGDMLModel, TrainingDistance
-from openmm_hybrid.sgdml import load as load_sgdml
-from openmm_hybrid.sgdml.gate import Gated
+from openmm_hybrid.models.storage import pack, unpack
+from openmm_hybrid.sgdml import gate
+from openmm_hybrid.sgdml.model import SGDMLModel
 
-FORMAT, VERSION = "openmm-hybrid correction", 1
+FORMAT: NpzFormat = NpzFormat("openmm-hybrid correction", version=2, what="a correction", oldest=2)
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Stored:
-    """What a file holds.
+class Correction:
+    """A model that is added to a force field of a molecule. All four recipes return one.
 
     Parameters
     ----------
     model : EnergyModel
-        SGDMLModel, Gated or ForceField.
+        An `SGDMLModel`, possibly gated, or a `ForceField` of the fitted functions; it takes the atoms `atoms`.
     atoms : (model.n_atoms,) or None
-        Atoms of the molecule that it is for; None for all of them.
+        Indices of the model's atoms in the molecule; None if the model takes all of them in their order.
+    atomic_numbers : (n_atoms,)
+        Atomic numbers of the whole molecule, in the atom order of the data. By default the model's, which suffices
+        without `atoms`.
+    recipe : str
+        Name of the function that made it, such as "train_local"; empty if it is not known.
+    report : mapping
+        Results of the recipe as texts, numbers, lists and mappings of these (tuples become lists). "summary" is the
+        line that `summary` prints; the recipes document the other keys.
+
+    Raises
+    ------
+    InputError
+        An index is out of range or repeated, `atoms` is given without `atomic_numbers`, or the report holds other
+        objects.
+    MismatchError
+        The model's atoms are not the ones that `atoms` chooses.
     """
 
     model: EnergyModel
     atoms: NDArray[np.int64] | None = None
+    atomic_numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
+    recipe: str = ""
+    report: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
-    def on(self, molecule: ArrayLike) -> NDArray[np.int64]:
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "report", json.loads(json.dumps(dict(self.report))))
+        except TypeError as error:
+            raise InputError(f"the report is not JSON-ready ({error})", expected="texts, numbers, lists") from error
+        if self.atoms is not None and not len(self.atomic_numbers):
+            raise InputError(
+                "atoms are given without their molecule", expected="its atomic_numbers, in the data's order"
+            )
+        if self.atoms is not None:
+            object.__setattr__(self, "atoms", OnAtoms(self.model, self.atoms, self.atomic_numbers).atoms)
+        elif not len(self.atomic_numbers):
+            object.__setattr__(self, "atomic_numbers", self.model.atomic_numbers)
+        elif not np.array_equal(self.atomic_numbers, self.model.atomic_numbers):
+            raise MismatchError(
+                f"the molecule has the atomic numbers {np.asarray(self.atomic_numbers).tolist()}",
+                expected=f"{self.model.atomic_numbers.tolist()}, like the model",
+                hint="name the model's atoms with atoms=",
+            )
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms of the whole molecule."""
+        return len(self.atomic_numbers)
+
+    def on(self, particles: ArrayLike) -> NDArray[np.int64]:
         """The particles to give to `attach` as ``atoms``.
 
         Parameters
         ----------
-        molecule : (n_atoms,) or (n_copies, n_atoms)
+        particles : (n_atoms,) or (n_copies, n_atoms)
             Particles of the whole molecule, in the atom order of the data that the correction was made from.
+
+        Returns
+        -------
+        (model.n_atoms,) or (n_copies, model.n_atoms)
 
         Raises
         ------
         MismatchError
-            The molecule has too few or too many atoms.
+            The number of particles is not the molecule's.
         """
-        particles = np.asarray(molecule)
-        n_atoms = particles.shape[-1] if particles.ndim else 0
-        if self.atoms is None and n_atoms != self.model.n_atoms:
+        given = np.asarray(particles)
+        n_atoms = given.shape[-1] if given.ndim else 0
+        if n_atoms != self.n_atoms:
             raise MismatchError(
-                f"{n_atoms} atoms were given", expected=f"{self.model.n_atoms}, the correction's number"
+                f"{n_atoms} atoms were given", expected=f"the {self.n_atoms} of the correction's whole molecule"
             )
-        if self.atoms is None:
-            return particles
-        if n_atoms <= self.atoms.max():
+        return given if self.atoms is None else given[..., self.atoms]
+
+    def in_molecule(self) -> EnergyModel:
+        """The model on all atoms of the molecule, for a `Sum` with the force field."""
+        return self.model if self.atoms is None else OnAtoms(self.model, self.atoms, self.atomic_numbers)
+
+    def gated(self, frames: Frames, *, lower: float = gate.LOWER, upper: float = gate.UPPER) -> Correction:
+        """The same correction with a gate, which lets it fade far from its training geometries.
+
+        Parameters
+        ----------
+        frames : Frames
+            Training frames of the whole molecule; the model's mean energy over them is subtracted.
+        lower, upper : float
+            Distances between which it fades. See `openmm_hybrid.correction.gate`.
+
+        Raises
+        ------
+        MismatchError
+            The model is not an `SGDMLModel`, or the frames are of another molecule.
+        InputError
+            There are no frames, or the limits are not 0 < lower < upper.
+        """
+        if not isinstance(self.model, SGDMLModel):
+            raise MismatchError(f"a {type(self.model).__name__} has no gate", expected="an SGDMLModel without a gate")
+        if not np.array_equal(frames.atomic_numbers, self.atomic_numbers):
             raise MismatchError(
-                f"{n_atoms} atoms were given",
-                expected=f"the whole molecule: the correction is for atom {self.atoms.max()}",
+                f"the frames of {frames.name!r} are of other atoms", expected="frames of the correction's molecule"
             )
-        return particles[..., self.atoms]
+        chosen = slice(None) if self.atoms is None else self.atoms
+        fragment = Frames(self.model.atomic_numbers, frames.positions[:, chosen])
+        return replace(self, model=gate.gate(self.model, fragment, lower=lower, upper=upper))
+
+    def summary(self) -> str:
+        """One line for a reader: the number of atoms, and the recipe's result."""
+        text = f"{type(self.model).__name__} of {self.model.n_atoms} of {self.n_atoms} atoms"
+        return f"{text}: {self.report['summary']}" if self.report.get("summary") else text
+
+    def save(self, path: str | Path) -> Path:
+        """Write the correction to an npz file of plain arrays, whole or not at all; `openmm_hybrid.load` reads it.
+
+        Raises
+        ------
+        InputError
+            The path does not end in .npz, or a number of the report is not finite.
+        MismatchError
+            The model has no file form.
+        HybridError
+            The file cannot be written.
+        """
+        model, arrays = pack(self.model)
+        arrays = prefixed("model/", arrays) | {"atomic_numbers": np.asarray(self.atomic_numbers)}
+        if self.atoms is not None:
+            arrays["atoms"] = self.atoms
+        description = {"model": model, "recipe": self.recipe, "report": dict(self.report)}
+        return write(path, FORMAT, description, arrays)
 
 
-def save(model: SGDMLModel | Gated, path: str | Path, *, atoms: ArrayLike | None = None) -> Path:
-    """Write a correction; the file appears complete or not at all.
-
-    Parameters
-    ----------
-    model : SGDMLModel or Gated
-        The gate of an sGDML model. A distilled correction is a ForceField and has a `save` of its own.
-    path : path
-        Must end in .npz.
-    atoms : (model.n_atoms,), optional
-        Atoms of the molecule that it is for, in the model's order.
+def read(path: str | Path) -> Correction:
+    """The correction in a file that `Correction.save` wrote.
 
     Raises
     ------
     InputError
-        Another ending or kind of model.
-    MismatchError
-        The number of atoms is not the model's.
+        The file is missing, damaged, of another format or of a version that cannot be read.
     """
-    path = Path(path)
-    if path.suffix != ".npz":
-        raise InputError(f"a correction cannot be written to {path}", expected="a name that ends in .npz")
-    inner = model.model if isinstance(model, Gated) else model
-    if not isinstance(inner, SGDMLModel):
-        raise InputError(f"a {type(inner).__name__} has no place in a correction's file", expected="an sGDML model")
-    chosen = None if atoms is None else np.asarray(atoms)
-    if chosen is not None and (chosen.shape != (model.n_atoms,) or chosen.dtype.kind not in "iu" or chosen.min() < 0):
-        raise MismatchError(
-            f"atoms are {chosen.dtype} of shape {chosen.shape}", expected=f"{model.n_atoms} indices, 0 or above"
+    with reading(path, FORMAT) as (description, arrays):
+        return Correction(
+            model=unpack(description["model"], arrays.under("model/")),
+            atoms=arrays.integers("atoms", (None,)) if "atoms" in arrays else None,
+            atomic_numbers=arrays.integers("atomic_numbers", (None,)),
+            recipe=str(description["recipe"]),
+            report=dict(description["report"]),
         )
-    description: dict[str, Any] = {
-        "format": FORMAT,
-        "version": VERSION,
-        "written_by": f"openmm-hybrid {__version__}",
-        "units": {"length": "Å", "energy": "kcal/mol"},
-        "gate": None,
-    }
-    arrays: dict[str, NDArray[Any]] = {"model": _packed(inner)}
-    if chosen is not None:
-        arrays["atoms"] = chosen.astype(np.int64)
-    if isinstance(model, Gated):
-        description["gate"] = {"lower": model.lower, "upper": model.upper, "offset": model.offset}
-        for name in ("descriptors", "perms", "landmarks"):
-            arrays[name] = getattr(model.distance, name)
-    arrays["description"] = np.array(json.dumps(description, ensure_ascii=False))
-    with replacing(path) as temporary:
-        np.savez(temporary, **arrays)  # type: ignore[arg-type]
-    return path
-
-
-def load(path: str | Path) -> Stored:
-    """Read a correction of any recipe: a file of `save`, an sGDML model, a force field, or a ready set by its name.
-
-    Raises
-    ------
-    InputError
-        The file is missing, damaged, of another kind or of a newer version, or no set has this name.
-    """
-    if Path(path).suffix != ".npz":
-        return Stored(ForceField.load(path))
-    with reading_npz(path, "a correction") as archive:
-        kind = _kind(archive)
-        if kind.get("format") == FORMAT:
-            return _stored(archive, kind)
-    return Stored(ForceField.load(path) if kind else load_sgdml(path))
-
-
-def _kind(archive: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """The description in a file; empty where it has none, as sGDML's files."""
-    if "description" not in archive or archive["description"].dtype.kind != "U":
-        return {}
-    known = json.loads(archive["description"].item())
-    return known if isinstance(known, dict) else {}
-
-
-def _stored(archive: Mapping[str, NDArray[Any]], description: Mapping[str, Any]) -> Stored:
-    if description["version"] != VERSION:
-        raise InputError(
-            f"version {description['version']} of the format", expected=f"{VERSION}", hint="update openmm-hybrid"
-        )
-    inner = _unpacked(archive["model"])
-    atoms = archive["atoms"].astype(np.int64) if "atoms" in archive else None
-    if atoms is not None and atoms.shape != (inner.n_atoms,):
-        raise InputError(f"{len(atoms)} atoms for a model of {inner.n_atoms}", hint="copy it again")
-    limits = description["gate"]
-    if limits is None:
-        return Stored(inner, atoms)
-    parts = [archive[name] for name in ("descriptors", "perms", "landmarks")]
-    distance = TrainingDistance(inner.atomic_numbers, *parts)
-    return Stored(Gated(inner, distance, *(float(limits[name]) for name in ("lower", "upper", "offset"))), atoms)
-
-
-def _packed(model: SGDMLModel) -> NDArray[np.uint8]:
-    """The bytes of the model's own file, backwards: a zip file inside this one would be found in the place of a damaged
-    outer one, and the model read without its gate."""
-    with tempfile.TemporaryDirectory() as folder:
-        return np.frombuffer(model.save(Path(folder) / "model.npz").read_bytes()[::-1], dtype=np.uint8)
-
-
-def _unpacked(content: NDArray[Any]) -> SGDMLModel:
-    if content.dtype != np.uint8 or content.ndim != 1:
-        raise InputError("it holds no model", expected="the bytes of an sGDML file")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.npz"
-        path.write_bytes(content.tobytes()[::-1])
-        return load_sgdml(path)

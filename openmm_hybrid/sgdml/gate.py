@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -13,12 +14,15 @@ from torch import Tensor
 
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.units import positions_to_angstrom
+from openmm_hybrid.core.versioned_npz import Arrays, prefixed
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.models.energy_model import EnergyModel, TorchModel
+from openmm_hybrid.models.storage import pack, unpack
 from openmm_hybrid.sgdml.distance import TrainingDistance, training_distance
 from openmm_hybrid.sgdml.model import SGDMLModel
 
-LOWER, UPPER = 1.5, 2.5
+LOWER: float = 1.5
+UPPER: float = 2.5
 """Distances D between which a correction fades by default."""
 
 
@@ -55,6 +59,7 @@ class Gated(TorchModel):
     lower: float = LOWER
     upper: float = UPPER
     offset: float = 0.0
+    kind: ClassVar[str] = "gated"
 
     def __post_init__(self) -> None:
         if not 0.0 < self.lower < self.upper < np.inf:
@@ -76,6 +81,24 @@ class Gated(TorchModel):
     def module(self) -> torch.nn.Module:
         """See `EnergyModel.module`."""
         return _GatedModule(self.model.module(), self.distance.module(), (self.lower, self.upper), self.offset)
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """See `EnergyModel.to_arrays`."""
+        inner, arrays = pack(self.model)
+        distance = {name: getattr(self.distance, name) for name in ("descriptors", "perms", "landmarks")}
+        limits = {name: float(getattr(self, name)) for name in ("lower", "upper", "offset")}
+        return {"model": inner, **limits}, prefixed("model/", arrays) | prefixed("distance/", distance)
+
+    @classmethod
+    def from_arrays(cls, description: Mapping[str, Any], arrays: Arrays) -> Gated:
+        """The gated model that `to_arrays` described."""
+        model = unpack(description["model"], arrays.under("model/"))
+        parts = arrays.under("distance/")
+        descriptors = parts.floats("descriptors", (None, None))
+        perms = parts.integers("perms", (None, model.n_atoms), model.n_atoms)
+        landmarks = parts.integers("landmarks", (None,), len(descriptors))
+        distance = TrainingDistance(model.atomic_numbers, descriptors, perms, landmarks)
+        return cls(model, distance, *(float(description[name]) for name in ("lower", "upper", "offset")))
 
     def factors(self, positions: ArrayLike) -> NDArray[np.float64]:
         """g (n_frames,) of geometries (n_frames, n_atoms, 3) in Å."""

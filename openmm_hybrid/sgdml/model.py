@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.versioned_npz import Arrays
 from openmm_hybrid.models.energy_model import TorchModel
 from openmm_hybrid.sgdml.module import KernelModule
 from openmm_hybrid.sgdml.symmetry import check_permutations
@@ -75,6 +77,7 @@ class SGDMLModel(TorchModel):
     idxs_train: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
     md5_train: str = ""
     use_E: bool = True
+    kind: ClassVar[str] = "sgdml"
 
     def __post_init__(self) -> None:
         numbers = np.array(self.atomic_numbers, dtype=np.int64)
@@ -131,3 +134,16 @@ class SGDMLModel(TorchModel):
         from openmm_hybrid.sgdml.model_file import save
 
         return save(self, Path(path))
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """See `EnergyModel.to_arrays`."""
+        from openmm_hybrid.sgdml.model_file import to_arrays
+
+        return {}, to_arrays(self)
+
+    @classmethod
+    def from_arrays(cls, description: Mapping[str, Any], arrays: Arrays) -> SGDMLModel:
+        """The model that `to_arrays` described."""
+        from openmm_hybrid.sgdml.model_file import from_arrays
+
+        return from_arrays(arrays, "the sGDML model")

@@ -18,9 +18,10 @@ from openmm_hybrid.correction import Gated
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.fitting import fit
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.models.compose import OnAtoms, Sum
+from openmm_hybrid.models.compose import Sum
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.sampling.sample_result import SampleResult
+from openmm_hybrid.sgdml import SGDMLModel, training_distance
 from openmm_hybrid.studies.workspace import Workspace
 from openmm_hybrid.systems.replace import replace
 
@@ -117,9 +118,9 @@ def _reference(workspace: Workspace) -> Potential:
         model = correction.train(
             base, train, sigma=SIGMA, n_valid=0, molecule=workspace.molecule, progress=workspace.progress
         )
-        gated = correction.gate(model, train)
-        lower = math.ceil(10.0 * gated.distance.left_out.max()) / 10.0
-        correction.save(Gated(gated.model, gated.distance, lower, round(lower + _GATE_WIDTH, 1)), path)
+        distances = training_distance(cast(SGDMLModel, model.model)).left_out
+        lower = math.ceil(10.0 * distances.max()) / 10.0
+        model.gated(train, lower=lower, upper=round(lower + _GATE_WIDTH, 1)).save(path)
 
     return _corrected(workspace, potential(workspace, "cross"), workspace.model_file(REFERENCE, make))
 
@@ -163,7 +164,7 @@ def _global(workspace: Workspace) -> Potential:
             progress=workspace.progress,
         )
         gate = cast(Gated, reference.models[-1])
-        correction.save(correction.gate(model, frames, lower=gate.lower, upper=gate.upper), path)
+        model.gated(frames, lower=gate.lower, upper=gate.upper).save(path)
 
     return _corrected(workspace, _gaff(workspace), workspace.model_file("global", make))
 
@@ -181,8 +182,7 @@ def _local_forces(workspace: Workspace) -> Potential:
             reference=potential(workspace, REFERENCE).whole,
             progress=workspace.progress,
         )
-        chosen = Frames(found.model.atomic_numbers, frames.positions[:, found.atoms])
-        correction.save(correction.gate(found.model, chosen), path, atoms=found.atoms)
+        found.gated(frames).save(path)
 
     return _corrected(workspace, _gaff(workspace), workspace.model_file("local-forces", make))
 
@@ -211,15 +211,12 @@ def _match(workspace: Workspace, name: str, path: Path) -> None:
         temperature=workspace.settings.temperature,
         molecule=workspace.molecule,
     )
-    found.model.save(path)
+    found.save(path)
 
 
 def _corrected(workspace: Workspace, base: Potential, path: Path) -> Potential:
-    stored = correction.load(path)
-    model = stored.model
-    if stored.atoms is not None:
-        model = OnAtoms(model, stored.atoms, workspace.molecule.atomic_numbers)
-    return Potential(base.system, (*base.models, model), Sum((base.whole, model)))
+    placed = correction.load(path).in_molecule()
+    return Potential(base.system, (*base.models, placed), Sum((base.whole, placed)))
 
 
 POTENTIALS: dict[str, Callable[[Workspace], Potential]] = {

@@ -12,7 +12,7 @@ from openmm import app
 
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.torchscript import torch_dtype
-from openmm_hybrid.models_io.correction import Stored
+from openmm_hybrid.models_io.correction import Correction
 from openmm_hybrid.systems.placement import Placement, locate
 from openmm_hybrid.systems.plan import choose, plan
 
@@ -20,7 +20,7 @@ from openmm_hybrid.systems.plan import choose, plan
 def attach(
     system: openmm.System,
     topology: app.Topology,
-    model: EnergyModel | Stored,
+    model: EnergyModel | Correction,
     *,
     atoms: ArrayLike | None = None,
     backend: str = "auto",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from openmm_hybrid.models.energy_model import EnergyModel
-    from openmm_hybrid.models_io.correction import Stored
+    from openmm_hybrid.models_io.correction import Correction
 
 EMBEDDING = "correction"
 """The embedding that keeps the force field and adds the model to it."""
@@ -32,15 +32,15 @@ _LAMBDA = "lambda_interpolate"  # openmm-ml's name
 class HybridPotentialFactory(MLPotentialImplFactory):
     """Makes potentials for openmm-ml from this package's models."""
 
-    def createImpl(self, name: str, *, model: str | Path | EnergyModel | Stored) -> HybridPotential:
+    def createImpl(self, name: str, *, model: str | Path | EnergyModel | Correction) -> HybridPotential:
         """The potential of ``MLPotential("openmm-hybrid", model=model)``.
 
         Parameters
         ----------
         name : str
-            "openmm-hybrid"; ignored.
+            "openmm-hybrid"; not looked at.
         model : str, Path, EnergyModel or Correction
-            A file (correction, sGDML model, force field), the name of a shipped set, or a model in memory.
+            A file of `openmm_hybrid.load`, the name of a shipped set, or a model or correction in memory.
 
         Raises
         ------
@@ -48,11 +48,12 @@ class HybridPotentialFactory(MLPotentialImplFactory):
             The file is missing or damaged, or no set has this name.
         """
         from openmm_hybrid.models.energy_model import EnergyModel
-        from openmm_hybrid.models_io.correction import Stored, load
+        from openmm_hybrid.models_io.any_model import load_correction
+        from openmm_hybrid.models_io.correction import Correction
 
         if isinstance(model, EnergyModel):
-            return HybridPotential(Stored(model))
-        return HybridPotential(model if isinstance(model, Stored) else load(model))
+            return HybridPotential(Correction(model))
+        return HybridPotential(model if isinstance(model, Correction) else load_correction(model))
 
 
 @final
@@ -66,10 +67,9 @@ class HybridPotential(MLPotentialImpl):
     Parameters
     ----------
     correction : Correction
-        The model, and the atoms of the molecule that it acts on.
     """
 
-    def __init__(self, correction: Stored) -> None:
+    def __init__(self, correction: Correction) -> None:
         self._correction = correction
 
     def addForces(

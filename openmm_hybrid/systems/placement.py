@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import breadth_first_order
 
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.models.energy_model import EnergyModel
-from openmm_hybrid.models_io.correction import Stored
+from openmm_hybrid.models_io.correction import Correction
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class Placement:
 def locate(
     system: openmm.System,
     topology: app.Topology,
-    model: EnergyModel | Stored,
+    model: EnergyModel | Correction,
     *,
     atoms: ArrayLike | None = None,
     scale: str | None = None,
@@ -109,7 +109,7 @@ def locate(
         Topology, System and model do not belong together, or the atoms of a periodic System are not connected by
         bonds.
     """
-    if isinstance(model, Stored):
+    if isinstance(model, Correction):
         atoms = model.on(np.arange(system.getNumParticles()) if atoms is None else atoms)
         model = model.model
     if not isinstance(model, EnergyModel):

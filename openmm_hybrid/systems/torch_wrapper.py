@@ -17,7 +17,7 @@ from openmm import app
 from openmm_hybrid.core.units import ANGSTROM_PER_NM, FORCE_KJ_NM, KJ_PER_KCAL
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.torchscript import metadata, torch_dtype, write_script
-from openmm_hybrid.models_io.correction import Stored
+from openmm_hybrid.models_io.correction import Correction
 from openmm_hybrid.systems.placement import Placement, locate
 
 
@@ -47,7 +47,7 @@ def export_torchforce(
     path: str | Path,
     system: openmm.System,
     topology: app.Topology,
-    model: EnergyModel | Stored,
+    model: EnergyModel | Correction,
     *,
     atoms: ArrayLike | None = None,
     scale: str | None = None,

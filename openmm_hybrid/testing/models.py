@@ -10,6 +10,7 @@ class TestMyModel(EnergyModelSuite):
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.models.energy_model import EnergyModel
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class EnergyModelSuite:
     """What every EnergyModel owes its users.
 
     Fixtures to give: ``model`` (EnergyModel) and ``positions`` (at least 3 frames, n_atoms, 3; Å). Forces are compared
-    with central differences of the energy to `gradient_tolerance` (relative to the largest force).
+    with central differences of the energy to `gradient_tolerance` (relative to the largest force). A model whose `kind`
+    is empty, or that is made of such a model, has no file form.
     """
 
     gradient_tolerance = 1e-6
@@ -72,6 +74,22 @@ class EnergyModelSuite:
         torque = np.cross(positions - positions.mean(axis=1, keepdims=True), forces).sum(axis=1)
         np.testing.assert_allclose(forces.sum(axis=1), 0.0, atol=1e-6)
         np.testing.assert_allclose(torque, 0.0, atol=1e-5)
+
+    def test_a_file_brings_the_model_back(
+        self, model: EnergyModel, positions: NDArray[np.float64], tmp_path: Path
+    ) -> None:
+        from openmm_hybrid.models_io.any_model import load
+
+        try:
+            path = model.save(tmp_path / "model.npz")
+        except MismatchError as error:
+            assert not list(tmp_path.iterdir())
+            pytest.skip(str(error))
+        loaded = load(path)
+        assert isinstance(loaded, EnergyModel)
+        np.testing.assert_array_equal(loaded.atomic_numbers, model.atomic_numbers)
+        for got, expected in zip(loaded.predict(positions), model.predict(positions), strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-9)
 
     def test_refuses_other_atoms_and_numbers_that_are_not_finite(
         self, model: EnergyModel, positions: NDArray[np.float64]

@@ -41,21 +41,23 @@ def _system(place: Path):
     ("name", "options", "said"),
     [
         ("global", "--gate", "correction of methanol"),
-        ("local", "--atoms 1,0,5 --gate", "representable"),
-        ("pattern", "--smarts [#8][#6] --lam 1e-4", "representable"),
+        ("local", "--atoms 1,0,5 --gate", "without net force and torque"),
+        ("pattern", "--smarts [#8][#6] --lam 1e-4", "without net force and torque"),
         ("distilled", "--along 0,1 --recipe distilled", "functions of 2-5"),
         ("populations", "--along 2,5 --sampled {}/labels.npz --temperature 500", "bit apart"),
     ],
 )
 def test_correct_and_sample(folder: Path, name: str, options: str, said: str) -> None:
-    if name == "distilled":  # no turn about a bond changes a bond's length
+    if name == "distilled":  # no rotation about a bond changes a bond's length
         done = _run(folder, f"train correction {{}}/methanol {{}}/labels.npz -o {{}}/{name}.npz {options}")
         assert done.exit_code == 2
-        assert "no turn about a bond" in done.stderr
+        assert "no rotation about a bond" in done.stderr
         options = "--along 2,5"
     done = _run(folder, f"train correction {{}}/methanol {{}}/labels.npz -o {{}}/{name}.npz {options}")
     assert done.exit_code == 0, done.stderr
     assert said in done.stdout
+    assert _run(folder, f"export {{}}/{name}.npz -o {{}}/{name}.pt").exit_code == 0
+    assert isinstance(oh.load(folder / f"{name}.pt"), oh.EnergyModel)
     run = f"sample {{}}/methanol -o {{}}/{name}-run --duration 0.02 --interval 20 --model {{}}/{name}.npz"
     done = _run(folder, run)
     assert done.exit_code == 0, done.stderr

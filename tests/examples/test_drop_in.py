@@ -27,11 +27,12 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     atoms = [6, 12, 11, 8, 4]
     pdb = app.PDBFile(str(SCRIPTS / "aspirin.pdb"))
     whole = pdb.getPositions(asNumpy=True).value_in_unit(unit.angstrom)
-    numbers = np.array([atom.element.atomic_number for atom in pdb.topology.atoms()])[atoms]
+    numbers = np.array([atom.element.atomic_number for atom in pdb.topology.atoms()])
     shaken = whole[atoms] + np.random.default_rng(0).normal(scale=0.05, size=(12, len(atoms), 3))
-    frames = labelled(numbers, shaken)
+    frames = labelled(numbers[atoms], shaken)
     model = oh.sgdml.train(frames, n_train=10, sigma=10, perms=None, lam=1e-8, progress=False)
-    return oh.correction.save(model, tmp_path_factory.mktemp("correction") / "local.npz", atoms=atoms)
+    correction = oh.correction.Correction(model, np.array(atoms), numbers)
+    return correction.save(tmp_path_factory.mktemp("correction") / "local.npz")
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ def test_other_atoms_are_refused_in_one_line() -> None:
     calculator = as_ase(PairMorse(NUMBERS))
     for numbers in ((8, 6, 1, 1), (6, 8, 1), (6, 8, 1, 1, 1)):
         other = Atoms(numbers, np.arange(3.0 * len(numbers)).reshape(-1, 3), calculator=calculator)
-        with pytest.raises(MismatchError, match="those of the model; give the model's molecule") as raised:
+        with pytest.raises(MismatchError, match="like the model; give the model's molecule") as raised:
             other.get_forces()
         assert "\n" not in str(raised.value)
 

@@ -10,7 +10,7 @@ import pytest
 
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.data.frames import Frames
-from openmm_hybrid.models_io import convert
+from openmm_hybrid.models_io.convert import convert
 from openmm_hybrid.sgdml import load, train
 from tests.helpers.sgdml_data import water
 
@@ -19,7 +19,7 @@ def test_frames_go_round_all_formats(tmp_path: Path) -> None:
     frames = water(5)
     frames.save(tmp_path / "a.npz")
     for source, target in (("a.npz", "b.xyz"), ("b.xyz", "c.h5"), ("c.h5", "d.npz")):
-        assert convert.run(tmp_path / source, tmp_path / target).startswith("5 frames")
+        assert convert(tmp_path / source, tmp_path / target).startswith("5 frames")
     back = Frames.load(tmp_path / "d.npz")
     np.testing.assert_allclose(back.positions, frames.positions, rtol=0, atol=1e-9)
     assert back.forces is not None
@@ -30,7 +30,7 @@ def test_frames_go_round_all_formats(tmp_path: Path) -> None:
 
 def test_model_of_2018(reference_data: Callable[[str], Path], tmp_path: Path) -> None:
     old = reference_data("sgdml_model_2018_ethanol.npz")
-    assert "model" in convert.run(old, tmp_path / "new.npz")
+    assert "model" in convert(old, tmp_path / "new.npz")
     with np.load(tmp_path / "new.npz", allow_pickle=False) as archive:
         assert {"R_desc", "std", "tril_perms_lin"} <= set(archive.files)
         assert "Rt_desc" not in archive.files
@@ -49,10 +49,10 @@ def test_what_cannot_be_converted(tmp_path: Path) -> None:
         (frames, frames, "itself"),
         (tmp_path / "link.npz", frames, "itself"),
         (tmp_path / "m.xyz", model, "use export"),
-        (tmp_path / "a.pdb", frames, "ending"),
+        (tmp_path / "a.pdb", frames, "ends in"),
         (tmp_path / "b.xyz", tmp_path / "none.npz", "does not exist"),
     ):
         with pytest.raises(InputError, match=message):
-            convert.run(source, target)
+            convert(source, target)
     assert frames.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 3

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import HybridError, InputError, MismatchError, MissingDependencyError
 from openmm_hybrid.models.compose import OnAtoms, Sum
-from openmm_hybrid.models_io.correction import Stored
+from openmm_hybrid.models_io.correction import Correction
 from tests.helpers import ROOT
 from tests.helpers.boxes import BONDS, NUMBERS, RECTANGULAR, TRICLINIC, Case, derivative, evaluate, make
 from tests.helpers.morse import PairMorse, UnscriptableMorse
@@ -101,7 +101,8 @@ def test_a_correction_knows_its_atoms(atoms: list[int] | None) -> None:
     """Given the particles of whole molecules, it acts on the atoms that it is for."""
     case = make(box=TRICLINIC, n_copies=2, n_waters=20)
     model = PairMorse(NUMBERS if atoms is None else (8, 6, 1))
-    correction = Stored(model, None if atoms is None else np.array(atoms))
+    chosen = None if atoms is None else np.array(atoms)
+    correction = Correction(model, chosen, np.array(NUMBERS))
     oh.attach(case.system, case.topology, correction, atoms=case.atoms, force_group=1)
     whole = model if atoms is None else OnAtoms(model, tuple(atoms), NUMBERS)
     _agree(evaluate(case.system, case.wrapped, "Reference", group=1), case, whole, "Reference")
@@ -113,7 +114,8 @@ def test_a_correction_of_the_only_molecule_needs_no_list() -> None:
     case = make()
     positions = np.argsort(case.atoms[0])
     model = PairMorse(tuple(np.array(NUMBERS)[positions][:4]))
-    oh.attach(case.system, case.topology, Stored(model, np.arange(4)), force_group=1)
+    correction = Correction(model, np.arange(4), np.array(NUMBERS)[positions])
+    oh.attach(case.system, case.topology, correction, force_group=1)
     energy, _ = evaluate(case.system, case.wrapped, "Reference", group=1)
     assert energy == pytest.approx(float(model.predict(case.whole[:4])[0]), abs=1e-6)
 

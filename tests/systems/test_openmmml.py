@@ -83,7 +83,9 @@ def test_local_correction_takes_the_molecule() -> None:
     """The file knows which atoms of the molecule it is for."""
     from openmm_hybrid.systems.openmmml import HybridPotential
 
-    correction = oh.correction.Stored(PairMorse(tuple(np.array(NUMBERS)[[2, 1, 8]])), np.array([2, 1, 8]))
+    correction = oh.correction.Correction(
+        PairMorse(tuple(np.array(NUMBERS)[[2, 1, 8]])), np.array([2, 1, 8]), np.array(NUMBERS)
+    )
     case = make(box=TRICLINIC, n_waters=30)
     mixed = HybridPotential(correction).createMixedSystem(
         case.topology, case.system, case.atoms[0].tolist(), 5, False, "correction"

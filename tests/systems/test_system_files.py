@@ -13,8 +13,9 @@ import pytest
 
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, MismatchError, MissingDependencyError
+from openmm_hybrid.core.files import sha256
 from openmm_hybrid.models.compose import Difference, OnAtoms, Sum
-from openmm_hybrid.models_io.any_model import load_model, save_model, sha256
+from openmm_hybrid.models_io.any_model import load_model, save_model
 from openmm_hybrid.sgdml.gate import Gated
 from openmm_hybrid.systems.backends import torchforce
 from openmm_hybrid.systems.backends.backend import BackendState

@@ -1,4 +1,4 @@
-"""Local corrections and the ranking, on residuals that are known exactly; and on aspirin, by its published frames."""
+"""The ranking of coordinates, for residuals that are known exactly, and for aspirin's published frames."""
 
 from __future__ import annotations
 
@@ -7,82 +7,12 @@ import pytest
 
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.testing import TorchModelSuite
 from tests.helpers import few_atoms
 
 
 @pytest.fixture(scope="module")
 def planted() -> oh.Frames:
     return few_atoms.labelled(few_atoms.attraction(), 150)
-
-
-@pytest.fixture(scope="module")
-def local(planted):
-    return oh.correction.train_local(
-        few_atoms.base(), planted, [0, 3, 4], others="stay", lams=(1e-6, 1e-3), perms=None, progress=False
-    )
-
-
-class TestPlacedLocal(TorchModelSuite):
-    @pytest.fixture
-    def model(self, local):
-        return local.placed()
-
-    @pytest.fixture
-    def positions(self, planted):
-        return planted.positions[:4]
-
-
-def test_all_of_a_residual_between_chosen_atoms_is_representable(local):
-    assert local.representable == pytest.approx(1.0, abs=1e-9)
-    assert local.after < 0.1 * local.before
-    assert "100.0%" in local.summary()
-
-
-def test_a_pull_of_other_atoms_is_not_representable_unless_they_follow(planted):
-    # PAIR is 0-4: among 2, 3 and 4 its force on 4 is a net force.
-    stay = oh.correction.train_local(
-        few_atoms.base(), planted, [2, 3, 4], others="stay", lams=(1e-2,), perms=None, progress=False
-    )
-    assert stay.representable < 0.6
-    moving = oh.correction.train_local(few_atoms.base(), planted, [2, 3, 4], lams=(1e-2,), perms=None, progress=False)
-    assert moving.representable == pytest.approx(1.0, abs=1e-9)
-
-
-def test_smarts_and_a_teacher_in_the_place_of_labels():
-    molecule = oh.Molecule.from_smiles("CO", name="methanol")
-    shifts = np.random.default_rng(0).normal(scale=0.05, size=(30, 6, 3))
-    positions = molecule.positions + shifts
-    field = few_atoms.Builder(molecule.atomic_numbers, molecule.bonds)
-    field.add("bonds", few_atoms.Harmonic("distance"), {(0, 1): [400.0, 1.4]})
-    teacher = few_atoms.Builder(molecule.atomic_numbers, molecule.bonds)
-    teacher.add("bonds", few_atoms.Harmonic("distance"), {(0, 1): [700.0, 1.45]})
-    found = oh.correction.train_local(
-        oh.ForceField(field.finish()),
-        oh.Frames(molecule.atomic_numbers, positions),
-        "[#6][#8]",
-        molecule=molecule,
-        reference=few_atoms.Teacher(oh.ForceField(teacher.finish())),
-        others="stay",
-        lams=(1e-6,),
-        progress=False,
-    )
-    assert found.atoms.tolist() == [0, 1]
-    assert found.after < 0.05 * found.before
-
-
-def test_refuses_atoms_that_are_none(planted):
-    for atoms, match in (
-        ([0, 0, 1], "different ones"),
-        ([0, 17], "different ones"),
-        ([], "shape"),
-        ([0.5, 1.0], "float64"),
-        ("[#6]", "needs a molecule"),
-    ):
-        with pytest.raises(InputError, match=match):
-            oh.correction.train_local(few_atoms.base(), planted, atoms, progress=False)
-    with pytest.raises(InputError, match="others = 'go'"):
-        oh.correction.train_local(few_atoms.base(), planted, [0, 1], others="go", progress=False)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +22,8 @@ def test_ranking_finds_the_planted_coordinate_first(model, kind, atoms):
     ranking = oh.correction.rank(few_atoms.base(), few_atoms.labelled(getattr(few_atoms, model)(), 200))
     best = ranking.rows[0]
     assert (best.kind, best.atoms) == (kind, atoms)
-    assert best.turning_share > 0.95
-    assert max(row.turning_share for row in ranking.rows[1:]) < best.turning_share
+    assert best.torsional_share > 0.95
+    assert max(row.torsional_share for row in ranking.rows[1:]) < best.torsional_share
     assert f"{'-'.join(f'{s}{k}' for s, k in zip('OCCCNF', range(6), strict=True) if k in atoms)}" in ranking.table()
     assert len(ranking.as_dict()["rows"]) == len(ranking.rows)
 
@@ -126,7 +56,7 @@ def test_aspirins_contact_of_ester_and_acid_is_found_without_being_told(referenc
     field = oh.gaff.build(molecule, version="1.81", charges=np.array(RESP) - sum(RESP) / 21).model()
     first = oh.correction.rank(field, frames, molecule).rows[0]
     assert (first.kind, first.atoms) == ("distance", (8, 10))  # the ester's carbonyl O and the acid's C
-    assert first.turning_share > 0.2  # measured: 0.29
+    assert first.torsional_share > 0.2  # measured: 0.29
 
 
 def _perceived(frames: oh.Frames) -> oh.Molecule:

@@ -45,7 +45,7 @@ def test_correction_brings_unseen_forces_to_the_reference(forcefield, labelled, 
     correction = oh.correction.train(forcefield, labelled[:60], molecule=methanol)
     unseen = labelled[60:]
     before = oh.analysis.error_table(unseen, forcefield.predict(unseen.positions))
-    after = oh.analysis.error_table(unseen, oh.Sum((forcefield, correction)).predict(unseen.positions))
+    after = oh.analysis.error_table(unseen, oh.Sum((forcefield, correction.in_molecule())).predict(unseen.positions))
     # Measured: 0.07 of either error is left.
     assert after.force_rmse < 0.1 * before.force_rmse
     assert after.energy_rmse < 0.1 * before.energy_rmse
@@ -57,10 +57,9 @@ def test_correction_of_some_atoms_is_put_on_them(forcefield, labelled, methanol)
     correction = oh.correction.train(
         forcefield, labelled[:40], molecule=methanol, atoms=chosen, lam=1e-5, progress=False
     )
-    assert correction.atomic_numbers.tolist() == [8, 6, 1]
-    placed = oh.OnAtoms(correction, chosen, methanol.atomic_numbers)
+    assert correction.model.atomic_numbers.tolist() == [8, 6, 1]
     rest = oh.correction.residual(forcefield, labelled[:40])
-    energies, forces = placed.predict(rest.positions)
+    energies, forces = correction.in_molecule().predict(rest.positions)
     np.testing.assert_allclose((rest.energies - energies).mean(), 0.0, atol=1e-9)
     before, after = rest.forces[:, chosen], rest.forces[:, chosen] - forces[:, chosen]
     assert np.abs(after).mean() < 0.6 * np.abs(before).mean()  # measured: 0.48; the rest is forces of the other atoms
@@ -68,7 +67,7 @@ def test_correction_of_some_atoms_is_put_on_them(forcefield, labelled, methanol)
 
 
 def test_correction_fades_to_its_constant_far_from_its_training_data(forcefield, labelled, methanol):
-    correction = oh.correction.train(forcefield, labelled[:20], molecule=methanol)
+    correction = oh.correction.train(forcefield, labelled[:20], molecule=methanol).model
     near = np.abs(correction.predict(labelled.positions[:20])[0] - correction.c).max()
     squeezed = np.abs(correction.predict(0.2 * labelled.positions[:20])[0] - correction.c).max()
     assert squeezed < 1e-5 * near  # measured: 1e-6

@@ -1,4 +1,4 @@
-"""A correction's file in a System: where its atoms lie, and shipped ones by name."""
+"""The shipped corrections. Source: symmetry, finite differences, and docs/sampling_study.md."""
 
 from __future__ import annotations
 
@@ -9,38 +9,8 @@ import pytest
 
 import openmm_hybrid as oh
 from openmm_hybrid import gaff
-from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.geometry import dihedral
 from openmm_hybrid.models.minima import relax
-
-
-@pytest.fixture(scope="module")
-def whole() -> oh.correction.Stored:
-    """A shipped set of nine atoms, by its name."""
-    return oh.correction.load("ethanol-cross")
-
-
-def test_names_are_those_of_the_shipped_sets(whole: oh.correction.Stored) -> None:
-    assert whole.atoms is None
-    assert whole.model.n_atoms == 9
-    with pytest.raises(InputError, match="did you mean ethanol-cross"):
-        oh.correction.load("ethanol-cros")
-
-
-def test_particles_of_all_atoms(whole: oh.correction.Stored) -> None:
-    copies = np.arange(30, 48).reshape(2, 9)
-    np.testing.assert_array_equal(whole.on(copies), copies)
-    np.testing.assert_array_equal(whole.on(range(9)), np.arange(9))
-    with pytest.raises(MismatchError, match="8 atoms were given; expected 9"):
-        whole.on(range(8))
-
-
-def test_particles_of_some_atoms(whole: oh.correction.Stored) -> None:
-    local = oh.correction.Stored(whole.model, np.array([5, 2, 3]))
-    np.testing.assert_array_equal(local.on(range(10, 19)), [15, 12, 13])
-    np.testing.assert_array_equal(local.on(np.arange(18).reshape(2, 9)), [[5, 2, 3], [14, 11, 12]])
-    with pytest.raises(MismatchError, match="5 atoms were given; expected the whole molecule"):
-        local.on(range(5))
 
 
 @pytest.fixture(scope="module", params=["ethanol-rotors", "aspirin-npistar"])
@@ -48,7 +18,7 @@ def shipped(request: pytest.FixtureRequest) -> tuple[oh.EnergyModel, oh.Frames]:
     """A shipped correction of populations, and frames in the atom order of its data."""
     reference_data = request.getfixturevalue("reference_data")
     data = {"ethanol-rotors": "ethanol_ccsd_t-train.npz", "aspirin-npistar": "aspirin_ccsd-train.npz"}[request.param]
-    return oh.correction.load(request.param).model, oh.Frames.load(reference_data(data))[:20]
+    return oh.load(request.param), oh.Frames.load(reference_data(data))[:20]
 
 
 def test_shipped_forces_are_the_slope(shipped: tuple[oh.EnergyModel, oh.Frames]) -> None:
@@ -77,7 +47,7 @@ def test_ethanol_rotors_lowers_gauche_in_the_atom_order_of_its_smiles() -> None:
     assert charges, text
     built = gaff.build(molecule, version="1.81", charges=[float(charge) for charge in charges[1].split(",")])
     plain = oh.ForceField.from_system(built.system, built.topology)
-    corrected = oh.Sum((plain, oh.correction.load("ethanol-rotors").model))
+    corrected = oh.Sum((plain, oh.load("ethanol-rotors")))
     gaps = []
     for model in (plain, corrected):
         energies = {}

@@ -1,11 +1,12 @@
-"""Motions of a molecule that strain little: turns about bonds, and atoms that follow others.
+"""Internal coordinates of a molecule, and projections of forces onto rotations about bonds and onto chosen atoms.
 
-A force field's residual is largest along its stiff bonds and angles, and what matters to conformations is small beside
-it. So forces are projected on motions that leave bonds and angles alone.
+Most of a force field's residual comes from stiff bonds and angles; the part that drives conformational change is small.
+We therefore project forces onto motions that leave bond lengths and angles unchanged.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from itertools import combinations
 
 import numpy as np
@@ -19,13 +20,51 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _STIFF = {"bond": 600.0, "angle": 120.0, "planar": 30.0, "torsion": 1.0, "pair": 0.1}
-"""Springs of the network that atoms follow by: kcal/mol/Å² and kcal/mol/rad², of the size that force fields have."""
-_FREE = 1e-9  # of the stiffest motion: a stiffness that is rounding
-_BATCH = 64  # frames at once
+"""Force constants of the elastic network, kcal/mol/Å² and kcal/mol/rad², of the size of those of force fields."""
+_FREE = 1e-9  # stiffness of a free motion, which is rounding, relative to the stiffest one
+_BATCH = 64  # number of frames in a batch
+
+
+def candidates(atomic_numbers: Ints, bonds: Ints, hydrogens: bool) -> list[tuple[str, tuple[int, ...]]]:
+    """Kinds and atoms of internal coordinates: every pair three bonds apart or more, every angle and every torsion.
+
+    Parameters
+    ----------
+    atomic_numbers : (n_atoms,)
+    bonds : (n_bonds, 2)
+    hydrogens : bool
+        Whether to include pairs with hydrogens. Torsions and angles with hydrogens are always included.
+
+    Returns
+    -------
+    list of ("distance" | "angle" | "dihedral", atoms)
+    """
+    near = neighbours(bonds)
+    pairs = [
+        (i, j)
+        for i, j in combinations(range(len(atomic_numbers)), 2)
+        if _bonds_between(near, i, j) >= 3 and (hydrogens or 1 not in (atomic_numbers[i], atomic_numbers[j]))
+    ]
+    found: list[tuple[str, tuple[int, ...]]] = [("distance", pair) for pair in pairs]
+    found += [("angle", atoms) for atoms in angles(bonds)]
+    return found + [("dihedral", atoms) for atoms in chains(bonds)]
+
+
+def _bonds_between(near: dict[int, list[int]], start: int, end: int) -> float:
+    """Number of bonds on the shortest path from one atom to another."""
+    seen, ahead = {start}, deque([(start, 0)])
+    while ahead:
+        atom, steps = ahead.popleft()
+        if atom == end:
+            return steps
+        new = [other for other in near.get(atom, []) if other not in seen]
+        seen |= set(new)
+        ahead.extend((other, steps + 1) for other in new)
+    return float("inf")
 
 
 def rotatable_bonds(bonds: Ints) -> list[tuple[int, int, tuple[int, ...]]]:
-    """Bonds i-j outside rings with other atoms at both ends, and the atoms on j's side, j itself left out.
+    """Bonds i-j outside rings with other atoms at both ends, and the atoms on j's side without j itself.
 
     Parameters
     ----------
@@ -34,7 +73,7 @@ def rotatable_bonds(bonds: Ints) -> list[tuple[int, int, tuple[int, ...]]]:
     Returns
     -------
     list of (i, j, atoms)
-        `atoms` are on the smaller side.
+        `atoms` are on the side with fewer atoms.
     """
     near = neighbours(bonds)
     found = []
@@ -48,7 +87,7 @@ def rotatable_bonds(bonds: Ints) -> list[tuple[int, int, tuple[int, ...]]]:
 
 
 def _side(near: dict[int, list[int]], start: int, without: int) -> set[int]:
-    """Atoms that are reached from `start` without its bond to the atom `without`."""
+    """Atoms that are connected to `start` if its bond to the atom `without` is cut."""
     seen, ahead = {start}, [atom for atom in near[start] if atom != without]
     while ahead:
         atom = ahead.pop()
@@ -58,11 +97,11 @@ def _side(near: dict[int, list[int]], start: int, without: int) -> set[int]:
     return seen
 
 
-def turns(positions: Floats, bonds: Ints) -> Floats:
-    """Orthonormal displacements (n_frames, 3 n_atoms, n_turns) that turn the molecule's parts about its bonds.
+def torsional_displacements(positions: Floats, bonds: Ints) -> Floats:
+    """Orthonormal displacements (n_frames, 3 n_atoms, n_rotatable) that rotate parts of the molecule about its bonds.
 
-    They span the motions ∂r/∂φ_b = a_b × (r − r_b) of one side of each rotatable bond, with overall translation and
-    rotation taken out. n_turns is 0 where no bond can be turned.
+    They span the motions ∂r/∂φ_b = a_b × (r − r_b) of one side of each rotatable bond, without overall translation and
+    rotation. n_rotatable is 0 if no bond can rotate.
 
     Parameters
     ----------
@@ -82,8 +121,9 @@ def turns(positions: Floats, bonds: Ints) -> Floats:
 
 
 def rigid(positions: Floats) -> Floats:
-    """Orthonormal translations and rotations (n_frames, 3 n_atoms, 6); those that do not exist (a rotation of atoms on
-    a line about it) are zero.
+    """Orthonormal translations and rotations (n_frames, 3 n_atoms, 6).
+
+    A rotation that does not exist, such as the rotation of atoms on a line about this line, is zero.
 
     Parameters
     ----------
@@ -101,22 +141,22 @@ def rigid(positions: Floats) -> Floats:
 
 
 def without_rigid(positions: Floats, vectors: Floats) -> Floats:
-    """Vectors (n_frames, 3 n_atoms, k) less their part along translations and rotations of all atoms.
+    """Vectors (n_frames, 3 n_atoms, k) without their components along translations and rotations of all atoms.
 
-    What is left is the span of the B-rows of all pair distances, where the atoms do not all lie in one plane.
+    The gradients of all pair distances span the same space, unless the atoms lie in one plane.
     """
     basis = rigid(positions)
     return np.asarray(vectors - basis @ (basis.transpose(0, 2, 1) @ vectors))
 
 
-def follow(positions: Floats, bonds: Ints, atoms: Ints, forces: Floats) -> Floats:
-    """Forces (n_frames, n_chosen, 3) on chosen atoms that the others follow: Wᵀ F.
+def project_onto_atoms(positions: Floats, bonds: Ints, atoms: Ints, forces: Floats) -> Floats:
+    """Forces Wᵀ F (n_frames, n_chosen, 3) that drive chosen atoms if all others relax elastically.
 
-    Where the chosen atoms c are displaced by δ, the others o go by −H_oo⁻¹ H_oc δ, as a network of springs along bonds,
-    angles and torsions does, H = Σ k ∂q/∂r ∂q/∂rᵀ. So what pulls at an atom that hangs on a chosen one pulls at this
-    one too, and what only strains the others does not count. Whatever the springs, Wᵀ F is a force that belongs to the
-    chosen atoms as coordinates (Ciccotti, Kapral, Vanden-Eijnden, ChemPhysChem 6, 1809 (2005)), and without net force
-    and torque where F has none.
+    If the chosen atoms c are displaced by δ, the others o move by −H_oo⁻¹ H_oc δ in an elastic network of bonds, angles
+    and torsions with the Hessian H = Σ k ∂q/∂r ∂q/∂rᵀ. Thus forces on atoms that are attached to a chosen one are
+    transmitted to it, and forces that only strain the others do not count. For any force constants, Wᵀ F is a valid
+    force on the chosen atoms as coordinates (Ciccotti, Kapral, Vanden-Eijnden, ChemPhysChem 6, 1809 (2005)), and has no
+    net force and torque if F has none.
 
     Parameters
     ----------
@@ -129,23 +169,24 @@ def follow(positions: Floats, bonds: Ints, atoms: Ints, forces: Floats) -> Float
     if not len(others):
         return forces[:, atoms]
     internal, stiffness = _network(bonds, n_atoms)
-    own, rest = (np.add.outer(3 * np.asarray(part), np.arange(3)).ravel() for part in (atoms, others))
-    found = []
+    chosen, rest = (np.add.outer(3 * np.asarray(part), np.arange(3)).ravel() for part in (atoms, others))
+    projected = []
     for first in range(0, len(positions), _BATCH):
         part = slice(first, first + _BATCH)
         _, rows = internal.jacobian(torch.tensor(positions[part]))
         b = rows.numpy()
         h = b.transpose(0, 2, 1) @ (stiffness[:, None] * b)
         flat = forces[part].reshape(len(b), -1, 1)
-        # Two chosen atoms leave the others free to turn about their axis, which costs nothing and pulls at nothing.
+        # With two chosen atoms the others can rotate about their axis, which costs nothing and transmits no force.
         inverse = np.linalg.pinv(h[:, rest[:, None], rest], rcond=_FREE, hermitian=True)
-        pulled = inverse @ flat[:, rest]
-        found.append((flat[:, own] - h[:, own[:, None], rest] @ pulled).reshape(len(b), len(atoms), 3))
-    return np.concatenate(found)
+        response = inverse @ flat[:, rest]
+        transmitted = h[:, chosen[:, None], rest] @ response
+        projected.append((flat[:, chosen] - transmitted).reshape(len(b), len(atoms), 3))
+    return np.concatenate(projected)
 
 
 def _network(bonds: Ints, n_atoms: int) -> tuple[InternalCoordinates, Floats]:
-    """Coordinates that are held by springs, and their force constants."""
+    """Coordinates of the elastic network, and their force constants."""
     pairs, bends, twists, planes = list(combinations(range(n_atoms), 2)), angles(bonds), chains(bonds), stars(bonds)
     bonded = {tuple(sorted(bond)) for bond in bonds.tolist()}
     free = {tuple(sorted((i, j))) for i, j, _ in rotatable_bonds(bonds)}

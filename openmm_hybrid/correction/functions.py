@@ -1,4 +1,4 @@
-"""Coordinates that a correction is a function of: read from the user, and made into terms of a force field."""
+"""Functions of few coordinates: entries of the user, made into terms of a force field that are to be fitted."""
 
 from __future__ import annotations
 
@@ -26,22 +26,24 @@ from openmm_hybrid.sgdml.training_set import permutations_of
 Floats = NDArray[np.float64]
 Atoms = tuple[int, ...]
 Entry = Sequence[int] | Sequence[Sequence[int]]
-"""Atoms (2, 3 or 4: a distance, an angle or a dihedral), or a pair of such for a function of two coordinates."""
+"""Atoms (2, 3 or 4: a distance, an angle or a dihedral), or a pair of these for a function of two coordinates."""
 
-_SHOWN = 10  # frames that say which hydrogen is on which side
+FOLDS = 5
+"""Number of folds of the cross-validation that chooses the penalty of the functions."""
+_SHOWN = 10  # number of frames that show which hydrogen is on which side
 _KINDS = {2: "distance", 3: "angle", 4: "dihedral"}
 
 
-def coordinates(along: Sequence[Entry], n_atoms: int) -> tuple[tuple[Atoms, ...], ...]:
-    """One or two tuples of atoms from each entry.
+def parse(along: Sequence[Entry], n_atoms: int) -> tuple[tuple[Atoms, ...], ...]:
+    """The coordinates of each function: one or two tuples of atoms per entry.
 
     Raises
     ------
     InputError
-        No entries, or one that is no coordinate.
+        There are no entries, or one of them is not a coordinate.
     """
     if not along:
-        raise InputError("no coordinates are given", expected="one function of them at least")
+        raise InputError("no coordinates are given", expected="at least one entry in along=")
     return tuple(_parsed(entry, n_atoms) for entry in along)
 
 
@@ -58,47 +60,48 @@ def _parsed(entry: Entry, n_atoms: int) -> tuple[Atoms, ...]:
     if not good:
         raise InputError(
             f"the coordinate {entry!r}",
-            expected=f"2, 3 or 4 different atoms of 0 to {n_atoms - 1}, or a pair of such",
+            expected=f"2, 3 or 4 different atoms of 0 to {n_atoms - 1}, or a pair of these",
         )
     return found
 
 
 def functions(
-    frames: Frames, molecule: Molecule | None, terms: Sequence[tuple[Atoms, ...]], pieces: int, order: int
+    frames: Frames, molecule: Molecule | None, coordinates: Sequence[tuple[Atoms, ...]], pieces: int, order: int
 ) -> ForceField:
-    """The functions at zero, with the ranges that the frames sample.
+    """A force field of the functions alone, all zero, with the ranges that the frames sample.
 
     Parameters
     ----------
     frames : Frames
     molecule : Molecule, optional
-        Gives the bonds, and with them the symmetries; else they are taken from the distances.
-    terms : sequence
-        As from `coordinates`: a `Spline` of one of them, a `Fourier2D` of two, on all images under the symmetries of
-        the graph.
+        Source of the bonds, and with them of the symmetries. Without it the distances show the bonds.
+    coordinates : sequence
+        Result of `parse`. One coordinate gives a `Spline`, two give a `Fourier2D`, on all images of their atoms under
+        the symmetries of the graph.
     pieces, order : int
-        Of the splines and of the series.
+        Number of pieces of a spline, and order of a Fourier series.
     """
     bonds = bonds_of(frames, molecule)
     perms = permutations_of(frames[:_SHOWN], "graph", molecule)
     builder = Builder(frames.atomic_numbers, bonds, name=frames.name)
-    for number, coordinates in enumerate(terms):
-        atoms = tuple(dict.fromkeys(atom for part in coordinates for atom in part))
+    for number, entry in enumerate(coordinates):
+        atoms = tuple(dict.fromkeys(atom for part in entry for atom in part))
         form: FunctionalForm
-        if len(coordinates) == 1:
+        if len(entry) == 1:
             form = Spline(_KINDS[len(atoms)], pieces=pieces)
         else:
-            texts = [f"{_KINDS[len(part)]} {' '.join(str(atoms.index(atom)) for atom in part)}" for part in coordinates]
+            texts = [f"{_KINDS[len(part)]} {' '.join(str(atoms.index(atom)) for atom in part)}" for part in entry]
             form = Fourier2D(texts[0], texts[1], order=order)
         images: dict[tuple[Atoms, ...], Atoms] = {}
         for perm in perms.tolist():
-            key = tuple(min(own, own[::-1]) for own in (tuple(perm[atom] for atom in part) for part in coordinates))
+            moved = (tuple(perm[atom] for atom in part) for part in entry)
+            key = tuple(min(part, part[::-1]) for part in moved)
             images.setdefault(key, tuple(perm[atom] for atom in atoms))
         (row,) = form.start(1).tolist()
         ends = []
-        for place, part in enumerate(coordinates):
+        for index, part in enumerate(entry):
             if len(part) < 4:
-                values = _values(frames, [key[place] for key in images])
+                values = _values(frames, [key[index] for key in images])
                 ends += [float(values.min()), float(values.max())]
         row[: len(ends)] = ends
         builder.add(f"distilled.{number}", form, dict.fromkeys(images.values(), row))
@@ -110,36 +113,36 @@ def _values(frames: Frames, parts: Sequence[Atoms]) -> Floats:
     return function(frames.positions, list(parts))
 
 
-def described(terms: Sequence[tuple[Atoms, ...]]) -> str:
+def named(coordinates: Sequence[tuple[Atoms, ...]]) -> str:
     """Names of the coordinates for a reader: "8-10, 5-6-12-11 × 6-5-10-7"."""
-    return ", ".join(" × ".join("-".join(map(str, atoms)) for atoms in term) for term in terms)
+    return ", ".join(" × ".join("-".join(map(str, atoms)) for atoms in entry) for entry in coordinates)
 
 
 def designs(start: ForceField, q: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """What the coefficients of each function multiply.
+    """Energies and slopes of each function with unit coefficients.
 
     Parameters
     ----------
     start : ForceField
-        As from `functions`.
+        Result of `functions`.
     q : (n_frames, n_coordinates), Å or rad
         Values of its internal coordinates.
 
     Yields
     ------
-    numbers : (n_images, 1 or 2)
-        Coordinates of each image of a function.
+    coordinates : (n_images, 1 or 2)
+        Indices of the coordinates of each image of the function.
     columns : (n_coefficients,)
-        Places of its coefficients, which the images share, among all.
+        Indices of its coefficients among the fitted parameters. All images share them.
     values : (n_frames, n_coefficients)
-        Energies at the coefficient 1, summed over the images.
+        Energies for the coefficient 1, summed over the images.
     slopes : (n_frames, n_images, 1 or 2, n_coefficients)
-        Derivatives of each image's energies by its coordinates.
+        Derivatives of the energy of each image by its coordinates.
     """
-    place = np.cumsum(start.parameters.fitted) - 1
+    column_of = np.cumsum(start.parameters.fitted) - 1
     rows = torch.tensor(start.parameters.values)
-    for terms, numbers in zip(start.terms, coordinates_of(start.terms, start.n_atoms)[1], strict=True):
-        values, slopes = terms.form.design(q[:, numbers], rows[torch.tensor(terms.assignment)])
+    for terms, coordinates in zip(start.terms, coordinates_of(start.terms, start.n_atoms)[1], strict=True):
+        values, slopes = terms.form.design(q[:, coordinates], rows[torch.tensor(terms.assignment)])
         fitted = [k for k, column in enumerate(terms.form.columns) if column.fitted]
-        columns = torch.tensor(place[terms.assignment[0, fitted]])
-        yield torch.as_tensor(numbers), columns, values.sum(dim=1), slopes
+        columns = torch.tensor(column_of[terms.assignment[0, fitted]])
+        yield torch.as_tensor(coordinates), columns, values.sum(dim=1), slopes
