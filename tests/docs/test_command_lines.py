@@ -21,7 +21,8 @@ def _parse(line: str) -> None:
     """Read a command line without running it; a verb alone need not have its arguments."""
     command, rest = _leaf(shlex.split(line)[1:])
     if isinstance(command, TyperGroup):
-        unknown = [word for word in rest if word not in _options(command)]
+        known = {*_options(command), "--help", "VERB"}
+        unknown = [word for word in rest if word not in known]
         assert not unknown, f"{unknown} is neither a verb nor an option"
     elif rest:
         command.make_context(command.name, rest)

@@ -5,7 +5,7 @@ from tests.docs.preludes.common import SAMPLE, aspirin, correction_file, limit_s
 
 limit_samples()
 oh.correction_free_energy = limited(
-    oh.correction_free_energy, {name: SAMPLE[name] for name in ("duration", "interval", "equilibration")}
+    oh.correction_free_energy, {name: SAMPLE[name] for name in ("duration", "interval", "equilibration", "platform")}
 )
 _case = aspirin()
 correction = correction_file(_case, "correction.npz")
