@@ -21,6 +21,7 @@ from openmm_hybrid.core.files import expanded, replacing, sha256
 from openmm_hybrid.core.units import positions_to_angstrom
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models_io.any_model import AGAIN, UPGRADE, load_model, save_model, verified
+from openmm_hybrid.models_io.correction import Correction
 from openmm_hybrid.systems.attach import attach
 from openmm_hybrid.systems.backends.backend import Backend
 from openmm_hybrid.systems.plan import choose, known_backends, plan
@@ -40,7 +41,7 @@ class Attachment:
         See `attach`.
     """
 
-    model: EnergyModel
+    model: EnergyModel | Correction
     atoms: ArrayLike | None = None
     backend: str = "auto"
     force_group: int = 0
@@ -186,8 +187,11 @@ def load_topology(folder: str | Path) -> tuple[app.Topology, NDArray[np.float64]
 
 def _coded_parts(attachment: Attachment) -> list[tuple[Backend, Attachment]]:
     """The parts of an attachment whose forces hold code, one force each, with their backends."""
-    planned = plan(attachment.model, choose(attachment.backend))
-    return [(backend, replace(attachment, model=part)) for backend, part in planned if backend.holds_code]
+    model, atoms = attachment.model, attachment.atoms
+    if isinstance(model, Correction):
+        model, atoms = model.model, model.atoms if atoms is None else model.on(atoms)
+    planned = plan(model, choose(attachment.backend))
+    return [(backend, replace(attachment, model=part, atoms=atoms)) for backend, part in planned if backend.holds_code]
 
 
 def _without_coded_forces(system: openmm.System, expected: Sequence[str]) -> str:
