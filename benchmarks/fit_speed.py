@@ -3,8 +3,8 @@
 python -m benchmarks.fit_speed [--frames 1100] [--threads 2] [--only cross,nn,epoch]
 
 cross and nn are `oh.fit` of GAFF with cross terms and with networks on MD17's aspirin, from the loaded frames to the
-result with its errors on 1000 test frames and its guards, each in a process of its own. epoch is one gradient of the
-training loss of the network force field by all weights of its networks, for all frames: with stored Jacobians and the
+result with its errors on 1000 test frames and its checks, each in a process of its own. epoch is one gradient of the
+training loss of the network force field by all weights of its networks, for all frames: with cached Jacobians and the
 networks at knots (ours: all frames at once, as L-BFGS has it; and in batches of 300, as Adam has it), and by autograd
 of the whole energy through the positions and again by the weights (autograd, in batches of 275); same frames, same
 float32; all take turns, and the ratio is the median of that of each round to ours at once. gradient_difference is the
@@ -70,19 +70,19 @@ def epochs(n: int) -> dict[str, Any]:
     """Milliseconds of an epoch of both sides in each round, and how far their gradients differ."""
     forcefield, frames = aspirin("nn")
     part = frames[np.random.default_rng(0).permutation(len(frames))[:n]]
-    joint = set_ranges(SharedParameters.of([forcefield]), [part])
-    weights = free_parameters(joint, ())[1]
-    stored = CachedFrames(joint, 0, part, weights)
+    shared = set_ranges(SharedParameters.of([forcefield]), [part])
+    weights = free_parameters(shared, ())[1]
+    cached = CachedFrames(shared, 0, part, weights)
     positions, labels = torch.tensor(part.positions).float(), torch.tensor(part.labels()[1]).flatten(1).float()
     energies = torch.tensor(part.labels()[0] - part.labels()[0].mean()).float()
-    module = joint.forcefields[0].module().float()
-    theta = torch.tensor(joint.parameters.values).float()
+    module = shared.forcefields[0].module().float()
+    theta = torch.tensor(shared.parameters.values).float()
     theta[weights] += 0.1 * torch.randn(len(weights), generator=torch.Generator().manual_seed(0))
 
     def ours(batches: Sequence[torch.Tensor | None] = (None,)) -> torch.Tensor:
         own = theta.clone().requires_grad_()
         for batch in batches:
-            force, energy = stored.residuals(own, batch)
+            force, energy = cached.residuals(own, batch)
             ((force**2).sum() + ((energy - energy.mean()) ** 2).sum()).backward()
         assert own.grad is not None
         return own.grad

@@ -1,7 +1,7 @@
-"""Networks of one coordinate evaluated at few knots, and interpolated at the coordinates of training frames.
+"""Networks of one coordinate at few knots, interpolated at the coordinates of training frames.
 
-The coordinates do not change during a fit, so neither do the weights of the interpolation: energies and forces of all
-frames are sparse products with the networks' values at the knots.
+A fit changes neither the coordinates nor the weights of the interpolation. Energies and forces of all frames are sparse
+products with the networks' values at the knots.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from openmm_hybrid.forcefield.terms import Block
 from openmm_hybrid.forms.form import FunctionalForm
 from openmm_hybrid.forms.saturate import standardise
 
-_POINTS = 6  # knots that an interpolation uses: a polynomial of degree 5
-_KNOTS = 80  # of a bond or angle, over the range of its frames
-_ON_CIRCLE = 160  # of a dihedral; an even network needs those of half a circle
-_NARROW = 1e-3  # least width of what the knots span, on a scale where the range of all training frames is 2
-_CHUNK = 1000  # frames whose coordinates are made at once
+_POINTS = 6  # knots of one interpolation, by a polynomial of degree 5
+_KNOTS = 80  # knots of a bond or angle, over the values in its frames
+_ON_CIRCLE = 160  # knots of a dihedral; an even network needs those of half a circle
+_NARROW = 1e-3  # smallest width of the knots, on a scale where the range of all training frames is 2
+_CHUNK = 1000  # frames per evaluation of coordinates
 
 
 class Products(NamedTuple):
-    """Sparse matrices of some frames: energies and slopes of terms by values at knots, and Jacobians.
+    """Sparse matrices of some frames, which map values at knots to energies and slopes of terms; and Jacobians.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Tabulated:
     Parameters
     ----------
     forcefield : ForceField
-        Force field of these terms alone.
+        Force field with only the costly terms.
     positions : (n_frames, n_atoms, 3), Å
     """
 
@@ -64,24 +64,24 @@ class Tabulated:
         q, rows = torch.cat([q for q, _ in parts]), torch.cat([rows.float() for _, rows in parts])
         self.size = 3 * len(forcefield.atomic_numbers)
         self.curves: list[_Curve] = []
-        placed: list[_Placed] = []
+        interpolations: list[_Interpolation] = []
         pulls, atoms, ends = [], [], [torch.zeros(1, dtype=torch.int64)]
         for terms, block in zip(forcefield.terms, blocks_of(module), strict=True):
-            curve, places = _tabulate(terms.form, block, q[:, block.coordinates[:, 0]], module.theta)
-            first = sum(each.n_knots for each in self.curves)
-            placed.append(places._replace(knots=places.knots + first))
+            curve, interpolation = _tabulate(terms.form, block, q[:, block.coordinates[:, 0]], module.theta)
+            first = sum(known.n_knots for known in self.curves)
+            interpolations.append(interpolation._replace(knots=interpolation.knots + first))
             self.curves.append(curve)
             for coordinate in block.coordinates[:, 0].tolist():
-                own = module.internal.coordinate_of == coordinate
-                pulls.append(rows[:, own].flatten(1))
-                atoms.append((3 * module.internal.atom_of[own, None] + torch.arange(3)).flatten())
+                chosen = module.internal.coordinate_of == coordinate
+                pulls.append(rows[:, chosen].flatten(1))
+                atoms.append((3 * module.internal.atom_of[chosen, None] + torch.arange(3)).flatten())
                 ends.append(ends[-1] + len(atoms[-1]))
         self.n_terms = len(pulls)
         self.n_knots = sum(curve.n_knots for curve in self.curves)
         self.pulls = torch.cat(pulls, 1).numpy()
         index = np.int32 if self.pulls.size < 2**31 else np.int64
         self.knots, self.by_energy, self.by_slope = (
-            torch.cat([part.flatten(1) for part in column], 1).numpy() for column in zip(*placed, strict=True)
+            torch.cat([part.flatten(1) for part in column], 1).numpy() for column in zip(*interpolations, strict=True)
         )
         self.knots = self.knots.astype(index)
         shifts = np.arange(len(q))[:, None]
@@ -90,15 +90,20 @@ class Tabulated:
         self.starts = np.append(starts.ravel(), self.pulls.size).astype(index)
 
     def __call__(self, theta: Tensor, frames: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Energies (n_frames,) and forces (n_frames, 3 n_atoms) at the force field's parameters theta.
+        """Energies (n_frames,) and forces (n_frames, 3 n_atoms) at parameters theta (n_parameters,).
 
-        `frames` are indices, or None for all.
+        Parameters
+        ----------
+        theta : (n_parameters,)
+            Parameters of the force field.
+        frames : (n_frames,), optional
+            Indices of the frames; None for all.
         """
         energies, slopes = (torch.cat(part) for part in zip(*(curve(theta) for curve in self.curves), strict=True))
         return _Multiply.apply(energies, slopes, self.products(frames), self.size)  # type: ignore[no-any-return]
 
     def products(self, frames: Tensor | None) -> Products:
-        """The matrices of these frames (indices), or of all."""
+        """Matrices of the frames with these indices; None for all frames."""
         chosen = slice(None) if frames is None else frames.numpy()
         knots, pulls = self.knots[chosen], self.pulls[chosen]
         n, n_rows = len(knots), len(knots) * self.n_terms
@@ -116,15 +121,15 @@ class Tabulated:
 @final
 @dataclass(frozen=True, eq=False)
 class _Curve:
-    """The networks of one group on their knots.
+    """Networks of one group at their knots.
 
     Parameters
     ----------
     form : FunctionalForm
     rows : (n_rows, n_columns)
-        Places of the parameters of each network of its own.
+        Indices of each network's parameters.
     grid : (n, n_rows, 1)
-        Standardised coordinates, or dihedrals.
+        Knots of each network: standardised coordinates, or dihedrals.
     """
 
     form: FunctionalForm
@@ -133,37 +138,37 @@ class _Curve:
 
     @property
     def n_knots(self) -> int:
-        """Of all networks."""
+        """Number of knots of all networks."""
         return self.grid.numel()
 
     def __call__(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """E and dE/dx (n_knots,), network by network."""
+        """E and dE/dx (n_knots,) of one network after another."""
         values, slopes = self.form.curve(self.grid, theta[self.rows])
         return values.t().flatten(), slopes.t().flatten()
 
 
-class _Placed(NamedTuple):
-    """Knots of each term and frame, and their weights in its energy and its slope: (n_frames, n_terms, 6) all."""
+class _Interpolation(NamedTuple):
+    """Knots around each term and frame, with their weights in its energy and its slope; all (n_frames, n_terms, 6)."""
 
     knots: Tensor
     by_energy: Tensor
     by_slope: Tensor
 
 
-def _tabulate(form: FunctionalForm, block: Block, q: Tensor, theta: Tensor) -> tuple[_Curve, _Placed]:
-    """Knots of a group's networks, and the places of its coordinates q (n_frames, n_terms) among them."""
+def _tabulate(form: FunctionalForm, block: Block, q: Tensor, theta: Tensor) -> tuple[_Curve, _Interpolation]:
+    """Knots of a group's networks, and the interpolation at coordinates q (n_frames, n_terms)."""
     rows, row = torch.unique(block.assignment, dim=0, return_inverse=True)
     if form.coordinates[0].kind == "dihedral":
-        circle, placed = _around(q, form.even)
+        circle, interpolation = _around(q, form.even)
         grid = circle.unsqueeze(1).expand(len(circle), len(rows))
     else:
-        grid, placed = _along(*standardise(q, *theta[block.assignment[:, form.ranges[0][:2]]].t()), row)
-    knots = placed.knots + len(grid) * row.unsqueeze(-1)
-    return _Curve(form, rows, grid.unsqueeze(-1).float().contiguous()), placed._replace(knots=knots)
+        grid, interpolation = _along(*standardise(q, *theta[block.assignment[:, form.ranges[0][:2]]].t()), row)
+    knots = interpolation.knots + len(grid) * row.unsqueeze(-1)
+    return _Curve(form, rows, grid.unsqueeze(-1).float().contiguous()), interpolation._replace(knots=knots)
 
 
-def _around(q: Tensor, even: bool) -> tuple[Tensor, _Placed]:
-    """Knots (n,) on the circle, on half of it for even functions, and the places of dihedrals q among them."""
+def _around(q: Tensor, even: bool) -> tuple[Tensor, _Interpolation]:
+    """Knots (n,) on the circle, or on half of it for even functions, and the interpolation at dihedrals q."""
     n = _ON_CIRCLE // 2 + 1 if even else _ON_CIRCLE
     step = 2.0 * math.pi / _ON_CIRCLE
     first = torch.floor(q / step) - (_POINTS // 2 - 1)
@@ -172,28 +177,33 @@ def _around(q: Tensor, even: bool) -> tuple[Tensor, _Placed]:
     mirrored = knots >= n
     knots = torch.where(mirrored, _ON_CIRCLE - knots, knots)
     by_slope = torch.where(mirrored, -weights, weights)  # the slope of an even function is odd
-    return step * torch.arange(n), _Placed(knots, weights.float(), by_slope.float())
+    return step * torch.arange(n), _Interpolation(knots, weights.float(), by_slope.float())
 
 
-def _along(x: Tensor, dx: Tensor, row: Tensor) -> tuple[Tensor, _Placed]:
-    """Knots (n, n_rows) over what x (n_frames, n_terms) takes in all terms of a row, and the places of x among them.
+def _along(x: Tensor, dx: Tensor, row: Tensor) -> tuple[Tensor, _Interpolation]:
+    """Knots (n, n_rows) over the values of x in all terms of a row, and the interpolation at x.
 
-    `dx` is dx/dq and `row` (n_terms,) the row of each term.
+    Parameters
+    ----------
+    x, dx : (n_frames, n_terms)
+        Standardised coordinates and dx/dq.
+    row : (n_terms,)
+        Index of each term's row.
     """
     ends = torch.zeros(int(row.max()) + 1, dtype=x.dtype)
     low = ends.scatter_reduce(0, row, x.amin(0), "amin", include_self=False)
     high = ends.scatter_reduce(0, row, x.amax(0), "amax", include_self=False)
     step = (high - low).clamp(min=_NARROW) / (_KNOTS - 1)
-    places = (x - low[row]) / step[row]
-    first = (torch.floor(places) - (_POINTS // 2 - 1)).clamp(0, _KNOTS - _POINTS)
-    weights = lagrange(places - first)
+    u = (x - low[row]) / step[row]
+    first = (torch.floor(u) - (_POINTS // 2 - 1)).clamp(0, _KNOTS - _POINTS)
+    weights = lagrange(u - first)
     knots = first.long().unsqueeze(-1) + torch.arange(_POINTS)
     grid = low + step * torch.arange(_KNOTS)[:, None]
-    return grid, _Placed(knots, weights.float(), (weights * dx.unsqueeze(-1)).float())
+    return grid, _Interpolation(knots, weights.float(), (weights * dx.unsqueeze(-1)).float())
 
 
 def lagrange(t: Tensor) -> Tensor:
-    """Weights (…, 6) of the values at 0, 1, …, 5 in the polynomial through them at t (…)."""
+    """Weights (…, 6) of values at 0, 1, …, 5 in the value at t (…) of the polynomial through them."""
     away = t.unsqueeze(-1) - torch.arange(_POINTS)
     weights = []
     for knot in range(_POINTS):
@@ -203,18 +213,18 @@ def lagrange(t: Tensor) -> Tensor:
 
 
 class _Multiply(torch.autograd.Function):
-    """Energies and forces −Jᵀ g of frames, linear in the values at the knots."""
+    """Energies and forces −Jᵀ g of frames, which are linear in the values at the knots."""
 
     @staticmethod
     def forward(ctx: Any, energies: Tensor, slopes: Tensor, products: Products, size: int) -> tuple[Tensor, Tensor]:
-        """From E and dE/dx (n_knots,)."""
+        """Energies and forces from E and dE/dx (n_knots,)."""
         ctx.products = products
         forces = products.jacobian.T @ (products.slopes @ slopes.numpy())
         return torch.from_numpy(products.energies @ energies.numpy()), torch.from_numpy(-forces).reshape(-1, size)
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
-        """The transposed products."""
+        """Gradients by the transposed products."""
         energies, forces = (output.contiguous().numpy() for output in outputs)
         products: Products = ctx.products
         slopes = -(products.slopes.T @ (products.jacobian @ forces.ravel()))

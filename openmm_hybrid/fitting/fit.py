@@ -1,4 +1,4 @@
-"""The door: from force fields and frames to fitted force fields with their errors."""
+"""Fitting force fields to labelled frames: the public function `fit`."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from openmm_hybrid.forcefield import ForceField
 
 METHODS = ("auto", "solve", "gradient")
-_LONG = 1.4  # of its equilibrium length; no bond of a molecule at 1000 K is so long on average
-_HELD_OUT = 10  # of how many training frames one is held out to stop the training of networks
-_MOST_HELD_OUT = 300
-_FIRST_SOLVE = 300  # frames whose solution networks start at
+_LONG = 1.4  # longest plausible median of a bond length, relative to its equilibrium length
+_HELD_OUT = 10  # one of this many training frames is held out to stop the training of networks
+_MOST_HELD_OUT = 300  # most frames that are held out
+_FIRST_SOLVE = 300  # frames of the solve that networks start from
 
 
 def fit(
@@ -53,57 +53,62 @@ def fit(
 ) -> FitResult:
     """Fit force fields to energies and forces.
 
-    The loss is ⟨(F − F_ref)²⟩ + w ⟨(E − E_ref − c)²⟩, the first mean over force components, the second over frames,
-    with a free constant c for each molecule, plus penalties on the way from the start (see docs/fitting.md). Bounds and
-    total charges are kept; equal charges stay equal. Ranges of saturated terms are set from the training frames first.
+    The loss is ⟨(F − F_ref)²⟩ + w ⟨(E − E_ref − c)²⟩ plus penalties on the distance from the start (see
+    docs/fitting.md). The first mean is over force components, the second over frames; c is a free constant for each
+    molecule. The fit keeps bounds, total charges and the equality of charges. It first sets the ranges of saturated
+    terms from the training frames.
 
     Parameters
     ----------
     forcefield : ForceField, or a sequence of them
-    frames : Frames, or as many of them
-        Of each force field's molecule, with energies and forces. Parameters of equal names are one parameter.
+    frames : Frames, or a sequence of them
+        Frames with energies and forces for each force field, in the same order. Parameters of equal names are one
+        parameter.
     n_train : int
-        Frames of each molecule to train on, drawn at random with `seed`; no geometry twice.
+        Training frames of each molecule, drawn at random with `seed` and without repeated geometries.
     n_valid : int, optional
-        Further frames to validate on. By default none; networks then hold back a tenth of the training frames to see
-        when to stop, and are solved anew with all of them.
+        Validation frames. By default there are none; networks then hold out a tenth of the training frames to decide
+        when to stop, and the last solve uses all of them.
     n_test : int
-        Frames to test on; the same for every n_train.
+        Test frames. They are the same for every n_train.
     seed : int
+        Seed of the split, the batches and the dynamics of the checks.
     method : {"auto", "solve", "gradient"}
-        "solve" is Gauss-Newton on everything but the hidden layers of networks, "gradient" Adam and L-BFGS on
-        everything; "auto" solves, and where there are networks follows gradients of their weights and solves again.
+        "solve" is Gauss-Newton on all parameters except the hidden layers of networks, "gradient" is Adam and L-BFGS on
+        all parameters. "auto" solves; where there are networks, it then follows gradients of their weights and solves
+        again.
     fixed : sequence of str
-        Shell patterns of names that stay, such as "charges/*" or "lj/*".
+        Shell patterns of parameters that keep their values, such as "charges/*" or "lj/*".
     energy_weight : float, 1/Å²
-        w. 0.3 gives energies and forces that are both near their optimum for MD17; our choice.
+        w; our choice.
     restraint : float, (kcal/mol/Å)²
-        Cost of a parameter that goes its width from the start: 0.2 e, 0.1 Å, 0.2 rad, half a force constant, …
-        (`Column.width` of the forms). 0.01 costs MD17's molecules no accuracy and keeps charges near their start.
+        Cost of a parameter at a distance of its width from the start: 0.2 e, 0.1 Å, 0.2 rad, half a force constant, …
+        (`Column.width` of the forms); our choice.
     ridge : float, optional
-        λ on scaled parameters; sought by cross-validation by default.
+        λ on scaled parameters; cross-validation finds it by default.
     gradient : GradientSettings, optional
-        Of the gradients; `energy_weight` and `restraint` are taken from here.
+        Settings of the gradients, except `energy_weight` and `restraint`, which are those above.
     checkpoint : path, optional
-        File that the gradients' state is kept in: killed and started again, the fit goes on.
+        File for the state of the gradients. A fit that was killed resumes from it.
     md_steps : int
-        Steps of the dynamics among the guards; 0 leaves it out.
+        Steps of the dynamics among the checks; 0 omits it.
     progress : bool
-        Show the progress.
+        Whether to show progress.
 
     Raises
     ------
     InputError
-        A setting out of range, too few frames, no labels, nothing to fit, or a pattern that matches nothing.
+        A setting is out of range, there are too few frames, no labels or no free parameters, or a pattern matches
+        nothing.
     MismatchError
-        Frames of other atoms than the force field or of another order, or equal names with different values.
+        Frames and force field have different atoms or orders of atoms, or parameters of equal names different values.
     NumericalError
         The normal equations are singular.
 
     Warns
     -----
     UserWarning
-        A check failed, or the gradients were stopped by Ctrl-C.
+        A check failed, or Ctrl-C stopped the gradients.
     """
     clock = time.monotonic()
     fields, data = _paired(forcefield, frames)
@@ -113,31 +118,30 @@ def fit(
         raise InputError(f"md_steps = {md_steps!r}", expected="a whole number from 0 on")
     solving = SolveSettings(energy_weight, restraint, ridge)
     following = replace(gradient or GradientSettings(), energy_weight=energy_weight, restraint=restraint)
-    joint = SharedParameters.of(fields)
-    free, networks, hidden = free_parameters(joint, fixed)
+    shared = SharedParameters.of(fields)
+    free, networks, hidden = free_parameters(shared, fixed)
     splits = [split(part, n_train, n_valid or 0, n_test, seed) for part in data]
-    train = [part[each.train] for part, each in zip(data, splits, strict=True)]
-    valid = [part[each.valid] for part, each in zip(data, splits, strict=True)]
-    joint = set_ranges(joint, train)
+    train = [part[chosen.train] for part, chosen in zip(data, splits, strict=True)]
+    valid = [part[chosen.valid] for part, chosen in zip(data, splits, strict=True)]
+    shared = set_ranges(shared, train)
     path = None if checkpoint is None else Path(checkpoint)
 
     def solved(parts: Sequence[Frames], start: NDArray[np.float64] | None = None) -> Solution:
-        held = np.setdiff1d(free, hidden)
-        molecules = [LabelledMolecule(joint, number, part) for number, part in enumerate(parts)]
-        return solve(joint, molecules, held, solving, start=start, progress=progress)
+        molecules = [LabelledMolecule(shared, index, part) for index, part in enumerate(parts)]
+        return solve(shared, molecules, np.setdiff1d(free, hidden), solving, start=start, progress=progress)
 
-    def followed(values: NDArray[np.float64], places: NDArray[np.int64]) -> Descent:
-        parts, seen = (train, valid) if n_valid is not None else _held_out(train)
-        centre = joint.parameters.values
-        start = joint.with_values(values)
+    def followed(values: NDArray[np.float64], weights: NDArray[np.int64]) -> Descent:
+        parts, unseen = (train, valid) if n_valid is not None else _held_out(train)
+        centre = shared.parameters.values
+        start = shared.with_values(values)
         return descend(
-            start, parts, seen, places, following, centre=centre, seed=seed, checkpoint=path, progress=progress
+            start, parts, unseen, weights, following, centre=centre, seed=seed, checkpoint=path, progress=progress
         )
 
     solution: Solution | None = None
     descent: Descent | None = None
     if method == "gradient":
-        descent = followed(joint.parameters.values, free)
+        descent = followed(shared.parameters.values, free)
         after = descent.values
     elif method == "solve" or not len(networks):
         solution = solved(train)
@@ -148,18 +152,18 @@ def fit(
         descent = followed(first.values, networks)
         solution = solved(train, descent.values)
         after = solution.values
-    found = joint.with_values(after)
+    found = shared.with_values(after)
     molecules = tuple(
-        _assessed(old, new, part, each, md_steps, seed)
-        for old, new, part, each in zip(joint.forcefields, found.forcefields, data, splits, strict=True)
+        _assessed(old, new, part, chosen, md_steps, seed)
+        for old, new, part, chosen in zip(shared.forcefields, found.forcefields, data, splits, strict=True)
     )
     return FitResult(
         molecules,
-        joint.parameters.names,
-        joint.parameters.values,
+        shared.parameters.names,
+        shared.parameters.values,
         after,
         None if solution is None else solution.ridge,
-        () if solution is None else solution.trials,
+        () if solution is None else solution.ridge_losses,
         () if solution is None else solution.losses,
         0 if descent is None else descent.epochs,
         time.monotonic() - clock,
@@ -167,37 +171,37 @@ def fit(
 
 
 def free_parameters(
-    joint: SharedParameters, fixed: Sequence[str]
+    shared: SharedParameters, fixed: Sequence[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Places of what is fitted, of the networks' weights among it, and of those in their hidden layers.
+    """Indices of the free parameters, of the networks' weights among them, and of the weights in hidden layers.
 
-    Harmonic terms that carry a spline or a network stay: together they are any function, and alone they are the wall
-    outside the sampled range.
+    Confining terms with a spline or a network added to them keep their parameters: the sum can be any function anyway,
+    and outside the sampled range the confining term is the wall.
 
     Raises
     ------
     InputError
         A pattern matches nothing, or nothing is left.
     """
-    parameters = joint.parameters
+    parameters = shared.parameters
     if isinstance(fixed, str):
         raise InputError(f"fixed = {fixed!r}", expected="a sequence of patterns", hint=f"write ({fixed!r},)")
     stays = ~parameters.fitted
     for pattern in fixed:
         stays[parameters.matching(pattern)] = True
     used, weights = np.zeros(len(parameters), dtype=bool), np.zeros(len(parameters), dtype=bool)
-    hidden = np.array([column.hidden for column in joint.columns])
-    for forcefield, places in zip(joint.forcefields, joint.places, strict=True):
+    hidden = np.array([column.hidden for column in shared.columns])
+    for forcefield, indices in zip(shared.forcefields, shared.indices, strict=True):
         for terms in forcefield.terms:
-            used[places[terms.assignment]] = True
-            if hidden[places[terms.assignment]].any():
-                weights[places[terms.assignment]] = True
-            carrier = forcefield.tables.in_slot(terms.group.partition(".")[0])
+            used[indices[terms.assignment]] = True
+            if hidden[indices[terms.assignment]].any():
+                weights[indices[terms.assignment]] = True
+            carrier = forcefield.tables.in_slot(terms.slot)
             if terms.form.any_function and carrier is not None and carrier.form.confining:
-                stays[places[carrier.assignment]] = True
+                stays[indices[carrier.assignment]] = True
     free = np.flatnonzero(used & ~stays)
     if not len(free):
-        raise InputError("there is no parameter to fit", hint="leave out fewer of them with fixed=")
+        raise InputError("there is no parameter to fit", hint="name fewer parameters in fixed=")
     networks = free[weights[free]]
     return free, networks, networks[hidden[networks]]
 
@@ -209,20 +213,21 @@ def _paired(
     data = [frames] if isinstance(frames, Frames) else list(frames)
     if len(fields) != len(data) or not fields:
         raise MismatchError(
-            f"{len(fields)} force fields and {len(data)} sets of frames were given", expected="one set for each"
+            f"{len(fields)} force fields and {len(data)} sets of frames were given",
+            expected="one set of frames for each force field",
         )
-    for each, part in zip(fields, data, strict=True):
-        if not np.array_equal(each.atomic_numbers, part.atomic_numbers):
+    for field, part in zip(fields, data, strict=True):
+        if not np.array_equal(field.atomic_numbers, part.atomic_numbers):
             raise MismatchError(
-                f"the frames of {part.name!r} have other atoms than the force field {each.name!r}",
-                expected=f"the atomic numbers {each.atomic_numbers.tolist()}, in this order",
+                f"the frames of {part.name!r} have other atoms than the force field {field.name!r}",
+                expected=f"the atomic numbers {field.atomic_numbers.tolist()}, in this order",
             )
-        _check_bonds(each, part)
+        _check_bonds(field, part)
     return fields, data
 
 
 def _check_bonds(forcefield: ForceField, frames: Frames) -> None:
-    """Equal elements in another order are another molecule: its bonds are then far too long."""
+    """Refuse frames with the right elements in another order of atoms, where some bonds are far too long."""
     for terms in forcefield.terms:
         stiff = terms.form.harmonic(torch.tensor(forcefield.tables.values(terms)))
         if stiff is None or terms.form.n_atoms != 2:
@@ -239,7 +244,7 @@ def _check_bonds(forcefield: ForceField, frames: Frames) -> None:
 
 
 def _held_out(train: Sequence[Frames]) -> tuple[list[Frames], list[Frames]]:
-    """Training frames without the last tenth, and that."""
+    """Training frames without their last tenth, and that tenth."""
     sizes = [min(max(len(part) // _HELD_OUT, 1), _MOST_HELD_OUT) for part in train]
     return (
         [part[: len(part) - size] for part, size in zip(train, sizes, strict=True)],
@@ -258,7 +263,7 @@ def _assessed(
     for check in checks:
         if not check.passed:
             warnings.warn(
-                f"the fit of {after.name!r} failed the check {check.name!r}: {check.found}; look at it before using it",
+                f"the fit of {after.name!r} failed the check {check.name!r}: {check.found}; inspect it before use",
                 stacklevel=3,
             )
     return MoleculeFit(

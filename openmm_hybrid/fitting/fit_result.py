@@ -1,4 +1,4 @@
-"""What a fit gives back."""
+"""Results of fits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from openmm_hybrid.analysis.error_table import ErrorTable
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.text_table import cell, text_table
 from openmm_hybrid.data.selection import Split
-from openmm_hybrid.fitting.gauss_newton import Trial
+from openmm_hybrid.fitting.gauss_newton import RidgeLoss
 from openmm_hybrid.fitting.sanity_checks import SanityCheck
 from openmm_hybrid.forcefield import ForceField
 
@@ -25,11 +25,12 @@ class MoleculeFit:
     Parameters
     ----------
     forcefield : ForceField
-        Fitted.
+        The fitted force field.
     split : Split
-    start, train, valid, test : ErrorTable or None
-        Errors of the force field before the fit on the test frames (the training frames where there are none), and of
-        the fitted one. None without frames.
+    start : ErrorTable
+        Errors before the fit on the test frames, or on the training frames where there are no test frames.
+    train, valid, test : ErrorTable or None
+        Errors of the fitted force field; None without frames.
     checks : tuple of SanityCheck
     """
 
@@ -52,15 +53,15 @@ class FitResult:
     molecules : tuple of MoleculeFit
     names : tuple of str, (n_parameters,)
     before, after : (n_parameters,)
-        Values of the parameters, each name once; the ranges of saturated terms are set in both.
+        Values of the parameters, without repeated names. Both contain the ranges of saturated terms from the frames.
     ridge : float or None
-        That the last solve took; None where nothing was solved.
-    trials : tuple of Trial
-        Ridges that were tried.
+        Ridge of the last solve; None without a solve.
+    ridge_losses : tuple of RidgeLoss
+        Losses of all ridges in the cross-validation.
     losses : tuple of float
         Training loss at the start and after each step of the last solve.
     epochs : int
-        Of gradients.
+        Epochs of gradients.
     seconds : float
     """
 
@@ -69,14 +70,14 @@ class FitResult:
     before: NDArray[np.float64] = field(repr=False)
     after: NDArray[np.float64] = field(repr=False)
     ridge: float | None
-    trials: tuple[Trial, ...] = field(repr=False)
+    ridge_losses: tuple[RidgeLoss, ...] = field(repr=False)
     losses: tuple[float, ...] = field(repr=False)
     epochs: int
     seconds: float
 
     @property
     def model(self) -> ForceField:
-        """The fitted force field, of a fit of one molecule."""
+        """The fitted force field, where the fit has one molecule."""
         return self._only.forcefield
 
     @property
@@ -86,37 +87,37 @@ class FitResult:
 
     @property
     def train(self) -> ErrorTable:
-        """Errors on the training frames, of a fit of one molecule."""
+        """Errors on the training frames, where the fit has one molecule."""
         return self._only.train
 
     @property
     def valid(self) -> ErrorTable | None:
-        """Errors on the validation frames, of a fit of one molecule."""
+        """Errors on the validation frames, where the fit has one molecule."""
         return self._only.valid
 
     @property
     def test(self) -> ErrorTable | None:
-        """Errors on the test frames, of a fit of one molecule."""
+        """Errors on the test frames, where the fit has one molecule."""
         return self._only.test
 
     @property
     def passed(self) -> bool:
-        """Whether all guards passed."""
+        """Whether all checks passed."""
         return all(check.passed for molecule in self.molecules for check in molecule.checks)
 
     @property
     def _only(self) -> MoleculeFit:
         if len(self.molecules) != 1:
-            raise InputError(f"the fit has {len(self.molecules)} molecules", hint="take them from .molecules")
+            raise InputError(f"the fit has {len(self.molecules)} molecules", hint="use .molecules or .models")
         return self.molecules[0]
 
     def changes(self) -> dict[str, tuple[float, float]]:
-        """Value before and after the fit of every parameter that changed."""
+        """Values before and after the fit of all parameters that changed."""
         moved = np.flatnonzero(self.before != self.after)
         return {self.names[k]: (float(self.before[k]), float(self.after[k])) for k in moved}
 
     def table(self) -> str:
-        """Errors and guards as lines of text: kcal/mol and kcal/mol/Å."""
+        """Errors (kcal/mol, kcal/mol/Å) and checks as lines of text."""
         rows = []
         for molecule in self.molecules:
             tables = {"before": molecule.start, "train": molecule.train, "valid": molecule.valid, "test": molecule.test}
@@ -131,13 +132,13 @@ class FitResult:
                 lines.append(f"{molecule.forcefield.name} {check.name}: {verdict}, {check.found}")
         return "\n".join(lines)
 
-    def trials_table(self) -> str:
-        """The ridges that were tried, with the root of the loss on frames left out, kcal/mol/Å."""
-        rows = [(f"{trial.ridge:.1e}", cell(max(trial.loss, 0.0) ** 0.5)) for trial in self.trials]
+    def ridge_table(self) -> str:
+        """Table of all ridges with the root of their loss on frames left out, kcal/mol/Å."""
+        rows = [(f"{found.ridge:.1e}", cell(max(found.loss, 0.0) ** 0.5)) for found in self.ridge_losses]
         return text_table(("ridge", "loss^1/2"), rows)
 
     def as_dict(self) -> dict[str, Any]:
-        """Errors, guards, ridge and cost, for JSON."""
+        """Errors, checks, ridge and cost for JSON."""
         return {
             "molecules": {
                 molecule.forcefield.name: {
@@ -145,7 +146,7 @@ class FitResult:
                     "train": molecule.train.as_dict(),
                     "valid": None if molecule.valid is None else molecule.valid.as_dict(),
                     "test": None if molecule.test is None else molecule.test.as_dict(),
-                    "guards": {check.name: {"passed": check.passed, "found": check.found} for check in molecule.checks},
+                    "checks": {check.name: {"passed": check.passed, "found": check.found} for check in molecule.checks},
                 }
                 for molecule in self.molecules
             },

@@ -1,4 +1,4 @@
-"""Fitting by solving: one least-squares solve for what is linear in its parameters, a few for what is not."""
+"""Gauss-Newton fits: one least-squares solve for linear parameters, a few damped ones for the others."""
 
 from __future__ import annotations
 
@@ -15,42 +15,41 @@ from torch import Tensor
 
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.progress import progress_bar
-from openmm_hybrid.fitting.least_squares import bounded_step, cross_validate
-from openmm_hybrid.fitting.normal_equations import NormalEquations, accumulate, loss
+from openmm_hybrid.fitting.least_squares import NormalEquations, accumulate, bounded_step, cross_validate, loss
 from openmm_hybrid.fitting.residuals import LabelledMolecule
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from openmm_hybrid.forcefield import Parameters
 from openmm_hybrid.forms.form import Column
 
 RIDGES = tuple(10.0 ** (0.5 * power) for power in range(-18, 1))
-"""Strengths tried by cross-validation; columns are scaled to a mean squared force of 1 (kcal/mol/Å)²."""
-_FIRST_FRAMES = 300  # of each molecule for the first steps of a fit of many frames, which then needs few more
-_AS_GOOD = 1.01  # of the least loss: the largest ridge of such a loss is taken, since small terms extrapolate better
-_NEAR, _CONVERGED = 1e-3, 2e-4  # relative fall of the loss in a step, of the first stage and the last
-_RARE = 0.1  # of the largest diagonal element of a type's coefficients: rarer ones are held as if they were so common
-_EXACT = 1e-6  # relative error of the predicted loss below which a model was linear along a step
-_NOTHING = 1e-12  # of the largest diagonal element: below it a column is rounding
-_ROUNDING = 1e-13  # of the scaled matrix; keeps it positive definite without a ridge
+"""Ridges for cross-validation, for columns scaled to a mean squared force of 1 (kcal/mol/Å)²."""
+_FIRST_FRAMES = 300  # frames of each molecule in the first stage of a fit of many frames
+_TOLERANCE = 1.01  # largest loss of the chosen ridge, relative to the smallest loss
+_NEAR, _CONVERGED = 1e-3, 2e-4  # relative decrease of the loss in a step that ends the first and the last stage
+_RARE = 0.1  # least diagonal element used for scaling, relative to the largest of the same function
+_EXACT = 1e-6  # relative error of the predicted loss below which the model was linear along a step
+_NOTHING = 1e-12  # diagonal element, relative to the largest, below which a column is rounding
+_ROUNDING = 1e-13  # added to the diagonal of the scaled matrix to keep it positive definite without a ridge
 _DAMPING = (0.0, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 
 
 @final
 @dataclass(frozen=True)
 class SolveSettings:
-    """How the solve is regularised.
+    """Regularisation and effort of a solve.
 
     Parameters
     ----------
     energy_weight : float, 1/Å²
-        Of the mean squared energy error beside the mean squared force component.
+        Weight of the mean squared energy error relative to that of force components.
     restraint : float, (kcal/mol/Å)²
-        Cost of a parameter that went its width from the start (see `Column`).
+        Cost of a parameter at a distance of its width from the start (see `Column`).
     ridge : float or None
-        λ; None for the one that cross-validation finds.
+        λ; None for the value that cross-validation finds.
     folds : int
-        Of the cross-validation.
+        Folds of the cross-validation.
     max_steps : int
-        Gauss-Newton steps at most.
+        Largest number of Gauss-Newton steps.
     """
 
     energy_weight: float = 0.3
@@ -70,8 +69,8 @@ class SolveSettings:
 
 @final
 @dataclass(frozen=True)
-class Trial:
-    """One ridge that was tried: `loss` is that of frames left out, (kcal/mol/Å)²."""
+class RidgeLoss:
+    """A ridge of the cross-validation and its loss on frames left out, (kcal/mol/Å)²."""
 
     ridge: float
     loss: float
@@ -80,20 +79,20 @@ class Trial:
 @final
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Where a solve ended.
+    """Result of a solve.
 
     Parameters
     ----------
     values : (n_parameters,)
     ridge : float
-    trials : tuple of Trial
+    ridge_losses : tuple of RidgeLoss
     losses : tuple of float
-        Of the training frames, penalties counted: at the start and after each step of the last stage.
+        Loss of the training frames with penalties, at the start and after each step of the last stage.
     """
 
     values: NDArray[np.float64]
     ridge: float
-    trials: tuple[Trial, ...]
+    ridge_losses: tuple[RidgeLoss, ...]
     losses: tuple[float, ...]
 
 
@@ -106,20 +105,32 @@ def solve(
     start: NDArray[np.float64] | None = None,
     progress: bool = True,
 ) -> Solution:
-    """Gauss-Newton on the parameters `free`, from their values, which are also what ridge and restraint pull to.
+    """Minimise the loss by Gauss-Newton steps, damped so that the loss never rises.
 
-    A model that is linear in them takes one step. Steps are damped so that the loss never rises; bounds and total
-    charges are kept.
+    A model that is linear in the free parameters needs one step. Bounds and total charges are kept.
 
-    `start` (n_parameters,) is another place to start at.
+    Parameters
+    ----------
+    shared : SharedParameters
+        Ridge and restraint pull towards its values.
+    molecules : sequence of LabelledMolecule
+        Training frames of each force field.
+    free : (n_free,)
+        Indices of the parameters to fit.
+    settings : SolveSettings
+    start : (n_parameters,), optional
+        Values of the first step; those of `shared` by default.
+    progress : bool
 
     Raises
     ------
+    InputError
+        There is no free parameter.
     NumericalError
         The normal equations are singular.
     """
     if not len(free):
-        raise InputError("there is no parameter to fit", hint="leave out fewer of them with fixed=")
+        raise InputError("there is no parameter to fit", hint="name fewer parameters in fixed=")
     sizes = [len(molecule) for molecule in molecules]
     few = [min(size, _FIRST_FRAMES) for size in sizes]
     stages = [few] if start is None and max(sizes) > 2 * _FIRST_FRAMES else []
@@ -128,16 +139,16 @@ def solve(
         for stage in (*stages, sizes):
             count = min(settings.folds, *stage)
             folds = [[torch.arange(first, size, count) for size in stage] for first in range(count)]
-            problem = _Problem(shared, molecules, folds, torch.tensor(free), settings)
+            problem = _LeastSquares(shared, molecules, folds, torch.tensor(free), settings)
             last = problem.run(solution.values, _CONVERGED if stage is sizes else _NEAR)
-            solution = replace(last, trials=(*solution.trials, *last.trials))
+            solution = replace(last, ridge_losses=(*solution.ridge_losses, *last.ridge_losses))
             advance(1)
     return solution
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class _Problem:
+class _LeastSquares:
     """A least-squares problem on fixed frames."""
 
     shared: SharedParameters
@@ -155,18 +166,18 @@ class _Problem:
         return torch.tensor(self.shared.charge_rows())
 
     def run(self, start: NDArray[np.float64], tolerance: float) -> Solution:
-        """Steps until the loss falls by less than this part of itself."""
+        """Take steps until the relative decrease of the loss is below `tolerance`."""
         theta, losses = torch.tensor(start), []
-        trials: list[Trial] = []
+        ridge_losses: list[RidgeLoss] = []
         ridge, scale, loss_now = 0.0, torch.zeros(0), math.inf
         for step in range(self.settings.max_steps):
-            moments = accumulate(self.molecules, self.folds, theta, self.free, self.settings.energy_weight)
-            matrix, right, square = NormalEquations.total(moments).normal()
+            equations = accumulate(self.molecules, self.folds, theta, self.free, self.settings.energy_weight)
+            matrix, right, square = NormalEquations.total(equations).normal()
             if step == 0:
                 free = self.free.tolist()
                 names, columns = self.parameters.names, self.shared.columns
                 scale = _scales(matrix.diagonal(), [names[k] for k in free], [columns[k] for k in free])
-                ridge, trials = self._ridge(moments, scale, theta)
+                ridge, ridge_losses = self._ridge(equations, scale, theta)
                 loss_now = float(square) + self._penalty(theta, scale, ridge)
                 losses.append(loss_now)
             theta, found, exact = self._step(theta, matrix, right, scale, ridge, loss_now)
@@ -174,21 +185,22 @@ class _Problem:
             losses.append(loss_now)
             if exact or fall <= tolerance * loss_now:
                 break
-        return Solution(theta.numpy(), ridge, tuple(trials), tuple(losses))
+        return Solution(theta.numpy(), ridge, tuple(ridge_losses), tuple(losses))
 
-    def _ridge(self, moments: list[NormalEquations], scale: Tensor, theta: Tensor) -> tuple[float, list[Trial]]:
+    def _ridge(self, equations: list[NormalEquations], scale: Tensor, theta: Tensor) -> tuple[float, list[RidgeLoss]]:
         if self.settings.ridge is not None:
             return self.settings.ridge, []
         away = (theta - self._centre)[self.free]
         rows = self._rows(scale)
-        losses = cross_validate(moments, scale, self._prior, away, rows, RIDGES)
-        tried = [Trial(ridge, value) for ridge, value in zip(RIDGES, losses, strict=True)]
-        return max(trial.ridge for trial in tried if trial.loss <= _AS_GOOD * min(losses)), tried
+        losses = cross_validate(equations, scale, self._prior, away, rows, RIDGES)
+        found = [RidgeLoss(ridge, value) for ridge, value in zip(RIDGES, losses, strict=True)]
+        # The largest ridge of nearly the least loss: small terms extrapolate better.
+        return max(each.ridge for each in found if each.loss <= _TOLERANCE * min(losses)), found
 
     def _step(
         self, theta: Tensor, matrix: Tensor, right: Tensor, scale: Tensor, ridge: float, loss_now: float
     ) -> tuple[Tensor, float, bool]:
-        """The first step with enough damping to lower the loss; also whether the loss was as predicted."""
+        """Parameters and loss after a step, damped until the loss falls; and whether the loss was as predicted."""
         here = theta[self.free]
         away = here - self._centre[self.free]
         inverse = _inverse(scale)
@@ -230,10 +242,10 @@ class _Problem:
 
 
 def _scales(diagonal: Tensor, names: Sequence[str], columns: Sequence[Column]) -> Tensor:
-    """Parameters (n_free,) for a mean squared force of 1; 0 where there is nothing.
+    """Changes of the parameters (n_free,) that give a mean squared force of 1; 0 where no force depends on them.
 
-    Coefficients of one function (equal group and type, and no width of their own) are scaled alike when few frames
-    reach them: a spline's piece at the end of the range would else be free to go anywhere.
+    Coefficients of one function (of equal group and type, without widths) that few frames reach are scaled like its
+    common ones. Otherwise the ridge would hardly hold the ends of a spline.
     """
     common: dict[str, float] = {}
     rows = [name if column.width else name.rpartition("/")[0] for name, column in zip(names, columns, strict=True)]

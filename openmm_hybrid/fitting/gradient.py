@@ -1,7 +1,7 @@
-"""Fitting by gradients: networks, and any other parameters, on stored coordinates and Jacobians.
+"""Fitting by gradients, for networks and any other parameters, on cached coordinates and Jacobians.
 
-An epoch evaluates networks at knots and other terms at all frames, and multiplies by the stored ∂q/∂R: nothing is
-differentiated through the geometry.
+An epoch evaluates networks at knots and other terms at all frames, and multiplies by the cached ∂q/∂R. No derivative
+passes through the geometry.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ _SAVE_EVERY = 20.0  # seconds between checkpoints
 @final
 @dataclass(frozen=True)
 class GradientSettings:
-    """How gradients are followed: Adam on batches, then L-BFGS on all frames from the best point of Adam.
+    """Settings of the gradients: Adam on batches, then L-BFGS on all frames from the best point of Adam.
 
     Parameters
     ----------
     energy_weight, restraint : float
         As in `SolveSettings`.
     adam, lbfgs : int
-        Epochs of each at most.
+        Largest numbers of epochs.
     batch : int
-        Frames of a molecule in one step of Adam.
+        Frames of each molecule in one step of Adam.
     learning_rate : float
-        Of Adam at its start, in units of each parameter's scale; it falls to 1 % by a cosine.
-    decay : float
-        Cost of a weight that went 1 from where it was, (kcal/mol/Å)²: it keeps few frames from bending the functions.
+        First learning rate of Adam, in units of each parameter's scale; it decreases to 1 % along a cosine.
+    decay : float, (kcal/mol/Å)²
+        Cost of a weight at a distance of 1 from its start. It keeps few frames from bending the functions.
     patience : int
-        Epochs without a better validation loss after which a phase ends.
+        Epochs without a better validation loss that end a phase.
     """
 
     energy_weight: float = 0.3
@@ -71,13 +71,14 @@ class GradientSettings:
 @final
 @dataclass(frozen=True, eq=False)
 class Descent:
-    """Where the gradients led.
+    """Result of following gradients.
 
     Parameters
     ----------
     values : (n_parameters,)
+        Values at the best point.
     epochs : int
-        That were run.
+        Number of epochs.
     train, valid : tuple of float
         Loss of each epoch, (kcal/mol/Å)².
     """
@@ -89,7 +90,7 @@ class Descent:
 
 
 def descend(
-    joint: SharedParameters,
+    shared: SharedParameters,
     train: Sequence[Frames],
     valid: Sequence[Frames],
     free: NDArray[np.int64],
@@ -100,37 +101,40 @@ def descend(
     checkpoint: Path | None = None,
     progress: bool = True,
 ) -> Descent:
-    """Follow gradients of the loss by the parameters `free` from the values of `joint`.
+    """Follow gradients of the loss by the parameters `free` from the values of `shared`.
 
-    Ctrl-C ends it with the best point so far. With a checkpoint file a killed run goes on where it was; the file is
-    removed at the end.
+    Ctrl-C ends the run at the best point so far. With a checkpoint file, a run that was killed resumes; the end of the
+    run removes the file.
 
     Parameters
     ----------
-    joint : Joint
+    shared : SharedParameters
     train, valid : sequence of Frames
-        Of each force field. Without validation frames the training loss decides.
+        Frames of each force field. Without validation frames the training loss decides when to stop.
     free : (n_free,)
+        Indices of the parameters to fit.
     settings : GradientSettings
     centre : (n_parameters,), optional
-        What the restraint pulls to; the values of `joint` by default.
+        Values that the restraint pulls towards; those of `shared` by default.
     seed : int
-        Of the batches.
+        Seed of the batches.
+    checkpoint : Path, optional
+    progress : bool
 
     Raises
     ------
     InputError
-        The checkpoint is damaged, or of another fit.
+        The checkpoint is damaged or belongs to another fit.
 
     Warns
     -----
     UserWarning
-        It was stopped by Ctrl-C.
+        Ctrl-C stopped the run.
     """
-    middle = joint.parameters.values if centre is None else centre
-    run = _Run(joint, train, valid, free, settings, middle, seed)
-    # Without the start: a solve that is repeated may end in other last digits.
-    job = describe_fit(joint.parameters.names, settings, seed, middle, free, [*train, *valid])
+    middle = shared.parameters.values if centre is None else centre
+    run = _Run(shared, train, valid, free, settings, middle, seed)
+    # The job omits the start, because a repeated solve may end in other last digits.
+    job = describe_fit(shared.parameters.names, settings, seed, middle, free, [*train, *valid])
     state = State.fresh(len(free)) if checkpoint is None else load_state(checkpoint, job, len(free))
     if not state.train:
         state.best_loss = run.validation(state.best)
@@ -153,11 +157,11 @@ def descend(
 
 @final
 class _Run:
-    """The loss, and one epoch of either optimiser."""
+    """The loss, and one epoch of Adam or L-BFGS."""
 
     def __init__(
         self,
-        joint: SharedParameters,
+        shared: SharedParameters,
         train: Sequence[Frames],
         valid: Sequence[Frames],
         free: NDArray[np.int64],
@@ -165,11 +169,11 @@ class _Run:
         centre: NDArray[np.float64],
         seed: int,
     ) -> None:
-        parameters = joint.parameters
+        parameters = shared.parameters
         self.settings, self.seed = settings, seed
-        self.train = [CachedFrames(joint, number, frames, free) for number, frames in enumerate(train)]
-        self.valid = [CachedFrames(joint, number, frames, free) for number, frames in enumerate(valid) if len(frames)]
-        stiffness = joint.restraints()[free]
+        self.train = [CachedFrames(shared, index, frames, free) for index, frames in enumerate(train)]
+        self.valid = [CachedFrames(shared, index, frames, free) for index, frames in enumerate(valid) if len(frames)]
+        stiffness = shared.restraints()[free]
         single = torch.float32
         self.free = torch.tensor(free)
         self.start = torch.tensor(parameters.values)
@@ -178,26 +182,26 @@ class _Run:
         self.restrained = torch.tensor(stiffness > 0)
         self.lower = torch.tensor(parameters.lower)[self.free]
         self.upper = torch.tensor(parameters.upper)[self.free]
-        rows = torch.tensor(joint.charge_rows())[:, self.free]
+        rows = torch.tensor(shared.charge_rows())[:, self.free]
         rows = rows[(rows != 0).any(1)]
         self.rows, self.back = rows, torch.linalg.pinv(rows)
 
     def theta(self, z: Tensor) -> Tensor:
-        """All parameters at scaled displacements z (n_free,): within bounds, total charges as at the start."""
+        """All parameters at scaled displacements z (n_free,), within bounds and with the total charges of the start."""
         move = self.scale * z
         if len(self.rows):
             move = move - self.back @ (self.rows @ move)
-        own = torch.minimum(torch.maximum(self.start[self.free] + move, self.lower), self.upper)
-        return self.start.index_copy(0, self.free, own)
+        moved = torch.minimum(torch.maximum(self.start[self.free] + move, self.lower), self.upper)
+        return self.start.index_copy(0, self.free, moved)
 
     def values(self, z: Tensor) -> NDArray[np.float64]:
         return self.theta(z).numpy()
 
-    def loss(self, stored: Sequence[CachedFrames], z: Tensor, pick: Callable[[CachedFrames], Tensor | None]) -> Tensor:
-        """Mean squared force component plus the weighted variance of the energies' errors."""
+    def loss(self, cached: Sequence[CachedFrames], z: Tensor, pick: Callable[[CachedFrames], Tensor | None]) -> Tensor:
+        """Mean squared error of force components plus the weighted variance of energy errors."""
         theta = self.theta(z)
         forces, energies, components, frames = z.new_zeros(()), z.new_zeros(()), 0, 0
-        for part in stored:
+        for part in cached:
             chosen = pick(part)
             if chosen is not None and not len(chosen):
                 continue
@@ -207,12 +211,12 @@ class _Run:
         return forces / components + self.settings.energy_weight * energies / frames
 
     def validation(self, z: Tensor) -> float:
-        """Loss of the validation frames, or of the training frames where there are none."""
+        """Loss of the validation frames, or of the training frames without validation frames."""
         with torch.no_grad():
             return float(self.loss(self.valid or self.train, z, _all))
 
     def penalty(self, z: Tensor) -> Tensor:
-        """Of the restraint, and of weights that went away from where they were."""
+        """Cost of the restraint and of weights at a distance from their start."""
         held = torch.where(self.restrained, self.settings.restraint * (z + self.away) ** 2, self.settings.decay * z**2)
         return held.sum()
 

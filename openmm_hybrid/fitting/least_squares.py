@@ -1,22 +1,153 @@
-"""One regularised step of a least-squares fit: within bounds, with sums kept."""
+"""Least squares of force fields: sums over frames, one bounded step, and cross-validation of the ridge."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import final
 
 import torch
 from torch import Tensor
 
 from openmm_hybrid.core.errors import NumericalError
-from openmm_hybrid.fitting.normal_equations import NormalEquations
+from openmm_hybrid.fitting.residuals import LabelledMolecule
 
-_ROUNDS = 50  # of the active set; each one holds at least one more parameter at a bound
+_ROUNDS = 50  # most rounds of the active set; each one holds at least one more parameter at a bound
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class NormalEquations:
+    """The quadratic loss L(δ) = c − 2 b·δ + δᵀAδ of a step δ from the point of linearisation, over some frames.
+
+    The energies of each molecule have a free origin, so that L contains their deviations from the mean. We keep the
+    sums for these means apart, so that equations of disjoint sets of frames can be added.
+
+    Parameters
+    ----------
+    gram, rhs, square : (n, n), (n,), ()
+        Weighted sums XᵀX, Xᵀr and r·r over forces and energies.
+    sums, residuals, counts : (n_molecules, n), (n_molecules,), (n_molecules,)
+        Sums over frames of ∂E/∂θ and of the energies' residuals, and the number of frames.
+    energy_weight : float
+        Weight of the squared error of one energy in these sums.
+    """
+
+    gram: Tensor
+    rhs: Tensor
+    square: Tensor
+    sums: Tensor
+    residuals: Tensor
+    counts: Tensor
+    energy_weight: float
+
+    @classmethod
+    def total(cls, parts: Sequence[NormalEquations]) -> NormalEquations:
+        """Equations of the frames of all parts."""
+        return reduce(lambda one, other: one._combined(other, 1.0), parts)
+
+    def without(self, part: NormalEquations) -> NormalEquations:
+        """Equations of the frames that are not in `part`."""
+        return self._combined(part, -1.0)
+
+    def _combined(self, other: NormalEquations, sign: float) -> NormalEquations:
+        return NormalEquations(
+            gram=self.gram + sign * other.gram,
+            rhs=self.rhs + sign * other.rhs,
+            square=self.square + sign * other.square,
+            sums=self.sums + sign * other.sums,
+            residuals=self.residuals + sign * other.residuals,
+            counts=self.counts + sign * other.counts,
+            energy_weight=self.energy_weight,
+        )
+
+    def normal(self) -> tuple[Tensor, Tensor, Tensor]:
+        """A, b and c of L."""
+        per = self.energy_weight / self.counts.clamp(min=1)
+        scaled = self.sums * per[:, None]
+        return (
+            self.gram - self.sums.t() @ scaled,
+            self.rhs - scaled.t() @ self.residuals,
+            self.square - (per * self.residuals**2).sum(),
+        )
+
+
+def accumulate(
+    molecules: Sequence[LabelledMolecule],
+    folds: Sequence[Sequence[Tensor]],
+    theta: Tensor,
+    free: Tensor,
+    energy_weight: float,
+) -> list[NormalEquations]:
+    """Normal equations of each fold at parameters theta.
+
+    The loss is the mean squared error of force components plus `energy_weight` times the mean squared error of
+    energies.
+
+    Parameters
+    ----------
+    molecules : sequence of LabelledMolecule
+    folds : sequence of sequence of (n_frames,)
+        Indices of the frames of each molecule in each fold, ``folds[fold][molecule]``.
+    theta : (n_parameters,)
+    free : (n_free,)
+        Indices of the parameters to differentiate by.
+    energy_weight : float, 1/Å²
+    """
+    of_force, of_energy = weights(molecules, folds, energy_weight)
+    n, n_molecules = len(free), len(molecules)
+    found = []
+    levels: list[Tensor] = []  # subtracted from ∂E/∂θ of each molecule, so that the means in `normal` are small
+    for fold in folds:
+        gram, rhs, square = torch.zeros(n, n, dtype=theta.dtype), theta.new_zeros(n), theta.new_zeros(())
+        sums, residuals, counts = theta.new_zeros(n_molecules, n), theta.new_zeros(n_molecules), []
+        for number, (molecule, frames) in enumerate(zip(molecules, fold, strict=True)):
+            counts.append(len(frames))
+            for chunk in molecule.linearised(theta, free, frames):
+                x, r = chunk.force_derivatives, chunk.forces
+                if len(levels) == number:
+                    levels.append(chunk.energy_derivatives.mean(0))
+                phi, e = chunk.energy_derivatives - levels[number], chunk.energies
+                gram.addmm_(x.t(), x, alpha=of_force).addmm_(phi.t(), phi, alpha=of_energy)
+                rhs.add_(x.t() @ r, alpha=of_force).add_(phi.t() @ e, alpha=of_energy)
+                square += of_force * (r @ r) + of_energy * (e @ e)
+                sums[number] += phi.sum(0)
+                residuals[number] += e.sum()
+        found.append(NormalEquations(gram, rhs, square, sums, residuals, theta.new_tensor(counts), of_energy))
+    return found
+
+
+def loss(
+    molecules: Sequence[LabelledMolecule], folds: Sequence[Sequence[Tensor]], theta: Tensor, energy_weight: float
+) -> float:
+    """The loss of `accumulate` at parameters theta, without derivatives."""
+    of_force, of_energy = weights(molecules, folds, energy_weight)
+    value = 0.0
+    with torch.inference_mode():
+        for number, molecule in enumerate(molecules):
+            frames = torch.cat([fold[number] for fold in folds])
+            energies, forces = zip(*molecule.residuals(theta, frames), strict=True)
+            error = torch.cat(energies)
+            value += of_force * float(sum((part**2).sum() for part in forces))
+            value += of_energy * float(((error - error.mean()) ** 2).sum())
+    return value
+
+
+def weights(
+    molecules: Sequence[LabelledMolecule], folds: Sequence[Sequence[Tensor]], energy_weight: float
+) -> tuple[float, float]:
+    """Weights of one squared force component and one squared energy in the loss."""
+    sizes = [sum(len(fold[number]) for fold in folds) for number in range(len(molecules))]
+    components = sum(size * molecule.forces.shape[1] for size, molecule in zip(sizes, molecules, strict=True))
+    return 1.0 / components, energy_weight / sum(sizes)
 
 
 def bounded_step(matrix: Tensor, slope: Tensor, rows: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
     """u that minimises ½ uᵀMu − s·u with C u = 0 and lower ≤ u ≤ upper.
 
-    What leaves its bounds is held there and the rest solved anew, until all are within (an active set that only grows).
+    Elements beyond their bounds are held there and the others solved again, until all are within (an active set that
+    only grows).
 
     Parameters
     ----------
@@ -25,7 +156,7 @@ def bounded_step(matrix: Tensor, slope: Tensor, rows: Tensor, lower: Tensor, upp
     rows : (n_rows, n)
         C.
     lower, upper : (n,)
-        With lower ≤ 0 ≤ upper.
+        Bounds with lower ≤ 0 ≤ upper.
 
     Raises
     ------
@@ -50,11 +181,11 @@ def bounded_step(matrix: Tensor, slope: Tensor, rows: Tensor, lower: Tensor, upp
 
 
 def _solve(matrix: Tensor, right: Tensor, rows: Tensor, sums: Tensor) -> Tensor:
-    """x with M x = r + Cᵀμ and C x = d, μ being the multipliers."""
+    """x with M x = r + Cᵀμ and C x = d, where μ are Lagrange multipliers."""
     factor, failed = torch.linalg.cholesky_ex(matrix)
     if failed:
         raise NumericalError(
-            "the normal equations of the fit are singular", hint="raise the ridge, or leave it to cross-validation"
+            "the normal equations of the fit are singular", hint="raise the ridge, or use cross-validation: ridge=None"
         )
     free = torch.cholesky_solve(right[:, None], factor)[:, 0]
     if not len(rows):
@@ -66,20 +197,20 @@ def _solve(matrix: Tensor, right: Tensor, rows: Tensor, sums: Tensor) -> Tensor:
 def cross_validate(
     folds: Sequence[NormalEquations], scale: Tensor, prior: Tensor, away: Tensor, rows: Tensor, ridges: Sequence[float]
 ) -> list[float]:
-    """Loss on frames left out for each ridge, every fold being left out once, in the linear approximation.
+    """Loss on frames left out for each ridge, in the linear approximation; each fold is left out once.
 
-    One eigendecomposition a fold serves all ridges: with M = S A S + S prior S = V w Vᵀ the step is
+    One eigendecomposition per fold serves all ridges: with M = S A S + S prior S = V w Vᵀ the step is
     u = V (Vᵀ s)/(w + λ).
 
     Parameters
     ----------
-    folds : sequence of Moments
+    folds : sequence of NormalEquations
     scale : (n,)
-        S: parameters for a unit step.
+        S, the change of each parameter for a unit step.
     prior, away : (n,), (n,)
-        Stiffness of the restraint, and how far the parameters are from its centre.
+        Stiffness of the restraint, and distance of the parameters from its centre.
     rows : (n_rows, n)
-        Sums that stay, by the scaled parameters.
+        Derivatives of the conserved sums by the scaled parameters.
     ridges : sequence of float
     """
     total = NormalEquations.total(folds)
@@ -89,9 +220,9 @@ def cross_validate(
     strength = torch.tensor(ridges, dtype=scale.dtype)
     for fold in folds:
         matrix, right, _ = total.without(fold).normal()
-        share = 1.0 - float(fold.counts.sum() / total.counts.sum())  # of the frames that are trained on
-        matrix = scale[:, None] * (matrix / share) * scale + torch.diag(scale**2 * prior)
-        fixed, pulled = scale * (right / share - prior * away), unscaled
+        fraction = 1.0 - float(fold.counts.sum() / total.counts.sum())  # share of the frames in the other folds
+        matrix = scale[:, None] * (matrix / fraction) * scale + torch.diag(scale**2 * prior)
+        fixed, pulled = scale * (right / fraction - prior * away), unscaled
         if len(rows):
             matrix, fixed, pulled = basis.t() @ matrix @ basis, basis.t() @ fixed, basis.t() @ pulled
         values, vectors = torch.linalg.eigh(matrix)
@@ -104,7 +235,7 @@ def cross_validate(
 
 
 def _null_space(rows: Tensor) -> Tensor:
-    """Orthonormal columns (n, n − n_rows) of all u with C u = 0."""
+    """Orthonormal basis (n, n − n_rows) of all u with C u = 0."""
     if not len(rows):
         return rows
     return torch.linalg.qr(rows.t(), mode="complete").Q[:, len(rows) :]

@@ -1,4 +1,4 @@
-"""Ranges outside which fitted functions are saturated, taken from the training frames."""
+"""Sampled ranges of saturated coordinates, from the training frames."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from openmm_hybrid.fitting.residuals import blocks_of
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
 
 QUANTILES = (0.001, 0.999)
-"""Of the values that a coordinate takes in the training frames: the ends of its range; our choice."""
-_LEAST = {"distance": 0.02, "angle": 0.04}  # Å, rad; a range has this width at least
+"""Quantiles of a coordinate in the training frames that end its range; our choice."""
+_LEAST = {"distance": 0.02, "angle": 0.04}  # Å, rad; smallest width of a range
 
 
-def set_ranges(joint: SharedParameters, frames: Sequence[Frames]) -> SharedParameters:
-    """Set every lower and upper column to quantiles of its coordinate, over all terms and molecules that use it.
+def set_ranges(shared: SharedParameters, frames: Sequence[Frames]) -> SharedParameters:
+    """Set all ranges to quantiles of their coordinates, over all terms and molecules that share them.
 
     Parameters
     ----------
-    joint : SharedParameters
+    shared : SharedParameters
     frames : sequence of Frames
         Training frames of each force field.
     """
     samples: dict[tuple[int, int], list[NDArray[np.float64]]] = {}
     kinds: dict[tuple[int, int], str] = {}
-    for forcefield, places, part in zip(joint.forcefields, joint.places, frames, strict=True):
+    for forcefield, indices, part in zip(shared.forcefields, shared.indices, frames, strict=True):
         module = forcefield.module()
         with torch.inference_mode():
             q = torch.cat([module.internal(chunk)[0] for chunk in torch.tensor(part.positions).split(500)])
@@ -36,12 +36,12 @@ def set_ranges(joint: SharedParameters, frames: Sequence[Frames]) -> SharedParam
             for lower, upper, number in terms.form.ranges:
                 values = q[:, block.coordinates[:, number]].numpy()
                 for term, ends in enumerate(zip(terms.assignment[:, lower], terms.assignment[:, upper], strict=True)):
-                    key = int(places[ends[0]]), int(places[ends[1]])
+                    key = int(indices[ends[0]]), int(indices[ends[1]])
                     samples.setdefault(key, []).append(values[:, term])
                     kinds[key] = terms.form.coordinates[number].kind
-    changed = joint.parameters.values.copy()
+    changed = shared.parameters.values.copy()
     for key, parts in samples.items():
         low, high = np.quantile(np.concatenate(parts), QUANTILES)
         missing = max(_LEAST[kinds[key]] - (high - low), 0.0)
         changed[list(key)] = low - 0.5 * missing, high + 0.5 * missing
-    return joint.with_values(changed)
+    return shared.with_values(changed)

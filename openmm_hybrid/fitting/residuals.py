@@ -1,7 +1,7 @@
 """Residuals of a force field on labelled frames and their derivatives by its parameters.
 
-With coordinates q, the Jacobian J = ∂q/∂R and slopes g = ∂E/∂q the forces are F = −Jᵀ g(q; θ), and a force's derivative
-by a parameter is −Jᵀ ∂g/∂θ: q and J do not depend on the parameters.
+With coordinates q, the Jacobian J = ∂q/∂R and slopes g = ∂E/∂q, the forces are F = −Jᵀ g(q; θ). Their derivatives by
+parameters are −Jᵀ ∂g/∂θ, since q and J do not depend on the parameters.
 """
 
 from __future__ import annotations
@@ -18,49 +18,49 @@ from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from openmm_hybrid.forcefield.model import ForceFieldModule
 from openmm_hybrid.forcefield.terms import Block
 
-_BYTES = 2e8  # of the largest array of a chunk of frames
-_MOST_FRAMES = 256  # in a chunk
+_BYTES = 2e8  # largest size of an array of a chunk
+_MOST_FRAMES = 256  # most frames of a chunk
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """Some frames of one molecule, linearised at the present parameters.
+    """Some frames of one molecule, linearised at given parameters.
 
     Parameters
     ----------
     energies, forces : (n_frames,), (n_frames · 3 n_atoms,)
         Reference minus model.
-    energy_design : (n_frames, n_free)
+    energy_derivatives : (n_frames, n_free)
         ∂E/∂θ.
-    force_design : (n_frames · 3 n_atoms, n_free)
+    force_derivatives : (n_frames · 3 n_atoms, n_free)
         ∂F/∂θ.
     """
 
     energies: Tensor
     forces: Tensor
-    energy_design: Tensor
-    force_design: Tensor
+    energy_derivatives: Tensor
+    force_derivatives: Tensor
 
 
 @final
 class LabelledMolecule:
-    """Frames of one molecule with the module of its force field.
+    """Labelled frames of one molecule with the module of its force field.
 
     Parameters
     ----------
-    joint : Joint
-    number : int
-        Of the force field.
+    shared : SharedParameters
+    index : int
+        Index of the force field in `shared`.
     frames : Frames
-        With energies and forces. The energies' origin is moved to the mean of reference minus model.
+        Frames with energies and forces. The mean of reference minus model becomes the origin of the energies.
     """
 
-    def __init__(self, joint: SharedParameters, number: int, frames: Frames) -> None:
+    def __init__(self, shared: SharedParameters, index: int, frames: Frames) -> None:
         energies, forces = frames.labels()
-        forcefield = joint.forcefields[number]
+        forcefield = shared.forcefields[index]
         self.module: ForceFieldModule = forcefield.module()
-        self.places = torch.tensor(joint.places[number])
+        self.indices = torch.tensor(shared.indices[index])
         self.positions, self.forces = torch.tensor(frames.positions), torch.tensor(forces).flatten(1)
         self.offset = float((energies - forcefield.predict(frames.positions)[0]).mean())
         self.energies = torch.tensor(energies - self.offset)
@@ -69,26 +69,26 @@ class LabelledMolecule:
         return len(self.positions)
 
     def residuals(self, theta: Tensor, frames: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Reference minus model at parameters theta (n_parameters,) of chunks of `frames` (indices)."""
-        own = theta[self.places]
+        """Reference minus model of energies and forces, by chunks of `frames` (indices), at theta (n_parameters,)."""
+        values = theta[self.indices]
         for part in frames.split(_MOST_FRAMES):
             q, rows = self.module.internal(self.positions[part])
-            energies, slopes = self.module.slopes(q, own)
+            energies, slopes = self.module.slopes(q, values)
             forces = self.module.internal.forces(slopes, rows).flatten(1)
             yield self.energies[part] - energies, self.forces[part] - forces
 
     def linearised(self, theta: Tensor, free: Tensor, frames: Tensor) -> Iterator[Chunk]:
-        """Chunks of `frames` (indices) at parameters theta (n_parameters,), differentiated by `free` (n_free,)."""
-        own = theta[self.places]
+        """Chunks of `frames` (indices) at theta (n_parameters,), with derivatives by parameters `free` (n_free,)."""
+        values = theta[self.indices]
         column = torch.full((len(theta),), -1, dtype=torch.int64)
         column[free] = torch.arange(len(free))
-        column = column[self.places]
+        column = column[self.indices]
         width = 8 * len(free) * max(self.module.internal.n_coordinates, self.forces.shape[1])
         for part in frames.split(max(1, min(_MOST_FRAMES, int(_BYTES / width)))):
             q, jacobian = self.module.internal.jacobian(self.positions[part])
-            energies, slopes = self.module.slopes(q, own)
+            energies, slopes = self.module.slopes(q, values)
             forces = -torch.bmm(slopes.unsqueeze(1), jacobian).squeeze(1)
-            by_energy, by_slope = self._derivatives(q, own, column, len(free))
+            by_energy, by_slope = self._derivatives(q, values, column, len(free))
             by_force = torch.bmm(jacobian.transpose(1, 2), by_slope).neg_()
             yield Chunk(
                 self.energies[part] - energies,
@@ -103,20 +103,20 @@ class LabelledMolecule:
         by_energy = q.new_zeros(n_frames, n_free)
         by_slope = q.new_zeros(n_frames, n_coordinates * n_free)
         for block in blocks_of(self.module):
-            places = column[block.assignment]  # (n_terms, n_columns), −1 where a parameter stays
-            wanted = torch.nonzero((places >= 0).any(0)).flatten().tolist()
+            targets = column[block.assignment]  # (n_terms, n_columns), −1 for parameters that are not free
+            wanted = torch.nonzero((targets >= 0).any(0)).flatten().tolist()
             if not wanted:
                 continue
-            places = places[:, wanted]
+            targets = targets[:, wanted]
             energy, slope = block.form.design(q[:, block.coordinates], theta[block.assignment], wanted)
-            used = (places >= 0).flatten()
-            by_energy.index_add_(1, places.flatten()[used], energy.flatten(1)[:, used])
-            target = block.coordinates.unsqueeze(-1) * n_free + places.unsqueeze(1)  # (n_terms, n_q, n_columns)
-            used = (places >= 0).unsqueeze(1).expand_as(target).flatten()
+            used = (targets >= 0).flatten()
+            by_energy.index_add_(1, targets.flatten()[used], energy.flatten(1)[:, used])
+            target = block.coordinates.unsqueeze(-1) * n_free + targets.unsqueeze(1)  # (n_terms, n_q, n_columns)
+            used = (targets >= 0).unsqueeze(1).expand_as(target).flatten()
             by_slope.index_add_(1, target.flatten()[used], slope.flatten(1)[:, used])
         return by_energy, by_slope.reshape(n_frames, n_coordinates, n_free)
 
 
 def blocks_of(module: ForceFieldModule) -> list[Block]:
-    """Its groups of terms."""
+    """Blocks of a module, in the order of the force field's groups."""
     return [block for block in module.blocks if isinstance(block, Block)]

@@ -1,4 +1,4 @@
-"""What a fit checks by itself: that the fitted functions are safe where nothing was sampled."""
+"""Sanity checks of fitted force fields, where nothing was sampled and in a short trajectory."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.forcefield.model import ForceFieldModule
 from openmm_hybrid.models.langevin import Langevin
 
-_SLACK = 0.5  # kcal/mol that a wall may miss, half of kT at 500 K
-_MOVED = {"distance": 0.15, "angle": 0.35}  # Å, rad; farthest that a minimum may be from its start
-_REDUNDANT = 3  # angles of one centre
-_STRETCH = 1.5  # of a bond's own length in the dynamics
+_SLACK = 0.5  # kcal/mol, allowed depth of an energy outside the range below the minimum; half of kT at 500 K
+_MOVED = {"distance": 0.15, "angle": 0.35}  # Å, rad; largest shift of a minimum
+_REDUNDANT = 3  # least number of angles around one centre that are redundant
+_STRETCH = 1.5  # largest length of a bond in the dynamics, relative to its start
 _TIMESTEP, _FRICTION = 0.5, 0.01  # fs, 1/fs
-_STARTS = 4  # frames that the dynamics begins at
-_POINTS = 200  # of each part of a scan
+_STARTS = 4  # starting frames of the dynamics
+_POINTS = 200  # points of each part of a scan
 
 
 @final
 @dataclass(frozen=True)
 class SanityCheck:
-    """One check: its name, whether it passed, and what was found."""
+    """One check: its name, whether it passed, and a sentence about the finding."""
 
     name: str
     passed: bool
@@ -40,31 +40,29 @@ class SanityCheck:
 def run_checks(
     fitted: ForceField, start: ForceField, frames: Frames, *, md_steps: int = 2000, seed: int = 0
 ) -> tuple[SanityCheck, ...]:
-    """All checks of one fitted force field.
+    """Run all checks on one fitted force field.
 
-    - walls: along each bond and angle the sum of its own terms stays, outside the sampled range (0.5 to 3 times a bond,
-      0.05 to π of an angle), above its minimum inside, less 0.5 kcal/mol. Three angles or more of one centre are
-      redundant: their sum is nearly constant (2π where it is planar), so that a slope which all of them have changes no
-      force, and a fit does not determine it. The mean of their mean slopes is taken off before they are looked at.
-      With it single angles of aspirin's networks fell by up to 0.95 kcal/mol just outside the range, where the molecule
-      cannot go with all of them at once; without it by 0.25 at most (110 and 1100 frames, three seeds each), and those
-      of the other forms not at all.
-    - minima: that sum has its minimum within 0.15 Å or 0.35 rad of where it was before the fit (MD17's aspirin and
-      ethanol: 0.10 Å, 0.22 rad at most).
+    - walls: along each bond and angle, the sum of its terms outside the sampled range (0.5 to 3 times a bond, 0.05 to π
+      of an angle) stays above its minimum inside, less 0.5 kcal/mol. Three or more angles around one centre are
+      redundant: their sum is nearly constant (2π in a plane), so that a slope common to all of them changes no force,
+      and a fit does not determine it. We subtract the mean of their mean slopes first.
+    - minima: the minimum of that sum is within 0.15 Å or 0.35 rad of the minimum before the fit.
     - stiffness: force constants, Morse depths and widths are above 0.
-    - saturation: terms of several coordinates stay the same when distances and angles go from 20 to 200
-      widths of their ranges away from the middle.
-    - dynamics: `md_steps` of 0.5 fs at twice the temperature of the frames, from four of them; no bond beyond 1.5 times
-      its start. The temperature is estimated by equipartition from the energies' variance, (3N − 6)(kT)²/2.
+    - saturation: terms of several coordinates keep their energy when distances and angles move from 20 to 200 widths of
+      their ranges away from the middle.
+    - dynamics: in `md_steps` of 0.5 fs at twice the temperature of the frames, from four of them, no bond grows beyond
+      1.5 times its start. The temperature comes from the variance of the energies, (3N − 6)(kT)²/2, by equipartition.
 
     Parameters
     ----------
     fitted, start : ForceField
-        After and before the fit.
+        Force fields after and before the fit.
     frames : Frames
-        That were trained on.
+        Training frames.
     md_steps : int
-        0 leaves the dynamics out.
+        Steps of the dynamics; 0 omits it.
+    seed : int
+        Seed of the dynamics.
     """
     module, before = fitted.module(), start.module()
     with torch.inference_mode():
@@ -81,7 +79,7 @@ def run_checks(
 
 
 def sampled_temperature(frames: Frames) -> float:
-    """T (K) at which harmonic frames have this variance of the energy: (3N − 6)(kT)²/2."""
+    """Temperature (K) at which a harmonic molecule has the frames' variance of the energy, (3N − 6)(kT)²/2."""
     modes = max(3 * frames.n_atoms - 6, 1)
     return float(np.sqrt(2.0 * np.var(frames.labels()[0]) / modes) / BOLTZMANN)
 
@@ -96,21 +94,23 @@ def _scans(module: ForceFieldModule, before: ForceFieldModule, q: Tensor, forcef
     step = torch.linspace(0.0, 1.0, _POINTS, dtype=q.dtype)[:, None]
     below, inside, above = (a + step * (b - a) for a, b in ((near, ends[0]), tuple(ends), (ends[1], far)))
     grid = torch.cat([below, inside, above])
-    energy, own = _level(module, grid, q)
-    energy, own = energy[:, straight], own[straight]
+    energy, has_terms = _level(module, grid, q)
+    energy, has_terms = energy[:, straight], has_terms[straight]
     outside = torch.cat([energy[:_POINTS], energy[2 * _POINTS :]]).min(0).values
-    drop = torch.where(own, energy[_POINTS : 2 * _POINTS].min(0).values - outside, torch.zeros_like(outside))
+    drop = torch.where(has_terms, energy[_POINTS : 2 * _POINTS].min(0).values - outside, torch.zeros_like(outside))
     worst = int(drop.argmax()) if len(drop) else 0
     falls = float(drop[worst]) if len(drop) else 0.0
     text = f"{_atoms(module, worst)} falls by {falls:.1f} kcal/mol" if falls > _SLACK else "all hold"
     walls = SanityCheck("walls", falls <= _SLACK, text)
-    # The start has the same coordinates in the same order wherever its terms are a part of the fitted ones.
+    # The start has the same coordinates in the same order if its terms are a subset of the fitted ones.
     moved, name = 0.0, "none"
     if before.internal.n_coordinates == module.internal.n_coordinates:
         old = _level(before, grid, q)[0][:, straight]
-        places = grid[:, straight]
-        shift = (places.gather(0, energy.argmin(0)[None]) - places.gather(0, old.argmin(0)[None])).abs()[0]
-        relative = torch.where(own, shift / shift.new_tensor([_MOVED[kind] for kind in kinds]), torch.zeros_like(shift))
+        values = grid[:, straight]
+        shift = (values.gather(0, energy.argmin(0)[None]) - values.gather(0, old.argmin(0)[None])).abs()[0]
+        relative = torch.where(
+            has_terms, shift / shift.new_tensor([_MOVED[kind] for kind in kinds]), torch.zeros_like(shift)
+        )
         at = int(relative.argmax()) if len(relative) else 0
         moved = float(relative[at]) if len(relative) else 0.0
         name = f"{_atoms(module, at)} by {float(shift[at]):.2f} {'Å' if kinds[at] == 'distance' else 'rad'}"
@@ -118,33 +118,33 @@ def _scans(module: ForceFieldModule, before: ForceFieldModule, q: Tensor, forcef
 
 
 def _level(module: ForceFieldModule, grid: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
-    """Energies (n_points, n_coordinates) along each coordinate, and which coordinates have terms of their own.
+    """Energies (n_points, n_coordinates) along each coordinate, and a mask of the coordinates that have terms.
 
-    Without the mean slope, at sampled coordinates q, that the angles of one centre share.
+    The energies do not contain the mean slope, over sampled coordinates q, that the angles around one centre share.
     """
-    energy, _, own = _one_dimensional(module, grid)
+    energy, _, has_terms = _one_dimensional(module, grid)
     slope = _one_dimensional(module, q)[1].mean(0)
     centres, first = module.internal.angles[:, 1], len(module.internal.distances)
     for centre in centres.unique():
-        places = first + torch.nonzero(centres == centre).flatten()
-        places = places[own[places]]
-        if len(places) >= _REDUNDANT:
-            energy[:, places] -= slope[places].mean() * grid[:, places]
-    return energy, own
+        around = first + torch.nonzero(centres == centre).flatten()
+        around = around[has_terms[around]]
+        if len(around) >= _REDUNDANT:
+            energy[:, around] -= slope[around].mean() * grid[:, around]
+    return energy, has_terms
 
 
 def _one_dimensional(module: ForceFieldModule, grid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Energies and slopes (n_points, n_coordinates) of bonded terms of one coordinate; which coordinates have any."""
+    """Energies and slopes (n_points, n_coordinates) of bonded terms of one coordinate, and a mask of those with any."""
     energy, slope = torch.zeros_like(grid), torch.zeros_like(grid)
-    own = torch.zeros(grid.shape[1], dtype=torch.bool)
+    has_terms = torch.zeros(grid.shape[1], dtype=torch.bool)
     for block in blocks_of(module):
         if block.coordinates.shape[1] == 1 and "pairs" not in block.form.slots:
-            places = block.coordinates[:, 0]
+            indices = block.coordinates[:, 0]
             energies, slopes = block.form(grid[:, block.coordinates], module.theta[block.assignment])
-            energy.index_add_(1, places, energies)
-            slope.index_add_(1, places, slopes[:, :, 0])
-            own[places] = True
-    return energy, slope, own
+            energy.index_add_(1, indices, energies)
+            slope.index_add_(1, indices, slopes[:, :, 0])
+            has_terms[indices] = True
+    return energy, slope, has_terms
 
 
 def _stiffness(forcefield: ForceField) -> SanityCheck:
@@ -164,7 +164,7 @@ def _saturation(module: ForceFieldModule, q: Tensor, forcefield: ForceField) -> 
     for terms, block in zip(forcefield.terms, blocks_of(module), strict=True):
         if block.coordinates.shape[1] > 1:
             p = module.theta[block.assignment]
-            circular = torch.tensor([each.kind == "dihedral" for each in terms.form.coordinates])
+            circular = torch.tensor([coordinate.kind == "dihedral" for coordinate in terms.form.coordinates])
             near, far = (
                 block.form(_stretched(few, middle, block.coordinates, circular, by), p)[0] for by in (20.0, 200.0)
             )
@@ -173,7 +173,7 @@ def _saturation(module: ForceFieldModule, q: Tensor, forcefield: ForceField) -> 
                 worst, name = change, terms.group
     passed = worst <= 1e-3
     return SanityCheck(
-        "saturation", passed, "all bounded" if passed else f"{name} goes on changing by {worst:.2g} kcal/mol"
+        "saturation", passed, "all bounded" if passed else f"{name} still changes by {worst:.2g} kcal/mol"
     )
 
 
@@ -192,9 +192,9 @@ def _atoms(module: ForceFieldModule, coordinate: int) -> str:
 def _longest_stretch(
     forcefield: ForceField, positions: NDArray[np.float64], temperature: float, steps: int, seed: int
 ) -> float:
-    """The largest ratio of any bond to its own start in Langevin dynamics; infinite where the motion blew up.
+    """Largest length of a bond relative to its start in Langevin dynamics; infinite if coordinates overflow.
 
-    All starts (n_starts, n_atoms, 3), Å, move at once, until the first bond is beyond `_STRETCH`.
+    All starts (n_starts, n_atoms, 3), Å, move together until the first bond exceeds `_STRETCH`.
     """
     module = forcefield.module()
     first, second = forcefield.bonds.T

@@ -1,4 +1,4 @@
-"""Several force fields with one list of parameters: equal names are one parameter."""
+"""Parameters that several force fields share by equal names."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ _UNUSED = Column("unused", "1", fitted=False)
 @final
 @dataclass(frozen=True, eq=False)
 class SharedParameters:
-    """Force fields that are fitted together.
+    """Force fields that are fitted together, with one list of parameters.
 
     Parameters
     ----------
     forcefields : tuple of ForceField
     parameters : Parameters
-        Of all of them, each name once.
-    places : tuple of (n_own_parameters,)
-        Where the parameters of each force field stand in that list.
+        Parameters of all force fields, without repeated names.
+    indices : tuple of (n,)
+        Index in `parameters` of each parameter of each force field.
     """
 
     forcefields: tuple[ForceField, ...]
     parameters: Parameters
-    places: tuple[NDArray[np.int64], ...]
+    indices: tuple[NDArray[np.int64], ...]
 
     @classmethod
     def of(cls, forcefields: Sequence[ForceField]) -> SharedParameters:
-        """Put the lists together.
+        """Merge the parameters of force fields.
 
         Raises
         ------
         InputError
-            No force fields.
+            There is no force field.
         MismatchError
-            One name stands for two values or units.
+            A name has two values or units.
         """
         if not forcefields:
             raise InputError("there is no force field to fit", expected="one or more")
@@ -53,32 +53,32 @@ class SharedParameters:
         for parameters in lists:
             for name in parameters.names:
                 found.setdefault(name, len(found))
-        places = tuple(np.array([found[name] for name in own.names], dtype=np.int64) for own in lists)
-        joined = _merged(tuple(found), lists, places)
-        for forcefield, own in zip(forcefields, places, strict=True):
-            mine = forcefield.parameters
-            for number, place in enumerate(own.tolist()):
-                if mine.units[number] != joined.units[place] or mine.values[number] != joined.values[place]:
+        indices = tuple(np.array([found[name] for name in part.names], dtype=np.int64) for part in lists)
+        merged = _merged(tuple(found), lists, indices)
+        for forcefield, part, positions in zip(forcefields, lists, indices, strict=True):
+            for number, index in enumerate(positions.tolist()):
+                if part.units[number] != merged.units[index] or part.values[number] != merged.values[index]:
                     raise MismatchError(
-                        f"{mine.names[number]} is {mine.values[number]:.9g} {mine.units[number]} in "
-                        f"{forcefield.name!r} and {joined.values[place]:.9g} {joined.units[place]} in another one",
-                        expected="equal values, as a fit makes one parameter of equal names",
-                        hint="give the force fields the same types and the same GAFF, or other names of types",
+                        f"{part.names[number]} is {part.values[number]:.9g} {part.units[number]} in "
+                        f"{forcefield.name!r} and {merged.values[index]:.9g} {merged.units[index]} in another one",
+                        expected="equal values, since a fit makes one parameter of equal names",
+                        hint="use the same types and the same version of GAFF, or rename the types",
                     )
-        return cls(tuple(forcefields), joined, places)
+        return cls(tuple(forcefields), merged, indices)
 
     def with_values(self, values: NDArray[np.float64]) -> SharedParameters:
         """The same force fields with other values (n_parameters,) of the common list."""
-        chosen = tuple(
-            forcefield.with_values(values[own]) for forcefield, own in zip(self.forcefields, self.places, strict=True)
+        changed = tuple(
+            forcefield.with_values(values[indices])
+            for forcefield, indices in zip(self.forcefields, self.indices, strict=True)
         )
-        return replace(self, forcefields=chosen, parameters=self.parameters.with_values(values))
+        return replace(self, forcefields=changed, parameters=self.parameters.with_values(values))
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """Column of a form for each parameter (n_parameters,). One without terms is not fitted."""
+        """Column of each parameter (n_parameters,); parameters without terms have one that is not fitted."""
         found = [_UNUSED] * len(self.parameters)
-        for forcefield, indices in zip(self.forcefields, self.places, strict=True):
+        for forcefield, indices in zip(self.forcefields, self.indices, strict=True):
             for terms in forcefield.terms:
                 for number, column in enumerate(terms.form.columns):
                     for index in np.unique(indices[terms.assignment[:, number]]).tolist():
@@ -86,7 +86,7 @@ class SharedParameters:
         return tuple(found)
 
     def restraints(self) -> NDArray[np.float64]:
-        """1/width² of every parameter (n_parameters,); 0 for those that have no width (see `Column`)."""
+        """1/width² of each parameter (n_parameters,); 0 for parameters without a width (see `Column`)."""
         widths = np.array([column.width for column in self.columns])
         relative = np.array([column.relative for column in self.columns])
         widths = np.where(relative, widths * self.parameters.values, widths)
@@ -95,19 +95,19 @@ class SharedParameters:
     def charge_rows(self) -> NDArray[np.float64]:
         """Derivatives (n_forcefields, n_parameters) of each molecule's total charge."""
         rows = np.zeros((len(self.forcefields), len(self.parameters)))
-        for row, forcefield, own in zip(rows, self.forcefields, self.places, strict=True):
-            row[own] = forcefield.tables.charge_sum()
+        for row, forcefield, indices in zip(rows, self.forcefields, self.indices, strict=True):
+            row[indices] = forcefield.tables.charge_sum()
         return rows
 
 
-def _merged(names: tuple[str, ...], lists: Sequence[Parameters], places: Sequence[NDArray[np.int64]]) -> Parameters:
-    """One list; what stands in several lists is taken from the last one, and may be fitted if it may be in all."""
+def _merged(names: tuple[str, ...], lists: Sequence[Parameters], indices: Sequence[NDArray[np.int64]]) -> Parameters:
+    """One list. A repeated parameter has the values of the last list, and is fitted if all lists allow it."""
     size = len(names)
     units = [""] * size
     values, lower, upper, fitted = np.zeros(size), np.zeros(size), np.zeros(size), np.ones(size, dtype=bool)
-    for own, place in zip(lists, places, strict=True):
-        values[place], lower[place], upper[place] = own.values, own.lower, own.upper
-        fitted[place] &= own.fitted
-        for number, at in enumerate(place.tolist()):
-            units[at] = own.units[number]
+    for part, positions in zip(lists, indices, strict=True):
+        values[positions], lower[positions], upper[positions] = part.values, part.lower, part.upper
+        fitted[positions] &= part.fitted
+        for number, index in enumerate(positions.tolist()):
+            units[index] = part.units[number]
     return Parameters(names, tuple(units), values, lower, upper, fitted)

@@ -1,4 +1,4 @@
-"""Building the tables of a force field group by group."""
+"""Builder of a force field's tables, one group of terms after another."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from openmm_hybrid.forcefield.tables import Tables
 from openmm_hybrid.forcefield.terms import Terms, label, share
 from openmm_hybrid.forms.form import FunctionalForm
 
-_SCALE_DIGITS = 9  # digits to which scale factors are the same: they are quotients of stored products
+_SCALE_DIGITS = 9  # digits to which we compare scale factors, which are quotients of stored products
 
 
 class Builder:
-    """Collects terms and parameters; `finish` gives the tables.
+    """Collector of terms and parameters; `finish` returns the tables.
 
     Parameters
     ----------
     atomic_numbers : (n_atoms,)
     bonds : (n_bonds, 2)
     types : (n_atoms,) str, optional
-        Whose equal values share parameters; None for classes of the molecular graph.
+        Atom types, which decide what parameters terms share; by default the classes of equivalent atoms.
     name : str
     """
 
@@ -45,7 +45,7 @@ class Builder:
 
     @classmethod
     def of(cls, forcefield: Tables, *, without: Sequence[str] = ()) -> Builder:
-        """A builder that continues a force field, without some groups of terms and their own parameters."""
+        """A builder that starts from a force field without some groups of terms and the parameters of these alone."""
         builder = cls(forcefield.atomic_numbers, forcefield.bonds, types=forcefield.types, name=forcefield.name)
         kept = [terms for terms in forcefield.terms if terms.group not in without and len(terms)]
         used = np.unique(np.concatenate([terms.assignment.ravel() for terms in kept])) if kept else np.zeros(0, int)
@@ -54,7 +54,7 @@ class Builder:
         return builder
 
     def add(self, group: str, form: FunctionalForm, rows: Mapping[tuple[int, ...], Sequence[float]]) -> None:
-        """Add terms given as atoms → parameters (n_columns,); nothing where there are none."""
+        """Add terms, given as parameters (n_columns,) by atoms; an empty mapping adds no group."""
         if not rows:
             return
         atoms = np.array(list(rows), dtype=np.int64)
@@ -71,10 +71,19 @@ class Builder:
         rows: Mapping[tuple[int, ...], Sequence[float]],
         symmetries: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
     ) -> None:
-        """Add terms whose form has symmetries: orders of its atoms, and the orders of its columns that go with them.
+        """Add terms whose form has symmetries.
 
-        Each term's atoms are brought into the order whose types come first in the alphabet, and where several orders
-        do, the columns that they exchange are one parameter: a bend-torsion term of H-C-C-H has one k for both bends.
+        The atoms of each term get the order whose types come first in the alphabet. Where several orders do, the
+        columns that they exchange are one parameter: a bend-torsion term of H-C-C-H has one k for both bends.
+
+        Parameters
+        ----------
+        group : str
+        form : FunctionalForm
+        rows : mapping
+            Parameters (n_columns,) by atoms.
+        symmetries : sequence of (atoms, columns)
+            Orders of a term's atoms, and the orders of its columns with the same energy.
         """
         if not rows:
             return
@@ -86,7 +95,7 @@ class Builder:
             types = tuple(self.types[atom] for atom in ordered)
             if types not in known:
                 same = [moved for atoms_, moved in symmetries if tuple(types[index] for index in atoms_) == types]
-                first = np.min(same, axis=0)  # of the columns that the orders exchange
+                first = np.min(same, axis=0)  # first of the columns that the orders exchange
                 kept = np.unique(first)
                 start = np.asarray(values, dtype=np.float64)[list(columns)][kept]
                 self.parameters, indices = self.parameters.extended(
@@ -100,10 +109,10 @@ class Builder:
     def add_charges(
         self, form: FunctionalForm, charges: NDArray[np.float64], scales: Mapping[tuple[int, int], float]
     ) -> None:
-        """Add Coulomb pairs. Charges are of the molecule: equivalent atoms share one, equal types do not."""
+        """Add Coulomb pairs with their scales. Charges belong to the molecule: only equivalent atoms share one."""
         names, row = share(self.classes, charges[:, None])
         _, first = np.unique(row, return_index=True)
-        labels = [f"{self.name}.{each}" for each in names]
+        labels = [f"{self.name}.{name}" for name in names]
         self.parameters, indices = self.parameters.extended("charges", labels, form.columns[:1], charges[first, None])
         of_atom = indices[row, 0]
         pairs = np.array(list(scales), dtype=np.int64).reshape(-1, 2)
@@ -116,7 +125,7 @@ class Builder:
         roots: NDArray[np.float64],
         scales: Mapping[tuple[int, int], float],
     ) -> None:
-        """Add Lennard-Jones pairs from σ (n_atoms,) in Å and √ε (n_atoms,)."""
+        """Add Lennard-Jones pairs with their scales, from σ (n_atoms,) in Å and √ε (n_atoms,)."""
         values = np.stack([sigmas, roots], axis=1)
         names, row = share(self.types, values)
         _, first = np.unique(row, return_index=True)
@@ -144,17 +153,19 @@ class Builder:
         self.terms.append(Terms(group, form, pairs, np.column_stack([of_pair, indices[which, 0]])))
 
     def finish(self) -> Tables:
-        """The tables of everything that was added."""
+        """The tables of all terms so far."""
         return Tables(self.atomic_numbers, self.bonds, self.types, self.parameters, tuple(self.terms), self.name)
 
 
 def without(forcefield: Tables, types: Sequence[str]) -> Tables:
     """See `ForceField.without`."""
-    owners = np.array([name.rpartition("/")[0] for name in forcefield.parameters.names])
+    type_names = np.array([name.rpartition("/")[0] for name in forcefield.parameters.names])
     for name in types:
-        if name not in owners:
-            raise InputError(f"{forcefield.name!r} has no terms of the type {name!r}", expected="such as 'bonds/C0-H3'")
-    dropped = np.isin(owners, types)
+        if name not in type_names:
+            raise InputError(
+                f"{forcefield.name!r} has no terms of the type {name!r}", expected="a name such as 'bonds/C0-H3'"
+            )
+    dropped = np.isin(type_names, types)
     terms = []
     for block in forcefield.terms:
         keep = ~dropped[block.assignment].any(axis=1)
@@ -163,7 +174,7 @@ def without(forcefield: Tables, types: Sequence[str]) -> Tables:
 
 
 def graph_classes(atomic_numbers: NDArray[np.int64], bonds: NDArray[np.int64]) -> tuple[str, ...]:
-    """Names (n_atoms,) of the classes of equivalent atoms: element and first atom, such as "H3"."""
+    """Names (n_atoms,) of the classes of equivalent atoms, made of element and first atom, such as "H3"."""
     from ase.data import chemical_symbols
 
     classes = equivalent_atoms(atomic_numbers, bonds)

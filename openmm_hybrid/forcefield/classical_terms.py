@@ -1,4 +1,4 @@
-"""The classical terms of a force field by their atoms, as exports to other programs need them."""
+"""Classical terms of a force field by atoms, for exports to other programs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from openmm_hybrid.forcefield.tables import Tables
 from openmm_hybrid.forcefield.terms import Terms
 
 Atoms = tuple[int, ...]
-#: AMBER's divisors, where a molecule has no atoms three bonds apart.
+#: AMBER's divisors, for molecules without atoms three bonds apart.
 _SCEE, _SCNB = 1.2, 2.0
-_DIGITS = 9  # to which the divisors are the same
+_DIGITS = 9  # digits to which we compare divisors
 
 
 class Cosine(NamedTuple):
@@ -34,7 +34,7 @@ class Cosine(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Classical:
-    """Terms by their atoms, in internal units.
+    """Classical terms by atoms, in Å, rad, e and kcal/mol.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Classical:
     propers, impropers : atoms → cosines
         The central atom of an improper is the third.
     constant : float
-        What the energies have beside these terms, kcal/mol.
+        Constant energy beside these terms, kcal/mol.
     charges, sigmas, epsilons : (n_atoms,)
     scee, scnb : float
         Divisors of the Coulomb and Lennard-Jones interactions of atoms three bonds apart.
@@ -64,12 +64,12 @@ class Classical:
 
 
 def classical(forcefield: Tables) -> Classical:
-    """Read a force field's terms.
+    """Classical terms of a force field.
 
     Raises
     ------
     MismatchError
-        A form or term that classical force fields have no place for; the message names it.
+        Classical force fields cannot express a form or term; the message names it.
     """
     for terms in forcefield.terms:
         if not terms.form.plain_force:
@@ -100,7 +100,7 @@ def classical(forcefield: Tables) -> Classical:
 
 @dataclass(frozen=True, eq=False)
 class _Graph:
-    """What the bonds of a molecule say of its terms."""
+    """Paths in the molecular graph that classical terms need."""
 
     stiff: frozenset[Atoms]  # bonds and angles
     chains: frozenset[Atoms]
@@ -124,8 +124,8 @@ def _sorted(pair: Sequence[int]) -> Atoms:
 Rows = dict[Atoms, tuple[float, ...]]
 
 
-def _each(forcefield: Tables, *forces: str) -> Iterator[tuple[Terms, Atoms, list[tuple[float, ...]]]]:
-    """Every term that one of OpenMM's forces holds, with its atoms and the rows that the force takes."""
+def _terms_in(forcefield: Tables, *forces: str) -> Iterator[tuple[Terms, Atoms, list[tuple[float, ...]]]]:
+    """Terms in some of OpenMM's forces, with their atoms and their entries in the force (`plain_rows`)."""
     for terms in forcefield.terms:
         if terms.form.plain_force in forces:
             rows = terms.form.plain_rows(torch.tensor(forcefield.values(terms)))
@@ -137,7 +137,7 @@ def _stiff(forcefield: Tables, graph: _Graph) -> tuple[Rows, Rows]:
     """Harmonic bonds and angles as (k, q₀), and Morse bonds."""
     harmonic: Rows = {}
     morse: Rows = {}
-    for terms, given, rows in _each(forcefield, "HarmonicBondForce", "HarmonicAngleForce", "CustomBondForce"):
+    for terms, given, rows in _terms_in(forcefield, "HarmonicBondForce", "HarmonicAngleForce", "CustomBondForce"):
         atoms = min(given, given[::-1])
         if atoms not in graph.stiff or atoms in harmonic or atoms in morse:
             raise _unwritable(terms, given, "it is no bond or angle of the molecule, or the second term on it")
@@ -151,10 +151,10 @@ def _stiff(forcefield: Tables, graph: _Graph) -> tuple[Rows, Rows]:
 def _torsions(
     forcefield: Tables, graph: _Graph
 ) -> tuple[dict[Atoms, tuple[Cosine, ...]], dict[Atoms, tuple[Cosine, ...]], float]:
-    """Propers, impropers, and the constant of all of them."""
+    """Propers, impropers, and the constant energy."""
     propers: dict[Atoms, tuple[Cosine, ...]] = {}
     impropers: dict[Atoms, tuple[Cosine, ...]] = {}
-    for terms, given, rows in _each(forcefield, "PeriodicTorsionForce"):
+    for terms, given, rows in _terms_in(forcefield, "PeriodicTorsionForce"):
         cosines = tuple(Cosine(int(n), phase, k) for n, phase, k in rows)
         chain = given if given in graph.chains else given[::-1]
         centred = _centred(given, graph.near)
@@ -169,7 +169,7 @@ def _torsions(
 
 
 def _centred(atoms: Atoms, near: dict[int, list[int]]) -> Atoms | None:
-    """The atoms forwards or backwards with the one that joins the others in the third place; None without one."""
+    """The atoms in the direction that has the central atom third; None without a central atom."""
     for a, b, centre, d in (atoms, atoms[::-1]):
         if {a, b, d} <= set(near.get(centre, [])):
             return a, b, centre, d
@@ -196,7 +196,7 @@ def _wells(forcefield: Tables, graph: _Graph) -> tuple[NDArray[np.float64], NDAr
 
 
 def _pairs(forcefield: Tables, parameter: str) -> Terms | None:
-    """The pairs that say a parameter of the atoms; None where there are none."""
+    """Pairs that contain a parameter of the atoms, such as "charge"; None without such pairs."""
     for terms in forcefield.terms:
         if parameter in terms.form.particle_parameters(torch.tensor(forcefield.values(terms))):
             return terms
@@ -204,7 +204,7 @@ def _pairs(forcefield: Tables, parameter: str) -> Terms | None:
 
 
 def _by_atom(forcefield: Tables, terms: Terms, parameter: str) -> NDArray[np.float64]:
-    """A parameter of each atom (n_atoms,), from the pairs that it is in."""
+    """A parameter of each atom (n_atoms,), from its pairs."""
     found = np.full(forcefield.n_atoms, np.nan)
     found[terms.atoms] = terms.form.particle_parameters(torch.tensor(forcefield.values(terms)))[parameter].numpy()
     if np.isnan(found).any():
@@ -216,23 +216,23 @@ def _by_atom(forcefield: Tables, terms: Terms, parameter: str) -> NDArray[np.flo
 
 
 def _divisor(forcefield: Tables, terms: Terms, strength: NDArray[np.float64], graph: _Graph, usual: float) -> float:
-    """The one divisor of pairs three bonds apart; nearer pairs have to be excluded, farther ones whole."""
+    """Divisor of pairs three bonds apart; it requires that nearer pairs are excluded and farther pairs unscaled."""
     scales = forcefield.parameters.values[terms.assignment[:, -1]].tolist()
     found = dict(zip(map(_sorted, terms.atoms.tolist()), scales, strict=True))
-    felt = [pair for pair in combinations(range(len(strength)), 2) if strength[pair]]
-    near_scales = {round(found.get(pair, 0.0), _DIGITS) for pair in felt if pair in graph.scaled}
+    interacting = [pair for pair in combinations(range(len(strength)), 2) if strength[pair]]
+    near_scales = {round(found.get(pair, 0.0), _DIGITS) for pair in interacting if pair in graph.scaled}
     if len(near_scales) > 1 or 0.0 in near_scales:
         raise _unscaled(terms, "pairs three bonds apart have different scales")
-    for pair in felt:
+    for pair in interacting:
         if pair not in graph.scaled and not math.isclose(found.get(pair, 0.0), float(pair not in graph.excluded)):
-            raise _unscaled(terms, f"the scale of the pair {pair[0]}-{pair[1]} is neither an exclusion nor whole")
+            raise _unscaled(terms, f"the scale of the pair {pair[0]}-{pair[1]} is neither 0 nor 1")
     return round(1.0 / near_scales.pop(), _DIGITS - 1) if near_scales else usual
 
 
 def _unscaled(terms: Terms, why: str) -> MismatchError:
     return MismatchError(
         f"the terms {terms.group!r} cannot be written: {why}",
-        expected="pairs up to two bonds apart excluded, those three bonds apart with one scale, all others whole",
+        expected="no pairs up to two bonds apart, one scale for pairs three bonds apart, and 1 for all others",
     )
 
 

@@ -1,4 +1,4 @@
-"""Other functional forms in the place of a force field's own, started at the same energies."""
+"""Editing the functional forms of a force field, starting from the same energies."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import torch
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.units import BOLTZMANN
 from openmm_hybrid.forcefield.builder import Builder
-from openmm_hybrid.forcefield.paths import angles as every_angle
-from openmm_hybrid.forcefield.paths import chains, pentads, stars
+from openmm_hybrid.forcefield.paths import PATHS, chains
 from openmm_hybrid.forcefield.tables import Tables
 from openmm_hybrid.forms import CLASSICAL, FORMS, forms_of
 from openmm_hybrid.forms.cross import GROUPS, Cross, mirrored
 from openmm_hybrid.forms.form import FunctionalForm
 
-CROSS = ("bond", "angle", "torsion", "angle-angle")
-"""The kinds of cross terms that ``cross=True`` stands for."""
-
 _WIDTHS = 4.0  # half-width of the first range of a coordinate, in standard deviations of its harmonic term
-_TEMPERATURE = 500.0  # K, at which these deviations are computed
+_TEMPERATURE = 500.0  # K, for these standard deviations
 
 
-def edit(tables: Tables, wanted: Mapping[str, str], cross: bool | Sequence[str], seed: int) -> Tables:
-    """Apply `ForceField.edit`; `wanted` maps slots to names of forms."""
-    forms = {slot: _form(slot, word) for slot, word in wanted.items() if word != CLASSICAL[slot]}
+def edit(tables: Tables, wanted: Mapping[str, str | None], cross: bool | Sequence[str], seed: int) -> Tables:
+    """Apply `ForceField.edit`; `wanted` maps slots to names of forms, or to None for the present form."""
+    forms = {slot: _form(slot, word) for slot, word in wanted.items() if word is not None}
     kinds = _cross_kinds(cross)
     for slot, (name, form) in forms.items():
+        old = tables.in_slot(slot)
+        present = FORMS.load(CLASSICAL[slot]) if old is None else type(old.form)
+        if wanted[slot] == name and present is type(form):
+            continue  # without a number after the name, any size of this form will do
         if form.slots[slot] == "replaces":
             tables = _replaced(tables, slot, name, form)
         else:
@@ -41,21 +41,22 @@ def edit(tables: Tables, wanted: Mapping[str, str], cross: bool | Sequence[str],
 def _form(slot: str, word: str) -> tuple[str, FunctionalForm]:
     """Registered name and form of a word such as "fourier6"."""
     known = forms_of(slot)
-    match = re.fullmatch(r"([a-z][a-z-]*?)(\d*)", word) if isinstance(word, str) else None
-    sized = match is not None and match[1] in known and (not match[2] or FORMS.load(match[1]).size)
-    if match is None or not sized:
+    if word in known:
+        return word, FORMS.load(word).for_slot(slot)
+    match = re.fullmatch(r"(.*?)(\d+)", word) if isinstance(word, str) else None
+    if match is None or match[1] not in known or not FORMS.load(match[1]).size:
         near = difflib.get_close_matches(str(word), known, n=1)
         raise InputError(
             f"unknown form {word!r} for {slot}",
             expected=f"one of {', '.join(known)}; fourier6, spline16 and neural24 give their size",
             hint=f"did you mean {near[0]}?" if near else "",
         )
-    return match[1], FORMS.load(match[1]).for_slot(slot, int(match[2]) if match[2] else None)
+    return match[1], FORMS.load(match[1]).for_slot(slot, int(match[2]))
 
 
 def _cross_kinds(cross: bool | Sequence[str]) -> tuple[str, ...]:
     if isinstance(cross, bool):
-        return CROSS if cross else ()
+        return tuple(kind for kind, group in GROUPS.items() if group.usual) if cross else ()
     kinds = (cross,) if isinstance(cross, str) else tuple(cross)
     for kind in kinds:
         if kind not in GROUPS:
@@ -64,9 +65,9 @@ def _cross_kinds(cross: bool | Sequence[str]) -> tuple[str, ...]:
 
 
 def _replaced(tables: Tables, slot: str, name: str, form: FunctionalForm) -> Tables:
-    """Another form in a slot, started from the one that is there; propers are then on every chain of bonds."""
+    """The tables with another form in a slot, started from the present one. Propers cover all chains of bonds then."""
     old = tables.in_slot(slot)
-    if old is not None and type(old.form) is type(form) and old.form.name == form.name and slot != "propers":
+    if slot != "propers" and old is not None and _equal(old.form, form):
         return tables
     rows = {}
     if old is not None:
@@ -81,8 +82,12 @@ def _replaced(tables: Tables, slot: str, name: str, form: FunctionalForm) -> Tab
     return builder.finish()
 
 
+def _equal(form: FunctionalForm, other: FunctionalForm) -> bool:
+    return type(form) is type(other) and form.settings() == other.settings()
+
+
 def _on_every_chain(tables: Tables, slot: str) -> Tables:
-    """The classical propers on every chain of bonds, those without a barrier too; other slots as they are."""
+    """The tables with a proper on every chain of bonds, where the slot is that of propers."""
     if slot != "propers":
         return tables
     old = tables.in_slot(slot)
@@ -91,11 +96,11 @@ def _on_every_chain(tables: Tables, slot: str) -> Tables:
 
 
 def _added(tables: Tables, slot: str, name: str, form: FunctionalForm, seed: int) -> Tables:
-    """A form beside the classical terms of a slot, at zero."""
+    """The tables with a form of zero energy added to the classical terms of a slot."""
     carrier = tables.in_slot(slot)
     if carrier is None:
         return tables
-    # Terms that share the classical row share the new one, and its start.
+    # Terms that share their classical parameters share the new ones, and their start.
     _, row = np.unique(carrier.assignment[:, 0], return_inverse=True)
     values = form.start(int(row.max()) + 1, seed=seed).numpy()[row]
     if form.ranges:
@@ -110,22 +115,14 @@ def _added(tables: Tables, slot: str, name: str, form: FunctionalForm, seed: int
 
 
 def _with_cross(tables: Tables, kinds: Iterable[str]) -> Tables:
-    """Cross terms of these kinds, at zero."""
-    bonds = tables.bonds
-    members = {
-        "bond": [tuple(bond) for bond in bonds.tolist()],
-        "angle": every_angle(bonds),
-        "torsion": chains(bonds),
-        "angle-angle": stars(bonds),
-        "torsion-torsion": pentads(bonds),
-    }
+    """The tables with cross terms of these kinds and zero energy."""
     ranges = _ranges(tables)
     builder = Builder.of(tables)
     for kind in kinds:
         form = Cross(kind)
         (start,) = form.start(1).tolist()
         rows = {}
-        for atoms in members[kind]:
+        for atoms in PATHS[GROUPS[kind].path](tables.bonds):
             row = list(start)
             for lower, upper, number in form.ranges:
                 coordinate = form.coordinates[number]
@@ -136,7 +133,7 @@ def _with_cross(tables: Tables, kinds: Iterable[str]) -> Tables:
 
 
 Key = tuple[str, tuple[int, ...]]
-"""Kind and atoms of a coordinate, the atoms in the smaller of the two directions."""
+"""Kind and atoms of a coordinate, with the atoms in the smaller of both directions."""
 
 
 def _key(kind: str, atoms: Sequence[int], indices: Sequence[int]) -> Key:
@@ -145,7 +142,7 @@ def _key(kind: str, atoms: Sequence[int], indices: Sequence[int]) -> Key:
 
 
 class _Ranges(dict[Key, tuple[float, float]]):
-    """Ranges by coordinate, with an error that names a coordinate without a classical term."""
+    """Ranges by coordinate. The error for a missing one names it."""
 
     def __missing__(self, key: Key) -> tuple[float, float]:
         kind, atoms = key
@@ -157,7 +154,7 @@ class _Ranges(dict[Key, tuple[float, float]]):
 
 
 def _ranges(tables: Tables) -> _Ranges:
-    """Expected ranges of distances and angles by their classical terms: a start until a fit knows its frames."""
+    """Ranges of distances and angles that their classical terms allow; a fit replaces them by those of its frames."""
     found = _Ranges()
     for terms in tables.terms:
         stiff = terms.form.harmonic(torch.tensor(tables.values(terms)))

@@ -30,9 +30,9 @@ from openmm_hybrid.models.energy_model import TorchModel
 @final
 @dataclass(frozen=True, eq=False)
 class ForceField(TorchModel):
-    """A force field of one molecule in vacuum, whose parameters can be fitted. Made by `from_system` and `edit`.
+    """A force field of one molecule in vacuum with parameters that can be fitted; see `from_system` and `load`.
 
-    It is neither `openmm.app.ForceField`, which gives parameters to any topology, nor OpenFF's class of that name.
+    It is neither `openmm.app.ForceField`, which assigns parameters to any topology, nor OpenFF's class of that name.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class ForceField(TorchModel):
 
     @property
     def types(self) -> tuple[str, ...]:
-        """Atom types (n_atoms,); terms of equal types share parameters."""
+        """Atom types (n_atoms,). Terms of equal types share parameters."""
         return self.tables.types
 
     @property
@@ -87,18 +87,18 @@ class ForceField(TorchModel):
         Parameters
         ----------
         system, topology : openmm.System, openmm.app.Topology
-            Of the same atoms. Read are HarmonicBondForce, HarmonicAngleForce, PeriodicTorsionForce, NonbondedForce
-            without a cutoff, and CustomBondForce with a Morse expression.
+            System and topology of the same atoms. The System can have HarmonicBondForce, HarmonicAngleForce,
+            PeriodicTorsionForce, NonbondedForce without a cutoff, and CustomBondForce with a Morse expression.
         types : (n_atoms,) str, optional
-            Atom types: terms of equal types (and equal values) share parameters, in several molecules too. Without
-            them, atoms that the molecule's graph does not tell apart share ("C0", "H3": the element and the first atom
-            of the class).
+            Atom types: terms of equal types and equal values share parameters, also in several molecules. By default
+            these are classes of equivalent atoms in the molecular graph, named by element and first atom ("C0", "H3").
         name : str
+            Name of the molecule, which is part of the names of its charges.
 
         Raises
         ------
         MismatchError
-            A force that cannot be read (it is named), a periodic System, or another number of atoms.
+            A force cannot be read (the message names it), the System is periodic, or the numbers of atoms differ.
 
         Warns
         -----
@@ -192,15 +192,15 @@ class ForceField(TorchModel):
         return cls(archive.from_arrays(description, arrays))
 
     def to_ffxml(self, path: str | Path) -> None:
-        """Write an OpenMM residue template for ``app.ForceField(...)``, complete in itself, with the same energies.
+        """Write a self-contained OpenMM residue template for ``app.ForceField(...)`` with the same energies.
 
-        Takes harmonic, Morse and Fourier terms, charges and Lennard-Jones. Atoms are told apart by types of their own;
-        ForceField recognises the residue by elements and bonds.
+        The force field can have harmonic, Morse and Fourier terms, charges and Lennard-Jones. Every atom gets its own
+        type; ``app.ForceField`` recognises the residue by elements and bonds.
 
         Raises
         ------
         MismatchError
-            Other forms, or terms that a residue template cannot express (they are named).
+            A residue template cannot express a form or term; the message names it.
         HybridError
             The file cannot be written.
         """
@@ -209,27 +209,26 @@ class ForceField(TorchModel):
     def to_frcmod(self, path: str | Path, types: Sequence[str] | None = None) -> tuple[str, ...]:
         """Write the parameters as an AMBER frcmod, which LEaP loads after the GAFF tables.
 
-        The charges are not part of it: they and the types that this returns go into the molecule's mol2 file. The
-        energies are the same up to a constant.
+        Charges and the returned types belong in the molecule's mol2 file. The energies are the same up to a constant.
 
         Parameters
         ----------
         path : str or Path
         types : (n_atoms,) str, optional
-            GAFF types; by default those that the force field was read with.
+            GAFF types; by default the types of the force field.
 
         Returns
         -------
         types : tuple of str, (n_atoms,)
-            The given ones, but where atoms of one type have parameters that differ: then there are new types of two
-            characters, which LEaP has to be told about with ``addAtomTypes``.
+            The given types, with new types of two characters where atoms of one type have different parameters. LEaP
+            needs an ``addAtomTypes`` for each new type.
 
         Raises
         ------
         InputError
             Types of more than two characters, or too few.
         MismatchError
-            Morse bonds, other forms, or terms that AMBER cannot express (they are named).
+            AMBER cannot express a form or term, such as a Morse bond; the message names it.
         HybridError
             The file cannot be written.
         """
@@ -251,57 +250,59 @@ class ForceField(TorchModel):
         return self.tables.group(name)
 
     def only(self, *groups: str) -> ForceField:
-        """The force field with these groups of terms alone; all its parameters stay."""
+        """The force field with these groups of terms only and all parameters."""
         return ForceField(self.tables.only(*groups))
 
     def edit(
         self,
         *,
-        bonds: str = "harmonic",
-        angles: str = "harmonic",
-        propers: str = "fourier",
-        impropers: str = "fourier",
+        bonds: str | None = None,
+        angles: str | None = None,
+        propers: str | None = None,
+        impropers: str | None = None,
         cross: bool | Sequence[str] = False,
         seed: int = 0,
     ) -> ForceField:
-        """Other functional forms, to be fitted. The energies are the same at first, but for Morse's anharmonicity.
+        """A copy with other functional forms, ready to be fitted. Only forms that replace others change the energies.
+
+        A number after a form's name sets its size: "fourier6" has six cosines, "spline16" 16 pieces, and "neural24"
+        hidden layers of 24. Forms of other distributions have the names of their entry points.
 
         Parameters
         ----------
-        bonds : {"harmonic", "morse", "spline", "neural"}
-            "morse" replaces the harmonic term at the same curvature; a spline or network is added to it.
-        angles : {"harmonic", "spline", "neural"}
-        propers, impropers : {"fourier", "spline", "neural"}
-            "fourier6" makes the series longer. Propers are then on every chain of bonds, those without a barrier too.
+        bonds : {"harmonic", "morse", "spline", "neural"}, optional
+            "harmonic" and "morse" replace the present form at the same minimum and curvature; a spline or network is
+            added to it. By default the present form stays.
+        angles : {"harmonic", "spline", "neural"}, optional
+        propers, impropers : {"fourier", "spline", "neural"}, optional
+            "fourier6" makes the series longer. Propers then cover every chain of bonds, with or without a barrier.
         cross : bool or sequence of {"bond", "angle", "torsion", "angle-angle", "torsion-torsion"}
-            Cross terms; True for all kinds but the last (see `openmm_hybrid.forms.cross.GROUPS`).
+            Kinds of cross terms; True stands for all but the last (see `openmm_hybrid.forms.cross.GROUPS`).
         seed : int
-            Of the networks' first weights.
-
-        "spline16" and "neural24" name the number of pieces or the width of the hidden layers.
+            Seed of the networks' random weights.
 
         Raises
         ------
         InputError
-            Unknown form or kind, or a shorter series than there is.
+            Unknown form or kind, or a shorter series than the present one.
         MismatchError
-            A bond or angle of the molecule has no classical term.
+            A bond or angle of the molecule has no classical term, or a form cannot start from the present one.
         """
         forms = {"bonds": bonds, "angles": angles, "propers": propers, "impropers": impropers}
         return ForceField(edit(self.tables, forms, cross, seed))
 
     def without(self, *types: str) -> ForceField:
-        """The force field without the terms of some types, such as "cross.torsion/C0-C1-C2-H5", and their parameters.
+        """The force field without some types of terms, such as "cross.torsion/C0-C1-C2-H5", and their parameters.
 
         Raises
         ------
         InputError
-            A type that no term has.
+            No term has one of the types.
         """
         return ForceField(without(self.tables, types))
 
     def with_values(self, values: ArrayLike) -> ForceField:
-        """The same terms with other parameters (n_parameters,)."""
+        """The force field with other values (n_parameters,) of its parameters."""
         return ForceField(self.tables.with_values(values))
 
     def module(self) -> ForceFieldModule:
@@ -316,7 +317,7 @@ class ForceField(TorchModel):
 class ForceFieldModule(torch.nn.Module):
     """forward(positions (n, n_atoms, 3) Å) → energies (n,) kcal/mol, forces (n, n_atoms, 3) kcal/mol/Å.
 
-    Every coordinate is computed once, whatever number of terms uses it.
+    Each coordinate is computed once, even if many terms use it.
     """
 
     def __init__(self, forcefield: ForceField) -> None:

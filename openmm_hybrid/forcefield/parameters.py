@@ -1,4 +1,4 @@
-"""Named parameters of a force field, one flat list that terms point into."""
+"""Named parameters of a force field: one flat list, which terms refer to by index."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Parameters:
     Parameters
     ----------
     names : tuple of str, (n_parameters,)
-        "group/type/column", such as "bonds/c3-hc/k"; each once.
+        Unique names "group/type/column", such as "bonds/c3-hc/k".
     units : tuple of str, (n_parameters,)
     values : (n_parameters,)
     lower, upper : (n_parameters,)
         Bounds that a fit keeps.
     fitted : (n_parameters,) bool
-        Whether a fit may change them.
+        Whether a fit may change each parameter.
     """
 
     names: tuple[str, ...]
@@ -41,19 +41,27 @@ class Parameters:
 
     @classmethod
     def empty(cls) -> Parameters:
-        """No parameters."""
+        """An empty list."""
         nothing = np.zeros(0)
         return cls((), (), nothing, nothing, nothing, nothing.astype(bool))
 
     def extended(
         self, group: str, labels: Sequence[str], columns: Sequence[Column], values: ArrayLike
     ) -> tuple[Parameters, NDArray[np.int64]]:
-        """With rows `values` (n_labels, n_columns) of a group added; also their indices (n_labels, n_columns).
+        """The list with the parameters of a group added, and their indices (n_labels, n_columns).
+
+        Parameters
+        ----------
+        group : str
+        labels : sequence of str
+            Types of terms.
+        columns : sequence of Column
+        values : (n_labels, n_columns)
 
         Raises
         ------
         InputError
-            The group has a label already.
+            A name is repeated.
         """
         rows = np.asarray(values, dtype=np.float64).reshape(len(labels), len(columns))
         names = [f"{group}/{label}/{column.name}" for label in labels for column in columns]
@@ -61,26 +69,26 @@ class Parameters:
         if repeated or len(set(names)) != len(names):
             raise InputError(f"a parameter named {min(repeated or names)!r} is there already")
 
-        def every(items: Iterable[float | bool]) -> NDArray[np.float64]:
+        def tiled(items: Iterable[float | bool]) -> NDArray[np.float64]:
             return np.tile(np.array(list(items)), len(labels))
 
         added = Parameters(
             names=(*self.names, *names),
             units=(*self.units, *(column.unit for _ in labels for column in columns)),
             values=np.concatenate([self.values, rows.ravel()]),
-            lower=np.concatenate([self.lower, every(column.lower for column in columns)]),
-            upper=np.concatenate([self.upper, every(column.upper for column in columns)]),
-            fitted=np.concatenate([self.fitted, every(column.fitted for column in columns).astype(bool)]),
+            lower=np.concatenate([self.lower, tiled(column.lower for column in columns)]),
+            upper=np.concatenate([self.upper, tiled(column.upper for column in columns)]),
+            fitted=np.concatenate([self.fitted, tiled(column.fitted for column in columns).astype(bool)]),
         )
         return added, len(self) + np.arange(rows.size).reshape(rows.shape)
 
     def with_values(self, values: ArrayLike) -> Parameters:
-        """The same parameters with other values (n_parameters,).
+        """The list with other values (n_parameters,).
 
         Raises
         ------
         InputError
-            Another shape, or a value that is not finite (named).
+            The shape is another one, or a value is not finite; the message names it.
         """
         array = np.array(values, dtype=np.float64)
         if array.shape != self.values.shape:
@@ -91,12 +99,12 @@ class Parameters:
         return replace(self, values=array)
 
     def matching(self, pattern: str) -> NDArray[np.int64]:
-        """Indices of the names that a shell pattern matches, such as ``charges/*``.
+        """Indices of the parameters whose names match a shell pattern such as ``charges/*``.
 
         Raises
         ------
         InputError
-            It matches none.
+            No name matches.
         """
         found = np.flatnonzero([fnmatchcase(name, pattern) for name in self.names])
         if not len(found):
@@ -107,7 +115,7 @@ class Parameters:
         return found
 
     def kept(self, indices: NDArray[np.int64]) -> Parameters:
-        """Only the parameters at `indices`, in that order."""
+        """The list of the parameters at `indices` only, in that order."""
         chosen = indices.tolist()
         return Parameters(
             names=tuple(self.names[k] for k in chosen),

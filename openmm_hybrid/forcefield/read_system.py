@@ -1,4 +1,4 @@
-"""An OpenMM System of one molecule → ForceField."""
+"""Reading a force field from an OpenMM System of one molecule."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from openmm_hybrid.forms.fourier import Fourier
 from openmm_hybrid.forms.harmonic import Harmonic
 from openmm_hybrid.forms.morse import Morse
 from openmm_hybrid.forms.nonbonded import Coulomb, LennardJones
+from openmm_hybrid.models.openmm_forces import terms_of
 
 _PER_AREA = KCAL_PER_KJ / ANGSTROM_PER_NM**2
 _MORSE = re.compile(r"(\w+)\*\(1-exp\(-(\w+)\*\(r-(\w+)\)\)\)\^2")
@@ -34,7 +35,7 @@ def read_system(
     _check(system, topology)
     raw = _collect(system)
     elements = np.array([atom.element.atomic_number if atom.element else 0 for atom in topology.atoms()])
-    # A topology that has bonds knows them better: CHARMM's Urey-Bradley terms are harmonic bonds across an angle.
+    # Bonds of the topology take precedence: CHARMM's Urey-Bradley terms are harmonic bonds across an angle.
     bonds: set[tuple[int, ...]]
     bonds = {_sorted(first.index, second.index) for first, second in topology.bonds()} or raw.graph
     builder = Builder(elements, sorted(bonds), types=types, name=name)
@@ -55,7 +56,7 @@ def read_system(
 
 @dataclass(frozen=True)
 class _Raw:
-    """What stands in the forces, in internal units; atoms in the order of the force."""
+    """Terms of the forces in Å, rad and kcal/mol, with atoms in the order of the force."""
 
     bonds: dict[tuple[int, ...], tuple[float, ...]]  # k, r0
     morse: dict[tuple[int, ...], tuple[float, ...]]  # D, a, r0
@@ -89,17 +90,16 @@ def _collect(system: openmm.System) -> _Raw:
     raw = _Raw(bonds={}, morse={}, angles={}, torsions={}, graph=set(), nonbonded=None)
     for force in system.getForces():
         if isinstance(force, openmm.HarmonicBondForce):
-            for i, j, r0, k in _parameters(force, force.getNumBonds(), force.getBondParameters):
+            for (i, j), (r0, k) in terms_of(force):
                 raw.graph.add(_sorted(i, j))
-                if k != 0.0:  # k = 0 marks a bond for OpenMM's search for molecules
+                if k != 0.0:  # k = 0 only marks a bond, so that OpenMM finds the molecule
                     _put(raw.bonds, (i, j), (k * _PER_AREA, r0 * ANGSTROM_PER_NM), force)
         elif isinstance(force, openmm.HarmonicAngleForce):
-            for *apex, theta0, k in _parameters(force, force.getNumAngles(), force.getAngleParameters):
-                _put(raw.angles, tuple(apex), (k * KCAL_PER_KJ, theta0), force)
+            for atoms, (theta0, k) in terms_of(force):
+                _put(raw.angles, atoms, (k * KCAL_PER_KJ, theta0), force)
         elif isinstance(force, openmm.PeriodicTorsionForce):
-            for *four, n, phase, k in _parameters(force, force.getNumTorsions(), force.getTorsionParameters):
-                key = min(tuple(four), tuple(four[::-1]))
-                raw.torsions.setdefault(key, []).append((n, phase, k * KCAL_PER_KJ))
+            for atoms, (n, phase, k) in terms_of(force):
+                raw.torsions.setdefault(min(atoms, atoms[::-1]), []).append((n, phase, k * KCAL_PER_KJ))
         elif isinstance(force, openmm.CustomBondForce):
             for i, j, row in _morse(force):
                 raw.graph.add(_sorted(i, j))
@@ -127,7 +127,7 @@ def _put(
 
 
 def is_morse(force: openmm.CustomBondForce) -> bool:
-    """Whether a force's expression is D*(1-exp(-a*(r-r0)))^2, in whatever names."""
+    """Whether a force's expression is D*(1-exp(-a*(r-r0)))^2, with any names."""
     return _MORSE.fullmatch(force.getEnergyFunction().replace(" ", "")) is not None
 
 
@@ -140,8 +140,7 @@ def _morse(force: openmm.CustomBondForce) -> Iterator[tuple[int, int, tuple[floa
         force.getGlobalParameterName(k): force.getGlobalParameterDefaultValue(k)
         for k in range(force.getNumGlobalParameters())
     }
-    for index in range(force.getNumBonds()):
-        i, j, row = force.getBondParameters(index)
+    for (i, j), (row,) in terms_of(force):
         known = {**common, **dict(zip(columns, row, strict=True))}
         depth, a, r0 = (known[name] for name in match.groups())
         yield i, j, (depth * KCAL_PER_KJ, a / ANGSTROM_PER_NM, r0 * ANGSTROM_PER_NM)
@@ -150,7 +149,7 @@ def _morse(force: openmm.CustomBondForce) -> Iterator[tuple[int, int, tuple[floa
 def _torsions(
     torsions: dict[tuple[int, ...], list[tuple[int, float, float]]], bonds: set[tuple[int, ...]]
 ) -> tuple[dict, dict]:
-    """Propers, whose atoms are a chain of bonds, and the others."""
+    """Propers, whose atoms are a chain of bonds, and impropers, which are all others."""
     propers = {
         atoms: cosines
         for atoms, cosines in torsions.items()
@@ -190,7 +189,7 @@ def _add_pairs(builder: Builder, force: openmm.NonbondedForce) -> None:
             raise _unreadable(force, f"the exception {i}-{j} has a sigma of its own")
         if (product and not charges[i] * charges[j]) or (epsilon and not well):
             raise _unreadable(force, f"the exception {i}-{j} has an interaction that its atoms do not have")
-        # Without a charge or a well the quotient tells nothing; what it would be counts once a fit gives the atoms one.
+        # Without a charge or a well the scale is unknown here, but it matters once a fit gives the atoms one.
         coulomb = product / (charges[i] * charges[j]) if charges[i] * charges[j] else None
         scales[_sorted(i, j)] = coulomb, epsilon / well if well else None
     found = _settled(scales)
@@ -201,10 +200,11 @@ def _add_pairs(builder: Builder, force: openmm.NonbondedForce) -> None:
 def _settled(
     scales: dict[tuple[int, int], tuple[float | None, float | None]],
 ) -> dict[tuple[int, int], tuple[float, float]]:
-    """Pairs with both scales known, without those that are excluded.
+    """Pairs that are not excluded, with both scales.
 
-    A scale that is None is 0 where the other one is, and else that of the other scaled pairs. An atom all of whose
-    pairs are excluded (the carbon of methanol) keeps one with the scale 0: its charge and well stay in the force field.
+    A scale that is None becomes 0 where the other scale is 0, and otherwise the scale of the other scaled pairs. An
+    atom with excluded pairs only (the carbon of methanol) keeps one pair with the scale 0, so that its charge and well
+    stay in the force field.
     """
     partial = [scale for scale in scales.values() if scale != (1.0, 1.0) and any(scale)]
     usual = [next((scale[k] for scale in partial if scale[k]), 1.0) for k in (0, 1)]

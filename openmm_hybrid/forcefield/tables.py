@@ -1,4 +1,4 @@
-"""Tables: the data of a force field, atoms, parameters and terms, without any way to evaluate them."""
+"""Tables: atoms, parameters and terms of a force field, without any means to evaluate them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from openmm_hybrid.forcefield.terms import Terms
 @final
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """Atoms, parameters and terms of one molecule. Readers, editors and writers take and give these.
+    """Atoms, parameters and terms of one molecule, as readers, editors and writers exchange them.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class Tables:
     bonds : (n_bonds, 2)
         Bonded pairs, i < j.
     types : tuple of str, (n_atoms,)
-        Atom types; terms of equal types share parameters.
+        Atom types. Terms of equal types share parameters.
     parameters : Parameters
     terms : tuple of Terms
     name : str
@@ -61,13 +61,13 @@ class Tables:
         raise InputError(f"the force field has no group {name!r}", expected=f"one of {', '.join(self.groups)}")
 
     def only(self, *groups: str) -> Tables:
-        """These groups of terms alone; all parameters stay."""
+        """The tables with these groups of terms only and all parameters."""
         return replace(self, terms=tuple(self.group(name) for name in groups))
 
     def in_slot(self, slot: str) -> Terms | None:
-        """The terms that stand in a slot such as "bonds", those of a form that replaced the classical one included."""
+        """Terms of the form that fills a slot such as "bonds": the classical form, or one that replaced it."""
         for terms in self.terms:
-            if terms.form.slots.get(slot) == "replaces" and terms.group.partition(".")[0] == slot:
+            if terms.form.slots.get(slot) == "replaces" and terms.slot == slot:
                 return terms
         return None
 
@@ -76,11 +76,11 @@ class Tables:
         return self.parameters.values[terms.assignment]
 
     def with_values(self, values: ArrayLike) -> Tables:
-        """The same terms with other parameters (n_parameters,)."""
+        """The tables with other values (n_parameters,) of the parameters."""
         return replace(self, parameters=self.parameters.with_values(values))
 
     def charge_atoms(self) -> dict[int, list[int]]:
-        """Index of each parameter that is a charge → the atoms that have it."""
+        """Atoms of each charge, by the index of the parameter."""
         found: dict[int, set[int]] = {}
         for terms in self.terms:
             for number, column in enumerate(terms.form.columns):
@@ -91,7 +91,7 @@ class Tables:
         return {index: sorted(atoms) for index, atoms in sorted(found.items())}
 
     def charge_sum(self) -> NDArray[np.float64]:
-        """Derivative (n_parameters,) of the total charge by the parameters: how many atoms have each charge."""
+        """Derivatives (n_parameters,) of the total charge by the parameters: the number of atoms with each charge."""
         counts = np.zeros(len(self.parameters))
         for index, atoms in self.charge_atoms().items():
             counts[index] = len(atoms)

@@ -1,4 +1,4 @@
-"""Terms: the atoms that interact by one form, and the indices of their parameters."""
+"""Terms: atoms that interact by one form, and the indices of their parameters."""
 
 from __future__ import annotations
 
@@ -39,16 +39,21 @@ class Terms:
     def __len__(self) -> int:
         return len(self.atoms)
 
+    @property
+    def slot(self) -> str:
+        """The group's name up to its dot: the slot that the terms fill or are added to, such as "bonds"."""
+        return self.group.partition(".")[0]
+
 
 def label(names: Sequence[str]) -> str:
-    """Name of a term's type from those of its atoms; the same when read backwards."""
+    """Name of a type of terms from its atoms' types, the same in both directions."""
     return "-".join(min(tuple(names), tuple(reversed(names))))
 
 
 def share(labels: Sequence[str], values: NDArray[np.float64]) -> tuple[list[str], NDArray[np.int64]]:
-    """Rows that terms share: labels of the rows and the row of each term (n_terms,).
+    """Labels of the rows of parameters that terms share, and the index of each term's row (n_terms,).
 
-    Terms share a row when label and values (n_terms, n_columns) are the same; a label with several values is numbered
+    Terms with equal labels and values (n_terms, n_columns) share a row. Further rows of one label have a number
     ("c3-hc", "c3-hc#2").
     """
     rows: dict[Hashable, int] = {}
@@ -66,7 +71,7 @@ def share(labels: Sequence[str], values: NDArray[np.float64]) -> tuple[list[str]
 
 
 def coordinates_of(blocks: Sequence[Terms], n_atoms: int) -> tuple[InternalCoordinates, list[NDArray[np.int64]]]:
-    """Every coordinate that the terms use, once, and for each block the coordinates of its terms (n_terms, n_q)."""
+    """All coordinates of the terms without repetition, and their indices (n_terms, n_q) for each block of terms."""
     found: dict[str, dict[tuple[int, ...], int]] = {kind: {} for kind in KINDS}
     wanted: list[list[list[tuple[str, int]]]] = []
     for block in blocks:
@@ -75,13 +80,13 @@ def coordinates_of(blocks: Sequence[Terms], n_atoms: int) -> tuple[InternalCoord
             term = []
             for coordinate in block.form.coordinates:
                 members = tuple(atoms[index] for index in coordinate.indices)
-                members = min(members, members[::-1])  # a coordinate is the same when read backwards
+                members = min(members, members[::-1])  # the value is the same in both directions
                 known = found[coordinate.kind]
                 term.append((coordinate.kind, known.setdefault(members, len(known))))
             wanted[-1].append(term)
     first = {"distance": 0, "angle": len(found["distance"])}
     first["dihedral"] = first["angle"] + len(found["angle"])
-    numbers = [
+    indices = [
         np.array([[first[kind] + number for kind, number in term] for term in terms], dtype=np.int64).reshape(
             len(terms), len(block.form.coordinates)
         )
@@ -90,19 +95,19 @@ def coordinates_of(blocks: Sequence[Terms], n_atoms: int) -> tuple[InternalCoord
     distances, angles, dihedrals = (
         np.array(list(found[kind]), dtype=np.int64).reshape(-1, width) for kind, width in KINDS.items()
     )
-    return InternalCoordinates(distances, angles, dihedrals, n_atoms), numbers
+    return InternalCoordinates(distances, angles, dihedrals, n_atoms), indices
 
 
 class Block(torch.nn.Module):
-    """One `Terms` in torch: energies of frames and dE/dq, by all coordinates of the force field.
+    """Energies and slopes of one `Terms` in torch, by all coordinates of the force field.
 
     Parameters
     ----------
     terms : Terms
     coordinates : (n_terms, n_q)
-        Number of each term's coordinates in the force field's list.
+        Indices of each term's coordinates among those of the force field.
     n_coordinates : int
-        Length of that list.
+        Number of coordinates of the force field.
     """
 
     def __init__(self, terms: Terms, coordinates: NDArray[np.int64], n_coordinates: int) -> None:

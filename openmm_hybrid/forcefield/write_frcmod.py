@@ -1,7 +1,7 @@
-"""A force field with classical forms → an AMBER frcmod: K = k/2, degrees, one line a periodicity, Rmin/2.
+"""Writing a force field of classical forms as an AMBER frcmod: K = k/2, degrees, one line per periodicity, Rmin/2.
 
-AMBER takes parameters by atom types. Where atoms of one GAFF type have parameters that differ, their types are split,
-first by the classes of the molecular graph and, where that is not enough, atom by atom.
+AMBER finds parameters by atom types. Where atoms of one GAFF type have different parameters, we split the type, first
+by the classes of equivalent atoms and, where these are not enough, by atom.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from openmm_hybrid.forcefield.paths import angles as every_angle
 from openmm_hybrid.forcefield.paths import chains, neighbours
 from openmm_hybrid.forcefield.tables import Tables
 
-_HALF_RMIN = 2.0 ** (1.0 / 6.0) / 2.0  # times σ is half of the distance of the minimum
-_NEW = [first + second for first, second in product("zyxwvu", digits + ascii_lowercase)]  # GAFF has none of them
+_HALF_RMIN = 2.0 ** (1.0 / 6.0) / 2.0  # half the distance of the minimum, relative to σ
+_NEW = [first + second for first, second in product("zyxwvu", digits + ascii_lowercase)]  # types that GAFF does not use
 _TITLES = {"bond": "BOND", "angle": "ANGLE", "proper": "DIHE", "improper": "IMPROPER", "atom": "NONBON"}
 
 
 class _Line(NamedTuple):
-    """A line, or a few, of a section: what its atoms' types stand for."""
+    """One or more lines of a section, for the types of some atoms."""
 
     section: str
     atoms: Atoms
@@ -62,7 +62,7 @@ def write_frcmod(forcefield: Tables, path: str | Path, types: Sequence[str] | No
 
 
 def _lines(forcefield: Tables, tables: Classical) -> Iterator[_Line]:
-    """Every term of the molecule, those without energy too: LEaP would take GAFF's own for what it does not find."""
+    """All terms of the molecule, including those of zero energy, where LEaP would otherwise use GAFF's own."""
     for atom in range(len(forcefield.atomic_numbers)):
         yield _Line("atom", (atom,), (float(tables.sigmas[atom]), float(tables.epsilons[atom])))
     for i, j in sorted(tuple(sorted(bond)) for bond in forcefield.bonds.tolist()):
@@ -92,7 +92,7 @@ def _present(value: tuple[float, ...] | None, atoms: Atoms) -> tuple[float, ...]
 
 
 def _split(forcefield: Tables, given: Sequence[str], lines: Sequence[_Line]) -> tuple[str, ...]:
-    """Types (n_atoms,) under which no two lines contradict each other."""
+    """Types (n_atoms,) for which no two lines contradict each other."""
     classes = graph_classes(forcefield.atomic_numbers, forcefield.bonds)
     finer = [
         [kind, f"{kind}/{group}", f"{kind}/{atom}"]
@@ -111,11 +111,11 @@ def _split(forcefield: Tables, given: Sequence[str], lines: Sequence[_Line]) -> 
                 expected="one order of the atoms around each centre",
             )
         kinds = {given[atom] for atom in wrong if level[atom] == lowest}
-        level = [each + (kind in kinds and each == lowest) for each, kind in zip(level, given, strict=True)]
+        level = [depth + (kind in kinds and depth == lowest) for depth, kind in zip(level, given, strict=True)]
 
 
 def _contradicting(lines: Sequence[_Line], labels: Sequence[str]) -> set[int]:
-    """Atoms of the lines that have the same types and other values, or an order that LEaP would not keep."""
+    """Atoms of lines with equal types and different values, or with an order of atoms that LEaP would change."""
     known: dict[Hashable, _Line] = {}  # the first line of each key
     wrong: set[int] = set()
     for line in lines:
@@ -125,7 +125,7 @@ def _contradicting(lines: Sequence[_Line], labels: Sequence[str]) -> set[int]:
             value = (*line.value, kinds) if line.value else ()
             outer = [(kind, atom) for kind, atom in zip(kinds, line.atoms, strict=True) if atom != line.atoms[2]]
             if line.value and any(p[0] == q[0] and p[1] > q[1] for p, q in combinations(outer, 2)):
-                wrong.update(line.atoms)  # LEaP takes outer atoms of one type in the order of their numbers
+                wrong.update(line.atoms)  # LEaP orders outer atoms of one type by index
         first = known.setdefault(_key(line.section, kinds), line._replace(value=value))
         if first.value != value:
             wrong.update(line.atoms, first.atoms)
@@ -133,7 +133,7 @@ def _contradicting(lines: Sequence[_Line], labels: Sequence[str]) -> set[int]:
 
 
 def _key(section: str, kinds: tuple[str, ...]) -> Hashable:
-    """What LEaP finds a line by: types in either direction, or the centre of an improper and those around it."""
+    """LEaP's key of a line: types in either direction, or the centre of an improper and the types around it."""
     if section == "improper":
         a, b, centre, d = kinds
         return section, centre, *sorted((a, b, d))
@@ -143,7 +143,7 @@ def _key(section: str, kinds: tuple[str, ...]) -> Hashable:
 def _named(given: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
     """The given type for the first label of each type, new ones for the others."""
     names: dict[str, str] = {}
-    fresh = iter(each for each in _NEW if each not in given)
+    fresh = iter(name for name in _NEW if name not in given)
     for kind, label in zip(given, labels, strict=True):
         if label not in names:
             name = next(fresh, "") if kind in names.values() else kind
@@ -187,9 +187,9 @@ def _written(section: str, types: str, value: tuple[Any, ...], scaling: str) -> 
 
 
 def _series(proper: bool, types: str, cosines: tuple[Cosine, ...], scaling: str) -> Iterator[str]:
-    """A line for each cosine; one without a barrier where there is none."""
+    """One line for each cosine, or a line without a barrier where there is no cosine."""
     series = cosines or (Cosine(2, math.pi, 0.0),)
-    for place, (n, phase, k) in enumerate(series, 1):
-        sign = "-" if proper and place < len(series) else ""  # another line of a proper's series follows
-        numbers = f"{k:16.10f} {phase * DEGREE_PER_RADIAN:16.10f} {sign}{n}.0"
-        yield f"{types}   1 {numbers}{scaling}" if proper else f"{types} {numbers}"
+    for count, (n, phase, k) in enumerate(series, 1):
+        sign = "-" if proper and count < len(series) else ""  # another line of a proper's series follows
+        text = f"{k:16.10f} {phase * DEGREE_PER_RADIAN:16.10f} {sign}{n}.0"
+        yield f"{types}   1 {text}{scaling}" if proper else f"{types} {text}"

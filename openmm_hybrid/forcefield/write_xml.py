@@ -1,4 +1,4 @@
-"""A force field with classical forms → an OpenMM residue template."""
+"""Writing a force field of classical forms as an OpenMM residue template."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from openmm_hybrid.forcefield.tables import Tables
 from openmm_hybrid.forms.morse import Morse
 
 _PER_AREA = KJ_PER_KCAL * ANGSTROM_PER_NM**2
-_TINY = 1e-12  # kcal/mol below which a constant is rounding
+_TINY = 1e-12  # kcal/mol, below which a constant is rounding
 
 
 def write_ffxml(forcefield: Tables, path: str | Path) -> None:
@@ -62,7 +62,7 @@ def _torsions(series: dict[Atoms, tuple[Cosine, ...]]) -> tuple[TorsionTerm, ...
 
 
 def _with_constant(tables: Classical) -> tuple[dict[Atoms, tuple[Cosine, ...]], dict[Atoms, tuple[Cosine, ...]]]:
-    """Propers and impropers with the constant C in one of them, as C/2 (1 + cos φ) + C/2 (1 − cos φ)."""
+    """Propers and impropers, with the constant C in one of them as C/2 (1 + cos φ) + C/2 (1 − cos φ)."""
     propers, impropers = dict(tables.propers), dict(tables.impropers)
     holder = propers or impropers
     if holder and abs(tables.constant) > _TINY:
@@ -72,5 +72,5 @@ def _with_constant(tables: Classical) -> tuple[dict[Atoms, tuple[Cosine, ...]], 
 
 
 def _fingerprint(forcefield: Tables) -> str:
-    """Ten digits that differ for other atoms, bonds or parameters."""
+    """Ten hexadecimal digits of the hash of atoms, bonds and parameters."""
     return fingerprint(forcefield.atomic_numbers, forcefield.bonds, forcefield.parameters.values)[:10]

@@ -1,7 +1,7 @@
-"""Functional forms: energies of internal coordinates with parameters, one family a file.
+"""Functional forms: energies of internal coordinates with parameters, one family per file.
 
-A form knows neither atoms nor molecules. It takes the coordinates of its terms, such as (r₁, r₂, θ), and their
-parameters, and gives energies and dE/dq; `openmm_hybrid.forcefield` says which atoms and which parameters.
+A form knows neither atoms nor molecules. It maps the coordinates of terms, such as (r₁, r₂, θ), and their parameters to
+energies and dE/dq. `openmm_hybrid.forcefield` assigns atoms and parameters to terms.
 """
 
 from openmm_hybrid.core.registry import Registry
@@ -21,13 +21,13 @@ FORMS = Registry(
     },
     group="openmm_hybrid.forms",
 )
-"""Family → class of every form; its `settings()` are the keyword arguments that make an equal one."""
+"""Classes of all forms by name; `FunctionalForm.settings` are the keyword arguments that make an equal form."""
 
 CLASSICAL = {"bonds": "harmonic", "angles": "harmonic", "propers": "fourier", "impropers": "fourier"}
-"""The form that GAFF has in each slot."""
+"""GAFF's form in each slot."""
 
 
 def forms_of(slot: str) -> tuple[str, ...]:
-    """Names of the forms that may stand in a slot: those that replace the classical one first."""
+    """Names of the forms that can fill a slot; those that replace the classical form come first."""
     roles = {name: FORMS.load(name).slots.get(slot) for name in FORMS.names()}
-    return tuple(name for role in ("replaces", "adds") for name, own in roles.items() if own == role)
+    return tuple(name for wanted in ("replaces", "adds") for name, role in roles.items() if role == wanted)

@@ -1,4 +1,4 @@
-"""Cross terms: products of internal coordinates of one small group of atoms, linear in their parameters."""
+"""Cross terms: products of internal coordinates of a few bonded atoms, linear in their parameters."""
 
 from __future__ import annotations
 
@@ -16,31 +16,39 @@ from openmm_hybrid.forms.saturate import range_columns, saturate_expression, sta
 
 @dataclass(frozen=True)
 class Group:
-    """A kind of group of atoms and the products that it carries.
+    """A kind of cross terms: its atoms, coordinates and products.
 
     Parameters
     ----------
+    path : str
+        Atoms that have such a term: a key of `openmm_hybrid.forcefield.paths.PATHS`.
     coordinates : mapping of str to Coordinate
-        By name: r1, r2 … distances, a1, a2 … angles, d1, d2 … dihedrals.
+        Coordinates by name: r1, r2 … for distances, a1, a2 … for angles, d1, d2 … for dihedrals.
     products : str
-        Separated by blanks, factors joined by "*": "r1*a1", "r1^2*a1", "a1*cos2d1", "sin1d1*sin1d2".
+        Products separated by blanks, with factors joined by "*": "r1*a1", "r1^2*a1", "a1*cos2d1", "sin1d1*sin1d2".
     symmetries : tuple of tuple of int
         Orders of the atoms that give a group of the same kind, such as a chain read backwards.
+    usual : bool
+        Whether ``ForceField.edit(cross=True)`` adds this kind.
     """
 
+    path: str
     coordinates: Mapping[str, Coordinate]
     products: str
     symmetries: tuple[tuple[int, ...], ...]
+    usual: bool = True
 
 
 GROUPS: dict[str, Group] = {
-    "bond": Group({"r1": DISTANCE}, "r1^3 r1^4", ((0, 1), (1, 0))),
+    "bond": Group("bonds", {"r1": DISTANCE}, "r1^3 r1^4", ((0, 1), (1, 0))),
     "angle": Group(
+        "angles",
         {"r1": DISTANCE, "r2": Coordinate("distance", (1, 2)), "a1": ANGLE},
         "r1*r2 r1*a1 r2*a1 r1^2*a1 r2^2*a1 r1*a1^2 r2*a1^2 a1^3 a1^4",
         ((0, 1, 2), (2, 1, 0)),
     ),
     "torsion": Group(
+        "chains",
         {
             "r1": DISTANCE,
             "r2": Coordinate("distance", (1, 2)),
@@ -54,6 +62,7 @@ GROUPS: dict[str, Group] = {
         ((0, 1, 2, 3), (3, 2, 1, 0)),
     ),
     "angle-angle": Group(
+        "stars",
         {
             "a1": Coordinate("angle", (2, 0, 3)),
             "a2": Coordinate("angle", (1, 0, 3)),
@@ -63,18 +72,26 @@ GROUPS: dict[str, Group] = {
         ((0, 1, 2, 3), (0, 1, 3, 2), (0, 2, 1, 3), (0, 2, 3, 1), (0, 3, 1, 2), (0, 3, 2, 1)),
     ),
     "torsion-torsion": Group(
+        "pentads",
         {"d1": DIHEDRAL, "d2": Coordinate("dihedral", (1, 2, 3, 4))},
         "cos1d1*cos1d2 sin1d1*sin1d2 cos2d1*cos1d2 cos1d1*cos2d2 cos2d1*cos2d2 sin2d1*sin2d2 sin2d1*sin1d2 "
         "sin1d1*sin2d2",
         ((0, 1, 2, 3, 4), (4, 3, 2, 1, 0)),
+        usual=False,
     ),
 }
-"""bond: anharmonic stretches. angle i-j-k: couplings of its two bonds and its angle. torsion i-j-k-l: couplings of
-stretches and bends with the torsion, and of one end with the other. angle-angle: angles with a common centre.
-torsion-torsion: two torsions with a common bond. Which products there are is our choice."""
+"""Kinds of cross terms.
 
-_ORDERS = (1, 2, 3)  # of cosines and sines
-_POWERS = (1, 2, 3, 4)  # of distances and angles
+- bond: anharmonic stretches;
+- angle i-j-k: couplings of its two bonds and its angle;
+- torsion i-j-k-l: couplings of stretches and bends with the torsion, and of one end with the other;
+- angle-angle: couplings of angles with a common centre;
+- torsion-torsion: couplings of two torsions with a common bond.
+
+The products are our choice."""
+
+_ORDERS = (1, 2, 3)  # n of cos nφ and sin nφ
+_POWERS = (1, 2, 3, 4)  # exponents of distances and angles
 _WAVES = {
     "cos1": "cos1",
     "cos2": "2*cos1^2-1",
@@ -87,12 +104,11 @@ _WAVES = {
 
 @final
 class Cross(LinearForm):
-    """E = Σ_c k_c Π_f f(q), with factors f that are powers of x or cos nφ, sin nφ: the cross terms of class II force
-    fields (Hwang, Stockfisch, Hagler, J. Am. Chem. Soc. 116, 2515 (1994)) and some of third order.
+    """E = Σ_c k_c Π_f f(q), with factors f that are powers of x or cos nφ or sin nφ.
 
-    x is a distance or angle on a scale where the sampled range is [−1, 1], saturated outside (see `saturate`): every
-    product is bounded, so that the harmonic terms win far from what was sampled. Which products there are is our
-    choice, by what they gain.
+    These are the cross terms of class II force fields (Hwang, Stockfisch, Hagler, J. Am. Chem. Soc. 116, 2515 (1994))
+    and some of third order. x is a distance or angle on a scale where the sampled range is [−1, 1], saturated outside
+    (see `saturate`). Every product is bounded, so that the harmonic terms dominate far outside the range.
 
     Parameters
     ----------
@@ -110,14 +126,15 @@ class Cross(LinearForm):
         circular = [name for name in names if name[0] == "d"]
         super().__init__(2 * len(straight))
         self.kind = kind
-        self.n_straight = len(straight)  # these come first among the coordinates
+        self.n_straight = len(straight)  # distances and angles, which precede the dihedrals
         factors = ["", *(f"{name}^{n}" for n in _POWERS for name in straight)]
         factors += [f"{wave}{n}{name}" for wave in ("cos", "sin") for n in _ORDERS for name in circular]
         picks = torch.zeros(len(_products(kind)), 3, dtype=torch.int64)
         for row, product in zip(picks, _products(kind), strict=True):
-            for place, factor in enumerate(product):
-                row[place] = factors.index(factor)
-        owner = [0, *list(range(len(straight))) * len(_POWERS)]  # of the factor 1: any, its slope is zero
+            for position, factor in enumerate(product):
+                row[position] = factors.index(factor)
+        # Coordinate of each factor; the factor 1 can have any, since its slope is zero.
+        owner = [0, *list(range(len(straight))) * len(_POWERS)]
         owner += list(range(len(straight), len(names))) * (2 * len(_ORDERS))
         self.owners = torch.nn.Buffer(torch.tensor(owner), persistent=False)
         self.picks = torch.nn.Buffer(picks, persistent=False)
@@ -135,12 +152,12 @@ class Cross(LinearForm):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The ranges of the distances and angles (lower, upper of each), then k of each product."""
-        ranges = []
-        for name in GROUPS[self.kind].coordinates:
-            if name[0] in "ra":
-                ends = range_columns("Å" if name[0] == "r" else "rad")
-                ranges += [Column(f"{end.name}_{name}", end.unit, fitted=False) for end in ends]
+        """Ranges of the distances and angles (lower and upper end of each), then k of each product."""
+        ranges = [
+            column
+            for number, (name, coordinate) in enumerate(GROUPS[self.kind].coordinates.items())
+            for column in range_columns(coordinate.kind, number, f"_{name}")
+        ]
         return (*ranges, *(Column(_identifier(product), "kcal/mol") for product in _products(self.kind)))
 
     def start(self, n_rows: int, seed: int = 0) -> Tensor:
@@ -149,7 +166,7 @@ class Cross(LinearForm):
         return rows
 
     def basis(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """See `LinearForm.basis`: the products."""
+        """The products. See `LinearForm.basis`."""
         values, slopes = self.factors(q, p)
         first, second, third = self.picks[:, 0], self.picks[:, 1], self.picks[:, 2]
         a, b, c = values[:, :, first], values[:, :, second], values[:, :, third]
@@ -161,7 +178,7 @@ class Cross(LinearForm):
         return a * b * c, by_q
 
     def factors(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Every factor and its derivative by its coordinate (n_frames, n_terms, n_factors); the first one is 1."""
+        """Factors (the first is 1) and their derivatives by coordinates, both (n_frames, n_terms, n_factors)."""
         x, dx = standardise(q[:, :, : self.n_straight], p[:, 0 : self.n_fixed : 2], p[:, 1 : self.n_fixed : 2])
         phi = q[:, :, self.n_straight :]
         one = torch.ones_like(q[:, :, :1])
@@ -174,7 +191,7 @@ class Cross(LinearForm):
         return torch.cat(values, dim=2), torch.cat(slopes, dim=2)
 
     def expression(self) -> str:
-        """See `FunctionalForm.expression`; cosines and sines of 2φ and 3φ are polynomials of those of φ, for speed."""
+        """The energy with waves of 2φ and 3φ as polynomials in cos φ and sin φ, which OpenMM evaluates faster."""
         terms = [
             "*".join([_identifier(product), *(f"x_{factor.replace('^1', '')}" for factor in product)])
             for product in _products(self.kind)
@@ -189,22 +206,22 @@ class Cross(LinearForm):
             else:
                 for wave, polynomial in _WAVES.items():
                     if f"x_{wave}{name}" in used:
-                        own = polynomial.replace("cos1", f"cos(q{number})").replace("sin1", f"sin(q{number})")
-                        definitions.append(f"x_{wave}{name}={own}")
+                        value = polynomial.replace("cos1", f"cos(q{number})").replace("sin1", f"sin(q{number})")
+                        definitions.append(f"x_{wave}{name}={value}")
         return "; ".join(["+".join(terms), *definitions])
 
 
 def mirrored(kind: str) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """For each symmetry of a kind of group the order of its atoms and that of the columns of `Cross(kind)`.
+    """Order of the atoms and of the columns of ``Cross(kind)`` for each symmetry of a kind of group.
 
-    A term with its atoms in the order ``atoms[order]`` and its parameters ``p[columns]`` has the same energy.
+    A term with atoms ``atoms[order]`` and parameters ``p[columns]`` has the same energy.
     """
     group = GROUPS[kind]
     products = _products(kind)
     names = [column.name for column in Cross(kind).columns]
     found = []
     for order in group.symmetries:
-        # The coordinate of the reordered group that is coordinate `name` of the original one.
+        # Names of the reordered group's coordinates by their names in the original group.
         renamed = {}
         for name, coordinate in group.coordinates.items():
             indices = tuple(order.index(index) for index in coordinate.indices)
@@ -223,7 +240,7 @@ def mirrored(kind: str) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
 
 
 def _products(kind: str) -> list[tuple[str, ...]]:
-    """The products of a kind, each as its factors in sorted order, powers written out ("r1^1")."""
+    """Products of a kind, each as a sorted tuple of factors with explicit powers ("r1^1")."""
     return [
         tuple(sorted(factor if "^" in factor or factor[0] in "cs" else f"{factor}^1" for factor in product.split("*")))
         for product in GROUPS[kind].products.split()

@@ -1,7 +1,7 @@
 """FunctionalForm: the contract of all forms.
 
-A form says by itself where it may stand, what it starts from, how a fit holds it, and how OpenMM computes it; whoever
-edits, fits, checks or compiles force fields asks it.
+A form states its slots, its start, its bounds and widths in a fit, and how OpenMM computes it. Code that edits, fits,
+checks or compiles force fields asks the form and never tests its class or name.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from inspect import get_annotations
 from math import inf
 from typing import ClassVar, Literal
 
@@ -21,10 +22,14 @@ KINDS = {"distance": 2, "angle": 3, "dihedral": 4}
 """Kinds of internal coordinates and the number of atoms that each needs; Å, rad, rad."""
 
 SLOTS = {"bonds": "distance", "angles": "angle", "propers": "dihedral", "impropers": "dihedral"}
-"""Slots of a force field whose forms a user can choose, and the kind of their coordinate."""
+"""Slots of a force field whose forms a user can choose, with the kind of their coordinate."""
 
 Role = Literal["replaces", "adds"]
-"""Whether a form replaces the classical term of a slot, or is added beside it."""
+"""Whether a form replaces the classical term of a slot or is added to it."""
+
+PLAIN_FORCES = ("HarmonicBondForce", "HarmonicAngleForce", "PeriodicTorsionForce", "CustomBondForce", "NonbondedForce")
+"""Values of `FunctionalForm.plain_force`. CustomBondForce stands for Morse bonds alone, because `oh.replace` and
+`ForceField.from_system` recognise them by their expression."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Coordinate:
     ----------
     kind : {"distance", "angle", "dihedral"}
     indices : tuple of int
-        Indices of the atoms among those of the term.
+        Indices of its atoms in the term.
     """
 
     kind: str
@@ -46,7 +51,7 @@ DISTANCE = Coordinate("distance", (0, 1))
 ANGLE = Coordinate("angle", (0, 1, 2))
 DIHEDRAL = Coordinate("dihedral", (0, 1, 2, 3))
 SINGLE = {"distance": DISTANCE, "angle": ANGLE, "dihedral": DIHEDRAL}
-"""The coordinate of a form that has one, by its kind."""
+"""The coordinate of a form with one coordinate, by kind."""
 
 
 @dataclass(frozen=True)
@@ -56,24 +61,27 @@ class Column:
     Parameters
     ----------
     name : str
-        An identifier; also the name of the parameter in OpenMM expressions.
+        Name, unique in the form. It is an identifier, neither "energy" nor q1, q2, …, where the form has an expression.
     unit : str
-        In internal units, such as "kcal/mol/Å²".
+        Unit of the parameter, made of kcal/mol, Å, rad and e, such as "kcal/mol/Å²".
     lower, upper : float
         Bounds that a fit keeps.
     fitted : bool
-        Whether a fit may change it; ranges and scale factors stay.
+        Whether a fit may change it. Ends of ranges and scale factors stay.
     width : float
-        Change from its start that costs a fit one `restraint`. 0 leaves the parameter to the ridge alone, as the
-        coefficient of a fitted function. Our choice.
+        Change from the start that costs a fit one `restraint`. 0 leaves the parameter to the ridge alone, as for the
+        coefficients of a fitted function. Our choice.
     relative : bool
-        Whether the width is a share of the start.
+        Whether the width is a fraction of the starting value.
     positive : bool
         Whether a fitted value at or below zero is a fault, as for a force constant.
     charge_of : int, optional
-        Index of the term's atom whose charge it is; a fit keeps the sum of a molecule's charges.
+        Index of the term's atom whose charge this is. A fit keeps the sum of a molecule's charges.
+    range_of : int, optional
+        Index of the coordinate whose sampled range this column ends. Each range has two columns, the lower end first;
+        a fit sets them from its frames.
     hidden : bool
-        Whether it is a weight of a network's hidden layer, which gradients fit and no solve.
+        Whether it is a weight in the hidden layers of a network. Gradients fit these; a solve keeps them.
     """
 
     name: str
@@ -85,42 +93,55 @@ class Column:
     relative: bool = False
     positive: bool = False
     charge_of: int | None = None
+    range_of: int | None = None
     hidden: bool = False
 
 
 class FunctionalForm(torch.nn.Module, ABC):
-    """E(q; p) of the coordinates q and the parameters p of a term, with dE/dq written out.
+    """E(q; p) of the coordinates q and the parameters p of a term, with dE/dq in closed form.
 
-    Scriptable. A form holds no parameters of its own: what is fitted is handed in, so that terms can share it.
+    A form is scriptable and holds no parameters of its own: they are arguments, so that terms can share them. Only
+    `forward` and what it calls becomes TorchScript; properties and annotated class attributes are for Python alone.
+
+    A subclass defines `slots`, `name`, `coordinates`, `columns` and `forward`, and the other members where their
+    defaults do not fit. A form that replaces a classical term also defines `converted` and, for bonds and angles,
+    `harmonic`. `openmm_hybrid.testing.FunctionalFormSuite` tests all of it.
     """
 
-    #: What describes the form is for Python alone; TorchScript would try to compile it.
-    __jit_unused_properties__ = ("name", "coordinates", "columns", "ranges", "n_atoms")
-    __jit_ignored_attributes__ = ("slots", "size", "plain_force", "confining", "any_function", "costly")
+    __jit_unused_properties__: Sequence[str] = ()
+    __jit_ignored_attributes__: Sequence[str] = ()
 
-    #: Slots that the form may stand in, and its role there: `SLOTS`, "pairs" and "cross".
+    #: Slots that the form can fill and its role in each: `SLOTS`, "pairs" and "cross".
     slots: ClassVar[Mapping[str, Role]] = {}
     #: Keyword of the constructor that a number after the form's name sets, such as "order" for "fourier6".
     size: ClassVar[str] = ""
-    #: Name of OpenMM's own force with exactly this energy; empty where the form is an expression or a table.
+    #: OpenMM's own force with exactly this energy, one of `PLAIN_FORCES`; empty for expressions and tables.
     plain_force: str = ""
-    #: Whether the energy grows without bound on both sides: a wall outside the sampled range.
+    #: Whether the energy grows without bound on both sides, which makes it a wall outside the sampled range.
     confining: ClassVar[bool] = False
-    #: Whether the form can be any function of its coordinate; a confining term under it then stays as it is in a fit.
+    #: Whether the form can be any function of its coordinate. A fit then keeps the confining term that it is added to.
     any_function: ClassVar[bool] = False
     #: Whether a fit should evaluate the form at knots and interpolate (see `curve`).
     costly: ClassVar[bool] = False
-    #: Whether E(−q) = E(q), for a form of one dihedral. Not annotated: a form may use it inside its script.
+    #: Whether E(−q) = E(q), for a form of one dihedral. It has no annotation, so that a form may use it in its script.
     even = False
+
+    def __init_subclass__(cls) -> None:
+        """Keep TorchScript from compiling what describes the form."""
+        super().__init_subclass__()
+        parents = [parent for parent in cls.__mro__ if issubclass(parent, FunctionalForm)]
+        members = {name: member for parent in parents for name, member in vars(parent).items()}
+        cls.__jit_unused_properties__ = [name for name, member in members.items() if isinstance(member, property)]
+        cls.__jit_ignored_attributes__ = [name for parent in parents for name in get_annotations(parent)]
 
     @classmethod
     def for_slot(cls, slot: str, size: int | None = None) -> FunctionalForm:
-        """The form for one slot of a force field, of its default size or of the one given.
+        """The form for one slot of a force field, of the default size or of `size`.
 
         Raises
         ------
         InputError
-            The form has no place in this slot, or takes no size.
+            The form cannot fill this slot, or takes no size.
         """
         if slot not in cls.slots:
             raise InputError(f"{cls.__name__} for {slot}", expected=f"one of {', '.join(cls.slots)}")
@@ -130,13 +151,13 @@ class FunctionalForm(torch.nn.Module, ABC):
 
     @classmethod
     def _slot_settings(cls, slot: str) -> dict[str, str]:
-        """Arguments of the constructor that a slot decides."""
+        """Arguments of the constructor that depend on the slot."""
         return {}
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """The name it is registered under, with its order where it has one, such as "fourier6"."""
+        """Registered name, followed by the size where there is one, such as "fourier6"."""
 
     @property
     @abstractmethod
@@ -165,103 +186,119 @@ class FunctionalForm(torch.nn.Module, ABC):
         """
 
     def settings(self) -> dict[str, str | int | float | bool]:
-        """The keyword arguments of the constructor that make an equal form: what a file keeps of it."""
+        """Keyword arguments of the constructor that make an equal form; files keep them."""
         return {}
 
     def expression(self) -> str:
-        """The energy as an OpenMM expression in q1, q2, … and the names of the columns, in internal units.
+        """Energy as an OpenMM expression in q1, q2, … and the names of the columns, in Å, rad and kcal/mol.
 
-        Empty for a form that is tabulated instead.
+        Definitions may follow after semicolons. The expression is empty for forms that become tables or non-bonded
+        pairs.
         """
         return ""
 
     @property
     def n_atoms(self) -> int:
-        """Atoms of a term."""
+        """Number of atoms of a term."""
         return 1 + max(index for coordinate in self.coordinates for index in coordinate.indices)
 
     @property
     def ranges(self) -> tuple[tuple[int, int, int], ...]:
-        """Sampled ranges among the columns: (column of the lower end, of the upper end, number of the coordinate).
+        """Sampled ranges: (column of the lower end, column of the upper end, index of the coordinate) of each.
 
-        They are the columns whose names begin with "lower" and "upper", in the order of the distances and angles; a
-        dihedral needs no range.
+        Outside its range a coordinate saturates. Distances and angles can have a range; dihedrals need none.
         """
-        names = [column.name for column in self.columns]
-        lower = [number for number, name in enumerate(names) if name.startswith("lower")]
-        upper = [number for number, name in enumerate(names) if name.startswith("upper")]
-        straight = [number for number, each in enumerate(self.coordinates) if each.kind != "dihedral"]
-        return tuple(zip(lower, upper, straight, strict=False))
+        ends: dict[int, list[int]] = {}
+        for number, column in enumerate(self.columns):
+            if column.range_of is not None:
+                ends.setdefault(column.range_of, []).append(number)
+        return tuple((lower, upper, coordinate) for coordinate, (lower, upper) in ends.items())
 
     def start(self, n_rows: int, seed: int = 0) -> Tensor:
-        """Parameters (n_rows, n_columns) of zero energy. `seed` is for forms that start at random inside."""
+        """Parameters (n_rows, n_columns) of zero energy. `seed` is for forms with random inner weights."""
         return torch.zeros(n_rows, len(self.columns), dtype=torch.float64)
 
     def converted(self, other: FunctionalForm, p: Tensor) -> Tensor:
-        """Parameters (n_terms, n_columns) that follow another form with parameters p: what the form starts from.
+        """Parameters (n_terms, n_columns) at which this form takes the place of another form with parameters p.
 
-        A form that replaces others keeps at least their minimum and curvature.
+        A bond or angle keeps at least the minimum and curvature, a torsion the energy up to a constant.
 
         Raises
         ------
         MismatchError
-            It cannot follow that form.
+            This form cannot start from `other`.
         InputError
-            It is too small for it.
+            This form is too small for `other`.
         """
         raise MismatchError(f"{self.name} cannot start from {other.name}")
 
     def harmonic(self, p: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Curvature k and minimum q₀ (n_terms,) of a bond or angle; None for forms that have none by themselves."""
+        """Curvature k and minimum q₀ (n_terms,) of a bond or angle; None for forms without a minimum of their own."""
         return None
 
     def curve(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """E and dE/dx (n_knots, n_rows) at knots x (n_knots, n_rows, 1), for forms that are `costly`.
+        """E and dE/dx (n_knots, n_rows) at knots x (n_knots, n_rows, 1), for `costly` forms.
 
         x is the coordinate on a scale where the sampled range is [−1, 1], or the dihedral itself.
         """
         raise MismatchError(f"{self.name} has no curve")
 
     def roughness(self, row: Tensor) -> Tensor:
-        """Penalty matrix (n_fitted, n_fitted) of bends and slopes, by which a fit of noisy labels stays smooth.
+        """Penalty matrix (n_fitted, n_fitted) on bends and slopes, which keeps a fit to noisy labels smooth.
 
-        `row` (1, n_columns) are the parameters of one term. Up to a factor; the identity where a form knows no better.
+        It is positive semi-definite and has an arbitrary factor; by default it is the identity.
+
+        Parameters
+        ----------
+        row : (1, n_columns)
+            Parameters of one term.
         """
         return torch.eye(sum(column.fitted for column in self.columns), dtype=torch.float64)
 
     def plain_rows(self, p: Tensor) -> list[list[tuple[float, ...]]]:
-        """For each term what `plain_force` takes after the particles, in Å, rad, e and kcal/mol, one tuple per entry.
+        """Entries of each term in `plain_force`: the arguments after the particles, in Å, rad and kcal/mol.
 
-        HarmonicBondForce (r₀, k), HarmonicAngleForce (θ₀, k), CustomBondForce (the columns), PeriodicTorsionForce
-        (n, δ, k), several per term.
+        They are (r₀, k) for HarmonicBondForce, (θ₀, k) for HarmonicAngleForce, (D, a, r₀) for CustomBondForce, and
+        (n, δ, k) for PeriodicTorsionForce, where a term can have several entries.
         """
         return []
 
     def plain_rest(self, p: Tensor) -> Tensor:
-        """Energies (n_terms,) that the rows of `plain_rows` lack: constants."""
+        """Constant energies (n_terms,) that are missing from the entries of `plain_rows`."""
         return torch.zeros(len(p), dtype=p.dtype)
 
     def particle_parameters(self, p: Tensor) -> dict[str, Tensor]:
-        """Parameters of the two atoms of each pair (n_terms, 2), for forms of the slot "pairs".
+        """Parameters of both atoms of each pair (n_terms, 2) for NonbondedForce, for forms of the slot "pairs".
 
-        By the names that NonbondedForce gives them: "charge" in e, or "sigma" in Å and "epsilon" in kcal/mol. The last
-        column of such a form is the scale of the pair.
+        The keys are "charge" (e), or "sigma" (Å) and "epsilon" (kcal/mol). The last column of a form of pairs is the
+        scale of the pair.
         """
         return {}
 
     def design(self, q: Tensor, p: Tensor, columns: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
-        """Derivatives by the fitted columns: (n_frames, n_terms, n_fitted) and (n_frames, n_terms, n_q, n_fitted).
+        """Derivatives of energies and slopes by the fitted columns.
 
-        For columns in which the form is linear these are its basis functions and their slopes. `columns` asks for these
-        columns only, by their numbers.
+        For columns in which the form is linear these are its basis functions and their slopes.
+
+        Parameters
+        ----------
+        q, p
+            As in `forward`.
+        columns : sequence of int, optional
+            Indices of the columns; all fitted columns by default.
+
+        Returns
+        -------
+        energies : (n_frames, n_terms, n_fitted)
+        slopes : (n_frames, n_terms, n_q, n_fitted)
         """
         energies, slopes = zip(*(self.derivative(q, p, number) for number in self._chosen(columns)), strict=True)
         return torch.stack(energies, dim=-1), torch.stack(slopes, dim=-1)
 
     def derivative(self, q: Tensor, p: Tensor, number: int) -> tuple[Tensor, Tensor]:
-        """Derivatives of energies (n_frames, n_terms) and slopes (n_frames, n_terms, n_q) by one column.
+        """Derivatives of energies (n_frames, n_terms) and slopes (n_frames, n_terms, n_q) by the column `number`.
 
-        By forward-mode differentiation, unless a form knows better.
+        The default differentiates `forward` in forward mode; a form can override it with closed expressions.
         """
         along = torch.zeros_like(p)
         along[:, number] = 1.0
@@ -275,7 +312,7 @@ class FunctionalForm(torch.nn.Module, ABC):
 
 
 class LinearForm(FunctionalForm):
-    """E = Σ_c p_c φ_c(q): a form that is linear in its columns but for the first `n_fixed` ones."""
+    """E = Σ_c p_c φ_c(q), a form that is linear in its columns except the first `n_fixed` ones, which stay."""
 
     def __init__(self, n_fixed: int = 0) -> None:
         super().__init__()
@@ -283,7 +320,10 @@ class LinearForm(FunctionalForm):
 
     @abstractmethod
     def basis(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """φ (n_frames, n_terms, n_linear) and ∂φ/∂q (n_frames, n_terms, n_q, n_linear), by the first columns of p."""
+        """Basis φ (n_frames, n_terms, n_linear) and slopes ∂φ/∂q (n_frames, n_terms, n_q, n_linear).
+
+        They may depend on the first `n_fixed` columns of p.
+        """
 
     def forward(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         values, slopes = self.basis(q, p)

@@ -1,4 +1,4 @@
-"""The Fourier series of proper and improper torsions."""
+"""Fourier series of proper and improper torsions."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from torch import Tensor
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.forms.form import DIHEDRAL, Column, Coordinate, FunctionalForm, LinearForm, Role
 
-_TINY = 1e-12  # kcal/mol, amplitude below which a torsion is left out
+_TINY = 1e-12  # kcal/mol, amplitude below which we leave out a cosine
 
 
 @final
 class Fourier(LinearForm):
     """E = c₀ + Σ_n c_n cos nφ + s_n sin nφ, n = 1 … order.
 
-    A torsion term k (1 + cos(nφ − δ)) of AMBER or OpenMM has c_n = k cos δ, s_n = k sin δ and adds k to c₀. c₀ is not
-    fitted: no force depends on it.
+    A torsion term k (1 + cos(nφ − δ)) of AMBER or OpenMM has c_n = k cos δ, s_n = k sin δ and adds k to c₀. A fit keeps
+    c₀, since no force depends on it.
 
     Parameters
     ----------
     order : int
-        Of the series, 1 to 12. GAFF has up to 4.
+        Largest n, 1 to 12. GAFF has up to 4.
     sine : bool
-        Whether there are s_n. Achiral molecules need none, nor does GAFF (δ is 0 or π).
+        Whether the series has sines. Achiral molecules need none, nor does GAFF (δ is 0 or π).
     """
 
     slots: ClassVar[dict[str, Role]] = {"propers": "replaces", "impropers": "replaces"}
@@ -62,7 +62,7 @@ class Fourier(LinearForm):
         return (Column("c0", "kcal/mol", fitted=False), *(Column(name, "kcal/mol") for name in names))
 
     def basis(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """See `LinearForm.basis`: 1, cos nφ, sin nφ."""
+        """Basis 1, cos nφ, sin nφ. See `LinearForm.basis`."""
         n = self.n.to(q.dtype)
         angle = q * n  # (n_frames, n_terms, order)
         cos, sin = torch.cos(angle), torch.sin(angle)
@@ -78,7 +78,7 @@ class Fourier(LinearForm):
         return "+".join(["c0", *(f"{name}*{waves[name[0]]}({name[1:]}*q1)" for name in names)])
 
     def converted(self, other: FunctionalForm, p: Tensor) -> Tensor:
-        """The rows of a shorter series, or one without sines, filled up with zeros."""
+        """Rows of a shorter series, or of one without sines, padded with zeros."""
         if not isinstance(other, Fourier):
             raise MismatchError(f"the terms are {other.name}", expected="a Fourier series")
         if other.order > self.order or (other.sine and not self.sine):
@@ -89,7 +89,7 @@ class Fourier(LinearForm):
         return rows
 
     def plain_rows(self, p: Tensor) -> list[list[tuple[float, ...]]]:
-        """Terms k (1 + cos(nφ − δ)) with k > 0."""
+        """Entries of k (1 + cos(nφ − δ)) with k > 0."""
         return [list(self._cosines(row)) for row in p.tolist()]
 
     def plain_rest(self, p: Tensor) -> Tensor:

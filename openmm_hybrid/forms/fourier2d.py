@@ -1,4 +1,4 @@
-"""Functions of two coordinates: products of cosines and sines."""
+"""Fourier series in two coordinates."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.forms.form import KINDS, Column, Coordinate, FunctionalForm, Role
 from openmm_hybrid.forms.saturate import MARGIN, SLOPES, range_columns, saturate_expression, standardise
 
-_END = 1.0 + 2.0 * MARGIN  # where a saturated coordinate ends, on the scale where the range is [−1, 1]
+_END = 1.0 + 2.0 * MARGIN  # limit of a saturated coordinate on the scale where the range is [−1, 1]
 
 
 @final
 class Fourier2D(FunctionalForm):
     """E = Σ_jk a_jk cos(ju) cos(kv) + Σ_jk b_jk sin(ju) sin(kv), a Fourier series in two variables.
 
-    u and v are dihedrals; a distance or angle is first saturated outside the sampled range (see `saturate`) and then
-    laid on [0, π], so that it has cosines alone and no slope far outside. Linear in its parameters. What changes sign
-    in the mirror image (sin times cos) is left out: a molecule and its mirror image have the same energy.
+    u and v are dihedrals. A distance or angle is first saturated outside the sampled range (see `saturate`) and then
+    mapped to [0, π], so that it has only cosines and no slope far outside. The form is linear in its parameters. We
+    leave out sin times cos, which changes sign in the mirror image: a molecule and its mirror image have the same
+    energy.
 
     Parameters
     ----------
     first, second : str
-        Kind of a coordinate and the indices of its atoms in the term, such as "dihedral 0 1 2 3" and "distance 4 3".
+        Kind of the coordinate and indices of its atoms in the term, such as "dihedral 0 1 2 3" and "distance 4 3".
     order : int
         Largest j and k.
     """
@@ -60,15 +61,15 @@ class Fourier2D(FunctionalForm):
     @property
     def columns(self) -> tuple[Column, ...]:
         """The ranges (not for dihedrals), then the a_jk without a_00, then the b_jk; k runs fastest."""
-        ranges: list[Column] = []
-        for number, coordinate in enumerate(self.coordinates, 1):
-            if coordinate.kind != "dihedral":
-                ends = range_columns("Å" if coordinate.kind == "distance" else "rad")
-                ranges += [Column(f"{end.name}{number}", end.unit, fitted=False) for end in ends]
+        ranges = [
+            column
+            for number, coordinate in enumerate(self.coordinates)
+            for column in range_columns(coordinate.kind, number, f"{number + 1}")
+        ]
         return (*ranges, *(Column(f"{wave}{j}_{k}", "kcal/mol") for wave, j, k in self.waves()))
 
     def waves(self) -> list[tuple[str, int, int]]:
-        """("a" for cosines or "b" for sines, j, k) of each fitted column."""
+        """(Letter, j, k) of each fitted column; the letter is "a" for cosines and "b" for sines."""
         orders = range(self.order + 1)
         cosines = [("a", j, k) for j in orders for k in orders][1:]
         return cosines + ([("b", j, k) for j in orders[1:] for k in orders[1:]] if self.sines else [])
@@ -111,9 +112,8 @@ class Fourier2D(FunctionalForm):
         if self.sines:
             parts.append(self._series("b", "sin", 1))
         lines = ["+".join(parts)]
-        numbers = {"u": 1, "v": 2}
-        for name, coordinate in zip("uv", self.coordinates, strict=True):
-            q, lower, upper = (f"{word}{numbers[name]}" for word in ("q", "lower", "upper"))
+        for number, (name, coordinate) in enumerate(zip("uv", self.coordinates, strict=True), 1):
+            q, lower, upper = f"q{number}", f"lower{number}", f"upper{number}"
             if coordinate.kind == "dihedral":
                 lines.append(f"{name}={q}")
             else:
@@ -122,12 +122,12 @@ class Fourier2D(FunctionalForm):
         return "; ".join(lines)
 
     def roughness(self, row: Tensor) -> Tensor:
-        """Mean squared curvature, and a tenth of the mean squared slope, of each product of waves."""
+        """Mean squared curvature plus a tenth of the mean squared slope of each product of waves."""
         squares = [float(j * j + k * k) for _, j, k in self.waves()]
         return torch.diag(torch.tensor([square**2 + SLOPES * square for square in squares], dtype=torch.float64))
 
     def _series(self, letter: str, wave: str, lowest: int) -> str:
-        """Nested, so that the second variable stands in it once for every coefficient, the first once for every j."""
+        """Nested sum over j and k: OpenMM evaluates waves of u once per j, waves of v once per coefficient."""
         rows = []
         for j in range(lowest, self.order + 1):
             cells = [
@@ -140,7 +140,7 @@ class Fourier2D(FunctionalForm):
 
 
 def _read(text: str) -> Coordinate:
-    """A coordinate from text such as "dihedral 0 1 2 3"."""
+    """The coordinate in a text such as "dihedral 0 1 2 3"."""
     kind, *indices = text.split() if isinstance(text, str) and text.split() else ("",)
     if len(indices) != KINDS.get(kind, -1) or not all(index.isdecimal() for index in indices):
         raise InputError(f"the coordinate {text!r}", expected="a kind and its atoms, such as 'distance 0 1'")

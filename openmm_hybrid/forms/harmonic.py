@@ -1,4 +1,4 @@
-"""The harmonic form of bonds and angles."""
+"""Harmonic bonds and angles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from openmm_hybrid.forms.form import ANGLE, DISTANCE, SLOTS, Column, Coordinate,
 
 @final
 class Harmonic(FunctionalForm):
-    """E = ½ k (q − q₀)², OpenMM's convention: AMBER's K is ½ k (Cornell et al., JACS 117, 5179 (1995), eq. 1).
+    """E = ½ k (q − q₀)² in OpenMM's convention; AMBER's K is ½ k (Cornell et al., JACS 117, 5179 (1995), eq. 1).
 
     Parameters
     ----------

@@ -1,8 +1,7 @@
 """Distances, angles and dihedrals of a molecule in torch, with the rows of Wilson's B-matrix.
 
-The equations are those of `openmm_hybrid.core.geometry`, finite at the same singular points; here they are scriptable
-and
-keep the dtype of the positions.
+The equations are those of `openmm_hybrid.core.geometry` and stay finite at the same singular points. The functions here
+are scriptable and keep the dtype of the positions.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from torch import Tensor
 
 
 class InternalCoordinates(torch.nn.Module):
-    """q(R) of a list of coordinates and ∂q/∂R, as one sparse table: only few atoms move a coordinate.
+    """Coordinates q(R) and ∂q/∂R as one sparse table, because a coordinate depends on few atoms.
 
-    Coordinates are numbered distances first, then angles, then dihedrals.
+    Distances come first, then angles, then dihedrals.
 
     Parameters
     ----------
@@ -27,7 +26,7 @@ class InternalCoordinates(torch.nn.Module):
     def __init__(self, distances: ArrayLike, angles: ArrayLike, dihedrals: ArrayLike, n_atoms: int) -> None:
         super().__init__()
         self.n_atoms = n_atoms
-        self.tiny = 1e-12  # below it a length is zero
+        self.tiny = 1e-12  # Å, below which a length counts as zero
         owners, atoms, first = [], [], 0
         kinds = [
             torch.as_tensor(given, dtype=torch.int64).reshape(-1, width)
@@ -40,8 +39,10 @@ class InternalCoordinates(torch.nn.Module):
             first += len(index)
         self.n_coordinates = first
         self.distances, self.angles, self.dihedrals = (torch.nn.Buffer(index, persistent=False) for index in kinds)
-        self.coordinate_of = torch.nn.Buffer(torch.cat(owners), persistent=False)  # that a row belongs to
-        self.atom_of = torch.nn.Buffer(torch.cat(atoms), persistent=False)  # that it differentiates by
+        self.coordinate_of = torch.nn.Buffer(torch.cat(owners), persistent=False)  # coordinate of each row
+        self.atom_of = torch.nn.Buffer(
+            torch.cat(atoms), persistent=False
+        )  # atom whose position each row differentiates by
 
     def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Values (n_frames, n_coordinates) in Å and rad, and rows ∂q/∂r (n_frames, n_rows, 3).
@@ -104,5 +105,5 @@ class InternalCoordinates(torch.nn.Module):
         return value, torch.stack(rows, dim=2)
 
     def _safe(self, values: Tensor) -> Tensor:
-        """Values as divisors of vectors, with ones in place of zeros."""
+        """Values that can divide vectors: zeros become ones."""
         return torch.where(values > self.tiny, values, torch.ones_like(values)).unsqueeze(-1)

@@ -1,4 +1,4 @@
-"""The Morse form of bonds."""
+"""Morse bonds."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from torch import Tensor
 from openmm_hybrid.core.errors import MismatchError
 from openmm_hybrid.forms.form import DISTANCE, Column, Coordinate, FunctionalForm, Role
 
-_DEPTH = 100.0  # kcal/mol, a typical bond energy
+_DEPTH = 100.0  # kcal/mol, typical bond energy
 
 
 @final
 class Morse(FunctionalForm):
-    """E = D (1 − e^(−a (r − r₀)))² (Morse, Phys. Rev. 34, 57 (1929), eq. 4, its zero moved to the minimum).
+    """E = D (1 − e^(−a (r − r₀)))² (Morse, Phys. Rev. 34, 57 (1929), eq. 4, with the zero at the minimum).
 
-    Its curvature at r₀ is k = 2 D a², by which a harmonic bond gives it a start. OpenMM holds it as a CustomBondForce
-    of its expression.
+    The curvature at r₀ is k = 2 D a². OpenMM evaluates it in a CustomBondForce.
     """
 
     slots: ClassVar[dict[str, Role]] = {"bonds": "replaces"}
@@ -64,7 +63,7 @@ class Morse(FunctionalForm):
         return "D*(1-exp(-a*(q1-r0)))^2"
 
     def converted(self, other: FunctionalForm, p: Tensor) -> Tensor:
-        """Rows of the curvature and minimum of another bond: a = √(k / 2D), with D = 100 kcal/mol, our choice."""
+        """Rows with the minimum and curvature of another bond: a = √(k / 2D), with D = 100 kcal/mol, our choice."""
         found = other.harmonic(p)
         if found is None:
             raise MismatchError(f"{other.name} has no minimum that a Morse bond could start from")

@@ -1,4 +1,4 @@
-"""One small neural network a term type, added to the classical term it corrects."""
+"""Neural networks of one coordinate, added to the classical term."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from openmm_hybrid.forms.saturate import range_columns, standardise
 
 @final
 class Neural(FunctionalForm):
-    """E = w₃ · tanh(W₂ tanh(W₁ x + b₁) + b₂), a network on one coordinate with a set of weights for each type.
+    """E = w₃ · tanh(W₂ tanh(W₁ x + b₁) + b₂), a network of one coordinate with its own weights for each type of term.
 
     x is the coordinate on a scale where the sampled range is [−1, 1], saturated outside (see `saturate`), or
-    (cos φ, sin φ) of a dihedral. The energy is added to the classical term (Sauceda et al., J. Chem. Phys. 153, 124109
-    (2020), section II C, replace the term instead): with w₃ = 0 a force field starts at GAFF, and outside the sampled
-    range the classical term is the wall. Widths, activation and the even dihedrals are our choice.
+    (cos φ, sin φ) of a dihedral. We add the energy to the classical term, where Sauceda et al., J. Chem. Phys. 153,
+    124109 (2020), section II C, replace the term: with w₃ = 0 a force field starts at GAFF, and outside the sampled
+    range the classical term is the wall. Widths, activation and even dihedrals are our choice.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ class Neural(FunctionalForm):
     hidden : int
         Width of both hidden layers.
     even : bool
-        Make the energy of a dihedral even in φ by taking the mean over φ and −φ: what mirror symmetry asks of types
-        that are not chiral.
+        Whether the energy of a dihedral is the mean over φ and −φ, as mirror symmetry demands of types that are not
+        chiral.
     """
 
     slots: ClassVar[dict[str, Role]] = dict.fromkeys(SLOTS, "adds")
@@ -73,11 +73,10 @@ class Neural(FunctionalForm):
         names = [f"{layer}.{k}" for layer, size in sizes.items() for k in range(size)]
         weights = [Column(name, "1", hidden=True) for name in names]
         weights += [Column(f"w3.{k}", "kcal/mol") for k in range(h)]
-        unit = "Å" if self.kind == "distance" else "rad"
-        return (*range_columns(unit), *weights) if self.n_range else tuple(weights)
+        return (*range_columns(self.kind), *weights)
 
     def start(self, n_rows: int, seed: int = 0) -> Tensor:
-        """See `FunctionalForm.start`; hidden layers at random from `seed`, a flat prior over functions on [−1, 1]."""
+        """Rows with w₃ = 0 and random hidden layers, a flat prior over functions on [−1, 1]."""
         h, inputs = self.hidden, self.n_inputs
         generator = torch.Generator().manual_seed(seed)
 
@@ -95,7 +94,7 @@ class Neural(FunctionalForm):
         return (values * w3).sum(-1), (slopes * w3).sum(-1).unsqueeze(-1)
 
     def design(self, q: Tensor, p: Tensor, columns: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
-        """See `FunctionalForm.design`; for w₃ alone, in which the energy is linear, the last hidden layer."""
+        """See `FunctionalForm.design`. The energy is linear in w₃, so that its design is the last hidden layer."""
         chosen = self._chosen(columns)
         first = len(self.columns) - self.hidden
         if min(chosen) < first:
@@ -110,7 +109,7 @@ class Neural(FunctionalForm):
         return (values * w3).sum(-1), (slopes * w3).sum(-1)
 
     def hidden_layer(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """The last hidden layer and its derivative by q, (n_frames, n_terms, hidden) both."""
+        """The last hidden layer and its derivative by q, both (n_frames, n_terms, hidden)."""
         value = q[:, :, 0]
         if not self.dihedral:
             x, dx = standardise(value, p[:, 0], p[:, 1])
@@ -123,7 +122,7 @@ class Neural(FunctionalForm):
         return values, slopes
 
     def layers(self, x: Tensor, dx: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """The last hidden layer and its derivative along dx, for x and dx (n_frames, n_terms, n_inputs)."""
+        """The last hidden layer at x and its derivative along dx; x and dx are (n_frames, n_terms, n_inputs)."""
         h, first = self.hidden, self.n_range
         n_terms = p.shape[0]
         w1 = p[:, first : first + h * self.n_inputs].reshape(n_terms, h, self.n_inputs).transpose(1, 2)
@@ -132,7 +131,7 @@ class Neural(FunctionalForm):
         w2 = p[:, first + h : first + h + h * h].reshape(n_terms, h, h).transpose(1, 2)
         first += h + h * h
         b2 = p[:, first : first + h].unsqueeze(1)
-        x, dx = x.transpose(0, 1), dx.transpose(0, 1)  # products of matrices go term by term
+        x, dx = x.transpose(0, 1), dx.transpose(0, 1)  # terms become the batch of matrix products
         h1 = torch.tanh(torch.baddbmm(b1, x, w1))
         dh1 = (1.0 - h1 * h1) * torch.bmm(dx, w1)
         h2 = torch.tanh(torch.baddbmm(b2, h1, w2))

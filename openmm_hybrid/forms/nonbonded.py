@@ -1,4 +1,4 @@
-"""Coulomb and Lennard-Jones pairs with AMBER's scaling and Lorentz-Berthelot rules."""
+"""Coulomb and Lennard-Jones pairs with AMBER's scale factors and Lorentz-Berthelot rules."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Coulomb(FunctionalForm):
         return energy, (-energy / r).unsqueeze(-1)
 
     def derivative(self, q: Tensor, p: Tensor, number: int) -> tuple[Tensor, Tensor]:
-        """See `FunctionalForm.derivative`; by the charges alone."""
+        """Derivatives by the charges. See `FunctionalForm.derivative`."""
         r = q[:, :, 0]
         energy = self.constant * p[:, 2] * p[:, 1 - number] / r
         return energy, (-energy / r).unsqueeze(-1)
@@ -57,7 +57,8 @@ class Coulomb(FunctionalForm):
 class LennardJones(FunctionalForm):
     """E = 4 s √(ε_i ε_j) [(σ/r)¹² − (σ/r)⁶], σ = ½ (σ_i + σ_j), and s = 1, or 1/scnb between atoms three bonds apart.
 
-    The wells stand as √ε: E is linear in each of them, and atoms without a well (GAFF's ho) have a finite derivative.
+    The parameters are √ε, because E is linear in each of them and the derivative is finite for atoms without a well
+    (GAFF's ho).
     """
 
     slots: ClassVar[dict[str, Role]] = {"pairs": "replaces"}
@@ -89,7 +90,7 @@ class LennardJones(FunctionalForm):
         return well * six * (six - 1.0), (well * six * (6.0 - 12.0 * six) / r).unsqueeze(-1)
 
     def derivative(self, q: Tensor, p: Tensor, number: int) -> tuple[Tensor, Tensor]:
-        """See `FunctionalForm.derivative`; by σ and √ε alone."""
+        """Derivatives by σ and √ε. See `FunctionalForm.derivative`."""
         r, sigma = q[:, :, 0], 0.5 * (p[:, 0] + p[:, 1])
         six = (sigma / r) ** 6
         if number < 2:

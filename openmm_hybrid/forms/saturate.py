@@ -1,4 +1,4 @@
-"""A coordinate that stops growing outside a range: what keeps fitted functions finite where nothing was sampled."""
+"""Coordinates that stop growing outside their sampled range, which keeps fitted functions finite there."""
 
 from __future__ import annotations
 
@@ -8,21 +8,33 @@ from torch import Tensor
 from openmm_hybrid.forms.form import Column
 
 MARGIN = 0.25
-"""How far a saturated coordinate goes beyond the range, in widths of the range; our choice."""
+"""Distance that a saturated coordinate can go beyond the range, in widths of the range; our choice."""
 
 SLOPES = 0.1
 """Weight of squared slopes beside squared curvature in a fitted function's roughness; our choice."""
 
 
-def range_columns(unit: str) -> tuple[Column, Column]:
-    """The ends of the sampled range, which a fit sets from its frames and then keeps."""
-    return Column("lower", unit, fitted=False), Column("upper", unit, fitted=False)
+def range_columns(kind: str, number: int = 0, suffix: str = "") -> tuple[Column, ...]:
+    """Ends of the sampled range of a form's coordinate `number`; none for a dihedral, which needs no range.
+
+    Parameters
+    ----------
+    kind : {"distance", "angle", "dihedral"}
+    number : int
+        Index of the coordinate in the form.
+    suffix : str
+        End of the columns' names, for forms with several ranges.
+    """
+    if kind == "dihedral":
+        return ()
+    unit = "Å" if kind == "distance" else "rad"
+    return tuple(Column(f"{end}{suffix}", unit, fitted=False, range_of=number) for end in ("lower", "upper"))
 
 
 def saturate(q: Tensor, lower: Tensor, upper: Tensor, margin: float = MARGIN) -> tuple[Tensor, Tensor]:
-    """s(q) = c + w tanh((q − c)/w) with c = q clamped to [lower, upper] and w = margin (upper − lower), and ds/dq.
+    """s(q) = c + w tanh((q − c)/w), with c = q clamped to [lower, upper] and w = margin (upper − lower), and ds/dq.
 
-    s = q inside the range; outside, s stays within w of it. Two derivatives are continuous.
+    Inside the range s = q; outside, s stays within w of the range. Two derivatives are continuous.
 
     Parameters
     ----------
@@ -36,14 +48,14 @@ def saturate(q: Tensor, lower: Tensor, upper: Tensor, margin: float = MARGIN) ->
 
 
 def saturate_expression(q: str, lower: str, upper: str) -> str:
-    """The same s(q) as an OpenMM expression of these names, which may be expressions themselves."""
+    """s(q) of `saturate` as an OpenMM expression; the arguments are names or expressions."""
     inside = f"min(max({q},{lower}),{upper})"
     width = f"({MARGIN}*({upper}-{lower}))"
     return f"{inside}+{width}*tanh(({q}-{inside})/{width})"
 
 
 def standardise(q: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
-    """The saturated coordinate on a scale where the range is [−1, 1], and its derivative by q."""
+    """Saturated coordinate on a scale where the range is [−1, 1], and its derivative by q."""
     s, slope = saturate(q, lower, upper)
     per = 2.0 / (upper - lower)
     return per * (s - lower) - 1.0, per * slope

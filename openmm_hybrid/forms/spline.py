@@ -1,4 +1,4 @@
-"""A cubic spline on one coordinate, added to the classical term it corrects."""
+"""Cubic splines of one coordinate, added to the classical term."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from openmm_hybrid.forms.saturate import MARGIN, SLOPES, range_columns, standard
 class Spline(LinearForm):
     """E = Σ_k c_k B((x − x_k)/h), uniform cubic B-splines (de Boor, A Practical Guide to Splines, 1978, chapter IX).
 
-    Linear in its parameters, so that one solve gives the best function of one coordinate there is. x is the coordinate
-    saturated outside the sampled range (see `saturate`); a dihedral's spline is periodic and, by its mean over φ and
-    −φ, even.
+    The form is linear in its parameters, so that one solve finds the best function of one coordinate. x is the
+    coordinate, saturated outside the sampled range (see `saturate`). The spline of a dihedral is periodic, and even
+    because it is the mean over φ and −φ.
 
     Parameters
     ----------
     kind : {"distance", "angle", "dihedral"}
     pieces : int
-        Polynomial pieces over the range and its margins, or over the circle.
+        Number of polynomial pieces over the range and its margins, or over the circle.
     """
 
     slots: ClassVar[dict[str, Role]] = dict.fromkeys(SLOTS, "adds")
@@ -62,13 +62,9 @@ class Spline(LinearForm):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The range (not for dihedrals), then the c_k: pieces + 3 of them, or as many as pieces for dihedrals."""
-        coefficients = tuple(Column(f"c{k}", "kcal/mol") for k in range(self.n_splines))
-        return (
-            coefficients
-            if self.periodic
-            else (*range_columns("Å" if self.kind == "distance" else "rad"), *coefficients)
-        )
+        """The range (not for dihedrals), then the coefficients: pieces + 3, or for dihedrals as many as pieces."""
+        coefficients = (Column(f"c{k}", "kcal/mol") for k in range(self.n_splines))
+        return (*range_columns(self.kind), *coefficients)
 
     def start(self, n_rows: int, seed: int = 0) -> Tensor:
         rows = super().start(n_rows)
@@ -77,7 +73,7 @@ class Spline(LinearForm):
         return rows
 
     def basis(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """See `LinearForm.basis`: the B-splines, or the even part of periodic ones."""
+        """B-splines, or the even part of periodic ones. See `LinearForm.basis`."""
         value = q[:, :, 0]
         if self.periodic:
             values, slopes = self.splines(value)
@@ -90,7 +86,7 @@ class Spline(LinearForm):
         return values, slopes.unsqueeze(2)
 
     def splines(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Every B and its derivative (n_frames, n_terms, n_splines) at x (n_frames, n_terms)."""
+        """All B-splines and their derivatives (n_frames, n_terms, n_splines) at x (n_frames, n_terms)."""
         u = (x - self.first) / self.step
         piece = torch.floor(u).clamp(0, self.pieces - 1)
         t = u - piece
@@ -99,15 +95,15 @@ class Spline(LinearForm):
         weights += [(3.0 * rest**3 - 6.0 * rest**2 + 4.0) / 6.0, t**3 / 6.0]
         slopes = [-0.5 * rest**2, 1.5 * t**2 - 2.0 * t, 2.0 * rest - 1.5 * rest**2, 0.5 * t**2]
         first = piece.to(torch.int64).unsqueeze(-1) + torch.arange(4, device=x.device)
-        index = first % self.n_splines  # changes nothing unless the spline is periodic
+        index = first % self.n_splines  # wraps around in periodic splines
         zeros = torch.zeros([x.shape[0], x.shape[1], self.n_splines], dtype=x.dtype, device=x.device)
         values = zeros.scatter_add(2, index, torch.stack(weights, dim=-1))
         return values, zeros.scatter_add(2, index, torch.stack(slopes, dim=-1)) / self.step
 
     def roughness(self, row: Tensor) -> Tensor:
-        """Squared second differences of the coefficients, and a tenth of their squared first ones.
+        """Squared second differences of the coefficients, plus a tenth of their squared first differences.
 
-        The slopes count so that the function goes flat, and not straight on, where little was sampled.
+        The penalty on slopes makes the function flat, rather than straight, where little was sampled.
         """
         identity = torch.eye(self.n_splines, dtype=torch.float64)
         first = torch.roll(identity, 1, 1) - identity

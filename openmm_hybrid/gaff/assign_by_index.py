@@ -17,6 +17,7 @@ from openmm_hybrid.core.errors import HybridError
 from openmm_hybrid.core.ffxml import HarmonicTerm
 from openmm_hybrid.gaff.dat_parameters import SCEE, SCNB
 from openmm_hybrid.gaff.template import Template
+from openmm_hybrid.models.openmm_forces import LAYOUTS, terms_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +72,8 @@ def assign_terms(system: openmm.System, placed: Sequence[PlacedTemplate]) -> Non
     """
     owner = {atom: template for template in placed for atom in template.atoms}
     for force in system.getForces():
-        if isinstance(force, openmm.HarmonicBondForce):
-            _assign_bonds(force, owner)
-        elif isinstance(force, openmm.HarmonicAngleForce):
-            _assign_angles(force, owner)
+        if isinstance(force, openmm.HarmonicBondForce | openmm.HarmonicAngleForce):
+            _assign_harmonic(force, owner)
         elif isinstance(force, openmm.PeriodicTorsionForce):
             _assign_torsions(force, owner, placed)
         elif isinstance(force, openmm.NonbondedForce):
@@ -85,20 +84,13 @@ def assign_terms(system: openmm.System, placed: Sequence[PlacedTemplate]) -> Non
             system.setConstraintParameters(index, i, j, owner[i].term(i, j).equilibrium)
 
 
-def _assign_bonds(force: openmm.HarmonicBondForce, owner: dict[int, PlacedTemplate]) -> None:
-    for index in range(force.getNumBonds()):
-        i, j, _, _ = force.getBondParameters(index)
-        if i in owner:
-            term = owner[i].term(i, j)
-            force.setBondParameters(index, i, j, term.equilibrium, term.k)
-
-
-def _assign_angles(force: openmm.HarmonicAngleForce, owner: dict[int, PlacedTemplate]) -> None:
-    for index in range(force.getNumAngles()):
-        i, j, k, _, _ = force.getAngleParameters(index)
-        if i in owner:
-            term = owner[i].term(i, j, k)
-            force.setAngleParameters(index, i, j, k, term.equilibrium, term.k)
+def _assign_harmonic(
+    force: openmm.HarmonicBondForce | openmm.HarmonicAngleForce, owner: dict[int, PlacedTemplate]
+) -> None:
+    for index, (atoms, _) in enumerate(terms_of(force)):
+        if atoms[0] in owner:
+            term = owner[atoms[0]].term(*atoms)
+            LAYOUTS[type(force)].set(force, index, atoms, (term.equilibrium, term.k))
 
 
 def _assign_torsions(
@@ -109,7 +101,7 @@ def _assign_torsions(
         for part in placed
         for term in (*part.template.propers, *part.template.impropers)
     ]
-    indices = [n for n in range(force.getNumTorsions()) if force.getTorsionParameters(n)[0] in owner]
+    indices = [index for index, (atoms, _) in enumerate(terms_of(force)) if atoms[0] in owner]
     if len(indices) != len(wanted):
         raise HybridError(f"the system has {len(indices)} torsion terms on GAFF molecules", expected=str(len(wanted)))
     for index, (atoms, term) in zip(indices, wanted, strict=True):

@@ -16,6 +16,7 @@ from openmm import app, unit
 from openmm_hybrid.core.errors import MismatchError
 from openmm_hybrid.core.units import FORCE_KJ_NM, KCAL_PER_KJ, NM_PER_ANGSTROM, positions_to_angstrom
 from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models.openmm_forces import terms_of
 
 TERMS = ("bonds", "angles", "propers", "impropers", "nonbonded", "other")
 
@@ -121,8 +122,7 @@ def _split_impropers(force: openmm.PeriodicTorsionForce, bonded: set[frozenset[i
     """Move the impropers of a torsion force into a new force."""
     impropers = openmm.PeriodicTorsionForce()
     impropers.setForceGroup(TERMS.index("impropers"))
-    for index in range(force.getNumTorsions()):
-        *atoms, periodicity, phase, k = force.getTorsionParameters(index)
+    for index, (atoms, (periodicity, phase, k)) in enumerate(terms_of(force)):
         if not all(frozenset(pair) in bonded for pair in pairwise(atoms)):
             impropers.addTorsion(*atoms, periodicity, phase, k)
             force.setTorsionParameters(index, *atoms, periodicity, phase, 0.0)

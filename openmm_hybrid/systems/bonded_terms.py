@@ -1,4 +1,4 @@
-"""The bonded forces of a System with other terms on copies of one molecule."""
+"""Replacing the bonded terms of a System on copies of one molecule."""
 
 from __future__ import annotations
 
@@ -12,29 +12,31 @@ from numpy.typing import NDArray
 from openmm_hybrid.core.errors import MismatchError
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.read_system import is_morse
-from openmm_hybrid.systems.force_kinds import MORSE, MORSES, Kind, Row, classical_rows, new_force
+from openmm_hybrid.models.openmm_forces import LAYOUTS, Term, terms_of
+from openmm_hybrid.systems.force_kinds import KINDS, MORSE, MORSES, Kind, classical_rows, new_force
 from openmm_hybrid.systems.placement import Placement
-
-#: Bonded forces that `ForceField.from_system` cannot read, with the name of their terms.
-_OTHERS = {
-    openmm.RBTorsionForce: "Torsion",
-    openmm.CMAPTorsionForce: "Torsion",
-    openmm.CustomAngleForce: "Angle",
-    openmm.CustomTorsionForce: "Torsion",
-    openmm.CustomCompoundBondForce: "Bond",
-}
 
 
 @dataclass(frozen=True)
 class Bonded:
-    """New forces to add and places of the old ones to remove; made by `plan_bonded`."""
+    """A change of a System's bonded forces, made by `plan_bonded`.
+
+    Parameters
+    ----------
+    new : list of openmm.Force
+        Forces to add.
+    holding : list of openmm.Force
+        Forces among `new` that hold terms of the force field.
+    old : list of int
+        Indices of the forces to remove.
+    """
 
     new: list[openmm.Force] = field(default_factory=list)
-    holding: list[openmm.Force] = field(default_factory=list)  # those of `new` with the force field's terms
+    holding: list[openmm.Force] = field(default_factory=list)
     old: list[int] = field(default_factory=list)
 
     def apply(self, system: openmm.System) -> list[openmm.Force]:
-        """Change the System; returns the forces that hold the force field's terms."""
+        """Change the System; returns the forces that hold terms of the force field."""
         for index in sorted(self.old, reverse=True):
             system.removeForce(index)
         for force in self.new:
@@ -43,7 +45,7 @@ class Bonded:
 
 
 def plan_bonded(system: openmm.System, placement: Placement, forcefield: ForceField) -> Bonded:
-    """Check the bonded forces and make new ones; nothing is changed yet.
+    """Check the bonded forces and make new ones, without changing the System.
 
     Raises
     ------
@@ -61,19 +63,19 @@ def plan_bonded(system: openmm.System, placement: Placement, forcefield: ForceFi
 
 
 def copies_of(placement: Placement) -> NDArray[np.int64]:
-    """The copy (n_particles,) to which each particle belongs, −1 for none."""
+    """Index of the copy (n_particles,) that each particle belongs to; −1 for particles in no copy."""
     copy_of = np.full(placement.n_particles, -1)
     copy_of[placement.atoms] = np.arange(len(placement.atoms))[:, None]
     return copy_of
 
 
 def inside(copy_of: NDArray[np.int64], particles: Iterable[int], what: str) -> bool:
-    """Whether all particles are in one copy.
+    """Whether a term's particles are in a copy; all must be in the same one, or none in any.
 
     Raises
     ------
     MismatchError
-        Some are, some are not.
+        The term joins a copy with other particles.
     """
     atoms = list(particles)
     copies = {int(copy_of[atom]) for atom in atoms}
@@ -91,19 +93,19 @@ def _plan_kind(
     system: openmm.System,
     placement: Placement,
     kind: Kind,
-    rows: list[Row],
+    rows: list[Term],
     copy_of: NDArray[np.int64],
 ) -> None:
-    """New terms go into the first force of their kind, or a new one."""
+    """Put the new terms into the first force of their kind, or into a new force."""
     waiting = rows
     for index, force in enumerate(system.getForces()):
         if type(force) is not kind.force or (kind is MORSES and not is_morse(force)):
             continue
-        label = f"the {kind.noun.lower()} of {type(force).__name__}"
-        every = kind.rows(force)
-        kept = [row for row in every if not inside(copy_of, row[0], label)]
+        label = f"the {kind.noun} of {type(force).__name__}"
+        present = list(terms_of(force))
+        kept = [term for term in present if not inside(copy_of, term.particles, label)]
         hosts = bool(waiting) and (kind is not MORSES or _takes_morse(force))
-        if len(kept) == len(every) and not hosts:
+        if len(kept) == len(present) and not hosts:
             continue
         planned.old.append(index)
         if not kept and not hosts:
@@ -120,7 +122,7 @@ def _plan_kind(
         planned.holding.append(made)
 
 
-def _fill(kind: Kind, force: openmm.Force, rows: list[Row], periodic: bool) -> openmm.Force:
+def _fill(kind: Kind, force: openmm.Force, rows: list[Term], periodic: bool) -> openmm.Force:
     kind.fill(force, rows)
     if periodic:
         force.setUsesPeriodicBoundaryConditions(True)
@@ -128,7 +130,7 @@ def _fill(kind: Kind, force: openmm.Force, rows: list[Row], periodic: bool) -> o
 
 
 def _emptied(kind: Kind, force: openmm.Force) -> openmm.Force:
-    """A force like this one, without terms."""
+    """A force with the same settings and no terms."""
     if isinstance(force, openmm.CustomBondForce):
         made = openmm.CustomBondForce(force.getEnergyFunction())
         for k in range(force.getNumPerBondParameters()):
@@ -151,27 +153,17 @@ def _takes_morse(force: openmm.CustomBondForce) -> bool:
 
 
 def _check_other(force: openmm.Force, copy_of: NDArray[np.int64]) -> None:
-    """Refuse terms inside a copy that would act beside the new ones; those with other atoms are restraints and stay."""
-    if isinstance(force, openmm.CustomBondForce) and not is_morse(force):
-        noun = "Bond"
-    elif type(force) in _OTHERS:
-        noun = _OTHERS[type(force)]
+    """Refuse terms inside a copy that would act beside the new ones; terms with other atoms are restraints and stay."""
+    if isinstance(force, openmm.CustomBondForce):
+        replaceable = is_morse(force)
     else:
+        replaceable = type(force).__name__ in KINDS
+    if replaceable or type(force) not in LAYOUTS or isinstance(force, openmm.CustomExternalForce):
         return
-    get = getattr(force, f"get{noun}Parameters")
-    for index in range(getattr(force, f"getNum{noun}s")()):
-        atoms = _particles(force, noun, get(index))
+    for atoms, _ in terms_of(force):
         copies = {int(copy_of[atom]) for atom in atoms}
         if len(copies) == 1 and copies != {-1}:
             raise irreplaceable(force, f"its term on atoms {'-'.join(map(str, atoms))} would act beside the new ones")
-
-
-def _particles(force: openmm.Force, noun: str, items: list) -> list[int]:
-    if isinstance(force, openmm.CustomCompoundBondForce):
-        return list(items[0])
-    if isinstance(force, openmm.CMAPTorsionForce):
-        return list(items[1:])
-    return list(items[: {"Bond": 2, "Angle": 3, "Torsion": 4}[noun]])
 
 
 def _check_constraints(system: openmm.System, copy_of: NDArray[np.int64]) -> None:
@@ -180,7 +172,7 @@ def _check_constraints(system: openmm.System, copy_of: NDArray[np.int64]) -> Non
 
 
 def irreplaceable(force: openmm.Force, why: str) -> MismatchError:
-    """The error for a force on the molecule that is in the way."""
+    """Error for a force on the molecule that prevents the replacement."""
     kind, label = type(force).__name__, force.getName()
     return MismatchError(
         f"{kind}{'' if label == kind else f' {label!r}'} cannot be replaced: {why}",

@@ -1,4 +1,4 @@
-"""Terms of one group as one CustomCompoundBondForce."""
+"""CustomCompoundBondForce with the terms of one group."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def function(coordinate: Coordinate) -> str:
 
 
 def expression_force(forcefield: ForceField, terms: Terms, placement: Placement) -> openmm.Force:
-    """A force of a form's expression in q1, q2, … and its columns.
+    """A force with the expression of a form in q1, q2, … and its columns.
 
-    Columns that are the same in all terms stand in the expression as numbers: OpenMM then simplifies it, and drops
-    what they multiply when they are zero.
+    Columns that are equal in all terms become numbers in the expression, so that OpenMM can simplify it and drop
+    products with zero.
     """
     values = forcefield.parameters.values[terms.assignment]
     same = (values == values[:1]).all(axis=0)
@@ -43,11 +43,11 @@ def expression_force(forcefield: ForceField, terms: Terms, placement: Placement)
 def force(
     terms: Terms, placement: Placement, expression: str, names: Sequence[str], values: ArrayLike
 ) -> openmm.CustomCompoundBondForce:
-    """One bond for each term (n_terms) and copy, with parameters `values` (n_terms, n_names)."""
+    """A force with one bond for each term and copy, with parameters `values` (n_terms, n_names)."""
     if placement.scale:
         if re.search(rf"\b{placement.scale}\b", " ".join([expression, *names])):
             raise InputError(
-                f"the global parameter {placement.scale!r} has the name of a parameter in the group {terms.group!r}",
+                f"the global parameter {placement.scale!r} has the name of a parameter of the group {terms.group!r}",
                 hint="choose another name",
             )
         expression = f"{placement.scale}*({_head(expression)}){_rest(expression)}"
@@ -68,9 +68,9 @@ def force(
 
 
 def _named(name: str, expression: str) -> list[str]:
-    """An expression with definitions after semicolons, its value called `name`."""
+    """Definitions of an expression, the first of which gives its value the name `name`."""
     head, *definitions = (part.strip() for part in expression.split(";"))
-    return [f"{name}={head}", *(each for each in definitions if each)]
+    return [f"{name}={head}", *filter(None, definitions)]
 
 
 def _head(expression: str) -> str:

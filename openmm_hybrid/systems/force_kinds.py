@@ -1,89 +1,77 @@
-"""OpenMM's bonded forces as lists of terms, and a force field's classical terms in the same lists."""
+"""Classical terms of a force field as terms of OpenMM's bonded forces."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 import openmm
 import torch
 from numpy.typing import NDArray
-from openmm import unit
 
 from openmm_hybrid.core.units import ANGSTROM_PER_NM, KJ_PER_KCAL, NM_PER_ANGSTROM
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.terms import Terms
 from openmm_hybrid.forms.form import FunctionalForm
 from openmm_hybrid.forms.morse import Morse
+from openmm_hybrid.models.openmm_forces import LAYOUTS, Term
 
 MORSE = Morse().expression().replace("q1", "r")
-"""The energy of Morse bonds in CustomBondForce: `ForceField.from_system` reads it back."""
-
-Row = tuple[tuple[int, ...], tuple]
-"""Particles of a term and what OpenMM's add… takes after them, in its units."""
+"""Energy of Morse bonds in CustomBondForce, which `ForceField.from_system` can read."""
 
 _PER_AREA = KJ_PER_KCAL * ANGSTROM_PER_NM**2
-_TINY = 1e-12  # kcal/mol, constant below which it is left out
+_TINY = 1e-12  # kcal/mol, below which we leave out a constant
 
 
+@final
 @dataclass(frozen=True)
 class Kind:
-    """One kind of bonded force.
+    """A kind of OpenMM force that holds classical bonded terms.
 
     Parameters
     ----------
     force : type
-    noun : str
-        What it calls its terms: "Bond", "Angle", "Torsion".
-    width : int
-        Particles of a term.
     units : tuple of float
-        Factors from `FunctionalForm.plain_rows` to what the force takes, in nm and kJ/mol.
+        Factors from `FunctionalForm.plain_rows` to the arguments of the force, in nm and kJ/mol.
     """
 
-    force: type
-    noun: str
-    width: int
+    force: type[openmm.Force]
     units: tuple[float, ...]
 
-    def rows(self, force: openmm.Force) -> list[Row]:
-        """Every term of a force of this kind."""
-        get = getattr(force, f"get{self.noun}Parameters")
-        found = []
-        for index in range(getattr(force, f"getNum{self.noun}s")()):
-            items = [item._value if unit.is_quantity(item) else item for item in get(index)]
-            found.append((tuple(items[: self.width]), tuple(items[self.width :])))
-        return found
+    @property
+    def noun(self) -> str:
+        """Name of the terms in error messages: "bond", "angle" or "torsion"."""
+        return LAYOUTS[self.force].noun.lower()
 
-    def fill(self, force: openmm.Force, rows: Iterable[Row]) -> openmm.Force:
-        """The force, with terms added."""
-        add = getattr(force, f"add{self.noun}")
-        for particles, values in rows:
-            add(*particles, *values)
+    def fill(self, force: openmm.Force, terms: Iterable[Term]) -> openmm.Force:
+        """Add terms to the force; returns it."""
+        for particles, values in terms:
+            LAYOUTS[self.force].add(force, particles, values)
         return force
 
-    def row(self, atoms: tuple[int, ...], values: Sequence[float]) -> Row:
-        """One entry of the force from an entry of `FunctionalForm.plain_rows`."""
+    def row(self, atoms: tuple[int, ...], values: Sequence[float]) -> Term:
+        """The term of the force for an entry of `FunctionalForm.plain_rows`."""
         converted = tuple(factor * value for factor, value in zip(self.units, values, strict=True))
-        return atoms, (converted,) if self.force is openmm.CustomBondForce else converted
+        return Term(atoms, (converted,) if self.force is openmm.CustomBondForce else converted)
 
 
-BONDS = Kind(openmm.HarmonicBondForce, "Bond", 2, (NM_PER_ANGSTROM, _PER_AREA))
-ANGLES = Kind(openmm.HarmonicAngleForce, "Angle", 3, (1.0, KJ_PER_KCAL))
-TORSIONS = Kind(openmm.PeriodicTorsionForce, "Torsion", 4, (1, 1.0, KJ_PER_KCAL))
-MORSES = Kind(openmm.CustomBondForce, "Bond", 2, (KJ_PER_KCAL, ANGSTROM_PER_NM, NM_PER_ANGSTROM))
+BONDS = Kind(openmm.HarmonicBondForce, (NM_PER_ANGSTROM, _PER_AREA))
+ANGLES = Kind(openmm.HarmonicAngleForce, (1.0, KJ_PER_KCAL))
+TORSIONS = Kind(openmm.PeriodicTorsionForce, (1, 1.0, KJ_PER_KCAL))
+MORSES = Kind(openmm.CustomBondForce, (KJ_PER_KCAL, ANGSTROM_PER_NM, NM_PER_ANGSTROM))
 KINDS = {kind.force.__name__: kind for kind in (BONDS, MORSES, ANGLES, TORSIONS)}
-"""Kinds by the name of their force, which is a form's `plain_force`."""
+"""Kinds by the name of their force, which is `FunctionalForm.plain_force`."""
 
 
 def is_bonded(form: FunctionalForm) -> bool:
-    """Whether one of the forces above holds terms of a form."""
+    """Whether one of the forces in `KINDS` holds the terms of a form."""
     return form.plain_force in KINDS
 
 
 def new_force(kind: Kind) -> openmm.Force:
-    """An empty force; of Morse bonds for `MORSES`."""
+    """An empty force of a kind, with the expression of Morse bonds for `MORSES`."""
     if kind is not MORSES:
         return kind.force()
     force = openmm.CustomBondForce(MORSE)
@@ -94,14 +82,14 @@ def new_force(kind: Kind) -> openmm.Force:
 
 def classical_rows(
     forcefield: ForceField, copies: NDArray[np.int64], *, mark_all: bool = False
-) -> dict[Kind, list[Row]]:
+) -> dict[Kind, list[Term]]:
     """Terms of a force field's classical groups on copies (n_copies, n_atoms) of its molecule, by kind of force.
 
     Bonds without a harmonic term get one with k = 0 where some group stretches bonds, and with `mark_all` always:
-    OpenMM finds molecules by its bond forces and constraints alone, and keeps whole what it finds.
+    OpenMM finds molecules by bond forces and constraints alone, and keeps these whole at periodic boundaries.
     """
-    rows: dict[Kind, list[Row]] = {kind: [] for kind in KINDS.values()}
-    rest, last = 0.0, None  # constant that the torsions lack, and a torsion that can take it
+    rows: dict[Kind, list[Term]] = {kind: [] for kind in KINDS.values()}
+    rest, first = 0.0, None  # constant energy missing from the torsions, and the torsion that takes it
     for terms in forcefield.terms:
         kind = KINDS.get(terms.form.plain_force)
         if kind is None:
@@ -110,13 +98,13 @@ def classical_rows(
         for atoms, entries in zip(terms.atoms.tolist(), terms.form.plain_rows(p), strict=True):
             rows[kind] += [kind.row(tuple(atoms), entry) for entry in entries]
         rest += float(terms.form.plain_rest(p).sum())
-        last = tuple(terms.atoms[0].tolist()) if kind is TORSIONS and last is None else last
-    if last is not None and abs(rest) > _TINY:  # k(1 + cos φ) + k(1 − cos φ) = 2k
-        rows[TORSIONS] += [TORSIONS.row(last, (1, phase, 0.5 * rest)) for phase in (0.0, np.pi)]
+        first = tuple(terms.atoms[0].tolist()) if kind is TORSIONS and first is None else first
+    if first is not None and abs(rest) > _TINY:  # k(1 + cos φ) + k(1 − cos φ) = 2k
+        rows[TORSIONS] += [TORSIONS.row(first, (1, phase, 0.5 * rest)) for phase in (0.0, np.pi)]
     if mark_all or any(_stretches(terms) for terms in forcefield.terms):
-        rows[BONDS] += [(pair, (0.1, 0.0)) for pair in _unmarked_bonds(forcefield)]
+        rows[BONDS] += [Term(pair, (0.1, 0.0)) for pair in _unmarked_bonds(forcefield)]
     return {
-        kind: [(tuple(copy[list(atoms)].tolist()), values) for copy in copies for atoms, values in found]
+        kind: [Term(tuple(copy[list(atoms)].tolist()), values) for copy in copies for atoms, values in found]
         for kind, found in rows.items()
     }
 

@@ -1,4 +1,4 @@
-"""The NonbondedForce of a System with other charges and Lennard-Jones parameters on copies of one molecule."""
+"""Replacing charges and Lennard-Jones parameters in a System's NonbondedForce on copies of one molecule."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.systems.bonded_terms import copies_of, inside, irreplaceable
 from openmm_hybrid.systems.placement import Placement
 
-#: Forces with parameters of every particle that would stay the old ones.
+#: Forces with parameters for every particle, which would keep their old values.
 _OTHERS = (
     openmm.AmoebaMultipoleForce,
     openmm.AmoebaVdwForce,
@@ -26,18 +26,18 @@ _OTHERS = (
     openmm.DrudeForce,
     openmm.GBSAOBCForce,
 )
-_SCALE_TOLERANCE = 1e-4  # to which 1-4 scales agree: files hold them with five digits
+_SCALE_TOLERANCE = 1e-4  # tolerance of 1-4 scales, which files hold with five digits
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Calls that write the new parameters; made by `plan_pairs`."""
+    """Calls that write the new parameters, made by `plan_pairs`."""
 
     force: openmm.NonbondedForce | None = None
     calls: list[Callable[[], object]] = field(default_factory=list)
 
     def apply(self) -> list[openmm.Force]:
-        """Make the calls; returns the force that they change, if any."""
+        """Make the calls; returns the changed force, if any, in a list."""
         for call in self.calls:
             call()
         return [self.force] if self.calls and self.force is not None else []
@@ -45,19 +45,19 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class _Molecule:
-    """Non-bonded parameters of one molecule in OpenMM's units; NaN where the force field does not tell.
+    """Non-bonded parameters of one molecule in OpenMM's units; NaN where the force field has none.
 
-    Pairs that are not in `scales` are excluded.
+    `scales` holds the scales of Coulomb and Lennard-Jones; pairs that are not in it are excluded.
     """
 
     charge: NDArray[np.float64]
     sigma: NDArray[np.float64]
     epsilon: NDArray[np.float64]
-    scales: dict[tuple[int, int], tuple[float, float]]  # of Coulomb and Lennard-Jones
+    scales: dict[tuple[int, int], tuple[float, float]]
 
 
 def plan_pairs(system: openmm.System, placement: Placement, forcefield: ForceField) -> Pairs:
-    """Check exclusions and 1-4 scales, and make ready what to write; nothing is changed yet.
+    """Check exclusions and 1-4 scales and prepare the changes, without making them.
 
     Raises
     ------
@@ -74,12 +74,12 @@ def plan_pairs(system: openmm.System, placement: Placement, forcefield: ForceFie
         return Pairs()
     for other in system.getForces():
         if isinstance(other, _OTHERS):
-            raise irreplaceable(other, "its parameters for the molecule would stay the old ones")
+            raise irreplaceable(other, "its parameters for the molecule would keep their old values")
     if len(found) != 1:
         raise MismatchError(
             f"the System has {len(found)} forces of the kind NonbondedForce",
             expected="one, for the force field's charges and Lennard-Jones parameters",
-            hint="leave them out: forcefield.only('bonds', 'angles', …)",
+            hint="omit these terms with forcefield.only('bonds', 'angles', …)",
         )
     force = found[0]
     _check_offsets(force, copy_of)
@@ -115,7 +115,7 @@ def _plan_copy(
     atoms: NDArray[np.int64],
     exceptions: dict[tuple[int, int], tuple[int, float, float, float]],
 ) -> None:
-    """One copy's particles and exceptions."""
+    """Prepare the changes of one copy's particles and exceptions."""
     old = np.array([[item._value for item in force.getParticleParameters(atom)] for atom in atoms.tolist()])
     charge, sigma, epsilon = (
         np.where(np.isnan(new), before, new)
@@ -167,7 +167,7 @@ def _differ(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
 
 
 def _exceptions(force: openmm.NonbondedForce) -> dict[tuple[int, int], tuple[int, float, float, float]]:
-    """Index, charge product, σ and ε of every exception, by its particles in rising order."""
+    """Index, charge product, σ and ε of all exceptions, by their particles in rising order."""
     found = {}
     for index in range(force.getNumExceptions()):
         i, j, product, sigma, epsilon = force.getExceptionParameters(index)
@@ -189,7 +189,7 @@ def _check_offsets(force: openmm.NonbondedForce, copy_of: NDArray[np.int64]) -> 
             raise MismatchError(
                 f"the NonbondedForce has parameter offsets for atom {owner}",
                 expected="charges and Lennard-Jones parameters without offsets",
-                hint="replace first, and add the offsets afterwards",
+                hint="call oh.replace first and add the offsets afterwards",
             )
 
 
@@ -201,5 +201,5 @@ def _disagree(one: int, two: int, wanted: tuple[float, ...] | None, found: tuple
         f"atoms {one} and {two} are {words(wanted, 'excluded')} in the force field (Coulomb, Lennard-Jones), and "
         f"{words(found, 'without an exception')} in the NonbondedForce",
         expected="the exclusions and 1-4 scales that the force field was read with",
-        hint="read the force field from the molecule of this System, without its surroundings",
+        hint="read the force field from this System's molecule alone",
     )

@@ -1,4 +1,4 @@
-"""Put a force field in the place of the classical terms of a molecule in any System."""
+"""Replacing the classical terms of a molecule in a System by a force field."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ def replace(
     force_group: int = 0,
     dtype: str = "float64",
 ) -> list[openmm.Force]:
-    """Put a force field, such as a refitted one, in the place of the classical terms of its molecule.
+    """Replace the classical terms of a molecule by a force field, such as a fitted one.
 
-    Taken out are the terms of HarmonicBondForce, HarmonicAngleForce, PeriodicTorsionForce and CustomBondForce (Morse)
-    whose atoms all lie in one copy of the molecule; the force field's harmonic, Morse and Fourier terms go into the
-    same forces, which are made anew (hold no references to the old ones). Charges, Lennard-Jones parameters and 1-4
-    exceptions are written into the NonbondedForce; atoms all of whose pairs are excluded keep theirs, and so does every
-    atom where the force field has no non-bonded terms. All else in the System stays, such as corrections and
-    restraints. Everything is checked before anything is changed.
+    `replace` removes the terms of HarmonicBondForce, HarmonicAngleForce, PeriodicTorsionForce and CustomBondForce
+    (Morse) with all atoms in one copy of the molecule. The force field's harmonic, Morse and Fourier terms go into new
+    forces of the same kinds; references to the old forces become invalid. Charges, Lennard-Jones parameters and 1-4
+    exceptions go into the NonbondedForce. Atoms with excluded pairs only keep theirs, and so do all atoms where the
+    force field has no non-bonded terms. Everything else in the System stays, such as corrections and restraints. All
+    checks precede the first change.
 
-    In a periodic System the bonded forces and the exceptions use the nearest images, so that the molecule may be
-    wrapped atom by atom.
+    In a periodic System, bonded forces and exceptions use the nearest images, so that atoms of the molecule may be
+    wrapped one by one.
 
     Parameters
     ----------
     system, topology : openmm.System, openmm.app.Topology
-        Of the same particles, in vacuum or in a periodic box.
+        System and topology of the same particles, in vacuum or in a periodic box.
     forcefield : ForceField
-        Of one molecule.
+        Force field of one molecule.
     atoms : (n_atoms,) or (n_copies, n_atoms), optional
         Particles (0-based) in the force field's atom order, for each copy of the molecule; None stands for all
         particles of the System in their order.
     backend : str
-        What carries neural, spline and cross terms: "auto" for OpenMM's own forces ("native" and "spline") where they
-        can, or "torchforce" or "pythonforce" for one torch module of the neural and spline terms.
+        Backend of neural, spline and cross terms: "auto" for OpenMM's own forces ("native" and "spline") where
+        possible, or "torchforce" or "pythonforce" for one torch module of the neural and spline terms.
     force_group : int
-        Of the forces that are added, 0 to 31. Forces that were there keep theirs.
+        Force group of new kinds of forces, 0 to 31. Forces that replace old ones keep their groups.
     dtype : {"float64", "float32"}
-        In which torch computes.
+        Precision of torch.
 
     Returns
     -------
@@ -66,19 +66,19 @@ def replace(
     Raises
     ------
     InputError
-        Atoms out of range or given twice, unknown backend or dtype, a bad force group.
+        Atoms are out of range or repeated, or backend, dtype or force group are unknown.
     MismatchError
-        The molecule is bonded to other atoms, a force on it cannot be replaced (it is named), exclusions or 1-4 scales
-        are not those of the force field, or System, topology and force field do not belong together.
+        The molecule is bonded to other atoms, a force on it cannot be replaced (the message names it), exclusions or
+        1-4 scales differ from the force field's, or System, topology and force field do not match.
     NumericalError
-        A neural or spline term cannot be tabulated within the limits.
+        A neural or spline term has no table within the limits.
     MissingDependencyError
         The backend does not work here.
 
     Warns
     -----
     UserWarning
-        Constraints lie inside the molecule: its fitted bonds are rigid there.
+        Constraints lie inside the molecule, where its fitted bonds are rigid.
     """
     torch_dtype(dtype)
     if not isinstance(forcefield, ForceField):
@@ -100,7 +100,7 @@ def replace(
 
 
 def _other_forces(forcefield: ForceField, placement: Placement, backend: str, dtype: str) -> list[openmm.Force]:
-    """Forces of what is neither a classical term nor a non-bonded pair."""
+    """Forces of all terms except classical ones and non-bonded pairs."""
     groups = [
         terms.group for terms in forcefield.terms if not is_bonded(terms.form) and "pairs" not in terms.form.slots
     ]

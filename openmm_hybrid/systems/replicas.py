@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
-from typing import Any
 
 import openmm
 from openmm import app
 
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.units import ANGSTROM_PER_NM, COULOMB, KJ_PER_KCAL
+from openmm_hybrid.models.openmm_forces import LAYOUTS
 
 PAIR = "ke*q/r+4*epsilon*x*(x-1); x=(sigma/r)^6"
 """Coulomb and Lennard-Jones energy of a pair of atoms in the same copy, in kJ/mol and nm."""
-
-#: Force → OpenMM's word for its terms, and the number of particles at the start of each term.
-_BONDED: dict[type[openmm.Force], tuple[str, int]] = {
-    openmm.HarmonicBondForce: ("Bond", 2),
-    openmm.HarmonicAngleForce: ("Angle", 3),
-    openmm.PeriodicTorsionForce: ("Torsion", 4),
-    openmm.RBTorsionForce: ("Torsion", 4),
-    openmm.CustomBondForce: ("Bond", 2),
-    openmm.CustomAngleForce: ("Angle", 3),
-    openmm.CustomTorsionForce: ("Torsion", 4),
-    openmm.CustomExternalForce: ("Particle", 1),
-}
 
 
 def replicate(system: openmm.System, topology: app.Topology, copies: int) -> tuple[openmm.System, app.Topology]:
@@ -90,15 +77,8 @@ def _copied(force: openmm.Force, n_atoms: int, copies: int) -> openmm.Force:
     """A force with this force's terms on every copy."""
     if isinstance(force, openmm.NonbondedForce):
         return _pairs(force, n_atoms, copies)
-    if type(force) in _BONDED:
-        noun, width = _BONDED[type(force)]
-        return _with_terms(
-            force, noun, copies, lambda items, by: [*_shifted(items[:width], by), *items[width:]], n_atoms
-        )
-    if isinstance(force, openmm.CustomCompoundBondForce):
-        return _with_terms(force, "Bond", copies, lambda items, by: [_shifted(items[0], by), *items[1:]], n_atoms)
-    if isinstance(force, openmm.CMAPTorsionForce):
-        return _with_terms(force, "Torsion", copies, lambda items, by: [items[0], *_shifted(items[1:], by)], n_atoms)
+    if type(force) in LAYOUTS:
+        return _with_terms(force, n_atoms, copies)
     # OpenMM returns a plugin's force as a bare Force, so the message names it too.
     raise MismatchError(
         f"the force {force.getName()!r} ({type(force).__name__}) cannot be copied",
@@ -107,20 +87,13 @@ def _copied(force: openmm.Force, n_atoms: int, copies: int) -> openmm.Force:
     )
 
 
-def _shifted(particles: Iterable[int], by: int) -> list[int]:
-    return [particle + by for particle in particles]
-
-
-def _with_terms(
-    force: openmm.Force, noun: str, copies: int, shift: Callable[[list[Any], int], list[Any]], n_atoms: int
-) -> openmm.Force:
+def _with_terms(force: openmm.Force, n_atoms: int, copies: int) -> openmm.Force:
     """A deep copy of a force, with its functions, tables and parameters, plus the terms of the further copies."""
-    made = copy.deepcopy(force)
-    get, add = getattr(force, f"get{noun}Parameters"), getattr(made, f"add{noun}")
-    terms = [list(get(k)) for k in range(getattr(force, f"getNum{noun}s")())]
+    made, layout = copy.deepcopy(force), LAYOUTS[type(force)]
+    terms = list(layout.terms(force))
     for c in range(1, copies):
-        for items in terms:
-            add(*shift(items, c * n_atoms))
+        for particles, values in terms:
+            layout.add(made, [particle + c * n_atoms for particle in particles], values)
     return made
 
 

@@ -1,4 +1,4 @@
-"""Functions of one coordinate as tables that OpenMM interpolates, with their errors."""
+"""Tables of functions of one coordinate for OpenMM's interpolation, with their errors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from openmm_hybrid.forms.form import FunctionalForm
 from openmm_hybrid.forms.saturate import MARGIN
 
 ENERGY_TARGET, SLOPE_TARGET = 1e-6, 5e-5
-"""Errors in kcal/mol and kcal/mol/Å (or /rad) at which a table is fine enough; our choice."""
+"""Errors in kcal/mol and kcal/mol/Å (or /rad) below which a table is fine enough; our choice."""
 ENERGY_LIMIT, SLOPE_LIMIT = 1e-5, 1e-3
-"""Errors above which the finest table is refused; our choice."""
+"""Errors above which we refuse the finest table; our choice."""
 
 _FIRST, _LAST = 257, 8193  # knots of the coarsest and the finest table
-_BEYOND = 8.0  # widths of the margin after which a saturated coordinate stands still: tanh'(8) < 1e-6
-_AROUND = 0.3  # rad by which angles are tabulated beyond their range, for the spline's free ends to die down
+_BEYOND = 8.0  # margins beyond which a saturated coordinate is constant: tanh'(8) < 1e-6
+_AROUND = 0.3  # rad beyond the range of angles, over which the effect of the spline's free ends decays
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Table:
 
     @property
     def fine(self) -> bool:
-        """Whether it is as fine as it is meant to be."""
+        """Whether its errors are below the targets."""
         return self.energy_error <= ENERGY_TARGET and self.slope_error <= SLOPE_TARGET
 
     @property
@@ -58,7 +58,15 @@ def can_tabulate(form: FunctionalForm) -> bool:
 
 
 def tabulate(form: FunctionalForm, rows: NDArray[np.float64], group: str = "") -> Table:
-    """The table of a form's functions with parameters `rows` (n_rows, n_columns), doubled until it is fine enough.
+    """Table of a form's functions, with twice the knots until it is fine enough.
+
+    Parameters
+    ----------
+    form : FunctionalForm
+    rows : (n_rows, n_columns)
+        Parameters of the functions.
+    group : str
+        Name of the group of terms, for messages.
 
     Raises
     ------
@@ -76,13 +84,13 @@ def tabulate(form: FunctionalForm, rows: NDArray[np.float64], group: str = "") -
             f"{group or form.name} cannot be tabulated: {len(table.knots)} knots leave errors of "
             f"{table.energy_error:.1e} kcal/mol and {table.slope_error:.1e} kcal/mol/Å or rad",
             expected=f"at most {ENERGY_LIMIT:.0e} and {SLOPE_LIMIT:.0e}",
-            hint="fit with a stronger penalty on the weights, or carry this group by torchforce or pythonforce",
+            hint="fit with a stronger penalty on the weights, or use the backend torchforce or pythonforce",
         )
     return table
 
 
 def _ends(form: FunctionalForm, rows: NDArray[np.float64]) -> tuple[float, float]:
-    """First and last knot."""
+    """Positions of the first and last knots."""
     kind = form.coordinates[0].kind
     if kind == "angle":
         return -_AROUND, pi + _AROUND
@@ -96,7 +104,7 @@ def _ends(form: FunctionalForm, rows: NDArray[np.float64]) -> tuple[float, float
 
 def _table(form: FunctionalForm, rows: NDArray[np.float64], knots: NDArray[np.float64]) -> Table:
     values, _ = _evaluate(form, rows, knots)
-    spline = CubicSpline(knots, values, axis=1, bc_type="natural")  # what OpenMM makes of a table
+    spline = CubicSpline(knots, values, axis=1, bc_type="natural")  # OpenMM's interpolation
     step = knots[1] - knots[0]
     probes = np.concatenate([knots[:-1] + part * step for part in (0.0, 0.25, 0.5, 0.75)])
     if form.coordinates[0].kind == "distance":

@@ -12,7 +12,8 @@ from __future__ import annotations
 from openmm_hybrid.testing.backend import BackendSuite
 from openmm_hybrid.testing.charges import ChargesSuite
 from openmm_hybrid.testing.engine import ReferenceEngineSuite
-from openmm_hybrid.testing.models import EnergyModelSuite, FunctionalFormSuite, TorchModelSuite
+from openmm_hybrid.testing.form import FunctionalFormSuite
+from openmm_hybrid.testing.models import EnergyModelSuite, TorchModelSuite
 from openmm_hybrid.testing.solver import SolverSuite
 from openmm_hybrid.testing.study import StudySuite
 

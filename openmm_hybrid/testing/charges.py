@@ -43,7 +43,7 @@ class ChargesSuite:
         molecule = Molecule.from_smiles("CO")
         order = np.random.default_rng(0).permutation(molecule.n_atoms)
         charges = assign_charges(molecule, self.method, progress=False)
-        turned = assign_charges(molecule.reordered(order), self.method, progress=False)
+        turned = assign_charges(molecule.reordered(order.tolist()), self.method, progress=False)
         np.testing.assert_allclose(turned, charges[order], rtol=0, atol=2e-3)
 
     def test_quiet(self, capfd: pytest.CaptureFixture[str]) -> None:

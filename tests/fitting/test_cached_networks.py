@@ -42,17 +42,17 @@ def test_polynomials_of_degree_5_are_exact() -> None:
 def test_residuals_and_gradients_are_those_of_networks_at_every_frame(even: bool, alone: bool) -> None:
     """With the networks' weights alone, or with other forms that change beside them; for all frames and a few."""
     data = frames(changed(trioxidane(), k=1.2), 60)
-    joint = set_ranges(SharedParameters.of([networks(even)]), [data])
-    names = joint.parameters.names
+    shared = set_ranges(SharedParameters.of([networks(even)]), [data])
+    names = shared.parameters.names
     neural = np.array([".neural/" in name for name in names])
-    free = np.flatnonzero(joint.parameters.fitted & (neural if alone else True))
-    tabulated, direct = (CachedFrames(joint, 0, data, free, tabulate=each) for each in (True, False))
+    free = np.flatnonzero(shared.parameters.fitted & (neural if alone else True))
+    tabulated, direct = (CachedFrames(shared, 0, data, free, tabulate=each) for each in (True, False))
     assert direct.tables is None
     assert (tabulated.module is None) == alone
     for chosen in (None, torch.tensor([40, 3, 17])):
         found = []
         for stored in (tabulated, direct):
-            theta = torch.tensor(joint.parameters.values, requires_grad=True)
+            theta = torch.tensor(shared.parameters.values, requires_grad=True)
             force, energy = stored.residuals(theta, chosen)
             ((force**2).sum() + 0.3 * ((energy - energy.mean()) ** 2).sum()).backward()
             assert theta.grad is not None

@@ -1,4 +1,4 @@
-"""The door: splits, ranges, guards, results, and what is refused."""
+"""`oh.fit`: splits, ranges, checks, results, and refused input."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def test_splits_are_disjoint_nested_and_without_copies() -> None:
 
 def test_ranges_are_quantiles_over_all_molecules() -> None:
     """Bonds ho-oh of both molecules share their row: its range spans the bonds of both."""
-    joint = SharedParameters.of([peroxide().edit(bonds="spline"), trioxidane().edit(bonds="spline")])
+    shared = SharedParameters.of([peroxide().edit(bonds="spline"), trioxidane().edit(bonds="spline")])
     data = [frames(peroxide(), 50), frames(trioxidane(), 50, noise=0.1)]
-    values = set_ranges(joint, data).parameters
+    values = set_ranges(shared, data).parameters
     lengths = np.concatenate(
         [
             np.linalg.norm(part.positions[:, i] - part.positions[:, i + 1], axis=-1)
@@ -54,7 +54,7 @@ def test_ranges_are_quantiles_over_all_molecules() -> None:
     np.testing.assert_allclose(found, np.quantile(lengths, [0.001, 0.999]), rtol=1e-12)
 
 
-def test_a_sound_fit_passes_the_guards_and_says_so() -> None:
+def test_a_sound_fit_passes_the_checks_and_says_so() -> None:
     data = frames(changed(trioxidane(), k=1.2), 60, noise=0.04)
     result = oh.fit(trioxidane().edit(cross=True), data, n_train=50, n_test=10, md_steps=200, progress=False)
     assert result.passed
@@ -66,7 +66,7 @@ def test_a_sound_fit_passes_the_guards_and_says_so() -> None:
         "dynamics",
     ]
     assert "trioxidane walls: passed" in result.table()
-    assert result.trials_table().count("\n") == len(result.trials) > 5
+    assert result.ridge_table().count("\n") == len(result.ridge_losses) > 5
     json.dumps(result.as_dict(), allow_nan=False)
 
 
@@ -78,7 +78,7 @@ def test_a_sound_fit_passes_the_guards_and_says_so() -> None:
         ({"k": 1e-3}, {"dynamics"}),
     ],
 )
-def test_guards_find_faults(fault: dict[str, float], failed: set[str]) -> None:
+def test_checks_find_faults(fault: dict[str, float], failed: set[str]) -> None:
     model = peroxide()
     checks = run_checks(changed(model, **fault), model, frames(model, 40, noise=0.05), md_steps=300)
     assert {check.name for check in checks if not check.passed} == failed
@@ -126,7 +126,7 @@ def test_the_temperature_is_that_of_equipartition() -> None:
     assert sampled_temperature(replace(data, energies=energies)) == pytest.approx(300.0)
 
 
-def test_a_failed_guard_warns() -> None:
+def test_a_failed_check_warns() -> None:
     """Labels of bonds far longer than the start's: the fit follows them, and says so."""
     data = frames(changed(peroxide(), r0=1.25), 40)
     with pytest.warns(UserWarning, match="failed the check"):

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 import openmm_hybrid as oh
-from openmm_hybrid.fitting.least_squares import bounded_step, cross_validate
-from openmm_hybrid.fitting.normal_equations import NormalEquations, accumulate, loss
+from openmm_hybrid.fitting.least_squares import NormalEquations, accumulate, bounded_step, cross_validate, loss
 from openmm_hybrid.fitting.residuals import LabelledMolecule
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from tests.helpers.peroxides import changed, frames, peroxide, trioxidane
@@ -86,11 +85,13 @@ def test_bounds_hold(method: str) -> None:
 
 def test_moments_are_the_loss_to_second_order() -> None:
     """c − 2b·δ + δᵀAδ against the loss itself along a linear parameter, for two molecules with their own origins."""
-    joint = SharedParameters.of([peroxide(), trioxidane()])
-    molecules = [LabelledMolecule(joint, k, frames(changed(ff, c2=1.5), 12)) for k, ff in enumerate(joint.forcefields)]
+    shared = SharedParameters.of([peroxide(), trioxidane()])
+    molecules = [
+        LabelledMolecule(shared, k, frames(changed(ff, c2=1.5), 12)) for k, ff in enumerate(shared.forcefields)
+    ]
     folds = [[torch.arange(k, 12, 2)] * 2 for k in range(2)]
-    free = torch.tensor([joint.parameters.names.index(f"propers/ho-oh-oh-{end}/c2") for end in ("ho", "oh")])
-    theta = torch.tensor(joint.parameters.values)
+    free = torch.tensor([shared.parameters.names.index(f"propers/ho-oh-oh-{end}/c2") for end in ("ho", "oh")])
+    theta = torch.tensor(shared.parameters.values)
     a, b, c = NormalEquations.total(accumulate(molecules, folds, theta, free, 0.5)).normal()
     step = torch.tensor([0.3, -0.8], dtype=torch.float64)
     moved = theta.index_add(0, free, step)

@@ -26,31 +26,31 @@ def networks() -> oh.ForceField:
 
 
 def run(checkpoint: Path | None = None, seed: int = 0) -> gradient.Descent:
-    joint = SharedParameters.of([networks()])
+    shared = SharedParameters.of([networks()])
     data = frames(changed(trioxidane(), k=1.2, r0=1.01), 40)
-    free = np.flatnonzero(joint.parameters.fitted)
+    free = np.flatnonzero(shared.parameters.fitted)
     return gradient.descend(
-        joint, [data[:30]], [data[30:]], free, QUICK, seed=seed, checkpoint=checkpoint, progress=False
+        shared, [data[:30]], [data[30:]], free, QUICK, seed=seed, checkpoint=checkpoint, progress=False
     )
 
 
 def test_the_gradient_is_that_through_the_positions() -> None:
     """Forces by autograd of the energy, the loss of them differentiated again, in float64."""
-    joint = SharedParameters.of([networks()])
-    start = joint.parameters.values + 0.1 * np.random.default_rng(0).normal(size=len(joint.parameters)) * (
-        ["/w3" in name for name in joint.parameters.names]
+    shared = SharedParameters.of([networks()])
+    start = shared.parameters.values + 0.1 * np.random.default_rng(0).normal(size=len(shared.parameters)) * (
+        ["/w3" in name for name in shared.parameters.names]
     )
-    joint = joint.with_values(start)
+    shared = shared.with_values(start)
     data = frames(trioxidane(), 10, seed=5)
-    free = np.flatnonzero(joint.parameters.fitted)
+    free = np.flatnonzero(shared.parameters.fitted)
     settings = GradientSettings(energy_weight=0.4, restraint=0.0, decay=0.0)
-    ours = gradient._Run(joint, [data], [], free, settings, start, 0)
+    ours = gradient._Run(shared, [data], [], free, settings, start, 0)
     z = torch.zeros(len(free), dtype=torch.float64, requires_grad=True)
     ours.loss(ours.train, z, lambda part: None).backward()
 
     other = torch.zeros(len(free), dtype=torch.float64, requires_grad=True)
     theta = ours.theta(other)
-    module = joint.forcefields[0].module()
+    module = shared.forcefields[0].module()
     positions = torch.tensor(data.positions, requires_grad=True)
     energies = module.slopes(module.internal(positions)[0], theta)[0]
     (slope,) = torch.autograd.grad(energies.sum(), positions, create_graph=True)

@@ -9,8 +9,8 @@ import pytest
 
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.forcefield.paths import angles, chains, pentads, stars
-from openmm_hybrid.forms.cross import GROUPS
+from openmm_hybrid.forcefield.paths import PATHS, angles, chains, pentads, stars
+from openmm_hybrid.forms.cross import GROUPS, Cross
 from tests.helpers.forcefield_molecules import built, shaken
 
 
@@ -51,6 +51,27 @@ def test_morse_has_the_minimum_and_curvature_of_the_harmonic_bond(ethanol: Force
     depth, a, minimum = edited.parameters.values[morse.assignment].T
     np.testing.assert_allclose(minimum, r0)
     np.testing.assert_allclose(2 * depth * a**2, k)
+
+
+def test_harmonic_bonds_come_back(ethanol: ForceField) -> None:
+    back = ethanol.edit(bonds="morse").edit(bonds="harmonic")
+    old, new = ethanol.group("bonds"), back.group("bonds")
+    np.testing.assert_array_equal(new.atoms, old.atoms)
+    np.testing.assert_allclose(back.tables.values(new), ethanol.tables.values(old), rtol=1e-12)
+    assert "bonds.morse" not in back.groups
+
+
+def test_by_default_the_present_forms_stay(ethanol: ForceField) -> None:
+    """The name of the present form without a size changes nothing either."""
+    edited = ethanol.edit(bonds="morse", propers="fourier6")
+    for same in (edited.edit(), edited.edit(bonds="morse", angles="harmonic", propers="fourier")):
+        assert same.groups == edited.groups
+        assert same.parameters.names == edited.parameters.names
+
+
+@pytest.mark.parametrize("kind", GROUPS)
+def test_paths_of_cross_terms_have_the_atoms_of_their_form(ethanol: ForceField, kind: str) -> None:
+    assert {len(atoms) for atoms in PATHS[GROUPS[kind].path](ethanol.bonds)} == {Cross(kind).n_atoms}
 
 
 def test_longer_series_keep_what_was_there(ethanol: ForceField) -> None:

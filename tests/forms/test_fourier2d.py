@@ -28,9 +28,8 @@ class TestFourier2D(FunctionalFormSuite):
     @pytest.fixture
     def parameters(self, form: FunctionalForm) -> NDArray[np.float64]:
         rows = form.start(2).numpy() + np.random.default_rng(7).normal(scale=0.5, size=(2, len(form.columns)))
-        for place, column in enumerate(form.columns):  # ranges narrower than the suite's coordinates
-            if not column.fitted:
-                rows[:, place] = 1.25 if column.name.startswith("lower") else 1.6
+        for lower, upper, _ in form.ranges:  # narrower than the suite's coordinates
+            rows[:, lower], rows[:, upper] = 1.25, 1.6
         return rows
 
 

@@ -42,7 +42,15 @@ MAY_IMPORT_ASIDE = {
     "sampling": {"analysis"},
 }
 #: Rooms, and single modules of others, that import OpenMM.
-MAY_IMPORT_OPENMM = {"gaff", "forcefield", "systems", "sampling", "core/units.py", "models/system.py"}
+MAY_IMPORT_OPENMM = {
+    "gaff",
+    "forcefield",
+    "systems",
+    "sampling",
+    "core/units.py",
+    "models/openmm_forces.py",
+    "models/system.py",
+}
 #: Modules that import each other on purpose: a class, and the files that its `save` writes and its readers read.
 KNOWN_CYCLES = (
     {"models.energy_model", "models.storage", "models.torchscript"},

@@ -112,7 +112,7 @@ def test_a_parameter_scales_the_terms(forms: dict[str, object]) -> None:
 
 def test_a_parameter_with_the_name_of_a_column_is_refused() -> None:
     case = bare()
-    with pytest.raises(InputError, match=r"'r0' has the name of a parameter in the group 'bonds'"):
+    with pytest.raises(InputError, match=r"'r0' has the name of a parameter of the group 'bonds'"):
         oh.attach(case.system, case.topology, forcefield().only("bonds"), backend="native", scale="r0")
     assert case.system.getNumForces() == 0
 

@@ -229,7 +229,7 @@ REFUSALS: list[tuple[Callable[[openmm.System, list[int], int], None], str]] = [
     (_interact, r"are scaled by 0\.8333 and 0\.5 in the force field .* scaled by 0\.75 and 0\.5 in the NonbondedForce"),
     (_second, "the System has 2 forces of the kind NonbondedForce"),
     (_offset, "parameter offsets for atom"),
-    (_implicit, "GBSAOBCForce cannot be replaced: its parameters for the molecule would stay"),
+    (_implicit, "GBSAOBCForce cannot be replaced: its parameters for the molecule would keep"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The backend of analytic forms: OpenMM's own bonded forces."""
+"""Backend of analytic forms: OpenMM's own bonded forces."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from openmm_hybrid.systems.placement import Placement
 
 @final
 class NativeBackend(Backend):
-    """Carries force fields of harmonic, Morse and Fourier terms and of every form with an expression.
+    """Carrier of force fields whose forms have expressions, in OpenMM's own forces.
 
-    Bonds, angles and torsions become HarmonicBondForce, HarmonicAngleForce, PeriodicTorsionForce and CustomBondForce
-    (Morse); every other group becomes one CustomCompoundBondForce. With a scale, every group does.
+    Classical bonds, angles and torsions become HarmonicBondForce, HarmonicAngleForce, PeriodicTorsionForce and
+    CustomBondForce (Morse). Every other group becomes one CustomCompoundBondForce. With a scale, all groups do.
     """
 
     @property
@@ -38,7 +38,7 @@ class NativeBackend(Backend):
         return isinstance(model, ForceField) and all(bool(terms.form.expression()) for terms in model.terms)
 
     def forces(self, placement: Placement, *, dtype: str = "float64") -> list[openmm.Force]:
-        """See `Backend.forces`. OpenMM's platform decides about the precision, not `dtype`."""
+        """See `Backend.forces`. OpenMM's platform sets the precision, not `dtype`."""
         made = []
         for model in forcefields(placement.model):
             if not placement.scale:

@@ -1,4 +1,4 @@
-"""The backend of tabulated forms: neural and spline terms at the cost of classical ones, without torch."""
+"""Backend of tabulated forms: neural and spline terms as tables in OpenMM's own forces, without torch."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from openmm_hybrid.systems.tabulate import Table, can_tabulate, tabulate
 @final
 @dataclass(frozen=True)
 class TableError:
-    """How well a group's table stands for its functions.
+    """Errors of a group's table.
 
     Parameters
     ----------
     group : str
     coordinate : {"distance", "angle", "dihedral"}
     n_functions : int
-        Term types in the table.
+        Number of functions, one for each type of term.
     n_knots : int
-        Of each function.
+        Knots of each function.
     first, last : float
         Ends of the table, Å or rad.
     energy_error : float
-        Largest error of a term's energy at and between the knots, over every distance or angle there is, kcal/mol.
+        Largest error of a term's energy at and between the knots, over all values of the coordinate, kcal/mol.
     slope_error : float
-        Of its derivative, kcal/mol/Å or kcal/mol/rad.
+        Largest error of its derivative, kcal/mol/Å or kcal/mol/rad.
     """
 
     group: str
@@ -62,15 +62,15 @@ def table_errors(forcefield: ForceField) -> tuple[TableError, ...]:
     Returns
     -------
     tuple of TableError
-        One for each tabulated group; errors of a molecule's energy are at most their sums over its terms.
+        Errors of each tabulated group. The error of a molecule's energy is at most their sum over its terms.
 
     Raises
     ------
     NumericalError
-        A group cannot be tabulated within the limits; `attach` and `replace` refuse it too.
+        A group has no table within the limits; `attach` and `replace` refuse it too.
     """
     return tuple(
-        _certificate(terms, _rows(forcefield, terms)[0].shape[0], _table(forcefield, terms))
+        _table_error(terms, _rows(forcefield, terms)[0].shape[0], _table(forcefield, terms))
         for terms in forcefield.terms
         if _tabulated(terms.form)
     )
@@ -78,10 +78,10 @@ def table_errors(forcefield: ForceField) -> tuple[TableError, ...]:
 
 @final
 class SplineBackend(Backend):
-    """Carries force fields of neural and spline terms, as tables in one CustomCompoundBondForce a group.
+    """Carrier of force fields whose terms become tables, in one CustomCompoundBondForce per group.
 
-    The table is a Continuous2DFunction of the coordinate and the number of the term's type. Its second argument is
-    always a whole number, where OpenMM's bicubic patches are the natural cubic spline along the first.
+    The table is a Continuous2DFunction of the coordinate and the index of the term's function. Its second argument is
+    always a whole number, where OpenMM's bicubic patches equal the natural cubic spline along the first argument.
     """
 
     exact = False
@@ -100,7 +100,7 @@ class SplineBackend(Backend):
         return isinstance(model, ForceField) and all(_tabulated(terms.form) for terms in model.terms)
 
     def forces(self, placement: Placement, *, dtype: str = "float64") -> list[openmm.Force]:
-        """See `Backend.forces`. OpenMM's platform decides about the precision, not `dtype`."""
+        """See `Backend.forces`. OpenMM's platform sets the precision, not `dtype`."""
         return [_force(model, terms, placement) for model in forcefields(placement.model) for terms in model.terms]
 
 
@@ -109,9 +109,9 @@ def _tabulated(form: FunctionalForm) -> bool:
 
 
 def _rows(forcefield: ForceField, terms: Terms) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Parameters (n_functions, n_columns) of every function, and the function of each term (n_terms,)."""
-    places, which = np.unique(terms.assignment, axis=0, return_inverse=True)
-    return forcefield.parameters.values[places], which.reshape(-1)
+    """Parameters (n_functions, n_columns) of the functions, and the index of each term's function (n_terms,)."""
+    indices, which = np.unique(terms.assignment, axis=0, return_inverse=True)
+    return forcefield.parameters.values[indices], which.reshape(-1)
 
 
 def _table(forcefield: ForceField, terms: Terms) -> Table:
@@ -128,7 +128,7 @@ def _force(forcefield: ForceField, terms: Terms, placement: Placement) -> openmm
     if coordinate.kind == "distance":
         q = f"min(max({q},{first!r}),{last!r})"  # beyond, the function is constant; OpenMM's table would be zero
     force = compound.force(terms, placement, f"table({q},row)", ["row"], which)
-    # One row more than there are functions: every row then begins a patch, where the others have no weight at all.
+    # With one more row than functions, every row begins a patch, where the other rows have zero weight.
     values = np.vstack([table.values, table.values[-1:]]) * KJ_PER_KCAL
     n_rows, n_knots = values.shape
     function = openmm.Continuous2DFunction(n_knots, n_rows, values.ravel(), first, last, 0.0, float(n_rows - 1))
@@ -136,7 +136,7 @@ def _force(forcefield: ForceField, terms: Terms, placement: Placement) -> openmm
     return force
 
 
-def _certificate(terms: Terms, n_functions: int, table: Table) -> TableError:
+def _table_error(terms: Terms, n_functions: int, table: Table) -> TableError:
     return TableError(
         group=terms.group,
         coordinate=terms.form.coordinates[0].kind,
