@@ -81,7 +81,8 @@ def correction_free_energy(
     attach(scaled, topology, model, atoms=atoms, backend=backend, scale=SCALE)
     chosen = np.arange(model.n_atoms) if atoms is None else np.asarray(atoms)
     if isinstance(model, Correction):
-        model, chosen = model.model, model.on(chosen)
+        chosen = model.on(chosen)
+        model = model.model
     energies = []
     for number, state in enumerate(states.tolist()):
         run = sample(

@@ -1,7 +1,9 @@
-"""Every name of the package in the code of README and the documentation exists."""
+"""Every name of the package in the code of README and the documentation exists, with the keywords of its calls."""
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 from pathlib import Path
 from pkgutil import resolve_name
@@ -28,6 +30,16 @@ def test_names_exist(page: Path) -> None:
     assert not [name for name in sorted(names) if not _exists(name)]
 
 
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.stem)
+def test_keywords_of_calls_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert not [wrong for code in (*blocks(text), *inline(text)) for wrong in _unknown_keywords(code)]
+
+
+def test_a_missing_keyword_is_found() -> None:
+    assert _unknown_keywords("oh.fit(…, n_trian=5)") == ["oh.fit(n_trian=)"]
+
+
 def test_a_missing_name_is_found() -> None:
     assert not _exists("oh.sampel")
     assert not _exists("oh.ForceField.laod")
@@ -42,3 +54,18 @@ def _exists(name: str) -> bool:
     except (AttributeError, ImportError):
         return full in {registry.group for registry in _REGISTRIES}
     return True
+
+
+def _unknown_keywords(code: str) -> list[str]:
+    """Keywords that functions of the package do not take; code that is not Python has none."""
+    try:
+        tree = ast.parse(code.replace("…", "..."))
+    except SyntaxError:
+        return []
+    wrong = []
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        if _NAME.fullmatch(name) and call.keywords:
+            known = inspect.signature(resolve_name(re.sub(r"^oh\b", "openmm_hybrid", name))).parameters
+            wrong += [f"{name}({keyword.arg}=)" for keyword in call.keywords if keyword.arg not in known]
+    return wrong

@@ -1,4 +1,4 @@
-"""Labelled frames of aspirin, a fitted force field without them, and frames of two ensembles."""
+"""Aspirin: a force field, frames labelled by a better one, and unlabelled frames of two simulations."""
 
 from tests.docs.preludes.common import aspirin
 
