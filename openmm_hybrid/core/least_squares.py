@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Floats = NDArray[np.float64]
 
@@ -98,9 +101,7 @@ def left_out_errors(
     return errors
 
 
-def ridge_path(
-    matrix: Floats, right: Floats, strengths: Sequence[float], *, centre: Floats | None = None
-) -> NDArray[np.float64]:
+def ridge_path(matrix: Tensor, right: Tensor, strengths: Sequence[float], *, centre: Tensor | None = None) -> Tensor:
     """Minima u (n, n_strengths) of ½ uᵀ M u − r·u + ½ λ |u − u₀|² for all strengths λ, by one eigendecomposition.
 
     With M = V w Vᵀ, u = V (Vᵀ(r + λ u₀)) / (w + λ). Negative eigenvalues count as rounding, that is, as zero.
@@ -116,12 +117,14 @@ def ridge_path(
     centre : (n,), optional
         u₀; zero by default.
     """
-    values, vectors = np.linalg.eigh(matrix)
-    lam = np.asarray(strengths, dtype=np.float64)
-    projected = (vectors.T @ right)[:, None]
+    import torch
+
+    values, vectors = torch.linalg.eigh(matrix)
+    lam = torch.tensor(strengths, dtype=matrix.dtype)
+    projected = (vectors.t() @ right)[:, None]
     if centre is not None:
-        projected = projected + (vectors.T @ centre)[:, None] * lam
-    return np.asarray(vectors @ (projected / (values.clip(min=0.0)[:, None] + lam)))
+        projected = projected + (vectors.t() @ centre)[:, None] * lam
+    return vectors @ (projected / (values.clamp(min=0.0)[:, None] + lam))
 
 
 def smallest_error(errors: Floats) -> int:

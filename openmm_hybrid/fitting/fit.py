@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import final
 
 import numpy as np
 import torch
@@ -116,42 +117,26 @@ def fit(
         raise InputError(f"method = {method!r}", expected=" or ".join(map(repr, METHODS)))
     if isinstance(md_steps, bool) or md_steps < 0:
         raise InputError(f"md_steps = {md_steps!r}", expected="a whole number from 0 on")
-    solving = SolveSettings(energy_weight, restraint, ridge)
-    following = replace(gradient or GradientSettings(), energy_weight=energy_weight, restraint=restraint)
     shared = SharedParameters.of(fields)
     free, networks, hidden = free_parameters(shared, fixed)
     splits = [split(part, n_train, n_valid or 0, n_test, seed) for part in data]
     train = [part[chosen.train] for part, chosen in zip(data, splits, strict=True)]
     valid = [part[chosen.valid] for part, chosen in zip(data, splits, strict=True)]
     shared = set_ranges(shared, train)
-    path = None if checkpoint is None else Path(checkpoint)
-
-    def solved(parts: Sequence[Frames], start: NDArray[np.float64] | None = None) -> Solution:
-        molecules = [LabelledMolecule(shared, index, part) for index, part in enumerate(parts)]
-        return solve(shared, molecules, np.setdiff1d(free, hidden), solving, start=start, progress=progress)
-
-    def followed(values: NDArray[np.float64], weights: NDArray[np.int64]) -> Descent:
-        parts, unseen = (train, valid) if n_valid is not None else _held_out(train)
-        centre = shared.parameters.values
-        start = shared.with_values(values)
-        return descend(
-            start, parts, unseen, weights, following, centre=centre, seed=seed, checkpoint=path, progress=progress
-        )
-
-    solution: Solution | None = None
-    descent: Descent | None = None
-    if method == "gradient":
-        descent = followed(shared.parameters.values, free)
-        after = descent.values
-    elif method == "solve" or not len(networks):
-        solution = solved(train)
-        after = solution.values
-    else:
-        parts = train if n_valid is not None else _held_out(train)[0]
-        first = solved([part[: min(len(part), _FIRST_SOLVE)] for part in parts])
-        descent = followed(first.values, networks)
-        solution = solved(train, descent.values)
-        after = solution.values
+    search = _Search(
+        shared=shared,
+        train=train,
+        valid=None if n_valid is None else valid,
+        free=free,
+        networks=networks,
+        hidden=hidden,
+        solving=SolveSettings(energy_weight, restraint, ridge),
+        following=replace(gradient or GradientSettings(), energy_weight=energy_weight, restraint=restraint),
+        seed=seed,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        progress=progress,
+    )
+    after, solution, descent = search.run(method)
     found = shared.with_values(after)
     molecules = tuple(
         _assessed(old, new, part, chosen, md_steps, seed)
@@ -168,6 +153,64 @@ def fit(
         0 if descent is None else descent.epochs,
         time.monotonic() - clock,
     )
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """The search for the parameters of a fit: by solves, by gradients, or by both in turn.
+
+    `free`, `networks` and `hidden` are the indices that `free_parameters` gives. Without `valid`, a part of the
+    training frames stops the gradients.
+    """
+
+    shared: SharedParameters
+    train: list[Frames]
+    valid: list[Frames] | None
+    free: NDArray[np.int64]
+    networks: NDArray[np.int64]
+    hidden: NDArray[np.int64]
+    solving: SolveSettings
+    following: GradientSettings
+    seed: int
+    checkpoint: Path | None
+    progress: bool
+
+    def run(self, method: str) -> tuple[NDArray[np.float64], Solution | None, Descent | None]:
+        """The parameters (n_parameters,), and the last solve and descent that led to them."""
+        if method == "gradient":
+            descent = self._follow(self.shared.parameters.values, self.free)
+            return descent.values, None, descent
+        if method == "solve" or not len(self.networks):
+            solution = self._solve(self.train)
+            return solution.values, solution, None
+        first = self._solve([part[: min(len(part), _FIRST_SOLVE)] for part in self._parts()[0]])
+        descent = self._follow(first.values, self.networks)
+        solution = self._solve(self.train, descent.values)
+        return solution.values, solution, descent
+
+    def _parts(self) -> tuple[list[Frames], list[Frames]]:
+        """Frames that the gradients follow, and frames that stop them."""
+        return _held_out(self.train) if self.valid is None else (self.train, self.valid)
+
+    def _solve(self, parts: Sequence[Frames], start: NDArray[np.float64] | None = None) -> Solution:
+        molecules = [LabelledMolecule(self.shared, index, part) for index, part in enumerate(parts)]
+        outer = np.setdiff1d(self.free, self.hidden)
+        return solve(self.shared, molecules, outer, self.solving, start=start, progress=self.progress)
+
+    def _follow(self, values: NDArray[np.float64], weights: NDArray[np.int64]) -> Descent:
+        parts, unseen = self._parts()
+        return descend(
+            self.shared.with_values(values),
+            parts,
+            unseen,
+            weights,
+            self.following,
+            centre=self.shared.parameters.values,
+            seed=self.seed,
+            checkpoint=self.checkpoint,
+            progress=self.progress,
+        )
 
 
 def free_parameters(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from openmm_hybrid.core.errors import NumericalError
+from openmm_hybrid.core.least_squares import ridge_path
 from openmm_hybrid.fitting.residuals import LabelledMolecule
 
 _ROUNDS = 50  # most rounds of the active set; each one holds at least one more parameter at a bound
@@ -199,8 +200,7 @@ def cross_validate(
 ) -> list[float]:
     """Loss on frames left out for each ridge, in the linear approximation; each fold is left out once.
 
-    One eigendecomposition per fold serves all ridges: with M = S A S + S prior S = V w Vᵀ the step is
-    u = V (Vᵀ s)/(w + λ).
+    One eigendecomposition of S A S + S prior S per fold serves all ridges (`core.least_squares.ridge_path`).
 
     Parameters
     ----------
@@ -217,7 +217,6 @@ def cross_validate(
     basis = _null_space(rows)
     unscaled = torch.where(scale > 0, 1.0 / scale, torch.zeros_like(scale)) * away
     losses = torch.zeros(len(ridges), dtype=scale.dtype)
-    strength = torch.tensor(ridges, dtype=scale.dtype)
     for fold in folds:
         matrix, right, _ = total.without(fold).normal()
         fraction = 1.0 - float(fold.counts.sum() / total.counts.sum())  # share of the frames in the other folds
@@ -225,9 +224,7 @@ def cross_validate(
         fixed, pulled = scale * (right / fraction - prior * away), unscaled
         if len(rows):
             matrix, fixed, pulled = basis.t() @ matrix @ basis, basis.t() @ fixed, basis.t() @ pulled
-        values, vectors = torch.linalg.eigh(matrix)
-        onto = (vectors.t() @ fixed)[:, None] - (vectors.t() @ pulled)[:, None] * strength
-        steps = vectors @ (onto / (values.clamp(min=0.0)[:, None] + strength))
+        steps = ridge_path(matrix, fixed, ridges, centre=-pulled)
         steps = scale[:, None] * (basis @ steps if len(rows) else steps)
         left, pull, square = fold.normal()
         losses += square - 2.0 * (pull @ steps) + (steps * (left @ steps)).sum(0)

@@ -115,7 +115,7 @@ class SolverSuite:
         self.solved(keeping, kernel, labels)
         assert not path.exists()
         path.write_bytes(b"something else")
-        with pytest.raises(InputError, match="no checkpoint"):
+        with pytest.raises(InputError, match="checkpoint"):
             keeping.solve(kernel, labels, lam=_LAM, start=None, progress=False)
         assert path.read_bytes() == b"something else"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from openmm_hybrid.core.least_squares import (
     NormalEquations,
@@ -59,12 +60,13 @@ def test_one_decomposition_serves_all_ridges(problem) -> None:
     rows, labels, _ = problem
     equations, strengths = NormalEquations.of(rows, labels), (1e-3, 1.0, 50.0)
     centre = np.array([0.5, 0.0, -1.0, 2.0, 1.0])
-    path = ridge_path(equations.gram, equations.right, strengths, centre=centre)
+    matrix, right = torch.tensor(equations.gram), torch.tensor(equations.right)
+    path = ridge_path(matrix, right, strengths, centre=torch.tensor(centre)).numpy()
     for lam, found in zip(strengths, path.T, strict=True):
         expected = np.linalg.solve(equations.gram + lam * np.eye(5), equations.right + lam * centre)
         np.testing.assert_allclose(found, expected, rtol=1e-11)
     np.testing.assert_allclose(
-        ridge_path(equations.gram, equations.right, [2.0])[:, 0], equations.solve(2.0 * np.eye(5)), rtol=1e-11
+        ridge_path(matrix, right, [2.0])[:, 0].numpy(), equations.solve(2.0 * np.eye(5)), rtol=1e-11
     )
 
 

@@ -58,7 +58,7 @@ def test_the_modern_stack_works() -> None:
 def test_a_crashing_stack_is_incompatible_and_this_process_survives(
     trial: str, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torchforce, "_TRIAL", trial)
+    monkeypatch.setattr(torchforce, "_SELF_TEST", trial)
     monkeypatch.setattr(torchforce, "installed", lambda name: "1.5")
     state = torchforce.TorchForceBackend().state()
     assert state.status == "incompatible"

@@ -125,6 +125,6 @@ def test_a_file_that_is_no_checkpoint_is_refused_and_kept(
 ) -> None:
     path = tmp_path / "precious.npz"
     path.write_bytes(b"something else")
-    with pytest.raises(InputError, match="no checkpoint"):
+    with pytest.raises(InputError, match="a checkpoint of a training"):
         IterativeSolver(rank=5, checkpoint=path).solve(kernel, labels, lam=LAM, start=None, progress=False)
     assert path.read_bytes() == b"something else"
