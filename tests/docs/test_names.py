@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from operator import attrgetter
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import Any
 
 import pytest
 
+import openmm_hybrid as oh
 from openmm_hybrid.core.registry import Registry
 from openmm_hybrid.forms import FORMS
 from openmm_hybrid.gaff.charges import METHODS
@@ -46,13 +49,18 @@ def test_a_missing_name_is_found() -> None:
     assert not _exists("openmm_hybrid.sampel")
 
 
+def _named(name: str) -> Any:
+    """The object of a name: an attribute of the package for ``oh.``, also a module for ``openmm_hybrid.``."""
+    alias, _, rest = name.partition(".")
+    return attrgetter(rest)(oh) if alias == "oh" else resolve_name(name)
+
+
 def _exists(name: str) -> bool:
-    """Whether a name is an attribute of the package or of its modules, or the entry-point group of a registry."""
-    full = re.sub(r"^oh\b", "openmm_hybrid", name)
+    """Whether a name is an object of the package, or the entry-point group of a registry."""
     try:
-        resolve_name(full)
+        _named(name)
     except (AttributeError, ImportError):
-        return full in {registry.group for registry in _REGISTRIES}
+        return name in {registry.group for registry in _REGISTRIES}
     return True
 
 
@@ -66,6 +74,6 @@ def _unknown_keywords(code: str) -> list[str]:
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         name = ast.unparse(call.func)
         if _NAME.fullmatch(name) and call.keywords:
-            known = inspect.signature(resolve_name(re.sub(r"^oh\b", "openmm_hybrid", name))).parameters
+            known = inspect.signature(_named(name)).parameters
             wrong += [f"{name}({keyword.arg}=)" for keyword in call.keywords if keyword.arg not in known]
     return wrong
