@@ -5,8 +5,8 @@ from openmm_hybrid.systems.backends.native import NativeBackend
 from tests.docs.preludes.common import aspirin, correction_file
 
 _case = aspirin()
-_model = correction_file(_case, "correction.npz")
+_correction = correction_file(_case, "correction.npz")
 system, topology = _case.gaff.system, _case.gaff.topology
-oh.export_torchforce("force.pt", system, topology, _model, scale="lambda")
+oh.export_torchforce("force.pt", system, topology, _correction, scale="lambda")
 
 MyBackend, a_model_that_it_takes = NativeBackend, _case.forcefield.only("bonds")

@@ -160,8 +160,8 @@ def gasteiger(molecule: oh.Molecule) -> NDArray[np.float64]:
     return np.array([atom.GetDoubleProp("_GasteigerCharge") for atom in copy.GetAtoms()])
 
 
-def correction_file(case: Case, path: str) -> oh.EnergyModel:
-    """Write a correction of `case` to a file, trained on ten frames; returns its model."""
-    model = oh.correction.train(case.gaff.model(), case.frames(10), molecule=case.molecule, progress=False)
-    model.save(path)
-    return model
+def correction_file(case: Case, path: str) -> oh.correction.Correction:
+    """Train a correction of `case` on ten frames and write it to a file."""
+    correction = oh.correction.train(case.gaff.model(), case.frames(10), molecule=case.molecule, progress=False)
+    correction.save(path)
+    return correction
