@@ -16,6 +16,7 @@ from openmm_hybrid.analysis.free_energy import FreeEnergies, mbar
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.units import strip
 from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models_io.correction import Correction
 from openmm_hybrid.sampling.input_checks import real
 from openmm_hybrid.sampling.sample import sample
 from openmm_hybrid.systems.attach import attach
@@ -28,7 +29,7 @@ def correction_free_energy(
     system: openmm.System,
     topology: app.Topology,
     positions: Any,
-    model: EnergyModel,
+    model: EnergyModel | Correction,
     *,
     output: str | Path,
     atoms: ArrayLike | None = None,
@@ -53,7 +54,7 @@ def correction_free_energy(
     ----------
     system, topology, positions
         As for `sample`, without the correction. They are not changed.
-    model : EnergyModel
+    model : EnergyModel or Correction
     output : path
         Folder of the calculation, with one folder per λ in it.
     atoms, backend
@@ -79,6 +80,9 @@ def correction_free_energy(
     scaled = copy.deepcopy(system)
     attach(scaled, topology, model, atoms=atoms, backend=backend, scale=SCALE)
     chosen = np.arange(model.n_atoms) if atoms is None else np.asarray(atoms)
+    if isinstance(model, Correction):
+        chosen = model.on(chosen)
+        model = model.model
     energies = []
     for number, state in enumerate(states.tolist()):
         run = sample(

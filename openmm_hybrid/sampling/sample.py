@@ -19,6 +19,7 @@ from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.core.units import strip
 from openmm_hybrid.models.compose import Sum
 from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models_io.correction import Correction
 from openmm_hybrid.sampling.input_checks import (
     check_combination,
     check_thermostats,
@@ -48,7 +49,7 @@ def sample(
     positions: Any,
     *,
     # Forces
-    models: Sequence[EnergyModel] = (),
+    models: Sequence[EnergyModel | Correction] = (),
     parameters: Mapping[str, float] | None = None,
     # Length and ensemble
     n_steps: int | None = None,
@@ -94,9 +95,9 @@ def sample(
     topology : openmm.app.Topology
     positions : (n_atoms, 3) or (n_starts, n_atoms, 3), Å, or a Quantity
         Several starts run independently, one after another, or side by side as replicas.
-    models : sequence of EnergyModel
+    models : sequence of EnergyModel or Correction
         Models whose forces are added to those of the system for this run; the system itself is not changed. Each model
-        is of all atoms in their order (`OnAtoms` turns a local model into one).
+        is of all atoms in their order (`OnAtoms` turns a model of some atoms into one), or a Correction of them.
     parameters : mapping of str to float, optional
         Values of global parameters of the forces, such as {"lambda": 0.5}; the others keep their defaults.
     n_steps : int
@@ -214,12 +215,13 @@ def sample(
 
 
 def _systems(
-    system: openmm.System, topology: app.Topology, models: Sequence[EnergyModel], replicas: int
+    system: openmm.System, topology: app.Topology, models: Sequence[EnergyModel | Correction], replicas: int
 ) -> tuple[openmm.System, openmm.System]:
     """Systems of one start and of all replicas, both with the models; the user's System is not changed."""
     if replicas == 1 and not models:
         return system, system
-    model = None if not models else models[0] if len(models) == 1 else Sum(models)
+    parts = [model.in_molecule() if isinstance(model, Correction) else model for model in models]
+    model = None if not parts else parts[0] if len(parts) == 1 else Sum(parts)
     if replicas == 1:
         alone = stepped = copy.deepcopy(system)
     else:

@@ -21,6 +21,7 @@ from openmm_hybrid.core.files import expanded, replacing, sha256
 from openmm_hybrid.core.units import positions_to_angstrom
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models_io.any_model import AGAIN, UPGRADE, load_model, save_model, verified
+from openmm_hybrid.models_io.correction import Correction
 from openmm_hybrid.systems.attach import attach
 from openmm_hybrid.systems.backends.backend import Backend
 from openmm_hybrid.systems.plan import choose, known_backends, plan
@@ -40,7 +41,7 @@ class Attachment:
         See `attach`.
     """
 
-    model: EnergyModel
+    model: EnergyModel | Correction
     atoms: ArrayLike | None = None
     backend: str = "auto"
     force_group: int = 0
@@ -83,7 +84,7 @@ def save_system(
     """
     folder = expanded(folder)
     parts = [part for attachment in attachments for part in _coded_parts(attachment)]
-    xml = _without_coded_forces(system, [backend.force_type for backend, _ in parts])
+    xml = _without_coded_forces(system, [backend.force_type for backend, _, _ in parts])
     angstrom = positions_to_angstrom(positions)
     with replacing(folder / TOPOLOGY) as temporary, temporary.open("w") as file:
         app.PDBFile.writeFile(topology, angstrom * unit.angstrom, file, keepIds=True)
@@ -103,7 +104,7 @@ def save_system(
         "units": {SYSTEM: "nm, kJ/mol (OpenMM)", TOPOLOGY: "Å", POSITIONS: "Å", "models": "Å, kcal/mol"},
         "atomic_numbers": _atomic_numbers(topology),
         "files": {name: sha256(folder / name) for name in (SYSTEM, TOPOLOGY, POSITIONS)},
-        "attachments": [_described(backend.name, part, system.getNumParticles(), folder) for backend, part in parts],
+        "attachments": [_described(*part, system.getNumParticles(), folder) for part in parts],
     }
     with replacing(folder / MANIFEST) as temporary:
         temporary.write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n")
@@ -184,10 +185,15 @@ def load_topology(folder: str | Path) -> tuple[app.Topology, NDArray[np.float64]
     return pdb.topology, positions_to_angstrom(pdb.getPositions(asNumpy=True))
 
 
-def _coded_parts(attachment: Attachment) -> list[tuple[Backend, Attachment]]:
-    """The parts of an attachment whose forces hold code, one force each, with their backends."""
-    planned = plan(attachment.model, choose(attachment.backend))
-    return [(backend, replace(attachment, model=part)) for backend, part in planned if backend.holds_code]
+def _coded_parts(attachment: Attachment) -> list[tuple[Backend, EnergyModel, Attachment]]:
+    """The parts of an attachment whose forces hold code, one force each: backend, model, and arguments of `attach`."""
+    model, atoms = attachment.model, attachment.atoms
+    if isinstance(model, Correction):
+        atoms = model.atoms if atoms is None else model.on(atoms)
+        model = model.model
+    planned = plan(model, choose(attachment.backend))
+    given = replace(attachment, atoms=atoms)
+    return [(backend, part, given) for backend, part in planned if backend.holds_code]
 
 
 def _without_coded_forces(system: openmm.System, expected: Sequence[str]) -> str:
@@ -208,17 +214,19 @@ def _without_coded_forces(system: openmm.System, expected: Sequence[str]) -> str
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _described(backend: str, part: Attachment, n_particles: int, folder: Path) -> dict[str, Any]:
+def _described(
+    backend: Backend, model: EnergyModel, given: Attachment, n_particles: int, folder: Path
+) -> dict[str, Any]:
     """The manifest's entry of an attachment; its model is written into the folder."""
-    atoms = np.arange(n_particles) if part.atoms is None else np.asarray(part.atoms)
+    atoms = np.arange(n_particles) if given.atoms is None else np.asarray(given.atoms)
     return {
-        "model": save_model(part.model, folder),
-        "atomic_numbers": part.model.atomic_numbers.tolist(),
+        "model": save_model(model, folder),
+        "atomic_numbers": model.atomic_numbers.tolist(),
         "atoms": atoms.tolist(),
-        "backend": backend,
-        "force_group": part.force_group,
-        "scale": part.scale,
-        "dtype": part.dtype,
+        "backend": backend.name,
+        "force_group": given.force_group,
+        "scale": given.scale,
+        "dtype": given.dtype,
     }
 
 

@@ -1,14 +1,22 @@
-"""The Python snippets of README and docs."""
+"""The code in README and the documentation: Python snippets, command lines and names."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 from typing import final
 
 ROOT = Path(__file__).parents[2]
-_FENCE = re.compile(r"(?P<skip><!-- not run: (?P<why>[^>]+) -->\n)?```python\n(?P<code>.*?)```", re.DOTALL)
+TEXTS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+"""Every text with code to check."""
+
+_PYTHON = re.compile(
+    r"^(?: *<!-- not run: (?P<why>[^>]+) -->\n)? *```python\n(?P<code>.*?)^ *```", re.DOTALL | re.MULTILINE
+)
+_BLOCK = re.compile(r"^ *```(?P<language>[^\n]*)\n(?P<code>.*?)^ *```", re.DOTALL | re.MULTILINE)
+_INLINE = re.compile(r"`(?P<code>[^`]+)`")
 
 
 @final
@@ -41,6 +49,16 @@ def snippets(page: Path) -> list[Snippet]:
     """The snippets of a page, in order."""
     text = page.read_text(encoding="utf-8")
     return [
-        Snippet(page, text.count("\n", 0, match.start("code")) + 1, match["code"], match["why"] or "")
-        for match in _FENCE.finditer(text)
+        Snippet(page, text.count("\n", 0, match.start("code")) + 1, dedent(match["code"]), match["why"] or "")
+        for match in _PYTHON.finditer(text)
     ]
+
+
+def blocks(text: str) -> list[str]:
+    """The code of all fenced blocks, of any language."""
+    return [dedent(match["code"]) for match in _BLOCK.finditer(text)]
+
+
+def inline(text: str) -> list[str]:
+    """The code between backticks, outside fenced blocks; a line break in it becomes a space."""
+    return [" ".join(match["code"].split()) for match in _INLINE.finditer(_BLOCK.sub("", text))]

@@ -16,17 +16,18 @@ import pytest
 from tests.docs.snippets import ROOT, pages, snippets
 
 PRELUDES = Path(__file__).parent / "preludes"
+_FORGET = "globals().pop('oh', None)  # the page imports the package itself\n"
 
 
 @pytest.mark.torchforce
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.stem)
 def test_snippets_run(page: Path, tmp_path: Path) -> None:
     prelude = PRELUDES / f"{page.stem.lower()}.py"
-    parts = [prelude.read_text(encoding="utf-8")] if prelude.is_file() else []
+    parts = [prelude.read_text(encoding="utf-8"), _FORGET] if prelude.is_file() else []
     for snippet in snippets(page):
         if not snippet.skipped:
-            # The line numbers of a traceback are those of the page.
-            parts.append(f"exec(compile({snippet.code!r}, {page.name!r}, 'exec'))")
+            # The empty lines make the line numbers of tracebacks those of the page.
+            parts.append(f"exec(compile({snippet.line - 1} * '\\n' + {snippet.code!r}, {page.name!r}, 'exec'))")
     script = tmp_path / "page.py"
     script.write_text("\n".join(parts), encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENMM_HYBRID_QUICK": "1", "MPLBACKEND": "Agg"}

@@ -14,6 +14,7 @@ import openmm_hybrid as oh
 from openmm_hybrid.analysis import mean_with_error
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.units import BOLTZMANN
+from openmm_hybrid.models_io.correction import Correction
 from tests.helpers.boxes import NUMBERS
 from tests.helpers.morse import PairMorse
 from tests.helpers.oscillators import topology_of
@@ -70,6 +71,19 @@ def test_ethanol_with_a_small_correction_goes_on_and_agrees_with_perturbation(tm
     again = oh.correction_free_energy(*where, **arguments)
     assert again.difference == found.difference
     assert times == [path.stat().st_mtime_ns for path in sorted(tmp_path.glob("lambda_*/trajectory_0.dcd"))]
+
+
+def test_a_correction_of_some_atoms_counts_as_its_model_on_them(tmp_path: Path) -> None:
+    system, topology = diatomic()
+    system.addParticle(12.0)
+    topology = topology_of(["C", "C", "C"])
+    model = PairMorse((6, 6), 10.0)
+    correction = Correction(model, atoms=[1, 0], atomic_numbers=[6, 6, 6])
+    where = (system, topology, [[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [9.0, 0.0, 0.0]])
+    arguments = {"duration": 0.5, "interval": 10, **SETTINGS}
+    found = oh.correction_free_energy(*where, correction, output=tmp_path / "correction", **arguments)
+    plain = oh.correction_free_energy(*where, model, output=tmp_path / "model", atoms=[1, 0], **arguments)
+    assert found.difference == plain.difference
 
 
 def test_lambdas_must_rise(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from openmm_hybrid.core.errors import InputError, MismatchError, MissingDependen
 from openmm_hybrid.core.files import sha256
 from openmm_hybrid.models.compose import Difference, OnAtoms, Sum
 from openmm_hybrid.models_io.any_model import load_model, save_model
+from openmm_hybrid.models_io.correction import Correction
 from openmm_hybrid.sgdml.gate import Gated
 from openmm_hybrid.systems.backends import torchforce
 from openmm_hybrid.systems.backends.backend import BackendState
@@ -106,7 +107,7 @@ def sgdml_model(numbers: tuple[int, ...] = NUMBERS) -> oh.sgdml.SGDMLModel:
     )  # fmt: skip
 
 
-def attached(folder: Path, model: oh.EnergyModel, **options: object) -> Case:
+def attached(folder: Path, model: oh.EnergyModel | Correction, **options: object) -> Case:
     """Two ethanols in a box of water with a model, saved."""
     case = make(box=RECTANGULAR, n_copies=2, n_waters=20)
     options = {"force_group": 3, "scale": "lam", **options}
@@ -172,6 +173,16 @@ def test_the_manifest_tells_what_is_there(tmp_path: Path) -> None:
     assert (tmp_path / node["model"]["file"]).suffix == ".npz"
     assert manifest["atomic_numbers"] == [atom.element.atomic_number for atom in case.topology.atoms()]
     assert set(manifest["versions"]) == {"openmm_hybrid", "openmm", "torch", "numpy"}
+
+
+def test_a_correction_is_stored_as_its_model_and_the_atoms_of_that_model(tmp_path: Path) -> None:
+    case = attached(tmp_path, Correction(sgdml_model((8, 6, 1)), atoms=(2, 0, 8), atomic_numbers=NUMBERS))
+    (node,) = json.loads((tmp_path / "manifest.json").read_text())["attachments"]
+    assert node["atoms"] == case.atoms[:, [2, 0, 8]].tolist()
+    assert node["atomic_numbers"] == [8, 6, 1]
+    expected = evaluate(case.system, case.wrapped, "Reference", group=3)[0]
+    system, _, positions = load_system(tmp_path)
+    assert evaluate(system, positions, "Reference", group=3)[0] == pytest.approx(expected, rel=1e-9)
 
 
 def test_torch_forces_that_no_attachment_explains_are_refused(tmp_path: Path) -> None:
