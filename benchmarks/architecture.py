@@ -107,7 +107,7 @@ def bodies() -> Iterator[tuple[int, str]]:
 
 
 def docstrings() -> float:
-    """Share of what is public that has a docstring of its own or inherits one."""
+    """Share of public names that have or inherit a docstring."""
     with_one, everything = 0, 0
     documented = _documented_methods()
     for tree in TREES.values():

@@ -12,7 +12,7 @@ water_ratio: GAFF with the correction over GAFF, in a box of about 6000 atoms wi
 steps_over_ase: steps per second of GAFF with the global correction, alone, on the platform that `sample` would
 choose, divided by those of sgdml 1.0.3's ASE calculator under ASE's Langevin dynamics with the same model; with
 .tuned its predictor has the fastest of all numbers of workers and sizes of chunks instead of its defaults. PYTHON is
-the interpreter of an environment with sgdml 1.0.3 and ase; without it there are no such figures. The calculator takes
+the interpreter of an environment with sgdml 1.0.3 and ase; without it these figures are left out. The calculator takes
 all cores of the machine, so run this on as many as there are threads. replica_gain: steps per second, summed over the
 copies, of 32 replicas in one context, divided by those of one alone, global correction, each on the platform that
 `sample` would choose. speed: ns per day, summed over the copies. Where OpenMM has a GPU, the cases of water and alone

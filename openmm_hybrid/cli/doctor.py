@@ -105,7 +105,7 @@ class Report:
 
     @property
     def ready(self) -> bool:
-        """Can the main job run on this machine?"""
+        """Whether the main job can run on this machine."""
         return not self.lacks
 
     def as_dict(self) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def _in_process(code: str, *arguments: str) -> tuple[Any, str]:
 
 
 def _platform(name: str) -> Check:
-    """Can a context be made on an OpenMM platform?"""
+    """Whether a context can be made on an OpenMM platform."""
     device, problem = _in_process(_CONTEXT, name)
     if problem:
         return Check("fails", problem, "install the device's driver, or use another platform")
@@ -162,7 +162,7 @@ def _plugin(failure: str) -> tuple[str, Check]:
 
 
 def _backend(name: str) -> Check:
-    """Can a backend carry learned terms? It tries that in a process of its own."""
+    """Whether a backend can carry learned terms, tried in a separate process."""
     try:
         state = BACKENDS.load(name)().state(refresh=True)
     except ImportError as error:
@@ -201,7 +201,7 @@ def _cuda() -> Check:
 
 
 def _program(name: str) -> Check:
-    """Does an AmberTools program start?"""
+    """Whether an AmberTools program starts."""
     from openmm_hybrid.gaff.amber import find_program, run_program
 
     try:
@@ -219,7 +219,7 @@ def _program(name: str) -> Check:
 
 
 def _package(distribution: str, module: str, hint: str) -> Check:
-    """Can a package be imported?"""
+    """Whether a package can be imported."""
     try:
         installed = version(distribution)
     except PackageNotFoundError:

@@ -45,7 +45,7 @@ class GaffSystem:
     """Molecules with GAFF parameters, ready for OpenMM.
 
     `positions` is an OpenMM Quantity: ``positions.value_in_unit(openmm.unit.angstrom)`` is a plain array in Å. All
-    functions of this package that take positions accept the Quantity as it is.
+    functions of this package that take positions accept the Quantity.
 
     Parameters
     ----------

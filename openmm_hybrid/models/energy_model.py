@@ -21,7 +21,7 @@ class EnergyModel(ABC):
 
     Units: positions Å, energies kcal/mol, forces kcal/mol/Å. Forces are −∂E/∂r.
 
-    A subclass that is to be saved with arrays of its own sets `kind`, defines `to_arrays` and a class method
+    A subclass that defines the arrays of its files sets `kind`, defines `to_arrays` and a class method
     ``from_arrays(description, arrays)``, and is registered in `openmm_hybrid.models.storage.MODELS`. Other models are
     saved as their TorchScript module.
     """
@@ -62,7 +62,7 @@ class EnergyModel(ABC):
         Raises
         ------
         MismatchError
-            It has neither arrays of its own nor a TorchScript form.
+            It defines no arrays and has no TorchScript form.
         """
         from openmm_hybrid.models.torchscript import script_to_arrays
 

@@ -34,7 +34,7 @@ _READERS: Mapping[str, Callable[[Path], EnergyModel | Correction]] = {
 def load(source: str | Path) -> EnergyModel | Correction:
     """Read a model: any file that this package or the sgdml package writes, or a shipped model by its name.
 
-    Arrays are read without pickle. A model without arrays of its own is a TorchScript module; see `load_torchscript`.
+    Arrays are read without pickle. A model whose kind defines no arrays is a TorchScript module; see `load_torchscript`.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def load(source: str | Path) -> EnergyModel | Correction:
 
 
 def load_correction(source: str | Path) -> Correction:
-    """Read a correction. A model without atoms of its own becomes a correction of all atoms. See `load`."""
+    """Read a correction. A model in a file without atoms becomes a correction of all atoms. See `load`."""
     found = load(source)
     return found if isinstance(found, Correction) else Correction(found)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AseEngine(ReferenceEngine):
-    """Energies and forces by an ASE calculator, which brings its own settings (method, basis, charge, multiplicity).
+    """Energies and forces by an ASE calculator, which has its own settings (method, basis, charge, multiplicity).
 
     Parameters
     ----------

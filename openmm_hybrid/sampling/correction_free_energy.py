@@ -47,7 +47,7 @@ def correction_free_energy(
 ) -> FreeEnergies:
     """Free energy of adding a correction to a force field, A(λ = 1) − A(λ = 0) with E(λ) = E_system + λ E_model.
 
-    Each λ is sampled in a folder of its own; the same call again resumes all of them. MBAR then yields the differences
+    Each λ is sampled in a separate folder; the same call again resumes all of them. MBAR then yields the differences
     from E_model of the frames (see `openmm_hybrid.analysis.mbar`). A constant in the correction adds to the difference.
 
     Parameters

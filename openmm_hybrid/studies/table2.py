@@ -1,4 +1,4 @@
-"""Table II: force fields of GAFF's form and beyond it, fitted to ab initio frames, with sGDML and the paper.
+"""Table II of the paper: GAFF and extended forms, fitted to ab initio frames, compared with sGDML.
 
 Sauceda, Gastegger, Chmiela, Müller, Tkatchenko, J. Chem. Phys. 153, 124109 (2020), section III B.
 """
