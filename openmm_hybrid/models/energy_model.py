@@ -21,7 +21,7 @@ class EnergyModel(ABC):
 
     Units: positions Å, energies kcal/mol, forces kcal/mol/Å. Forces are −∂E/∂r.
 
-    A subclass that defines the arrays of its files sets `kind`, defines `to_arrays` and a class method
+    A subclass with its own arrays in files sets `kind`, defines `to_arrays` and a class method
     ``from_arrays(description, arrays)``, and is registered in `openmm_hybrid.models.storage.MODELS`. Other models are
     saved as their TorchScript module.
     """

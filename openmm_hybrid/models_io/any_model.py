@@ -34,7 +34,7 @@ _READERS: Mapping[str, Callable[[Path], EnergyModel | Correction]] = {
 def load(source: str | Path) -> EnergyModel | Correction:
     """Read a model: any file that this package or the sgdml package writes, or a shipped model by its name.
 
-    Arrays are read without pickle. A model whose kind defines no arrays is a TorchScript module; see `load_torchscript`.
+    Arrays are read without pickle. A model of a kind without arrays is a TorchScript module; see `load_torchscript`.
 
     Parameters
     ----------
