@@ -203,6 +203,7 @@ def _sgdml(archive: Mapping[str, NDArray[Any]]) -> Description:
     name, theory = (
         _entry(archive, key, "") for key in (("dataset", "theory") if old else ("dataset_name", "dataset_theory"))
     )
+    lam = float(_entry(archive, "lam", float("nan")))  # files of 2018 do not hold it
     return Description(
         "sGDML model",
         {
@@ -212,7 +213,7 @@ def _sgdml(archive: Mapping[str, NDArray[Any]]) -> Description:
             "training_frames": int(descriptors.shape[1]),
             "permutations": len(archive["perms"]),
             "sigma": {"value": float(archive["sig"]), "unit": "1/Å"},
-            "lambda": float(_entry(archive, "lam", float("nan"))),
+            "lambda": None if lam != lam else lam,
             "trained_on_energies": "alphas_E" in archive,
             "written_by": "the layout of 2018" if old else f"the layout of sgdml {_entry(archive, 'code_version', '')}",
         },

@@ -32,7 +32,8 @@ def doctor(as_json: Json = False) -> None:
         print_result("", report.as_dict(), as_json=True)
     else:
         print_report(report)
-    raise typer.Exit(0 if report.ready else 1)
+    if not report.ready:
+        raise typer.Exit(1)
 
 
 def sample(
