@@ -12,6 +12,7 @@ snippets of README and docs that the tests run.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import re
 import statistics
@@ -160,6 +161,7 @@ def _documented_methods() -> set[tuple[str, str]]:
 
 def main() -> None:
     """Print the figures as JSON."""
+    argparse.ArgumentParser(description="Print figures on the structure of the source as JSON.").parse_args()
     lengths = [len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES if path.name[:2] != "__"]
     longest, where = max(bodies())
     found, cycles = form_tests(), circles(graph())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import json
+import re
 import sys
 import time
 import traceback
@@ -15,7 +17,7 @@ from typing import Any, TextIO, final
 import typer
 from typer.core import TyperGroup
 
-from openmm_hybrid.core.errors import HybridError
+from openmm_hybrid.core.errors import HybridError, InputError
 
 
 @final
@@ -64,7 +66,7 @@ class Verbs(TyperGroup):
             except BrokenPipeError:
                 raise
             except typer.BadParameter as error:
-                complain(f"error: {error.format_message()}")
+                complain(f"error: {_bad_value(error)}")
                 raise typer.Exit(2) from None
             except (HybridError, OSError) as error:
                 if ctx.params.get("show_traceback"):
@@ -84,6 +86,23 @@ def _one_line(error: HybridError | OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     hint = "; free some space and start again" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
     return f"{where}{error.strerror or error}{hint}."
+
+
+def _bad_value(error: typer.BadParameter) -> str:
+    """The message of Typer without the words of the library that it uses; a wrong choice also names the nearest one."""
+    message = error.format_message().replace("Value error, ", "")
+    found = re.fullmatch(r"Invalid value for (?:'(.+?)'|(.+?)): '(.*)' is not one of (.+?)\.?", message)
+    if found is None:
+        return message
+    option, value, choices = found[1] or found[2], found[3], re.findall(r"'(.*?)'", found[4])
+    near = difflib.get_close_matches(value, choices, n=1)
+    return str(
+        InputError(
+            f"{option} is {value!r}",
+            expected=f"one of {', '.join(choices)}",
+            hint=f"did you mean {near[0]}?" if near else "",
+        )
+    )
 
 
 def _raised_at(error: BaseException) -> str:

@@ -23,6 +23,8 @@ def export(
     """Write a model as one TorchScript file, which libtorch loads without this package."""
     from openmm_hybrid.models.torchscript import export_torchscript
 
+    if output.suffix not in (".pt", ".pth"):
+        raise InputError(f"a TorchScript model cannot be written to {output}", expected="a name that ends in .pt")
     loaded, _ = load_model(model)
     # A gate, and a force field, have no level of theory of their own.
     inner = getattr(loaded, "model", loaded)

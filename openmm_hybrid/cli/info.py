@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import zipfile
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _ATOMIC_NUMBERS = ("atomic_numbers", "numbers", "z")
 """Names of the atomic numbers in files."""
-_TOLD = ("format", "version", "name", "gate")
+_TOLD = ("format", "version", "name")
 """Keys of a file's description that have a separate line, or need none."""
 
 
@@ -68,7 +69,8 @@ def describe(path: Path) -> Description:
     if len(path.parts) == 1 and (folder() / path / "manifest.json").is_file():
         return _folder(folder() / path)
     if not path.exists():
-        raise InputError(f"{path} does not exist")
+        near = difflib.get_close_matches(str(path), [file.parent.name for file in folder().glob("*/manifest.json")])
+        raise InputError(f"{path} does not exist", hint=f"did you mean {' or '.join(near)}?" if near else "")
     readers = {
         ".npz": _npz,
         ".pt": _torchscript,
@@ -90,9 +92,10 @@ def describe(path: Path) -> Description:
 
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
-        if set(value) == {"value", "unit"}:
+        if {"value", "unit"} <= set(value) <= {"value", "unit", "error"}:
             unit = "" if value["unit"] == "1" else f" {value['unit']}"
-            return f"{value['value']:.4g}{unit}"
+            error = f" ± {value['error']:.2g}" if "error" in value else ""
+            return f"{value['value']:.4g}{error}{unit}"
         return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(_text, value))
@@ -160,13 +163,29 @@ def _described(archive: Mapping[str, NDArray[Any]]) -> Description:
         facts["parameters"] = len(known["parameters"]["names"])
     if "atoms" in archive:
         facts["atoms_of_the_molecule"] = archive["atoms"].tolist()
-    if "gate" in known:
-        facts["gate"] = known["gate"] or "none"
+    if "model" in known:
+        facts |= _inner(known, archive)
     notes = known.get("notes", {})
-    facts |= {"theory": notes.get("theory", notes.get("level")), "data": notes.get("data")}
+    theory = notes.get("theory", notes.get("level", facts.get("theory")))
+    facts |= {"theory": theory, "data": notes.get("data", facts.get("data"))}
     facts |= {key: known[key] for key in known if key not in _TOLD and isinstance(known[key], int | float)}
     facts |= {"errors": notes.get("errors") or _fit_errors(notes), "written_by": known.get("written_by")}
     return Description(kind, facts)
+
+
+def _inner(known: Mapping[str, Any], archive: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """Kind, gate, recipe, result and data of the model inside a correction or another model's file."""
+    kind, settings = known["model"]["kind"], known["model"]["settings"]
+    facts = {"model": "sGDML" if kind == "sgdml" else kind}
+    if kind == "gated":
+        inner = settings["model"]["kind"]
+        facts["model"] = "sGDML" if inner == "sgdml" else inner
+        facts["gate"] = f"fades between the distances {settings['lower']:g} and {settings['upper']:g}"
+    facts |= {"recipe": known.get("recipe"), "result": known.get("report", {}).get("summary")}
+    for key, name in (("dataset_theory", "theory"), ("dataset_name", "data")):
+        entries = [entry for entry in archive if entry.endswith(f"/{key}")]
+        facts |= {name: _entry(archive, entries[0], None)} if len(entries) == 1 else {}
+    return facts
 
 
 def _fit_errors(notes: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,6 +203,7 @@ def _sgdml(archive: Mapping[str, NDArray[Any]]) -> Description:
     name, theory = (
         _entry(archive, key, "") for key in (("dataset", "theory") if old else ("dataset_name", "dataset_theory"))
     )
+    lam = float(_entry(archive, "lam", float("nan")))  # files of 2018 do not hold it
     return Description(
         "sGDML model",
         {
@@ -193,7 +213,7 @@ def _sgdml(archive: Mapping[str, NDArray[Any]]) -> Description:
             "training_frames": int(descriptors.shape[1]),
             "permutations": len(archive["perms"]),
             "sigma": {"value": float(archive["sig"]), "unit": "1/Å"},
-            "lambda": float(_entry(archive, "lam", float("nan"))),
+            "lambda": None if lam != lam else lam,
             "trained_on_energies": "alphas_E" in archive,
             "written_by": "the layout of 2018" if old else f"the layout of sgdml {_entry(archive, 'code_version', '')}",
         },

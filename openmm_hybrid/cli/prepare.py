@@ -92,7 +92,12 @@ def label(
         optional["multiplicity"] = multiplicity
     given: dict[str, Any] = {name: value for name, value in optional.items() if value is not None}
     made = reference.engine(engine, **given)
-    result = reference.label(made, atomic_numbers, positions, output=output, progress=progress_wanted(ctx))
+    try:
+        result = reference.label(made, atomic_numbers, positions, output=output, progress=progress_wanted(ctx))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"stopped, the finished frames are in {output}.journal; call again with the same settings to resume"
+        ) from None
     for index, reason in result.failed.items():
         complain(f"frame {index}: {reason}")
     print_result(

@@ -32,7 +32,8 @@ def doctor(as_json: Json = False) -> None:
         print_result("", report.as_dict(), as_json=True)
     else:
         print_report(report)
-    raise typer.Exit(0 if report.ready else 1)
+    if not report.ready:
+        raise typer.Exit(1)
 
 
 def sample(
@@ -44,7 +45,7 @@ def sample(
         typer.Option(help="Model to add: npz of `train`, pt of `export`, or the name of a shipped force field."),
     ] = None,
     atoms: Annotated[
-        str, typer.Option(help="Atoms of the model, such as 0-8,12; by default those in its file, or the first.")
+        str, typer.Option(help="Atoms of the model, such as 0-8,12; by default those in its file, or all.")
     ] = "",
     backend: Annotated[
         str, named("openmm_hybrid.systems.backends:BACKENDS", "auto", help="Kind of OpenMM force for the model.")
@@ -79,7 +80,8 @@ def sample(
     if atoms and model is None:
         raise InputError("atoms were given without a model", hint="name the model that they belong to: --model")
     forces, topology, positions = load_system(system)
-    loaded, indices = (None, []) if model is None else load_model(model)
+    n_atoms = None if atoms else len(list(next(topology.residues()).atoms()))
+    loaded, indices = (None, []) if model is None else load_model(model, n_atoms)
     indices = list(read_indices(atoms)) or indices
     rungs = (temperature, *(exchange or ()))
     n_copies = replicas * len(rungs)

@@ -69,7 +69,7 @@ def train(
     Raises
     ------
     MismatchError
-        The force field and the frames have different atoms.
+        The force field, the molecule and the frames have different atoms, or another order of atoms.
     InputError
         The frames lack labels, or `sgdml.train` refuses a setting.
     """

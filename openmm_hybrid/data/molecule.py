@@ -288,10 +288,11 @@ class Molecule:
         return Molecule(rdkit=mol, conformers=_frozen(self.conformers[:, list(order)]), name=self.name)
 
     def to_rdkit(self) -> Chem.Mol:
-        """A copy as an RDKit molecule with all conformers."""
+        """A copy as an RDKit molecule with all conformers; its title is the name."""
         from rdkit import Chem
 
         mol = Chem.Mol(self.rdkit)
+        mol.SetProp("_Name", self.name)
         for positions in self.conformers:
             conformer = Chem.Conformer(self.n_atoms)
             conformer.SetPositions(np.array(positions))

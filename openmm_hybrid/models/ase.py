@@ -11,7 +11,7 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from openmm_hybrid.core.errors import MismatchError
 from openmm_hybrid.core.units import KCAL_PER_EV
-from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models.energy_model import EnergyModel, check_model
 
 
 def as_ase(model: EnergyModel) -> Calculator:
@@ -25,10 +25,11 @@ def as_ase(model: EnergyModel) -> Calculator:
     Raises
     ------
     MismatchError
-        In a calculation: the atoms are not the model's, or they are periodic.
+        The model is no EnergyModel. In a calculation: the atoms are not the model's, or they are periodic.
     InputError
         In a calculation: a coordinate is not finite.
     """
+    check_model(model, "the model")
     return EnergyModelCalculator(model)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.versioned_npz import Arrays, prefixed
-from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models.energy_model import EnergyModel, check_model
 from openmm_hybrid.models.storage import pack, unpack
 
 
@@ -41,6 +41,7 @@ class Sum(EnergyModel):
         object.__setattr__(self, "parts", tuple(self.parts))
         if not self.parts:
             raise InputError("a Sum needs at least one part")
+        check_model(self.parts[0], "part 0 of the Sum")
         for index, part in enumerate(self.parts[1:], start=1):
             _same_atoms(self.parts[0], part, f"part {index} of the Sum")
 
@@ -92,6 +93,7 @@ class Difference(EnergyModel):
     kind: ClassVar[str] = "difference"
 
     def __post_init__(self) -> None:
+        check_model(self.minuend, "the minuend")
         _same_atoms(self.minuend, self.subtrahend, "the subtrahend")
 
     @property
@@ -137,7 +139,7 @@ class OnAtoms(EnergyModel):
     InputError
         An index is out of range or repeated.
     MismatchError
-        The number of atoms or an element differs from the model's.
+        The number of atoms or an element differs from the model's, or the model is no EnergyModel.
     """
 
     model: EnergyModel
@@ -146,6 +148,7 @@ class OnAtoms(EnergyModel):
     kind: ClassVar[str] = "on atoms"
 
     def __init__(self, model: EnergyModel, atoms: ArrayLike, atomic_numbers: ArrayLike) -> None:
+        check_model(model, "the model on chosen atoms")
         chosen, elements = np.array(atoms), np.array(atomic_numbers, dtype=np.int64)
         if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
             raise InputError(f"atoms are {chosen.dtype} of shape {chosen.shape}", expected="integers (model.n_atoms,)")
@@ -212,6 +215,7 @@ def _unpack_parts(description: Mapping[str, Any], arrays: Arrays) -> list[Energy
 
 
 def _same_atoms(first: EnergyModel, other: EnergyModel, name: str) -> None:
+    check_model(other, name)
     if not np.array_equal(first.atomic_numbers, other.atomic_numbers):
         raise MismatchError(
             f"{name} is of the atomic numbers {other.atomic_numbers.tolist()}",

@@ -154,3 +154,16 @@ class TorchModel(EnergyModel):
         if not energies:
             return np.zeros(0), np.zeros((0, self.n_atoms, 3))
         return np.concatenate(energies), np.concatenate(forces)
+
+
+def check_model(model: object, name: str) -> None:
+    """Refuse anything but an energy model, such as a Correction, which holds one.
+
+    Raises
+    ------
+    MismatchError
+        It is none.
+    """
+    if not isinstance(model, EnergyModel):
+        hint = "take the model on the whole molecule: correction.in_molecule()" if hasattr(model, "in_molecule") else ""
+        raise MismatchError(f"{name} is a {type(model).__name__}", expected="an EnergyModel", hint=hint)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.data.bonds import bonds_from_geometry, check_order
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.models.energy_model import EnergyModel
@@ -60,17 +61,11 @@ def bonds_of(frames: Frames, molecule: Molecule | None) -> NDArray[np.int64]:
     Raises
     ------
     MismatchError
-        The molecule has other atoms than the frames.
+        The molecule has other atoms than the frames, or another order of atoms.
     """
     if molecule is None:
-        from openmm_hybrid.data.bonds import bonds_from_geometry
-
         return bonds_from_geometry(frames.atomic_numbers, frames.positions)
-    if not np.array_equal(molecule.atomic_numbers, frames.atomic_numbers):
-        raise MismatchError(
-            f"the atoms of the molecule {molecule.name} are not those of the frames of {frames.name!r}",
-            hint="give the molecule in the frames' atom order (Molecule.reordered)",
-        )
+    check_order(molecule, frames)
     return molecule.bonds
 
 

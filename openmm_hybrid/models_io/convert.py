@@ -36,7 +36,7 @@ def convert(source: Path, target: Path, *, r_unit: str = "", e_unit: str = "") -
     """
     if source.exists() and target.exists() and source.samefile(target):
         raise InputError(f"{target} is the file to convert itself", hint="give another name for the result")
-    if _is_model(source):
+    if _holds(source, _MODEL_ENTRIES):
         from openmm_hybrid import sgdml
 
         if target.suffix != ".npz":
@@ -48,18 +48,20 @@ def convert(source: Path, target: Path, *, r_unit: str = "", e_unit: str = "") -
         model = sgdml.load(source)
         model.save(target)
         return f"sGDML model of {model.name}, {model.n_train} points"
+    if _holds(source, {"description.npy"}):
+        raise InputError(f"{source} is a model in its only layout", expected="frames, or an sGDML model")
     check_ending(target)
     frames = Frames.load(source, r_unit=r_unit, e_unit=e_unit)
     frames.save(target)
     return f"{frames.n_frames} frames of {frames.name}"
 
 
-def _is_model(path: Path) -> bool:
-    """Whether a file is an sGDML model. A file that cannot be read counts as frames, whose reader refuses it."""
+def _holds(path: Path, entries: set[str]) -> bool:
+    """Whether an npz file has one of these entries. An unreadable file has none; the reader of frames refuses it."""
     if path.suffix.lower() != ".npz" or not is_zipfile(path):
         return False
     try:
         with ZipFile(path) as archive:
-            return bool(_MODEL_ENTRIES & set(archive.namelist()))
+            return bool(entries & set(archive.namelist()))
     except BadZipFile:
         return False

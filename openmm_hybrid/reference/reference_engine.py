@@ -138,7 +138,9 @@ def check_electrons(atomic_numbers: NDArray[np.int64], charge: int, multiplicity
     name = f"a {_STATES[unpaired]} " if unpaired < len(_STATES) else ""
     raise InputError(
         f"{electrons} electrons (net charge {charge:+d} e) cannot form {name}(multiplicity {multiplicity})",
-        expected="an odd multiplicity (singlet 1, triplet 3)" if electrons % 2 == 0 else "an even one (doublet 2)",
+        expected="an odd multiplicity (singlet 1, triplet 3)"
+        if electrons % 2 == 0
+        else "an even multiplicity (doublet 2)",
         hint="check the net charge and the multiplicity",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 import time
@@ -120,7 +121,12 @@ def plan(
         none fits into memory: the message says how many geometries would.
     """
     if solver not in (names := ("auto", *SOLVERS.names())):
-        raise InputError(f"there is no solver {solver!r}", expected=f"one of {', '.join(names)}")
+        near = difflib.get_close_matches(solver, names, n=1)
+        raise InputError(
+            f"unknown solver {solver!r}",
+            expected=f"one of {', '.join(names)}",
+            hint=f"did you mean {near[0]}?" if near else "",
+        )
     if max_memory is not None and not max_memory > 0.0:
         raise InputError(f"max_memory = {max_memory}", expected="GB, more than 0")
     kinds = _suitable(solver, size, checkpoint)

@@ -100,7 +100,7 @@ def train(
         No forces; a setting out of range; too few frames; a geometry twice; atoms that touch; too many permutations;
         not enough memory.
     MismatchError
-        The molecule's atoms are not the frames'.
+        The molecule has other atoms than the frames, or another order of atoms.
     NumericalError
         The linear system was not solved to the accuracy needed.
 

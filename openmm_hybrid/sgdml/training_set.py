@@ -9,8 +9,8 @@ from typing import final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.data.bonds import bonds_from_geometry
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.data.bonds import bonds_from_geometry, check_order
 from openmm_hybrid.data.formats.npz import dataset_md5
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
@@ -135,7 +135,7 @@ def training_set(
         No forces; an energy constraint without energies, or on some atoms; too few frames; a geometry twice; atoms that
         touch, are chosen twice or do not exist; an unknown setting; too many permutations.
     MismatchError
-        The molecule's atoms are not the frames'.
+        The molecule has other atoms than the frames, or another order of atoms.
 
     Warns
     -----
@@ -178,11 +178,8 @@ def _cut(frames: Frames, atoms: Ints) -> Frames:
 
 def permutations_of(frames: Frames, perms: str | ArrayLike | None, molecule: Molecule | None, seed: int = 0) -> Ints:
     """The group of permutations of the whole molecule (see `train`)."""
-    if molecule is not None and not np.array_equal(molecule.atomic_numbers, frames.atomic_numbers):
-        raise MismatchError(
-            f"the atoms of the molecule {molecule.name} are not those of the frames of {frames.name!r}",
-            hint="give the molecule in the frames' atom order (Molecule.reordered)",
-        )
+    if molecule is not None:
+        check_order(molecule, frames)
     if perms is None:
         return np.arange(frames.n_atoms)[None]
     if not isinstance(perms, str):

@@ -179,7 +179,7 @@ def _job(data: TrainingSet, settings: CurveSettings, n_test: int) -> dict[str, A
         "energy_constraint": data.energy_constraint,
         "perms": data.perms.tolist(),
         "atoms": None if data.atoms is None else data.atoms.tolist(),
-        "drawn": chosen,
+        "selection": chosen,
     }
 
 

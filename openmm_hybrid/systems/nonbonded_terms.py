@@ -201,5 +201,5 @@ def _disagree(one: int, two: int, wanted: tuple[float, ...] | None, found: tuple
         f"atoms {one} and {two} are {words(wanted, 'excluded')} in the force field (Coulomb, Lennard-Jones), and "
         f"{words(found, 'without an exception')} in the NonbondedForce",
         expected="the exclusions and 1-4 scales that the force field was read with",
-        hint="read the force field from this System's molecule alone",
+        hint="compare the order of the atoms (atoms=), or read the force field from this System's molecule alone",
     )

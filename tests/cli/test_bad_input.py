@@ -383,3 +383,21 @@ def test_full_disk(files: Path, arguments: tuple[str, ...], kept: str) -> None:
         if kept and Path(name).relative_to(files).parts[0] == kept:
             Path(name).unlink()
     assert_refused(files, before, done.returncode, done.stderr, "cannot write")
+
+
+def test_a_model_of_some_atoms_needs_their_indices(files: Path) -> None:
+    trained = run("train", "sgdml", "good.npz", "-o", "part.npz", "--atoms", "0-2", "--n-train", "6")
+    assert trained.exit_code == 0, trained.stderr
+    before = entries(files)
+    result = run(*SAMPLE, "--model", "part.npz")
+    expected = (
+        "part.npz is a model of 3 atoms and does not tell which of the molecule's 6; name them in the model's order"
+    )
+    assert_refused(files, before, result.exit_code, result.stderr, expected)
+    assert run(*SAMPLE, "--model", "part.npz", "--atoms", "0-2", "--platform", "Reference").exit_code == 0
+
+
+def test_exports_have_the_ending_by_which_they_are_read(files: Path) -> None:
+    before = entries(files)
+    result = run("export", "model.npz", "-o", "model.txt")
+    assert_refused(files, before, result.exit_code, result.stderr, "ends in .pt")

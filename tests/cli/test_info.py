@@ -30,7 +30,8 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     oh.Frames(frames.atomic_numbers, positions, name="ethanol").save(folder / "bare.npz")
     model = oh.sgdml.train(frames, sigma=10, n_train=8, progress=False)
     model.save(folder / "model.npz")
-    oh.correction.Correction(oh.correction.gate(model, frames[:8])).save(folder / "gated.npz")
+    oh.correction.Correction(model, recipe="train").gated(frames[:8]).save(folder / "gated.npz")
+    oh.Sum((start, model)).save(folder / "sum.npz")
     start.save(folder / "forcefield.npz", notes={"theory": "GAFF", "errors": {"force_mae": 1.5}})
     oh.export_torchscript(model, folder / "model.pt", name="ethanol", theory="GAFF")
     save_system(folder / "system", system.system, system.topology, system.positions)
@@ -67,7 +68,12 @@ def test_frames(stock: Path, name: str) -> None:
     [
         ("bare.npz", {"kind": "frames", "labels": ["none"]}),
         ("model.npz", {"kind": "sGDML model", "theory": "GAFF", "training_frames": 8, "formula": "C2H6O"}),
-        ("gated.npz", {"kind": "correction"}),
+        (
+            "gated.npz",
+            {"kind": "correction", "model": "sGDML", "recipe": "train", "theory": "GAFF", "data": "ethanol"}
+            | {"gate": "fades between the distances 1.5 and 2.5"},
+        ),
+        ("sum.npz", {"kind": "model", "model": "sum", "theory": "GAFF", "formula": "C2H6O"}),
         ("forcefield.npz", {"kind": "force field", "formula": "C2H6O", "errors": {"force_mae": 1.5}}),
         ("model.pt", {"kind": "TorchScript model", "name": "ethanol", "dtype": "float64", "atoms": 9}),
         ("system", {"kind": "system", "particles": 9, "models": ["none"]}),
@@ -104,3 +110,14 @@ def test_committed_results_and_ready_force_fields(monkeypatch: pytest.MonkeyPatc
     for place in ("forcefields/ethanol-cross", "ethanol-cross"):
         found = json.loads(CliRunner().invoke(app, ["info", place, "--json"]).stdout)
         assert (found["kind"], found["molecule"]) == ("shipped force field", "ethanol")
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_ones() -> None:
+    done = CliRunner().invoke(app, ["info", "aspirin-cros"])
+    assert done.exit_code == 2
+    assert "aspirin-cros does not exist; did you mean aspirin-cross" in done.stderr
+
+
+def test_values_with_errors_are_one_text() -> None:
+    done = CliRunner().invoke(app, ["info", "ethanol-rotors"])
+    assert "js_excess.gaff 0.0356 ± 0.0056 bit" in done.stdout

@@ -36,3 +36,15 @@ def test_options_reach_the_engine(
     water(3).save("frames.npz")
     CliRunner().invoke(app, ["label", "frames.npz", "-o", "labels.npz", *options.split()])
     assert asked == [expected]
+
+
+def test_a_stop_names_the_journal_and_how_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*arguments: Any, **keywords: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(oh.reference, "label", stop)
+    monkeypatch.chdir(tmp_path)
+    water(3).save("frames.npz")
+    done = CliRunner().invoke(app, ["label", "frames.npz", "-o", "labels.npz"])
+    assert done.exit_code == 130
+    assert "labels.npz.journal; call again with the same settings to resume" in done.stderr

@@ -173,3 +173,19 @@ def test_quiet_shows_no_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     line = "train sgdml frames.npz -o model.npz --sigma search --n-train 10 --n-valid 10"
     assert CliRunner().invoke(app, line.split()).stderr
     assert not CliRunner().invoke(app, ["-q", *line.split()]).stderr
+
+
+def test_wrong_choices_name_the_option_the_choices_and_the_nearest_one() -> None:
+    done = CliRunner().invoke(app, ["sample", "eth", "-o", "out", "--ensemble", "nvp"])
+    assert done.exit_code == 2
+    assert done.stderr == "error: --ensemble is 'nvp'; expected one of nvt, nve; did you mean nvt?\n"
+    done = CliRunner().invoke(app, ["build", "CO", "-o", "out", "--gaff-version", "9"])
+    assert done.stderr.startswith("error: --gaff-version is '9'; expected one of 1.81, 2.11, ")
+
+
+def test_values_of_the_wrong_type_are_one_line_in_our_words() -> None:
+    done = CliRunner().invoke(app, ["sample", "eth", "-o", "out", "--duration", "long"])
+    assert done.exit_code == 2
+    assert "--duration" in done.stderr
+    assert "Value error" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

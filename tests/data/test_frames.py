@@ -9,8 +9,9 @@ import pytest
 from openmm import unit
 from scipy.spatial.transform import Rotation
 
-from openmm_hybrid import Frames
+from openmm_hybrid import Frames, Molecule
 from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.data.bonds import check_order
 
 
 @pytest.fixture
@@ -141,3 +142,12 @@ def test_home_is_expanded(tmp_path, monkeypatch):
     frames = Frames([1, 1], np.zeros((1, 2, 3)))
     assert frames.save("~/h2.xyz") == tmp_path / "h2.xyz"
     assert Frames.load("~/h2.xyz").n_atoms == 2
+
+
+def test_a_molecule_in_another_order_of_the_same_elements_is_refused() -> None:
+    molecule = Molecule.from_smiles("CCO", name="ethanol")
+    order = [0, 1, 2, 6, 7, 8, 3, 4, 5]  # hydrogens of another atom in the same places
+    frames = Frames(molecule.atomic_numbers, np.repeat(molecule.positions[None, order], 3, axis=0), name="other")
+    check_order(molecule, Frames(molecule.atomic_numbers, molecule.positions[None], name="same"))
+    with pytest.raises(MismatchError, match=r"the bond \d-\d of the molecule ethanol is .* Å long .*other.*reordered"):
+        check_order(molecule, frames)

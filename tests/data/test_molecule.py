@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -288,3 +289,8 @@ class TestWithConformers:
     def test_not_finite(self):
         with pytest.raises(InputError, match="not finite"):
             Molecule.from_smiles("O").with_conformers(np.full((3, 3), np.nan))
+
+
+def test_an_sdf_keeps_the_name(tmp_path: Path) -> None:
+    Chem.MolToMolFile(Molecule.from_smiles("CO", name="methanol").to_rdkit(), str(tmp_path / "molecule.sdf"))
+    assert Molecule.from_file(tmp_path / "molecule.sdf").name == "methanol"

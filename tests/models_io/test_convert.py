@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from openmm_hybrid import ForceField
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.models_io.convert import convert
@@ -56,3 +57,9 @@ def test_what_cannot_be_converted(tmp_path: Path) -> None:
             convert(source, target)
     assert frames.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_models_of_one_layout_are_refused_in_plain_words(tmp_path: Path) -> None:
+    path = ForceField.load("ethanol-gaff").save(tmp_path / "model.npz")
+    with pytest.raises(InputError, match="is a model in its only layout; expected frames, or an sGDML model"):
+        convert(path, tmp_path / "other.npz")

@@ -117,3 +117,16 @@ def test_damaged_and_foreign_files_are_refused(local: Correction, training: oh.F
         local.save(tmp_path / "local.txt")
     assert isinstance(local.model, SGDMLModel)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_correction_in_the_place_of_a_model_is_refused(local: Correction) -> None:
+    model, hint = local.in_molecule(), r"is a Correction; expected an EnergyModel; .*correction\.in_molecule\(\)"
+    for wrong in (
+        lambda: oh.Sum((model, local)),
+        lambda: oh.Sum((local, model)),
+        lambda: oh.Difference(model, local),
+        lambda: oh.OnAtoms(local, range(local.n_atoms), local.atomic_numbers),
+        lambda: oh.as_ase(local),
+    ):
+        with pytest.raises(MismatchError, match=hint):
+            wrong()

@@ -69,7 +69,7 @@ def test_charge_and_multiplicity_count_and_are_recorded():
 @pytest.mark.parametrize(
     ("charge", "multiplicity", "message"),
     [
-        (1, 1, r"9 electrons \(net charge \+1 e\) cannot form a singlet .*expected an even one"),
+        (1, 1, r"9 electrons \(net charge \+1 e\) cannot form a singlet .*expected an even multiplicity"),
         (0, 2, r"10 electrons .* cannot form a doublet .*expected an odd multiplicity"),
         (0, 13, r"10 electrons .* cannot form \(multiplicity 13\)"),
     ],
