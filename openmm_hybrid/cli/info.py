@@ -144,8 +144,6 @@ def _npz(path: Path) -> Description:
             return _described(archive)
         if {"R_desc", "Rt_desc"} & names:
             return _sgdml(archive)
-        if "system" in names and names & {"iteration", "content"}:
-            return _checkpoint(archive)
     return _frames(path)
 
 
@@ -165,6 +163,8 @@ def _described(archive: Mapping[str, NDArray[Any]]) -> Description:
         facts["atoms_of_the_molecule"] = archive["atoms"].tolist()
     if "model" in known:
         facts |= _inner(known, archive)
+    if "solution" in archive:
+        facts["equations"] = len(archive["solution"])
     notes = known.get("notes", {})
     theory = notes.get("theory", notes.get("level", facts.get("theory")))
     facts |= {"theory": theory, "data": notes.get("data", facts.get("data"))}
@@ -225,18 +225,6 @@ def _entry(archive: Mapping[str, NDArray[Any]], name: str, default: Any) -> Any:
         return default
     value = archive[name].item()
     return value.decode(errors="replace") if isinstance(value, bytes) else value
-
-
-def _checkpoint(archive: Mapping[str, NDArray[Any]]) -> Description:
-    facts: dict[str, Any]
-    if "iteration" in archive:
-        facts = {"iteration": int(archive["iteration"]), "equations": len(archive["solution"])}
-        return Description("checkpoint of an sGDML training", facts)
-    state = dict(json.loads(archive["content"].item()))
-    facts = {"epoch": state.get("epoch"), "best_validation_loss": state.get("best_loss")}
-    return Description(
-        "checkpoint of a force-field fit", {k: v for k, v in facts.items() if isinstance(v, int | float)}
-    )
 
 
 def _torchscript(path: Path) -> Description:

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import openmm_hybrid as oh
 from openmm_hybrid.cli import app
+from openmm_hybrid.sgdml.solvers.checkpoint import State, save_state
 from openmm_hybrid.systems.system_files import save_system
 from tests.helpers.forcefield_molecules import built, shaken
 
@@ -42,7 +44,8 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     header = {"format": "openmm-hybrid labels 1", "atomic_numbers": [8, 1, 1], "n_frames": 5, "theory": "GFN2-xTB"}
     lines = [header, {"frame": 0, "energy": 1.0, "forces": [0.0] * 9}, {"frame": 1, "failed": "no convergence"}]
     (folder / "labels.npz.journal").write_text("\n".join(map(json.dumps, lines)))
-    np.savez(folder / "solver.npz", system="x", iteration=7, slope=1.0, solution=np.zeros(12))
+    vector = torch.zeros(12)
+    save_state(folder / "solver.npz", State(7, vector, vector, vector, 1.0), {"sigma": 10.0})
     return folder
 
 
@@ -79,7 +82,7 @@ def test_frames(stock: Path, name: str) -> None:
         ("system", {"kind": "system", "particles": 9, "models": ["none"]}),
         ("run", {"kind": "sampling run", "starts": 1, "frames": 2, "atoms": 9, "platform": "Reference"}),
         ("labels.npz.journal", {"kind": "label journal", "frames": 5, "labelled": 1, "failed": 1, "formula": "H2O"}),
-        ("solver.npz", {"kind": "checkpoint of an sGDML training", "iteration": 7, "equations": 12}),
+        ("solver.npz", {"kind": "training checkpoint", "iteration": 7, "equations": 12}),
     ],
 )
 def test_other_kinds(stock: Path, name: str, expected: dict[str, Any]) -> None:
