@@ -84,6 +84,11 @@ def sample(
     loaded, indices = (None, []) if model is None else load_model(model, n_atoms)
     indices = list(read_indices(atoms)) or indices
     rungs = (temperature, *(exchange or ()))
+    if list(rungs) != sorted(set(rungs)):
+        raise InputError(
+            f"the temperatures are {', '.join(f'{rung:g}' for rung in rungs)} K",
+            expected="a rising ladder: --temperature, then each --exchange",
+        )
     n_copies = replicas * len(rungs)
     together: list[EnergyModel] = []
     if loaded is not None and n_copies > 1:

@@ -273,6 +273,7 @@ CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
     "atoms without a model": (None, (*SAMPLE, "--atoms", "0-5"), "--model"),
     "padding below the cutoff": (None, ("build", "CO", "-o", "out", "--padding", "5"), "raise the padding"),
     "solvated force field": (solvated, (*CORRECTION, "good.npz"), "--padding"),
+    "a ladder that falls": (None, (*SAMPLE, "--exchange", "600", "--exchange", "550"), "500, 600, 550 K"),
     "atoms in words": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "all"), "0-8,12"),
     "damaged TorchScript": (lambda: cut("model.pt", "spoilt.pt", 0.7), (*SAMPLE, "--model", "spoilt.pt"), "spoilt.pt"),
     "model in another order": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "1,0,2-5"), "atom 1"),
