@@ -30,6 +30,8 @@ from openmm import app
 
 (folder,) = entry_points(group="openmm.forcefielddir", name="openmm_hybrid")
 (potential,) = entry_points(group="openmmml.potentials", name="openmm-hybrid")
+if find_spec("openmmml"):
+    import openmmml  # loads the entry points of its group, as in a user's script
 print(json.dumps({
     "file": oh.__file__,
     "sets": sorted(oh.forcefield.names()),
