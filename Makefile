@@ -1,6 +1,7 @@
 # Everything here works from a fresh clone: each target installs what it needs first, once.
 
-.PHONY: help run test lint docs dist clean system system-test lint-only docs-only examples pytest pytest-modern coverage
+.PHONY: help run test lint docs dist clean system system-test lint-only docs-only examples coverage
+.PHONY: pytest pytest-modern test-torchforce-2 test-install
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 SHELL := /bin/bash -o pipefail
@@ -8,6 +9,9 @@ export PYTHON ?= python3
 
 PLUGIN := .venv/bin
 MODERN := .venv-modern/bin
+SECOND := .venv-torchforce-2/bin
+# Interpreters of `make test-install`; those that are not installed are left out.
+PYTHONS ?= python3.11 python3.12 python3.13
 # Scripts that `make test` runs in their quick form.
 EXAMPLES := examples/aspirin.py examples/better_gaff.py
 
@@ -18,6 +22,8 @@ help:
 	@echo 'make run     aspirin, end to end: GAFF, labels, sGDML correction, hybrid sampling → runs/aspirin/report.html'
 	@echo 'make test    lint, docs, examples and tests on both stacks'
 	@echo 'make lint    ruff and mypy'
+	@echo 'make test-torchforce-2  the tests on the second plugin stack'
+	@echo 'make test-install  every pip line of docs/install.md in a clean environment (an hour) → runs/install.json'
 	@echo 'make coverage  tests of the plugin stack, with the covered share of each module (slower)'
 	@echo 'make docs    the documentation → docs/_build/html/index.html'
 	@echo 'make dist    an sdist and a wheel → dist/'
@@ -57,6 +63,14 @@ pytest-modern:
 	$(call PYTEST,$(MODERN)) | tee .venv-modern/pytest.log
 
 # Not a part of `make test`, because tracing makes the tests slower.
+test-torchforce-2: system-test .venv-torchforce-2/.ready
+	$(call PYTEST,$(SECOND))
+
+test-install: system .venv/.ready
+	mkdir -p runs
+	$(PLUGIN)/python -m benchmarks.install --keep runs/install-parts.json \
+		$(foreach each,$(PYTHONS),$(if $(shell command -v $(each)),--python $(each))) > runs/install.json
+
 coverage: .venv/.ready
 	$(call PYTEST,$(PLUGIN)) --cov=openmm_hybrid --cov-report=term:skip-covered
 
@@ -68,10 +82,14 @@ system-test:
 
 # The versions come first: otherwise pip downloads the newest torch before it finds that an extra requires another.
 .venv/.ready: pyproject.toml | system
-	tools/bootstrap.sh venv .venv 'openmm==8.4.*' 'torch==2.9.*' -e '.[torchforce,gaff,labels,free-energy,test,docs]'
+	tools/bootstrap.sh venv .venv 'openmm==8.4.*' 'torch==2.9.*' -e '.[torchforce,gaff,openff,labels,free-energy,test,docs]'
 
 .venv-modern/.ready: pyproject.toml | system
-	tools/bootstrap.sh venv .venv-modern 'openmm>=8.6.1' 'torch==2.13.0' -e '.[gaff,labels,free-energy,openmm-ml,test]'
+	tools/bootstrap.sh venv .venv-modern 'openmm>=8.6.1' 'torch==2.13.0' -e '.[gaff,openff,labels,free-energy,openmm-ml,test]'
+
+.venv-torchforce-2/.ready: pyproject.toml | system
+	tools/bootstrap.sh venv .venv-torchforce-2 'openmm==8.5.2' 'torch==2.12.1' \
+		-e '.[torchforce-2,gaff,openff,labels,free-energy,test]'
 
 clean:
-	rm -rf .venv .venv-modern .coverage docs/_build .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-modern .venv-torchforce-2 .coverage docs/_build .mypy_cache .pytest_cache .ruff_cache

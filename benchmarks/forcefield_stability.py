@@ -77,7 +77,7 @@ def _report(found: NDArray[np.float64], picoseconds: float) -> dict[str, Any]:
     }
 
 
-def _gaff(forcefield: ForceField, frames: oh.Frames) -> gaff.GaffSystem:
+def _gaff(forcefield: ForceField, frames: oh.Frames) -> gaff.BuiltSystem:
     """GAFF with any charges: the force field has its own."""
     lowest = int(np.argmin(frames.labels()[0]))
     molecule = oh.Molecule.from_geometry(frames.atomic_numbers, frames.positions[lowest], name=forcefield.name)

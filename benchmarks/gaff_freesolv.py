@@ -21,11 +21,11 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import AllChem
 
 from openmm_hybrid import Molecule, gaff
+from openmm_hybrid.bases.gaff.dat_parameters import load_gaff, read_frcmod
+from openmm_hybrid.bases.gaff.gaff import make_template
+from openmm_hybrid.bases.system import assemble
 from openmm_hybrid.core.result_document import document, to_json
 from openmm_hybrid.core.units import KJ_PER_KCAL, positions_to_angstrom
-from openmm_hybrid.gaff.dat_parameters import load_gaff, read_frcmod
-from openmm_hybrid.gaff.system import assemble
-from openmm_hybrid.gaff.template import make_template
 
 TOLERANCES = {"bonds": 1e-5, "angles": 5e-4, "propers": 1e-4, "impropers": 0.05, "nonbonded": 1e-5}
 """kJ/mol; the largest difference that counts as agreement."""
@@ -47,7 +47,7 @@ def compare(folder: Path, name: str, smiles: str, version: str) -> dict[str, Any
     if result["other_types"] or not agrees(result["differences"]):
         extra = read_frcmod((folder / "amber" / f"{name}.frcmod").read_text(encoding="utf-8"))
         parameters = load_gaff(version).with_extra(extra)
-        template = make_template(molecule, reference.atom_types, reference.charges, parameters, version)
+        template = make_template(molecule, reference.atom_types, parameters, version).with_charges(reference.charges)
         result["differences_with_their_types_and_frcmod"] = _differences(assemble([template], positions), expected)
     return result
 
@@ -57,7 +57,7 @@ def agrees(differences: dict[str, float]) -> bool:
     return all(abs(differences[term]) <= tolerance for term, tolerance in TOLERANCES.items())
 
 
-def molecule_of(reference: gaff.GaffSystem, smiles: str, name: str) -> Molecule:
+def molecule_of(reference: gaff.BuiltSystem, smiles: str, name: str) -> Molecule:
     """The molecule of a SMILES in the atom order and the geometry of a prmtop."""
     skeleton = Chem.RWMol()
     for atom in reference.topology.atoms():
@@ -75,7 +75,7 @@ def molecule_of(reference: gaff.GaffSystem, smiles: str, name: str) -> Molecule:
     return Molecule.from_rdkit(ordered, name=name)
 
 
-def _differences(built: gaff.GaffSystem, expected: dict[str, float]) -> dict[str, float]:
+def _differences(built: gaff.BuiltSystem, expected: dict[str, float]) -> dict[str, float]:
     found = built.model().energy_terms(positions_to_angstrom(built.positions))
     return {term: (found.get(term, 0.0) - expected.get(term, 0.0)) * KJ_PER_KCAL for term in TOLERANCES}
 

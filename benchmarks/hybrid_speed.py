@@ -42,9 +42,9 @@ from openmm import unit
 import openmm_hybrid as oh
 from benchmarks.timing import Timed, interleaved, ratio, rounded, stepper
 from benchmarks.worker import THREADS, Worker, data_folder, settings, use_settings
+from openmm_hybrid.bases.system import BuiltSystem
 from openmm_hybrid.core.result_document import document, to_json
 from openmm_hybrid.core.units import ANGSTROM_PER_NM
-from openmm_hybrid.gaff.system import GaffSystem
 from openmm_hybrid.models.compose import OnAtoms, Sum
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.sampling.platform import choose_platform, one_torch_thread
@@ -159,7 +159,7 @@ def random_model(frames: oh.Frames, molecule: oh.Molecule, atoms: tuple[int, ...
     return replace(model, std=1.0 / float(np.sqrt(np.square(forces).mean())))
 
 
-def corrections(gas: GaffSystem, frames: oh.Frames, chosen: Plan) -> dict[str, Correction]:
+def corrections(gas: BuiltSystem, frames: oh.Frames, chosen: Plan) -> dict[str, Correction]:
     """The corrections of aspirin by name."""
     molecule = gas.molecules[0]
     whole = oh.sgdml.load(data_folder() / GLOBAL)
@@ -177,7 +177,7 @@ def corrections(gas: GaffSystem, frames: oh.Frames, chosen: Plan) -> dict[str, C
     }
 
 
-def corrected(gaff: GaffSystem, added: Mapping[str, Correction], dtype: str) -> dict[str, openmm.System]:
+def corrected(gaff: BuiltSystem, added: Mapping[str, Correction], dtype: str) -> dict[str, openmm.System]:
     """The System of GAFF alone, and a copy of it with each correction."""
     systems = {"gaff": gaff.system}
     for name, correction in added.items():
@@ -186,7 +186,7 @@ def corrected(gaff: GaffSystem, added: Mapping[str, Correction], dtype: str) -> 
     return systems
 
 
-def replicated(gas: GaffSystem, model: EnergyModel, copies: int, dtype: str) -> openmm.System:
+def replicated(gas: BuiltSystem, model: EnergyModel, copies: int, dtype: str) -> openmm.System:
     """Copies of the molecule in one System, with one evaluation of the model for all."""
     system, topology = oh.replicate(gas.system, gas.topology, copies)
     oh.attach(system, topology, model, atoms=np.arange(system.getNumParticles()).reshape(copies, -1), dtype=dtype)
@@ -239,7 +239,7 @@ def figures_of(times: Mapping[str, Times], replicas: int) -> dict[str, tuple[flo
     return figures
 
 
-def cases_of(gas: GaffSystem, box: GaffSystem, added: Mapping[str, Correction], chosen: Plan, dtype: str) -> Cases:
+def cases_of(gas: BuiltSystem, box: BuiltSystem, added: Mapping[str, Correction], chosen: Plan, dtype: str) -> Cases:
     """Our sides: in water and in vacuum, and both on a GPU where there is one."""
     systems = corrected(gas, added, dtype)
     systems["replicas"] = replicated(gas, added["global"].model, chosen.replicas, dtype)
@@ -265,7 +265,7 @@ def cases_of(gas: GaffSystem, box: GaffSystem, added: Mapping[str, Correction], 
     return cases
 
 
-def _nm(gaff: GaffSystem) -> NDArray[np.float64]:
+def _nm(gaff: BuiltSystem) -> NDArray[np.float64]:
     return np.array(gaff.positions.value_in_unit(unit.nanometer))
 
 

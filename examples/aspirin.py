@@ -221,7 +221,7 @@ def trained(forcefield: oh.EnergyModel, training: oh.Frames, molecule: oh.Molecu
     return oh.sgdml.load(path)
 
 
-def hybrid_system(gaff: oh.gaff.GaffSystem, correction: oh.EnergyModel) -> openmm.System:
+def hybrid_system(gaff: oh.gaff.BuiltSystem, correction: oh.EnergyModel) -> openmm.System:
     """A copy of GAFF's System with the correction as one more force, ready for any OpenMM script."""
     system = copy.deepcopy(gaff.system)
     oh.attach(system, gaff.topology, correction)
@@ -229,7 +229,7 @@ def hybrid_system(gaff: oh.gaff.GaffSystem, correction: oh.EnergyModel) -> openm
 
 
 def explore(
-    gaff: oh.gaff.GaffSystem, correction: oh.EnergyModel, gaff_run: oh.SampleResult, duration: float, folder: Path
+    gaff: oh.gaff.BuiltSystem, correction: oh.EnergyModel, gaff_run: oh.SampleResult, duration: float, folder: Path
 ) -> np.ndarray:
     """Frames (n, n_atoms, 3) of short runs of a hybrid; a run that blows up contributes the frames before."""
     system = hybrid_system(gaff, correction)

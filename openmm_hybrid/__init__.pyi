@@ -9,7 +9,10 @@ from openmm_hybrid.models.compose import Sum as Sum
 from openmm_hybrid.models.compose import Difference as Difference
 from openmm_hybrid.models.compose import OnAtoms as OnAtoms
 from openmm_hybrid.models.ase import as_ase as as_ase
-from openmm_hybrid import gaff as gaff
+from openmm_hybrid.bases.build import build as build
+from openmm_hybrid.bases.build import template_generator as template_generator
+from openmm_hybrid import bases as bases
+from openmm_hybrid.bases import gaff as gaff
 from openmm_hybrid import sgdml as sgdml
 from openmm_hybrid.forcefield.model import ForceField as ForceField
 from openmm_hybrid import forcefield as forcefield

@@ -21,7 +21,6 @@ library() { # succeeds if the shared library is installed
 
 missing_packages() {
   "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
-  library libarpack.so.2 || echo libarpack2   # sqm
   library libgomp.so.1 || echo libgomp1       # tblite
   library libXrender.so.1 || echo libxrender1 # RDKit's drawing needs this and libxext6
   library libXext.so.6 || echo libxext6

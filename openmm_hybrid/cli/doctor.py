@@ -10,16 +10,15 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from openmm_hybrid.core.errors import HybridError, MissingDependencyError
 from openmm_hybrid.core.result_document import PACKAGES, machine, versions
-from openmm_hybrid.core.trial import run_python
+from openmm_hybrid.core.trial import installed, run_python
 from openmm_hybrid.systems.backends import BACKENDS
 
 _TIMEOUT = 120.0  # seconds for one check; compiling the first OpenCL kernel takes the longest
@@ -46,16 +45,16 @@ properties = {name: platform.getPropertyValue(context, name) for name in platfor
 answer = properties.get("DeviceName", "")
 """
 _PROGRAMS = ("antechamber", "parmchk2", "sqm")
-#: Name → distribution, module to import, hint.
+_OPENFF = 'optional: pip install "openmm-hybrid[openff]"'
+#: Name → distributions of which one is needed, module to import, hint.
 _IMPORTS = {
-    "PySCF": ("pyscf", "pyscf.gto", 'pip install "openmm-hybrid[gaff]"'),
-    "tblite": ("tblite", "tblite.interface", 'pip install "openmm-hybrid[labels]", apt install libgomp1'),
-    "ASE": ("ase", "ase", "pip install ase"),
-    "OpenFF toolkit": (
-        "openff-toolkit",
-        "openff.toolkit",
-        "optional; on conda-forge only: conda env create -f environment.yml",
-    ),
+    "PySCF": (("pyscf",), "pyscf.gto", 'pip install "openmm-hybrid[gaff]"'),
+    "tblite": (("tblite",), "tblite.interface", 'pip install "openmm-hybrid[labels]", apt install libgomp1'),
+    "ASE": (("ase",), "ase", "pip install ase"),
+    "OpenFF toolkit": (("openff-toolkit", "acellera-openff-toolkit"), "openff.toolkit", _OPENFF),
+    "OpenFF Interchange": (("openff-interchange", "acellera-openff-interchange"), "openff.interchange", _OPENFF),
+    "OpenFF NAGL": (("openff-nagl", "acellera-openff-nagl"), "openff.nagl", _OPENFF),
+    "ParmEd": (("parmed",), "parmed", _OPENFF),
 }
 _CUDA = """
 import torch
@@ -202,7 +201,7 @@ def _cuda() -> Check:
 
 def _program(name: str) -> Check:
     """Whether an AmberTools program starts."""
-    from openmm_hybrid.gaff.amber import find_program, run_program
+    from openmm_hybrid.core.ambertools import find_program, run_program
 
     try:
         path = str(find_program(name))
@@ -218,18 +217,17 @@ def _program(name: str) -> Check:
     return Check("works", path)
 
 
-def _package(distribution: str, module: str, hint: str) -> Check:
-    """Whether a package can be imported."""
-    try:
-        installed = version(distribution)
-    except PackageNotFoundError:
-        return Check("missing", f"{distribution} is not installed", hint)
+def _package(distributions: Sequence[str], module: str, hint: str) -> Check:
+    """Whether a package, which may have several distributions, can be imported."""
+    present = [f"{name} {installed(name)}" for name in distributions if installed(name)]
+    if not present:
+        return Check("missing", f"{distributions[0]} is not installed", hint)
     _, problem = _in_process(f"import {module}\nanswer = True")
     if not problem:
-        return Check("works", installed)
+        return Check("works", ", ".join(present))
     library = re.search(r"(lib[\w+-]+\.so[\w.]*)", problem)
     package = f"install the system package that holds {library.group(1)}" if library else hint
-    return Check("fails", f"{installed}: {problem}", package)
+    return Check("fails", f"{', '.join(present)}: {problem}", package)
 
 
 def _lacks(checks: Mapping[str, Mapping[str, Check]]) -> tuple[str, ...]:

@@ -42,8 +42,8 @@ def named(registry: str, *others: str, help: str) -> Any:
     Parameters
     ----------
     registry : str
-        "module:attribute" of a `Registry` or of several names, or "module:function:argument" of a function of one text
-        that returns names.
+        "module:attribute" of a `Registry` or of several names, or "module:function" or "module:function:argument" of a
+        function that returns names.
     others : str
         The other words.
     help : str
@@ -65,7 +65,7 @@ def names_of(source: str) -> list[str]:
             names.append(part)
             continue
         known = getattr(import_module(module), attribute[0])
-        known = known(attribute[1]) if len(attribute) == 2 else known
+        known = known(*attribute[1:]) if callable(known) else known
         names += known.names() if isinstance(known, Registry) else list(known)
     return list(dict.fromkeys(names))
 

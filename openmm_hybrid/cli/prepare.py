@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,31 +17,30 @@ if TYPE_CHECKING:
 
 _MOLECULE_FILES = (".sdf", ".mol", ".mol2", ".pdb")
 
-GaffVersion = Literal["1.81", "2.11", "2.2.20", "1.4", "1.7", "1.8", "2.1"]
-
 
 def build(
     ctx: typer.Context,
     molecule: Annotated[str, typer.Argument(help="SMILES, or an SDF, MOL, MOL2 or PDB file.")],
     output: OutputFolder,
     name: Annotated[str, typer.Option(help="Name of the molecule.")] = "",
-    gaff_version: Annotated[GaffVersion, typer.Option(help="Version of GAFF.")] = "1.81",
-    charges: Annotated[
-        str, named("openmm_hybrid.gaff.charges:METHODS", help="Method for the partial charges.")
-    ] = "resp",
+    base: Annotated[str, named("openmm_hybrid.bases:names", help="Base force field.")] = "gaff-1.81",
+    charges: Annotated[str, named("openmm_hybrid.charges:METHODS", help="Method for the partial charges.")] = "resp",
     padding: Annotated[
         float | None, typer.Option(help="Solvate the molecule, with this distance to its periodic images, Å.")
     ] = None,
-    water: Annotated[str, named("openmm_hybrid.gaff.solvate:WATERS", help="Water model for --padding.")] = "tip3p",
+    water: Annotated[str, named("openmm_hybrid.bases.solvate:WATERS", help="Water model for --padding.")] = "tip3p",
     as_json: Json = False,
 ) -> None:
-    """Build a molecule with GAFF: write system.xml, topology.pdb, gaff.xml and molecule.sdf into a folder."""
+    """Build a molecule with GAFF or OpenFF and write a folder.
+
+    It holds system.xml, topology.pdb, forcefield.xml and molecule.sdf.
+    """
     from rdkit import Chem
 
+    from openmm_hybrid.bases.build import build as build_system
+    from openmm_hybrid.bases.solvate import Solvent
     from openmm_hybrid.core.files import replacing
     from openmm_hybrid.data.molecule import Molecule
-    from openmm_hybrid.gaff import build as build_gaff
-    from openmm_hybrid.gaff.solvate import Solvent
     from openmm_hybrid.systems.system_files import save_system
 
     if padding is not None:
@@ -52,12 +51,12 @@ def build(
         if is_file
         else Molecule.from_smiles(molecule, name=name)
     )
-    built = build_gaff(parsed, version=gaff_version, charges=charges, progress=progress_wanted(ctx))
+    built = build_system(parsed, base=base, charges=charges, progress=progress_wanted(ctx))
     if padding is not None:
         built = built.solvate(padding=padding, water=water)
     with replacing(output / "molecule.sdf") as temporary:
         Chem.MolToMolFile(parsed.to_rdkit(), str(temporary))
-    built.to_ffxml(output / "gaff.xml")
+    built.to_ffxml(output / "forcefield.xml")
     save_system(output, built.system, built.topology, built.positions)
     n_particles = built.system.getNumParticles()
     charge = f"{parsed.charge:+d}" if parsed.charge else "0"

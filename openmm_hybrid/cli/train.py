@@ -129,7 +129,7 @@ def correction(
     """
     from openmm_hybrid.data.frames import Frames
     from openmm_hybrid.data.molecule import Molecule
-    from openmm_hybrid.gaff import SystemModel
+    from openmm_hybrid.models.system import SystemModel
     from openmm_hybrid.systems.system_files import load_system
 
     check_ending(output, ".npz", _MODEL)

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from openmm_hybrid.core.errors import MismatchError
+
 
 class HarmonicTerm(NamedTuple):
     """A bond (two atoms) or an angle (three, the apex in the middle), in OpenMM's convention ½ K (q − q₀)²."""
@@ -33,7 +35,11 @@ class MorseTerm(NamedTuple):
 
 
 class TorsionTerm(NamedTuple):
-    """A torsion k (1 + cos(nφ − δ)) along four atoms; the central atom of an improper is the third."""
+    """A torsion k (1 + cos(nφ − δ)) along four atoms.
+
+    The central atom of an improper is the third, as in AMBER, or the first, as in SMIRNOFF. In the second case there
+    are three equal terms, one for each cyclic permutation of the outer atoms.
+    """
 
     atoms: tuple[int, ...]
     periodicity: int
@@ -91,6 +97,8 @@ def to_xml(templates: Iterable[ResidueTemplate], coulomb14: float, lj14: float, 
     ------
     ValueError
         A template has Morse bonds, and `morse_energy` is missing.
+    MismatchError
+        Impropers of a template cannot be written in this format.
     """
     root = ElementTree.Element("ForceField")
     atom_types = ElementTree.SubElement(root, "AtomTypes")
@@ -98,6 +106,7 @@ def to_xml(templates: Iterable[ResidueTemplate], coulomb14: float, lj14: float, 
     bonds = ElementTree.SubElement(root, "HarmonicBondForce")
     angles = ElementTree.SubElement(root, "HarmonicAngleForce")
     torsions = ElementTree.SubElement(root, "PeriodicTorsionForce", ordering="amber")
+    smirnoff = ElementTree.SubElement(root, "PeriodicTorsionForce", ordering="smirnoff")
     nonbonded = ElementTree.SubElement(root, "NonbondedForce", coulomb14scale=repr(coulomb14), lj14scale=repr(lj14))
     ElementTree.SubElement(nonbonded, "UseAttributeFromResidue", name="charge")
     unique = list({template.name: template for template in templates}.values())
@@ -117,8 +126,13 @@ def to_xml(templates: Iterable[ResidueTemplate], coulomb14: float, lj14: float, 
             ElementTree.SubElement(angles, "Angle", _type_attributes(names, term.atoms) | values)
         for atoms, values in _series_attributes(template.propers):
             ElementTree.SubElement(torsions, "Proper", _type_attributes(names, atoms) | values)
-        for (a, b, centre, d), values in _series_attributes(template.impropers):
+        amber, trefoils = _impropers(template)
+        for (a, b, centre, d), values in _series_attributes(amber):
             ElementTree.SubElement(torsions, "Improper", _type_attributes(names, (centre, a, b, d)) | values)
+        for atoms, values in _series_attributes(trefoils):
+            ElementTree.SubElement(smirnoff, "Improper", _type_attributes(names, atoms) | values)
+    if not len(smirnoff):
+        root.remove(smirnoff)
     _write_morse(root, bonds, [template for template in unique if template.morse], morse_energy)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode") + "\n"
@@ -158,6 +172,53 @@ def _type_names(template: ResidueTemplate) -> list[str]:
 
 def _type_attributes(names: Sequence[str], atoms: Iterable[int]) -> dict[str, str]:
     return {f"type{number}": names[atom] for number, atom in enumerate(atoms, 1)}
+
+
+def _impropers(template: ResidueTemplate) -> tuple[list[TorsionTerm], list[TorsionTerm]]:
+    """Impropers with the central atom third, and one of each three with the central atom first.
+
+    Raises
+    ------
+    MismatchError
+        No atom of an improper is bonded to the other three, or terms with the central atom first are not three equal
+        ones. ForceField applies one improper to four atoms, or three in SMIRNOFF's ordering.
+    """
+    bonded = {frozenset(pair) for pair in template.graph.tolist()}
+    amber: list[TorsionTerm] = []
+    trefoils: dict[tuple[int, ...], list[TorsionTerm]] = {}
+    for term in template.impropers:
+        centres = [a for a in term.atoms if all(frozenset((a, b)) in bonded for b in term.atoms if b != a)]
+        position = term.atoms.index(centres[0]) if centres else -1
+        if position in (1, 3):  # a torsion read backwards has the same angle
+            term = term._replace(atoms=term.atoms[::-1])
+            position = 3 - position
+        if position == 2:
+            amber.append(term)
+        elif position == 0:
+            centre, *outer = term.atoms
+            turn = outer.index(min(outer))
+            trefoils.setdefault((centre, *outer[turn:], *outer[:turn]), []).append(term)
+        else:
+            raise _unwritable(template, term.atoms)
+    kept = []
+    for atoms, terms in trefoils.items():
+        per_permutation: dict[tuple[int, ...], list[tuple[int, float, float]]] = {}
+        for term in terms:
+            per_permutation.setdefault(term.atoms, []).append((term.periodicity, term.phase, term.k))
+        series = [sorted(each) for each in per_permutation.values()]
+        if len(series) != 3 or not all(np.allclose(each, series[0], rtol=1e-12, atol=0.0) for each in series):
+            raise _unwritable(template, atoms)
+        kept += [TorsionTerm(atoms, n, phase, k) for n, phase, k in per_permutation[terms[0].atoms]]
+    return amber, kept
+
+
+def _unwritable(template: ResidueTemplate, atoms: tuple[int, ...]) -> MismatchError:
+    named = "-".join(template.atom_names[atom] for atom in atoms)
+    return MismatchError(
+        f"the improper {named} of {template.name} cannot be written to a ForceField file",
+        expected="one term with the central atom third, or three equal terms with it first",
+        hint="save the System instead (openmm_hybrid.save_system)",
+    )
 
 
 def _series_attributes(terms: Iterable[TorsionTerm]) -> Iterator[tuple[tuple[int, ...], dict[str, str]]]:

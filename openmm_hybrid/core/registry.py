@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -49,9 +49,14 @@ class Registry:
         for point in entry_points(group=self.group):
             if point.name == name:
                 return point.load()
-        near = difflib.get_close_matches(name, self.names(), n=3)
         raise InputError(
             f"unknown {self.kind} {name!r}",
             expected=f"one of {', '.join(self.names())}",
-            hint=f"did you mean {' or '.join(near)}?" if near else "",
+            hint=near(name, self.names()),
         )
+
+
+def near(name: str, names: Sequence[str]) -> str:
+    """A hint that names up to three names similar to an unknown one; empty if there are none."""
+    similar = difflib.get_close_matches(name, names, n=3)
+    return f"did you mean {' or '.join(similar)}?" if similar else ""

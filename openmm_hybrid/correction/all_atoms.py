@@ -44,7 +44,7 @@ def train(
     Parameters
     ----------
     forcefield : EnergyModel
-        For example ``GaffSystem.model()`` or a `ForceField`.
+        For example ``BuiltSystem.model()`` or a `ForceField`.
     frames : Frames
         Frames with energies and forces of the reference, or geometries alone if `reference` labels them.
     reference : EnergyModel, optional

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from openmm_hybrid.core.errors import InputError, MismatchError, MissingDependencyError
+from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.files import expanded
-from openmm_hybrid.core.units import positions_to_angstrom
+from openmm_hybrid.core.openff import openff_toolkit
+from openmm_hybrid.core.units import positions_to_angstrom, strip
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -178,19 +179,17 @@ class Molecule:
     def from_openff(cls, molecule: Any) -> Molecule:
         """A molecule from an ``openff.toolkit.Molecule``, in its atom order and with its conformers.
 
+        Its partial charges are not kept: give them to `openmm_hybrid.build` as ``charges=molecule.partial_charges.m``.
+
         Raises
         ------
         MissingDependencyError
             openff-toolkit is not installed.
+        InputError
+            Another object was given, or `from_rdkit` refuses the molecule.
         """
-        try:
-            from openff.toolkit import Molecule as OpenFFMolecule
-        except ImportError:
-            raise MissingDependencyError(
-                "openff-toolkit is not installed",
-                hint="it is on conda-forge only: conda env create -f environment.yml; or use Molecule.from_rdkit",
-            ) from None
-        if not isinstance(molecule, OpenFFMolecule):
+        toolkit = openff_toolkit("Molecule.from_openff")
+        if not isinstance(molecule, toolkit.Molecule):
             raise InputError(f"a {type(molecule).__name__} was given", expected="an openff.toolkit.Molecule")
         return cls.from_rdkit(molecule.to_rdkit(), name=molecule.name)
 
@@ -214,6 +213,15 @@ class Molecule:
         """Bonded pairs (n_bonds, 2), i < j, sorted."""
         pairs = [sorted((b.GetBeginAtomIdx(), b.GetEndAtomIdx())) for b in self.rdkit.GetBonds()]
         return _frozen(np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2))
+
+    @cached_property
+    def neighbours(self) -> tuple[tuple[int, ...], ...]:
+        """For each atom the atoms that are bonded to it, in ascending order."""
+        around: list[list[int]] = [[] for _ in range(self.n_atoms)]
+        for i, j in self.bonds.tolist():
+            around[i].append(j)
+            around[j].append(i)
+        return tuple(tuple(sorted(atoms)) for atoms in around)
 
     @cached_property
     def symmetry_classes(self) -> NDArray[np.int64]:
@@ -298,6 +306,32 @@ class Molecule:
             conformer.SetPositions(np.array(positions))
             mol.AddConformer(conformer, assignId=True)
         return mol
+
+    def to_openff(self, charges: ArrayLike | None = None) -> Any:
+        """An ``openff.toolkit.Molecule`` with this atom order, all conformers and the name.
+
+        Stereochemistry may be undefined.
+
+        Parameters
+        ----------
+        charges : (n_atoms,), e, or a Quantity, optional
+            Its partial charges.
+
+        Raises
+        ------
+        MissingDependencyError
+            openff-toolkit is not installed.
+        MismatchError
+            The number of charges is not the number of atoms.
+        """
+        toolkit = openff_toolkit("Molecule.to_openff")
+        made = toolkit.Molecule.from_rdkit(self.to_rdkit(), allow_undefined_stereo=True, hydrogens_are_explicit=True)
+        if charges is not None:
+            values = np.array(strip(charges, "charge"), dtype=np.float64)
+            if values.shape != (self.n_atoms,):
+                raise MismatchError(f"charges have shape {values.shape}", expected=f"({self.n_atoms},) for {self.name}")
+            made.partial_charges = toolkit.Quantity(values, "elementary_charge")
+        return made
 
 
 def _embed(mol: Chem.Mol, title: str, n_conformers: int, seed: int) -> NDArray[np.float64]:

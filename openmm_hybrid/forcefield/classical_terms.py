@@ -169,10 +169,11 @@ def _torsions(
 
 
 def _centred(atoms: Atoms, near: dict[int, list[int]]) -> Atoms | None:
-    """The atoms in the direction that has the central atom third; None without a central atom."""
-    for a, b, centre, d in (atoms, atoms[::-1]):
-        if {a, b, d} <= set(near.get(centre, [])):
-            return a, b, centre, d
+    """The atoms in the direction that has the central atom third (AMBER) or first (SMIRNOFF); None without one."""
+    for index in (2, 0):
+        for ordered in (atoms, atoms[::-1]):
+            if set(ordered) - {ordered[index]} <= set(near.get(ordered[index], [])):
+                return ordered
     return None
 
 

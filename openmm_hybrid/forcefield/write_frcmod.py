@@ -72,10 +72,17 @@ def _lines(forcefield: Tables, tables: Classical) -> Iterator[_Line]:
     for atoms in chains(forcefield.bonds):
         yield _Line("proper", atoms, tables.propers.get(atoms, ()))
     seen = set()
+    bonded = neighbours(forcefield.bonds)
     for atoms, cosines in tables.impropers.items():
+        if not set(atoms) - {atoms[2]} <= set(bonded[atoms[2]]):
+            raise MismatchError(
+                f"the improper of atoms {'-'.join(map(str, atoms))} has its central atom first, as in OpenFF",
+                expected="GAFF's impropers: AMBER has one for each centre, OpenFF three",
+                hint="write OpenMM's XML instead (to_ffxml)",
+            )
         seen.add(frozenset(atoms))
         yield _Line("improper", atoms, cosines)
-    for centre, around in neighbours(forcefield.bonds).items():
+    for centre, around in bonded.items():
         for a, b, d in combinations(around, 3):
             if len(around) == 3 and frozenset((centre, a, b, d)) not in seen:
                 yield _Line("improper", (a, b, centre, d), ())

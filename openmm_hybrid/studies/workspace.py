@@ -60,7 +60,7 @@ class SamplingSettings:
     n_train: int = option(950, help="Frames for training; the others test the potentials.")
     n_fit: int = option(1000, help="Sampled frames for training the global and local corrections of GAFF.")
     searches: int = option(48, help="Frames of the reference from which minima are searched.")
-    charges: str = option("resp", help="Charges of GAFF.", metavar="<openmm_hybrid.gaff.charges:METHODS>")
+    charges: str = option("resp", help="Charges of GAFF.", metavar="<openmm_hybrid.charges:METHODS>")
 
     def __post_init__(self) -> None:
         if self.starts < 4:
@@ -103,11 +103,11 @@ class Workspace:
     progress: bool = True
 
     @cached_property
-    def built(self) -> gaff.GaffSystem:
+    def built(self) -> gaff.BuiltSystem:
         """GAFF 1.81 with the charges of the settings, which are computed once."""
         return self.gaff_with(self.settings.charges)
 
-    def gaff_with(self, method: str) -> gaff.GaffSystem:
+    def gaff_with(self, method: str) -> gaff.BuiltSystem:
         """GAFF 1.81 with the charges of a method, which are computed once."""
         path = self.folder / f"{method}.npy"
         if not path.is_file():

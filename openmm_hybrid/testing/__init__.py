@@ -10,6 +10,7 @@ class TestMyModel(EnergyModelSuite):
 from __future__ import annotations
 
 from openmm_hybrid.testing.backend import BackendSuite
+from openmm_hybrid.testing.base import BaseSuite
 from openmm_hybrid.testing.charges import ChargesSuite
 from openmm_hybrid.testing.engine import ReferenceEngineSuite
 from openmm_hybrid.testing.form import FunctionalFormSuite
@@ -19,6 +20,7 @@ from openmm_hybrid.testing.study import StudySuite
 
 __all__ = [
     "BackendSuite",
+    "BaseSuite",
     "ChargesSuite",
     "EnergyModelSuite",
     "FunctionalFormSuite",

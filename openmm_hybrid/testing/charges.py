@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from openmm_hybrid.charges import METHODS
+from openmm_hybrid.charges.assign import assign_charges
 from openmm_hybrid.data.molecule import Molecule
-from openmm_hybrid.gaff.charges import METHODS, assign_charges
 
 
 class ChargesSuite:

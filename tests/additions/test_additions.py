@@ -18,7 +18,7 @@ REGISTRIES = {
     "backend": "openmm_hybrid.systems.backends:BACKENDS",
     "study": "openmm_hybrid.studies:STUDIES",
     "solver": "openmm_hybrid.sgdml.solvers:SOLVERS",
-    "charges": "openmm_hybrid.gaff.charges:METHODS",
+    "charges": "openmm_hybrid.charges:METHODS",
 }
 
 

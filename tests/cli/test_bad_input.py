@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from openmm_hybrid import Frames, Molecule, gaff, sgdml
 from openmm_hybrid.cli import app
-from openmm_hybrid.gaff import amber
+from openmm_hybrid.core import ambertools
 from openmm_hybrid.systems.system_files import load_system, save_system
 
 CHARGES = (0.117, -0.599, 0.028, 0.028, 0.028, 0.398)
@@ -165,7 +165,7 @@ CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
     "radical": (None, ("build", "C[CH2]", "-o", "out"), "radical"),
     "metal": (None, ("build", "C[Mg]C", "-o", "out"), "Mg"),
     "two molecules": (None, ("build", "CO.O", "-o", "out"), "one part at a time"),
-    "unknown version": (None, ("build", "CO", "-o", "out", "--gaff-version", "3.0"), "1.81"),
+    "unknown version": (None, ("build", "CO", "-o", "out", "--base", "gaff-3.0"), "1.81"),
     "unknown charges": (None, ("build", "CO", "-o", "out", "--charges", "rsep"), "did you mean resp"),
     "missing molecule file": (None, ("build", "none.sdf", "-o", "out"), "does not exist"),
     "empty molecule file": (lambda: text("empty.sdf", ""), ("build", "empty.sdf", "-o", "out"), "no molecule"),
@@ -334,7 +334,8 @@ def test_model_of_another_molecule(files: Path) -> None:
 
 def test_missing_antechamber(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(amber, "_bundle", lambda: None)
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(ambertools, "_bundle", lambda: None)
     before = entries(files)
     result = run("build", "CO", "-o", "out")
     assert_refused(files, before, result.exit_code, result.stderr, "openmm-hybrid[gaff]")

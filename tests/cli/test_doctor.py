@@ -53,14 +53,14 @@ def test_one_backend_that_works_is_enough() -> None:
 
 def test_a_missing_program_and_package(monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor._program("no-such-program").status == "missing"
-    assert doctor._package("no-such-package", "nothing", "install it") == Check(
+    assert doctor._package(("no-such-package",), "nothing", "install it") == Check(
         "missing", "no-such-package is not installed", "install it"
     )
 
 
 def test_a_package_that_lacks_a_library() -> None:
     module = "os\nraise ImportError('libgomp.so.1: cannot open shared object file')"
-    check = doctor._package("numpy", module, "install it")
+    check = doctor._package(("numpy",), module, "install it")
     assert check.status == "fails"
     assert check.hint == "install the system package that holds libgomp.so.1"
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,7 +11,7 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from openmm_hybrid import Molecule
-from openmm_hybrid.core.errors import InputError, MismatchError, MissingDependencyError
+from openmm_hybrid.core.errors import InputError, MismatchError
 
 MOL2 = """@<TRIPOS>MOLECULE
 methanol
@@ -177,39 +174,6 @@ class TestFromRdkit:
         mol = Chem.AddHs(Chem.MolFromSmiles("CC"))
         AllChem.Compute2DCoords(mol)
         assert np.abs(Molecule.from_rdkit(mol).positions[:, 2]).max() > 0.1
-
-
-class TestFromOpenff:
-    def test_absence_is_named_with_the_way_to_get_it(self, monkeypatch):
-        real = builtins.__import__
-
-        def without(name, *arguments, **keywords):
-            if name.startswith("openff"):
-                raise ImportError(name)
-            return real(name, *arguments, **keywords)
-
-        monkeypatch.setattr(builtins, "__import__", without)
-        with pytest.raises(MissingDependencyError, match=r"openff-toolkit is not installed; it is on conda-forge only"):
-            Molecule.from_openff(object())
-
-    def test_a_molecule_comes_over(self, monkeypatch):
-        """A stand-in with the two members of openff.toolkit.Molecule that are used."""
-
-        class OpenFFMolecule:
-            name = "from openff"
-
-            def to_rdkit(self):
-                mol = Chem.AddHs(Chem.MolFromSmiles("CO"))
-                AllChem.EmbedMolecule(mol, randomSeed=1)
-                return mol
-
-        toolkit = ModuleType("openff.toolkit")
-        toolkit.Molecule = OpenFFMolecule
-        monkeypatch.setitem(sys.modules, "openff", ModuleType("openff"))
-        monkeypatch.setitem(sys.modules, "openff.toolkit", toolkit)
-        assert Molecule.from_openff(OpenFFMolecule()).name == "from openff"
-        with pytest.raises(InputError, match=r"expected an openff\.toolkit\.Molecule"):
-            Molecule.from_openff("CO")
 
 
 class TestSymmetryClasses:

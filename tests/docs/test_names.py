@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 import openmm_hybrid as oh
+from openmm_hybrid.charges import METHODS
 from openmm_hybrid.core.registry import Registry
 from openmm_hybrid.forms import FORMS
-from openmm_hybrid.gaff.charges import METHODS
 from openmm_hybrid.reference import ENGINES
 from openmm_hybrid.sgdml.solvers import SOLVERS
 from openmm_hybrid.studies import STUDIES

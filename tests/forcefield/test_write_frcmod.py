@@ -9,12 +9,12 @@ import openmm
 import pytest
 from openmm import app
 
+from openmm_hybrid.bases.gaff.dat_parameters import load_gaff, read_frcmod
+from openmm_hybrid.bases.gaff.gaff import make_template
+from openmm_hybrid.bases.system import assemble
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.forcefield.classical_terms import classical
-from openmm_hybrid.gaff.dat_parameters import load_gaff, read_frcmod
-from openmm_hybrid.gaff.system import assemble
-from openmm_hybrid.gaff.template import make_template
 from tests.helpers.forcefield_molecules import SMILES, built, chain, read, refitted, shaken
 
 
@@ -22,7 +22,7 @@ def energies_by_amber(path: Path, name: str, types: tuple[str, ...], model: Forc
     """Energies (n_frames,) of the molecule built from GAFF 1.81 with the frcmod on top, kcal/mol."""
     (molecule,) = built(name).molecules
     tables = load_gaff("1.81").with_extra(read_frcmod(path.read_text()))
-    template = make_template(molecule, types, classical(model.tables).charges, tables, "1.81")
+    template = make_template(molecule, types, tables, "1.81").with_charges(classical(model.tables).charges)
     return assemble([template], molecule.positions).model().predict(shaken(built(name)))[0]
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from openmm import app
 
 from openmm_hybrid import Molecule, gaff
+from openmm_hybrid.bases.system import BuiltSystem
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.gaff.system import GaffSystem
 from openmm_hybrid.models.system import SystemModel
 from tests.helpers.gaff_molecules import gasteiger
 
@@ -29,7 +29,7 @@ SMILES = {
 
 
 @cache
-def built(name: str) -> GaffSystem:
+def built(name: str) -> BuiltSystem:
     """GAFF 1.81 with Gasteiger charges, equal on equivalent atoms."""
     molecule = Molecule.from_smiles(SMILES[name], name=name)
     charges = gasteiger(molecule)
@@ -39,7 +39,7 @@ def built(name: str) -> GaffSystem:
     return gaff.build(molecule, charges=charges)
 
 
-def shaken(system: GaffSystem, n_frames: int = 4, by: float = 0.08) -> NDArray[np.float64]:
+def shaken(system: BuiltSystem, n_frames: int = 4, by: float = 0.08) -> NDArray[np.float64]:
     """Distorted geometries (n_frames, n_atoms, 3), Å."""
     (molecule,) = system.molecules
     return molecule.positions + np.random.default_rng(0).normal(scale=by, size=(n_frames, molecule.n_atoms, 3))

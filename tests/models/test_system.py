@@ -10,7 +10,7 @@ from openmm import app, unit
 
 from openmm_hybrid import Molecule, gaff
 from openmm_hybrid.core.errors import MismatchError
-from openmm_hybrid.gaff import SystemModel
+from openmm_hybrid.models.system import SystemModel
 from openmm_hybrid.testing import EnergyModelSuite
 from tests.helpers.gaff_molecules import gasteiger
 
@@ -37,7 +37,7 @@ class TestSystemModel(EnergyModelSuite):
         assert sum(terms.values()) == pytest.approx(float(model.predict(positions[0])[0]), abs=1e-9)
 
     def test_quantities_are_converted(self, model: SystemModel, positions: NDArray[np.float64]) -> None:
-        """What `GaffSystem.positions` and a State hand out is in nm."""
+        """What `BuiltSystem.positions` and a State hand out is in nm."""
         nanometers = positions * 0.1 * unit.nanometer
         np.testing.assert_allclose(model.predict(nanometers)[0], model.predict(positions)[0], rtol=1e-9)
         expected = model.energy_terms(positions[0])

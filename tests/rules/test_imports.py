@@ -18,7 +18,8 @@ LAYERS = (
     ("data",),
     ("forms",),
     ("models",),
-    ("forcefield", "sgdml", "gaff"),
+    ("charges",),
+    ("forcefield", "sgdml", "bases"),
     ("models_io",),
     ("reference", "diagnose"),
     ("fitting",),
@@ -43,7 +44,7 @@ MAY_IMPORT_ASIDE = {
 }
 #: Rooms, and single modules of others, that import OpenMM.
 MAY_IMPORT_OPENMM = {
-    "gaff",
+    "bases",
     "forcefield",
     "systems",
     "sampling",

@@ -29,7 +29,9 @@ def offered(name: str) -> list[tuple[str, Any]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_documented(name: str) -> None:
-    assert f":: openmm_hybrid.{name}\n" in API, f"{name} is not in api.md"
+    value = getattr(oh, name)
+    documented = value.__name__ if isinstance(value, ModuleType) else f"openmm_hybrid.{name}"
+    assert f":: {documented}\n" in API, f"{name} is not in api.md"
     found = offered(name)
     assert found
     for full, value in found:

@@ -8,10 +8,10 @@ from typing import Any, final
 
 import numpy as np
 
+from openmm_hybrid.charges.assign import assign_charges
 from openmm_hybrid.core.result_document import document
 from openmm_hybrid.core.text_table import text_table
 from openmm_hybrid.data.molecule import Molecule
-from openmm_hybrid.gaff.charges import assign_charges
 from openmm_hybrid.studies.study import Study, StudyResult, claim, option, settings_as_dict
 
 

@@ -46,7 +46,7 @@ class Case:
     Parameters
     ----------
     molecule : Molecule
-    gaff : GaffSystem
+    gaff : BuiltSystem
         The molecule in vacuum with GAFF's parameters and Gasteiger charges; its residue is named MOL.
     forcefield : ForceField
         Shipped force field with the terms of GAFF.
@@ -55,7 +55,7 @@ class Case:
     """
 
     molecule: oh.Molecule
-    gaff: oh.gaff.GaffSystem
+    gaff: oh.gaff.BuiltSystem
     forcefield: oh.ForceField
     reference: oh.ForceField
 

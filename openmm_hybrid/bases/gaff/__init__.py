@@ -1,0 +1,47 @@
+"""GAFF under its own name: `build` and `template_generator` with a version instead of a base force field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from numpy.typing import ArrayLike
+from openmm import app
+
+from openmm_hybrid.bases import build as any_base
+from openmm_hybrid.bases.gaff.gaff import Gaff
+from openmm_hybrid.bases.prmtop import from_prmtop
+from openmm_hybrid.bases.system import BuiltSystem
+from openmm_hybrid.charges.assign import assign_charges
+from openmm_hybrid.data.molecule import Molecule
+
+__all__ = ["BuiltSystem", "Gaff", "assign_charges", "build", "from_prmtop", "template_generator"]
+
+
+def build(
+    molecules: Molecule | Sequence[Molecule],
+    *,
+    version: str = "1.81",
+    charges: str | ArrayLike | Sequence[str | ArrayLike] = "resp",
+    typing: str = "antechamber",
+    constraints: str | None = None,
+    positions: Any = None,
+    progress: bool = True,
+) -> BuiltSystem:
+    """GAFF for one or several molecules: `openmm_hybrid.build` with ``base=Gaff(version, typing=typing)``."""
+    base = Gaff(version, typing=typing)
+    return any_base.build(
+        molecules, base=base, charges=charges, constraints=constraints, positions=positions, progress=progress
+    )
+
+
+def template_generator(
+    molecules: Molecule | Sequence[Molecule],
+    version: str = "1.81",
+    charges: str | ArrayLike | Sequence[str | ArrayLike] = "resp",
+    typing: str = "antechamber",
+    *,
+    progress: bool = True,
+) -> Callable[[app.ForceField, Any], bool]:
+    """`openmm_hybrid.template_generator` with ``base=Gaff(version, typing=typing)``."""
+    return any_base.template_generator(molecules, Gaff(version, typing=typing), charges, progress=progress)
