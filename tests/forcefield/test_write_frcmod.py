@@ -11,11 +11,13 @@ from openmm import app
 
 from openmm_hybrid.bases.gaff.dat_parameters import load_gaff, read_frcmod
 from openmm_hybrid.bases.gaff.gaff import make_template
+from openmm_hybrid.bases.prmtop import from_prmtop
 from openmm_hybrid.bases.system import assemble
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.forcefield.classical_terms import classical
 from tests.helpers.forcefield_molecules import SMILES, built, chain, read, refitted, shaken
+from tests.helpers.leap import run_tleap
 
 
 def energies_by_amber(path: Path, name: str, types: tuple[str, ...], model: ForceField) -> np.ndarray:
@@ -54,9 +56,20 @@ def test_types_are_split_where_parameters_differ(name: str, tmp_path: Path) -> N
     np.testing.assert_allclose(difference, difference[0], rtol=0, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", SMILES)
+def test_leap_reads_the_fitted_energies(name: str, tmp_path: Path) -> None:
+    """A peer: a prmtop file by tleap. Its π is 3.141594, and it writes eight digits."""
+    model = refitted(read(name))
+    types = model.to_frcmod(tmp_path / "fitted.frcmod")
+    molecule, positions = built(name).molecules[0], shaken(built(name))
+    charges = classical(model.tables).charges
+    prmtop = run_tleap(tmp_path, molecule, types, charges, "1.81", tmp_path / "fitted.frcmod")
+    difference = from_prmtop(prmtop, positions[0]).model().predict(positions)[0] - model.predict(positions)[0]
+    np.testing.assert_allclose(difference, difference[0], rtol=0, atol=2e-3)
+
+
 def test_impropers_with_a_series_have_a_line_a_cosine(tmp_path: Path) -> None:
-    """LEaP (acpype 2023.10.27) reads them so, without the minus sign that marks a series of propers: the energies of
-    its prmtop files were those of acetate and aspirin with three cosines, to the eight digits of these files."""
+    """LEaP reads them so, without the minus sign that marks a series of propers."""
     model = read("acetate").edit(impropers="fourier3")
     (place,) = [terms.assignment[0] for terms in model.terms if terms.group == "impropers"]
     values = model.parameters.values.copy()

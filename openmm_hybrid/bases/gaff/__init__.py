@@ -14,8 +14,9 @@ from openmm_hybrid.bases.prmtop import from_prmtop
 from openmm_hybrid.bases.system import BuiltSystem
 from openmm_hybrid.charges.assign import assign_charges
 from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.models.system import SystemModel
 
-__all__ = ["BuiltSystem", "Gaff", "assign_charges", "build", "from_prmtop", "template_generator"]
+__all__ = ["BuiltSystem", "Gaff", "SystemModel", "assign_charges", "build", "from_prmtop", "template_generator"]
 
 
 def build(

@@ -10,7 +10,8 @@ import openmm
 import pytest
 
 from openmm_hybrid import Molecule, gaff
-from tests.helpers.gaff_molecules import LEAP, gasteiger
+from tests.helpers.gaff_molecules import DRUGS, LEAP, gasteiger
+from tests.helpers.leap import run_tleap
 
 FILES = Path(__file__).parent / "leap"
 #: kJ/mol. LEaP takes π as 3.141594 and writes eight digits, hence the wider bounds of angles and torsions.
@@ -18,6 +19,9 @@ BOUNDS = {"bonds": 1e-5, "angles": 5e-4, "propers": 1e-4, "impropers": 0.05, "no
 #: kJ/mol, once LEaP's π is undone: what its eight digits leave.
 EXACT = {"bonds": 1e-9, "angles": 1e-5, "propers": 1e-6, "impropers": 1e-6, "nonbonded": 1e-6}
 LEAP_PI = 3.141594
+#: Of DRUGS: rings, conjugated types, halogens, sulfur, phosphorus, ions.
+COMPARED = ("paracetamol", "diazepam", "celecoxib", "metronidazole", "halothane", "ethyl phosphate dianion", "warfarin")
+COMPARED += ("methylguanidinium", "penicillin G", "nifedipine")
 KJ = 4.184
 
 
@@ -39,6 +43,22 @@ def test_same_energies_as_leap(name: str) -> None:
     exact = reference.model().energy_terms(positions)
     for term, bound in EXACT.items():
         assert found.get(term, 0.0) * KJ == pytest.approx(exact.get(term, 0.0) * KJ, abs=bound), f"{term}, π undone"
+
+
+@pytest.mark.parametrize("version", ["1.81", "2.11", "2.2.20"])
+@pytest.mark.parametrize("name", COMPARED)
+def test_same_energies_as_the_installed_leap(name: str, version: str, tmp_path: Path) -> None:
+    """tleap is run here, so that its version is that of the other programs."""
+    molecule = Molecule.from_smiles(DRUGS[name], name=name)
+    charges = gasteiger(molecule)
+    built = gaff.build(molecule, version=version, charges=charges)
+    prmtop = run_tleap(tmp_path, molecule, built.atom_types, charges, version)
+    positions = molecule.positions + np.random.default_rng(0).normal(scale=0.05, size=(molecule.n_atoms, 3))
+    reference = gaff.from_prmtop(prmtop, positions)
+    undo_pi(reference.system)
+    found, expected = built.model().energy_terms(positions), reference.model().energy_terms(positions)
+    for term, bound in EXACT.items():
+        assert found.get(term, 0.0) * KJ == pytest.approx(expected.get(term, 0.0) * KJ, abs=bound), term
 
 
 def undo_pi(system: openmm.System) -> None:
