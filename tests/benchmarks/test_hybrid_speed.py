@@ -17,7 +17,6 @@ SIDES = ("gaff", "local-forces", "local", "global", "distilled")
 
 
 def test_the_quick_form_gives_every_figure(reference_data: Callable[[str], Path]) -> None:
-    pytest.importorskip("acpype", reason="needs antechamber and sqm (extra gaff)")
     for name in ("aspirin_ccsd-train.npz", "sgdml_model_2018_aspirin.npz"):
         reference_data(name)
     command = [sys.executable, "-m", "benchmarks.hybrid_speed", "--quick", "--threads", "1"]

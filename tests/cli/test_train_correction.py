@@ -12,8 +12,6 @@ import openmm_hybrid as oh
 from openmm_hybrid.cli import app
 from tests.helpers import few_atoms
 
-pytest.importorskip("acpype", reason="needs antechamber (extra gaff)")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

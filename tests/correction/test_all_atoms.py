@@ -8,7 +8,6 @@ import pytest
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, MismatchError
 
-pytest.importorskip("acpype", reason="needs antechamber (extra gaff)")
 pytest.importorskip("tblite", reason="needs tblite (extra labels)")
 
 # Rough charges are enough here: the residual is what they leave.

@@ -50,7 +50,6 @@ RESP = (
 
 def test_aspirins_contact_of_ester_and_acid_is_found_without_being_told(reference_data):
     """GAFF 1.81 against CCSD (Chmiela et al. 2018): an O···C contact of the two groups, as arXiv:2008.04198 says."""
-    pytest.importorskip("acpype", reason="needs antechamber (extra gaff)")
     frames = oh.Frames.load(reference_data("aspirin_ccsd-train.npz"))
     molecule = _perceived(frames)
     field = oh.gaff.build(molecule, version="1.81", charges=np.array(RESP) - sum(RESP) / 21).model()
