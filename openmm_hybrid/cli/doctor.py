@@ -19,6 +19,7 @@ from typing import Any
 
 from openmm_hybrid.core.errors import HybridError, MissingDependencyError
 from openmm_hybrid.core.result_document import PACKAGES, machine, versions
+from openmm_hybrid.core.stacks import reinstall_line
 from openmm_hybrid.core.trial import run_python
 from openmm_hybrid.systems.backends import BACKENDS
 
@@ -125,7 +126,7 @@ def examine() -> Report:
         }
         answer, problem = listing.result()
         if problem:
-            platforms = {"OpenMM": Check("fails", problem, 'pip install --force-reinstall "openmm>=8.4"')}
+            platforms = {"OpenMM": Check("fails", problem, reinstall_line("openmm"))}
         else:
             platforms = dict(zip(answer["names"], pool.map(_platform, answer["names"]), strict=True))
             platforms |= dict(map(_plugin, answer["failures"]))
@@ -166,7 +167,7 @@ def _backend(name: str) -> Check:
     try:
         state = BACKENDS.load(name)().state(refresh=True)
     except ImportError as error:
-        return Check("fails", str(error), "install it again: pip install --force-reinstall openmm torch")
+        return Check("fails", str(error), f"install them again: {reinstall_line('openmm', 'torch')}")
     return Check(state.status, state.detail, state.hint)
 
 
@@ -179,22 +180,25 @@ def _needs_torch(name: str) -> bool:
 
 
 def _one_is_enough(backends: Mapping[str, Check]) -> dict[str, Check]:
-    """Drop the hints of the other torch backends if one works: the packages that they need would break it."""
+    """Mark the other torch backends as not needed if one works, because their versions may break that one."""
     learned = [name for name in backends if _needs_torch(name)]
     working = [name for name in learned if backends[name].status == "works"]
     if not working:
         return dict(backends)
-    hint = f"not needed, as {working[0]} works; they want different versions: do not install both"
+
+    def optional(check: Check) -> Check:
+        otherwise = "in another environment" if check.status == "missing" else "otherwise"
+        return replace(check, hint=f"not needed, as {working[0]} works; {otherwise}: {check.hint}")
+
     return {
-        name: replace(check, hint=hint) if name in learned and name not in working else check
-        for name, check in backends.items()
+        name: optional(check) if name in learned and name not in working else check for name, check in backends.items()
     }
 
 
 def _cuda() -> Check:
     name, problem = _in_process(_CUDA)
     if problem:
-        return Check("fails", problem, "install torch again: pip install --force-reinstall torch")
+        return Check("fails", problem, f"install torch again: {reinstall_line('torch')}")
     if name is None:
         return Check("missing", "torch sees no NVIDIA GPU", "to use one: its driver and docs/install.md, On a GPU")
     return Check("works", name)
