@@ -89,16 +89,15 @@ def plan(
         None of these backends takes a part, and those that would do not work here; the message says what to install.
     """
     forces = [] if system is None else system.getForces()
-    ruled_out = [(backend, force) for backend in backends if (force := _excluding(backend, forces)) is not None]
-    usable = [backend for backend in backends if all(backend is not other for other, _ in ruled_out)]
+    ruled_out = {backend.name: force for backend in backends if (force := _excluding(backend, forces)) is not None}
     shares: dict[int, list[EnergyModel]] = {}
     for part in _parts(model):
-        for rank, share in _split(part, usable, ruled_out).items():
+        for rank, share in _split(part, backends, ruled_out).items():
             shares.setdefault(rank, []).append(share)
     for first, second in itertools.combinations(sorted(shares), 2):
-        if _exclude_each_other(usable[first], usable[second]):
-            return plan(model, [backend for backend in backends if backend is not usable[first]], system)
-    return [(usable[rank], parts[0] if len(parts) == 1 else Sum(parts)) for rank, parts in sorted(shares.items())]
+        if _exclude_each_other(backends[first], backends[second]):
+            return plan(model, [backend for backend in backends if backend is not backends[first]], system)
+    return [(backends[rank], parts[0] if len(parts) == 1 else Sum(parts)) for rank, parts in sorted(shares.items())]
 
 
 def _exclude_each_other(first: Backend, second: Backend) -> bool:
@@ -119,9 +118,7 @@ def _parts(model: EnergyModel) -> Iterator[EnergyModel]:
         yield model
 
 
-def _split(
-    part: EnergyModel, backends: list[Backend], ruled_out: list[tuple[Backend, openmm.Force]]
-) -> dict[int, EnergyModel]:
+def _split(part: EnergyModel, backends: list[Backend], ruled_out: dict[str, openmm.Force]) -> dict[int, EnergyModel]:
     """Index of a backend → the part itself, or the groups of a force field, that this backend carries."""
     if not _is_forcefield(part):
         return {_first_taker(part, backends, ruled_out, type(part).__name__): part}
@@ -136,16 +133,18 @@ def _is_forcefield(model: EnergyModel) -> TypeGuard[ForceField]:
 
 
 def _first_taker(
-    part: EnergyModel, backends: list[Backend], ruled_out: list[tuple[Backend, openmm.Force]], description: str
+    part: EnergyModel, backends: list[Backend], ruled_out: dict[str, openmm.Force], description: str
 ) -> int:
-    """Index of the first backend that takes a part."""
-    rank = next((rank for rank, backend in enumerate(backends) if backend.takes(part)), None)
-    if rank is not None:
-        return rank
-    for backend, force in ruled_out:
-        if backend.takes(part):
-            raise _both_kinds(backend, force, part)
-    names = [backend.name for backend in (*backends, *(backend for backend, _ in ruled_out))]
+    """Index of the first backend that takes a part; only an exact one replaces a backend that is ruled out."""
+    blocked: Backend | None = None
+    for rank, backend in enumerate(backends):
+        if (blocked is None or backend.exact) and backend.takes(part):
+            if backend.name not in ruled_out:
+                return rank
+            blocked = blocked or backend
+    if blocked is not None:
+        raise _both_kinds(blocked, ruled_out[blocked.name], part)
+    names = [backend.name for backend in backends]
     problem = f"no backend among {', '.join(names)} takes {description}"
     takers = [other for other in known_backends() if other.name not in names and other.takes(part)]
     states = {taker.name: taker.state() for taker in takers}

@@ -53,6 +53,12 @@ class _Excluding(_Stub):
     not_beside = ("CustomExternalForce",)
 
 
+class _Approximate(_Stub):
+    name = "approximate"
+    exact = False
+    taken = (TORCH,)
+
+
 @pytest.fixture
 def stubs(monkeypatch: pytest.MonkeyPatch) -> list[Backend]:
     """Two backends that exclude each other, as if no other were registered."""
@@ -94,6 +100,16 @@ def test_a_force_of_the_system_rules_out_a_backend(stubs: list[Backend]) -> None
     assert plan(TORCH, stubs, _system()) == [(first, TORCH)]
     assert plan(TORCH, stubs, _system(openmm.CustomExternalForce("x"))) == [(first, TORCH)]
     assert plan(TORCH, stubs, _system(openmm.CustomBondForce("r"))) == [(excluding, TORCH)]
+
+
+def test_an_approximation_never_replaces_a_backend_that_is_ruled_out(stubs: list[Backend]) -> None:
+    first, excluding = stubs
+    approximate = _Approximate()
+    system = _system(openmm.CustomBondForce("r"))
+    with pytest.raises(MismatchError, match="the backend first adds a CustomExternalForce"):
+        plan(TORCH, [first, approximate], system)
+    assert plan(TORCH, [first, approximate, excluding], system) == [(excluding, TORCH)]
+    assert plan(TORCH, [approximate, first], system) == [(approximate, TORCH)]
 
 
 @pytest.mark.parametrize(
