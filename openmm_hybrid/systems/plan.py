@@ -163,7 +163,7 @@ def _first_taker(
 
 
 def _both_kinds(backend: Backend, force: openmm.Force, part: EnergyModel) -> MismatchError:
-    """The error for a part that only a backend takes which a force of the System rules out."""
+    """The error for a part whose only backends are ruled out by a force of the System."""
     owner = next(other for other in known_backends() if _exclude_each_other(backend, other) and other.made(force))
     common = (
         f"attach this model with backend={owner.name!r} too"
@@ -173,6 +173,6 @@ def _both_kinds(backend: Backend, force: openmm.Force, part: EnergyModel) -> Mis
     return MismatchError(
         f"the System has a {owner.force_type} ({force.getName()!r}), and the backend {backend.name} adds a "
         f"{backend.force_type}",
-        expected="only one of these kinds in a System, because both together hang or give wrong energies on OpenCL",
+        expected="only one of these kinds in a System, because OpenMM cannot run both together on every platform",
         hint=f"{common}, or attach all of them as one oh.Sum",
     )
