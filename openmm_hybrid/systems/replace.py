@@ -90,7 +90,7 @@ def replace(
     placement = locate(system, topology, forcefield, atoms=atoms, force_group=force_group)
     bonded = plan_bonded(system, placement, forcefield)
     pairs = plan_pairs(system, placement, forcefield)
-    others = _other_forces(forcefield, placement, backend, dtype)
+    others = _other_forces(system, forcefield, placement, backend, dtype)
     warn_of_constraints(system, placement)
     made = bonded.apply(system)
     made += pairs.apply()
@@ -99,7 +99,9 @@ def replace(
     return [*made, *others]
 
 
-def _other_forces(forcefield: ForceField, placement: Placement, backend: str, dtype: str) -> list[openmm.Force]:
+def _other_forces(
+    system: openmm.System, forcefield: ForceField, placement: Placement, backend: str, dtype: str
+) -> list[openmm.Force]:
     """Forces of all terms except classical ones and non-bonded pairs."""
     groups = [
         terms.group for terms in forcefield.terms if not is_bonded(terms.form) and "pairs" not in terms.form.slots
@@ -109,6 +111,6 @@ def _other_forces(forcefield: ForceField, placement: Placement, backend: str, dt
         return []
     return [
         force
-        for carrier, part in plan(forcefield.only(*groups), backends)
+        for carrier, part in plan(forcefield.only(*groups), backends, system)
         for force in carrier.forces(with_changes(placement, model=part), dtype=dtype)
     ]

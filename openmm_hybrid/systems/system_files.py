@@ -83,7 +83,7 @@ def save_system(
         A file cannot be written.
     """
     folder = expanded(folder)
-    parts = [part for attachment in attachments for part in _coded_parts(attachment)]
+    parts = [part for attachment in attachments for part in _coded_parts(attachment, system)]
     xml = _without_coded_forces(system, [backend.force_type for backend, _, _ in parts])
     angstrom = positions_to_angstrom(positions)
     with replacing(folder / TOPOLOGY) as temporary, temporary.open("w") as file:
@@ -119,8 +119,8 @@ def load_system(
     Parameters
     ----------
     backend : str
-        "torchforce" or "pythonforce" for the torch models. "auto" takes the first that works here, also if another one
-        wrote the folder.
+        "torchforce" or "pythonforce" for the torch models. "auto" takes the first that works here and takes all models,
+        also if another one wrote the folder.
 
     Raises
     ------
@@ -148,12 +148,13 @@ def load_system(
             )
         if _atomic_numbers(topology) != manifest["atomic_numbers"]:
             raise MismatchError(f"the topology in {folder} has other elements than its manifest", hint=AGAIN)
-        carrier = _torch_backend(backend) if manifest["attachments"] else backend
-        for node in manifest["attachments"]:
+        models = [load_model(node["model"], folder) for node in manifest["attachments"]]
+        carrier = _torch_backend(backend, models) if models else backend
+        for node, model in zip(manifest["attachments"], models, strict=True):
             attach(
                 system,
                 topology,
-                load_model(node["model"], folder),
+                model,
                 atoms=node["atoms"],
                 backend=carrier,
                 force_group=node["force_group"],
@@ -185,13 +186,17 @@ def load_topology(folder: str | Path) -> tuple[app.Topology, NDArray[np.float64]
     return pdb.topology, positions_to_angstrom(pdb.getPositions(asNumpy=True))
 
 
-def _coded_parts(attachment: Attachment) -> list[tuple[Backend, EnergyModel, Attachment]]:
-    """The parts of an attachment whose forces hold code, one force each: backend, model, and arguments of `attach`."""
+def _coded_parts(attachment: Attachment, system: openmm.System) -> list[tuple[Backend, EnergyModel, Attachment]]:
+    """The parts of an attachment whose forces hold code, one force each: backend, model, and arguments of `attach`.
+
+    The finished System rules out the same backends as it did when the model was attached, because it never has forces
+    that exclude each other.
+    """
     model, atoms = attachment.model, attachment.atoms
     if isinstance(model, Correction):
         atoms = model.atoms if atoms is None else model.on(atoms)
         model = model.model
-    planned = plan(model, choose(attachment.backend))
+    planned = plan(model, choose(attachment.backend), system)
     given = replace(attachment, atoms=atoms)
     return [(backend, part, given) for backend, part in planned if backend.holds_code]
 
@@ -249,14 +254,15 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _torch_backend(name: str) -> str:
-    """The torch backend to use. "auto" excludes OpenMM's own forces, which would tabulate the model."""
+def _torch_backend(name: str, models: Sequence[EnergyModel]) -> str:
+    """The torch backend to use for all models. "auto" excludes OpenMM's own forces, which would tabulate a model."""
     if name != "auto":
         return name
-    states = {backend.name: backend.state() for backend in known_backends() if backend.holds_code}
-    for known, state in states.items():
-        if state.works:
-            return known
+    coded = [backend for backend in known_backends() if backend.holds_code]
+    states = {backend.name: backend.state() for backend in coded}
+    working = [backend for backend in coded if states[backend.name].works]
+    if working:
+        return next((backend for backend in working if all(map(backend.takes, models))), working[0]).name
     raise MissingDependencyError(
         f"the System needs torch forces; {'; '.join(f'{known} is {state.status}' for known, state in states.items())}",
         hint=" or ".join(state.hint for state in states.values()),

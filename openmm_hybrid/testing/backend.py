@@ -146,6 +146,8 @@ class BackendSuite:
         assert isinstance(kind.force_type, str)
         assert bool(kind.force_type) or not kind.holds_code, "the force that holds code is known by its type"
         assert kind.holds_code or not kind.holds_pickle, "a pickle is code"
+        assert isinstance(kind.not_beside, tuple)
+        assert kind.force_type not in kind.not_beside, "forces of one backend may be in the same System"
 
     def test_state_is_told_with_a_hint(self, backend: Backend) -> None:
         state = backend.state()
@@ -169,6 +171,7 @@ class BackendSuite:
         if working.force_type:
             assert len(forces) == 1
             assert f'type="{working.force_type}"' in openmm.XmlSerializer.serialize(surroundings.system)
+            assert any(working.made(force) for force in surroundings.system.getForces())
         self.agree(_evaluate(surroundings.system, surroundings.positions), surroundings.predict(model))
 
     def test_carries_a_sum(self, working: Backend, model: EnergyModel, alone: Surroundings) -> None:

@@ -13,6 +13,7 @@ import pytest
 from openmm_hybrid.cli import doctor
 from openmm_hybrid.cli.doctor import Check
 from openmm_hybrid.core.registry import Registry
+from openmm_hybrid.core.stacks import PLUGIN_BUILDS, installed_builds
 
 
 def test_a_crash_ends_the_trial_only() -> None:
@@ -43,12 +44,22 @@ def test_a_backend_whose_packages_do_not_load(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_one_backend_that_works_is_enough() -> None:
-    """What the other wants installed would break it."""
+    """Versions that the other wants may break it."""
     works, missing = Check("works"), Check("missing", "absent", "pip install it")
     found = doctor._one_is_enough({"torchforce": works, "pythonforce": missing})
     assert found["torchforce"] == works
-    assert "not needed, as torchforce works" in found["pythonforce"].hint
+    assert found["pythonforce"].hint == "not needed, as torchforce works; in another environment: pip install it"
+    broken = Check("incompatible", "SIGSEGV", "pip install others")
+    found = doctor._one_is_enough({"torchforce": broken, "pythonforce": works})
+    assert found["torchforce"].hint == "not needed, as pythonforce works; otherwise: pip install others"
     assert doctor._one_is_enough({"torchforce": missing}) == {"torchforce": missing}
+
+
+def test_both_backends_that_work_are_left_alone() -> None:
+    """OpenMM 8.5 with its plugin."""
+    works = Check("works", "openmm 8.5.2")
+    both = {"native": works, "torchforce": works, "pythonforce": works}
+    assert doctor._one_is_enough(both) == both
 
 
 def test_a_missing_program_and_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +100,13 @@ def test_this_machine() -> None:
     assert run.returncode == 0
     assert found["versions"]["openmm"] == version("openmm")
     assert found["checks"]["platforms"]["Reference"]["status"] == "works"
-    modern = tuple(map(int, version("openmm").split(".")[:2])) >= (8, 6)
-    carrier = "pythonforce" if modern else "torchforce"
-    assert found["checks"]["backends"][carrier]["status"] == "works"
-    assert found["checks"]["programs"]["sqm"]["status"] == "works"
+    builds = [build.distribution for build in PLUGIN_BUILDS if build.distribution in found["versions"]]
+    assert builds == [build.distribution for build in installed_builds()]
+    backends = found["checks"]["backends"]
+    assert backends["torchforce"]["status"] == ("works" if builds else "missing")
+    since = tuple(map(int, version("openmm").split(".")[:2])) >= (8, 5)
+    assert backends["pythonforce"]["status"] == ("works" if since else "missing")
+    for check in backends.values():
+        assert check["hint"].startswith("not needed") == (check["status"] != "works")
+    for section in ("programs", "packages"):
+        assert {check["status"] for check in found["checks"][section].values()} == {"works"}

@@ -6,6 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
+from openmm_hybrid.core.stacks import PLUGIN_BUILDS
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 #: PyPI's name → conda-forge's, where they differ.
@@ -17,6 +19,19 @@ def test_makefile_names_the_plugin_stack_of_the_extra() -> None:
     versions = [each for each in PROJECT["optional-dependencies"]["torchforce"] if not each.startswith("openmmtorch")]
     assert versions
     assert all(f"'{each}'" in makefile for each in versions)
+
+
+def test_extras_have_the_versions_of_the_plugin_builds() -> None:
+    """An extra with a build of openmmtorch names the versions of OpenMM and torch that the package reports for it."""
+    builds = {build.distribution: build for build in PLUGIN_BUILDS}
+    found = set()
+    for extra, requirements in PROJECT["optional-dependencies"].items():
+        pins = dict(re.fullmatch(r"([\w-]+)(?:\[[^]]*\])?[=><]*(.*)", each).groups() for each in requirements)
+        for build in (builds[name] for name in pins if name in builds):
+            found.add(build.distribution)
+            expected = {build.distribution: build.version, "openmm": build.openmm, "torch": build.torch}
+            assert all(pins[name] == version for name, version in expected.items() if name in pins), extra
+    assert "openmmtorch" in found
 
 
 def test_conda_environment_has_every_dependency() -> None:

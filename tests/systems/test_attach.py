@@ -19,6 +19,7 @@ import openmm_hybrid as oh
 from openmm_hybrid.core.errors import HybridError, InputError, MismatchError, MissingDependencyError
 from openmm_hybrid.models.compose import OnAtoms, Sum
 from openmm_hybrid.models_io.correction import Correction
+from openmm_hybrid.systems.backends import torchforce
 from tests.helpers import ROOT
 from tests.helpers.boxes import BONDS, NUMBERS, RECTANGULAR, TRICLINIC, Case, derivative, evaluate, make
 from tests.helpers.morse import PairMorse, UnscriptableMorse
@@ -192,11 +193,35 @@ def test_pythonforce_carries_models_without_torch_form(box: NDArray[np.float64] 
     _agree(evaluate(case.system, case.wrapped, "Reference", group=1), case, model, "Reference")
 
 
+@pytest.mark.pythonforce
+@pytest.mark.parametrize("platform", ["Reference", "CPU", "OpenCL"])
+@pytest.mark.parametrize("kind", [PairMorse, UnscriptableMorse])
+@pytest.mark.parametrize("box", [None, RECTANGULAR, TRICLINIC], ids=["vacuum", "rectangular", "triclinic"])
+def test_pythonforce_without_a_choice_of_particles(
+    box: NDArray[np.float64] | None, kind: type[PairMorse], platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenMM 8.5, whose PythonForce has no setParticles: the force gets all particles and moves its own only."""
+    if platform not in PLATFORMS:
+        pytest.skip(f"OpenMM has no platform {platform} here")
+    monkeypatch.delattr(openmm.PythonForce, "setParticles", raising=False)
+    case = make(box=box, n_copies=2 if box is not None else 1, n_waters=40)
+    model = kind(NUMBERS)
+    atoms = case.atoms if box is not None else case.atoms[0]
+    oh.attach(case.system, case.topology, model, atoms=atoms, backend="pythonforce", force_group=1)
+    found = evaluate(case.system, case.wrapped, platform, group=1)
+    _agree(found, case, model, platform)
+    assert not np.delete(found[1], case.atoms, axis=0).any()
+
+
 @pytest.mark.torchforce
 def test_torchforce_refuses_models_without_torch_form() -> None:
     case = make()
-    with pytest.raises(MismatchError, match="no backend among native, spline, torchforce takes UnscriptableMorse"):
-        oh.attach(case.system, case.topology, UnscriptableMorse(NUMBERS), atoms=case.atoms)
+    model = UnscriptableMorse(NUMBERS)
+    with pytest.raises(MismatchError, match="no backend among torchforce takes UnscriptableMorse"):
+        oh.attach(case.system, case.topology, model, atoms=case.atoms, backend="torchforce")
+    if not hasattr(openmm, "PythonForce"):
+        with pytest.raises(MismatchError, match="no backend among native, spline, torchforce takes UnscriptableMorse"):
+            oh.attach(case.system, case.topology, model, atoms=case.atoms)
     assert case.system.getNumForces() == 1
 
 
@@ -295,9 +320,11 @@ def test_what_does_not_fit_is_refused_and_the_system_stays_as_it_was(changes: ob
     assert openmm.XmlSerializer.serialize(case.system) == before
 
 
-def test_a_backend_that_is_not_here_is_named_with_a_hint() -> None:
+@pytest.mark.parametrize("absent", ["torchforce", "pythonforce"])
+def test_a_backend_that_is_not_here_is_named_with_a_hint(absent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torchforce, "installed_builds", list)
+    monkeypatch.delattr(openmm, "PythonForce", raising=False)
     case = make()
-    absent = "torchforce" if hasattr(openmm, "PythonForce") else "pythonforce"
     with pytest.raises(MissingDependencyError, match=r"is missing.*pip install") as caught:
         oh.attach(case.system, case.topology, MODEL, atoms=case.atoms, backend=absent)
     assert isinstance(caught.value, HybridError)

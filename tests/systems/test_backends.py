@@ -125,9 +125,10 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> str:
     return "outside"
 
 
-@pytest.mark.torchforce
-def test_auto_asks_a_backend_of_another_distribution_last(outside: str) -> None:
-    """PythonForce, which takes every model, is not on this stack."""
+def test_auto_asks_a_backend_of_another_distribution_last(outside: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a stack without PythonForce, which would take every model."""
+    absent = BackendState("missing", "OpenMM 8.4 has no PythonForce", "install a later OpenMM")
+    monkeypatch.setattr(PythonForceBackend, "state", lambda self: absent)
     assert choose("auto")[-1].name == outside
     case = make()
     (force,) = oh.attach(case.system, case.topology, UnscriptableMorse(NUMBERS), atoms=case.atoms)

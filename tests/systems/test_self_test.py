@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import openmm
 import pytest
 
+from openmm_hybrid.core import stacks
 from openmm_hybrid.core.errors import MissingDependencyError
+from openmm_hybrid.core.stacks import PLUGIN_BUILDS, PluginBuild, installed_builds
 from openmm_hybrid.systems import plan
 from openmm_hybrid.systems.backends import BACKENDS, pythonforce, torchforce
 from openmm_hybrid.systems.backends.backend import BackendState
@@ -32,21 +35,59 @@ def test_a_wrong_force_fails() -> None:
 
 
 @pytest.mark.torchforce
-def test_the_plugin_stack_works() -> None:
+def test_a_plugin_stack_works() -> None:
     state = BACKENDS.load("torchforce")().state()
+    (build,) = installed_builds()
     assert state.works
-    assert "openmm 8.4" in state.detail
-    assert not BACKENDS.load("pythonforce")().state().works
+    for name in ("openmm", "torch", build.distribution):
+        assert f"{name} {version(name)}" in state.detail
 
 
-@pytest.mark.pythonforce
-def test_the_modern_stack_works() -> None:
-    assert BACKENDS.load("pythonforce")().state().works
-    state = BACKENDS.load("torchforce")().state()
+def test_pythonforce_works_where_openmm_has_it() -> None:
+    """OpenMM 8.4 has none; 8.5 has one."""
+    state = BACKENDS.load("pythonforce")().state()
+    since = tuple(map(int, version("openmm").split(".")[:2])) >= (8, 5)
+    assert (state.status, hasattr(openmm, "PythonForce")) == (("works", True) if since else ("missing", False))
+    assert since or "came with OpenMM 8.5: pip install 'openmm>=8.6.1'" in state.hint
+
+
+def test_a_broken_pythonforce_is_incompatible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openmm, "PythonForce", object, raising=False)
+    monkeypatch.setattr(pythonforce, "_SELF_TEST", "import os; os.abort()")
+    state = pythonforce.PythonForceBackend().state()
+    assert state.status == "incompatible"
+    assert f"pip install --force-reinstall --no-deps 'openmm=={version('openmm')}'" in state.hint
+
+
+def test_without_a_plugin_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torchforce, "installed_builds", list)
+    state = torchforce.TorchForceBackend().state()
     assert state.status == "missing"
-    assert "openmm-hybrid[torchforce]" in state.hint
+    assert "openmmtorch, acellera-openmmtorch-cpu, acellera-openmmtorch-cu13" in state.detail
+    assert "pip install 'openmm==" in state.hint
 
 
+def test_two_plugins_in_one_environment_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their files have the same names, so nothing of them is loaded."""
+    for name in ("openmmtorch-1.5", "acellera_openmmtorch_cpu-1.10"):
+        distribution, number = name.split("-")
+        folder = tmp_path / f"{name}.dist-info"
+        folder.mkdir()
+        text = f"Metadata-Version: 2.1\nName: {distribution.replace('_', '-')}\nVersion: {number}\n"
+        (folder / "METADATA").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(torchforce, "probe", None)  # it is not even tried
+    state = torchforce.TorchForceBackend().state(refresh=True)
+    assert state.status == "incompatible"
+    assert "openmmtorch 1.5 and acellera-openmmtorch-cpu 1.10 are both installed" in state.detail
+    assert "pip uninstall -y openmmtorch acellera-openmmtorch-cpu && pip install 'openmm==8." in state.hint
+    with pytest.raises(MissingDependencyError, match=r"torchforce is incompatible.*pip uninstall -y openmmtorch"):
+        plan.choose("torchforce")
+    with pytest.raises(MissingDependencyError, match=r"both installed.*pip uninstall -y openmmtorch"):
+        torchforce.load_plugin()
+
+
+@pytest.mark.parametrize("build", PLUGIN_BUILDS, ids=lambda build: build.distribution)
 @pytest.mark.parametrize(
     ("trial", "what"),
     [
@@ -56,15 +97,17 @@ def test_the_modern_stack_works() -> None:
     ],
 )
 def test_a_crashing_stack_is_incompatible_and_this_process_survives(
-    trial: str, what: str, monkeypatch: pytest.MonkeyPatch
+    trial: str, what: str, build: PluginBuild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torchforce, "_SELF_TEST", trial)
-    monkeypatch.setattr(torchforce, "installed", lambda name: "1.5")
+    monkeypatch.setattr(torchforce, "installed_builds", lambda: [build])
+    monkeypatch.setattr(stacks, "installed", {"openmm": "8.6.1", "torch": "2.13.0", build.distribution: "1"}.get)
     state = torchforce.TorchForceBackend().state()
     assert state.status == "incompatible"
     assert what in state.detail
     assert "openmm 8" in state.detail
-    assert "needs openmm 8.4.* and torch 2.9.*: pip install 'openmm-hybrid[torchforce]'" in state.hint
+    assert f", {build.distribution} " in state.detail
+    assert f"needs openmm {build.openmm} and torch {build.torch}: {build.install_line}" in state.hint
 
 
 def test_no_working_backend_is_an_error_that_names_every_mend(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,9 @@ class Backend(ABC):
     """Name of the OpenMM force class that this backend alone makes; empty if it makes OpenMM's ordinary forces. A
     backend that holds code has one."""
 
+    not_beside: ClassVar[tuple[str, ...]] = ()
+    """Names of OpenMM force classes that must not be in the same System as the forces of this backend."""
+
     @property
     @abstractmethod
     def name(self) -> str:
@@ -103,3 +106,7 @@ class Backend(ABC):
             A package of the backend is not installed.
         """
         return
+
+    def made(self, force: openmm.Force) -> bool:
+        """Whether a force in a System is of this backend's `force_type`."""
+        return bool(self.force_type) and type(force).__name__ == self.force_type

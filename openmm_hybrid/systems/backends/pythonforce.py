@@ -1,4 +1,4 @@
-"""The backend of the modern stack: PythonForce, part of OpenMM since version 8.6."""
+"""The backend of the modern stack: PythonForce, part of OpenMM since version 8.5."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from openmm import unit
 
+from openmm_hybrid.core.stacks import reinstall_line
 from openmm_hybrid.core.trial import probe
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.torchscript import torch_dtype
@@ -20,7 +21,7 @@ from openmm_hybrid.systems.backends.torchforce import scriptable
 from openmm_hybrid.systems.placement import Placement
 from openmm_hybrid.systems.torch_wrapper import wrap_for_openmm
 
-_HINT = "PythonForce came with OpenMM 8.6: pip install 'openmm>=8.6.1'"
+_MISSING = "PythonForce came with OpenMM 8.5: pip install 'openmm>=8.6.1'"
 _SELF_TEST = "from openmm_hybrid.systems.backends.pythonforce import run_self_test; run_self_test()"
 
 
@@ -28,8 +29,8 @@ _SELF_TEST = "from openmm_hybrid.systems.backends.pythonforce import run_self_te
 class PythonForceBackend(Backend):
     """Carries every model; those without a TorchScript form through `EnergyModel.evaluate`.
 
-    PythonForce of OpenMM 8.6.1 has no parameter derivatives: a scale works, but getState reports dE/dλ as 0. As the
-    energy is proportional to λ, take E(λ)/λ instead.
+    PythonForce of OpenMM 8.5 and 8.6 has no parameter derivatives: a scale works, but getState reports dE/dλ as 0. As
+    the energy is proportional to λ, take E(λ)/λ instead.
     """
 
     needs_torch = True
@@ -37,6 +38,7 @@ class PythonForceBackend(Backend):
     holds_code = True
     holds_pickle = True
     force_type = "PythonForce"
+    not_beside = ("TorchForce",)
 
     @property
     def name(self) -> str:
@@ -46,19 +48,24 @@ class PythonForceBackend(Backend):
     def state(self, *, refresh: bool = False) -> BackendState:
         """See `Backend.state`."""
         if not hasattr(openmm, "PythonForce"):
-            return BackendState("missing", f"OpenMM {openmm.__version__} has no PythonForce", _HINT)
-        outcome = probe(_SELF_TEST, ("openmm", "torch", "numpy"), refresh=refresh)
-        return (
-            BackendState("works", outcome.detail) if outcome.ok else BackendState("incompatible", outcome.detail, _HINT)
-        )
+            return BackendState("missing", f"OpenMM {openmm.__version__} has no PythonForce", _MISSING)
+        needed = ("openmm", "torch", "numpy")
+        outcome = probe(_SELF_TEST, needed, refresh=refresh)
+        if outcome.ok:
+            return BackendState("works", outcome.detail)
+        return BackendState("incompatible", outcome.detail, f"install them again: {reinstall_line(*needed)}")
 
     def takes(self, model: EnergyModel) -> bool:
         """See `Backend.takes`: every model."""
         return True
 
     def forces(self, placement: Placement, *, dtype: str = "float64") -> list[openmm.Force]:
-        """See `Backend.forces`: one PythonForce, restricted to the particles that the model needs."""
-        particles, local = placement.localised()
+        """See `Backend.forces`: one PythonForce, restricted to the particles that the model needs if OpenMM can do it.
+
+        PythonForce of OpenMM 8.5 has no ``setParticles``. It passes all particles, and the forces on the others are 0.
+        """
+        restricts = hasattr(openmm.PythonForce, "setParticles")
+        particles, local = placement.localised() if restricts else (np.arange(placement.n_particles), placement)
         module: torch.nn.Module
         if scriptable(local.model):
             module = torch.jit.script(wrap_for_openmm(local, local.model.module().to(torch_dtype(dtype))).eval())
@@ -66,7 +73,8 @@ class PythonForceBackend(Backend):
             module = wrap_for_openmm(local, _Evaluated(local.model))
         compute = _Compute(module, local.periodic, local.scale)
         force = openmm.PythonForce(compute, {local.scale: 1.0} if local.scale else {})
-        # Declare the force periodic in every periodic System: OpenMM 8.6.1 passes wrong positions otherwise.
+        # Declare the force periodic in every periodic System: otherwise the State has no box, and OpenMM 8.6.1 passes
+        # wrong positions.
         force.setUsesPeriodicBoundaryConditions(local.periodic)
         if len(particles) < placement.n_particles:
             force.setParticles(particles.tolist())

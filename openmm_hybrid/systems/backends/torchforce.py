@@ -1,17 +1,19 @@
-"""The backend of the plugin stack: TorchForce from the package openmmtorch."""
+"""The backend of the plugin stacks: TorchForce from the package openmmtorch."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
 
 import openmm
 import torch
 
-from openmm_hybrid.core.errors import MismatchError
-from openmm_hybrid.core.trial import installed, probe
+from openmm_hybrid.core.errors import MismatchError, MissingDependencyError
+from openmm_hybrid.core.stacks import PLUGIN_BUILDS, PluginBuild, describe, installed_builds, plugin_hint
+from openmm_hybrid.core.trial import probe
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.torchscript import torch_dtype
 from openmm_hybrid.systems.backends.backend import Backend, BackendState
@@ -19,7 +21,6 @@ from openmm_hybrid.systems.backends.self_test import self_test
 from openmm_hybrid.systems.placement import Placement
 from openmm_hybrid.systems.torch_wrapper import wrap_for_openmm
 
-_HINT = "openmmtorch 1.5 needs openmm 8.4.* and torch 2.9.*: pip install 'openmm-hybrid[torchforce]'"
 _SELF_TEST = "from openmm_hybrid.systems.backends.torchforce import run_self_test; run_self_test()"
 
 
@@ -30,6 +31,7 @@ class TorchForceBackend(Backend):
     needs_torch = True
     holds_code = True
     force_type = "TorchForce"
+    not_beside = ("PythonForce",)
 
     @property
     def name(self) -> str:
@@ -38,11 +40,16 @@ class TorchForceBackend(Backend):
 
     def state(self, *, refresh: bool = False) -> BackendState:
         """See `Backend.state`."""
-        if not installed("openmmtorch"):
-            return BackendState("missing", "openmmtorch is not installed", _HINT)
-        outcome = probe(_SELF_TEST, ("openmm", "torch", "openmmtorch"), refresh=refresh)
+        found = installed_builds()
+        hint = plugin_hint(found)
+        if not found:
+            names = ", ".join(build.distribution for build in PLUGIN_BUILDS)
+            return BackendState("missing", f"no build of openmmtorch is installed ({names})", hint)
+        if len(found) > 1:
+            return BackendState("incompatible", _several(found), hint)
+        outcome = probe(_SELF_TEST, ("openmm", "torch", found[0].distribution), refresh=refresh)
         return (
-            BackendState("works", outcome.detail) if outcome.ok else BackendState("incompatible", outcome.detail, _HINT)
+            BackendState("works", outcome.detail) if outcome.ok else BackendState("incompatible", outcome.detail, hint)
         )
 
     def takes(self, model: EnergyModel) -> bool:
@@ -66,6 +73,12 @@ class TorchForceBackend(Backend):
     def prepare(self) -> None:
         """See `Backend.prepare`: loads the plugin."""
         load_plugin()
+
+    def made(self, force: openmm.Force) -> bool:
+        """See `Backend.made`: OpenMM returns a force of a plugin as a bare Force, so this asks the plugin."""
+        if type(force).__name__ != "Force":
+            return super().made(force)
+        return self.state().works and bool(load_plugin().TorchForce.isinstance(force))
 
 
 def scriptable(model: EnergyModel) -> bool:
@@ -91,8 +104,11 @@ def load_plugin() -> Any:
     Raises
     ------
     ImportError
-        openmmtorch is not installed.
+        openmmtorch is not installed, or several builds of it are (MissingDependencyError, an ImportError).
     """
+    found = installed_builds()
+    if len(found) > 1:
+        raise MissingDependencyError(_several(found), hint=plugin_hint(found))
     root = logging.getLogger()
     root.addFilter(_no_old_name)
     try:
@@ -104,6 +120,10 @@ def load_plugin() -> Any:
             with contextlib.suppress(openmm.OpenMMException):  # raised for a platform that this machine lacks
                 openmm.Platform.loadPluginLibrary(str(library))
     return openmmtorch
+
+
+def _several(found: Sequence[PluginBuild]) -> str:
+    return f"{describe(found)} are both installed and overwrite each other's files"
 
 
 def _no_old_name(record: logging.LogRecord) -> bool:
