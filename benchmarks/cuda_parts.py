@@ -1,0 +1,397 @@
+"""The parts of `benchmarks.cuda`. Each runs in a process of its own, which writes what it finds line by line.
+
+A line is a JSON object with the entry "figures", name → [value, unit], or with notes under other names. A process that
+crashes or runs out of time leaves the lines before that.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openmm
+import torch
+from numpy.typing import NDArray
+from openmm import app, unit
+
+import openmm_hybrid as oh
+from benchmarks.hybrid_speed import NS_PER_DAY, Side, random_model
+from benchmarks.worker import ROOT
+from openmm_hybrid.core.units import NM_PER_ANGSTROM
+from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models.system import SystemModel
+from openmm_hybrid.sampling.platform import one_torch_thread, platform_properties
+from openmm_hybrid.systems.backends import BACKENDS
+from openmm_hybrid.systems.backends.backend import Backend
+
+MOLECULE = ROOT / "examples" / "drop_in" / "aspirin.pdb"
+FORCE_FIELD, CROSS, NEURAL = "aspirin-gaff", "aspirin-cross", "aspirin-nn"
+WATER = "amber14/tip3p.xml"
+CUTOFF = 0.9  # nm
+TEMPERATURE = 300.0
+HOT = 500.0  # K, of the geometries on which the kernel model and the comparison of forces rest
+TIMESTEP = 0.0005  # ps
+TRICLINIC = np.array([[29.0, 0.0, 0.0], [9.0, 28.0, 0.0], [-11.0, 13.0, 27.0]])
+"""Box vectors as rows, Å, in the reduced form that OpenMM requires."""
+COMPARED = 3  # geometries
+SAMPLES = 16  # fewest energies for a drift
+KJ_PER_NS = 4184.0
+"""One kcal/mol/ps in kJ/mol/ns."""
+PLACES = ("vacuum", "water")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much to measure, and where.
+
+    Parameters
+    ----------
+    platform : str
+        OpenMM's platform.
+    threads : int
+        Threads of torch and of OpenMM's CPU platform.
+    seconds, drift_seconds : float
+        Wall time of each timed simulation, and of each one at constant energy.
+    steps : int
+        Steps in a row between two looks at the clock.
+    waters : int
+        Water molecules in the box.
+    points : int
+        Training points of the kernel model.
+    copies : tuple of int
+        Numbers of replicas.
+    """
+
+    platform: str = "CUDA"
+    threads: int = 2
+    seconds: float = 1.5
+    drift_seconds: float = 5.0
+    steps: int = 100
+    waters: int = 1993
+    points: int = 1000
+    copies: tuple[int, ...] = (1, 16, 128)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What every part needs: the settings, the folder of the prepared files, and where the lines go."""
+
+    settings: Settings
+    folder: Path
+    lines: Path
+
+    def figures(self, found: Mapping[str, tuple[float, str]]) -> None:
+        """Write figures."""
+        self.notes(figures=found)
+
+    def notes(self, **content: Any) -> None:
+        """Write notes; those of a later line replace earlier ones of the same name."""
+        with self.lines.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(content) + "\n")
+
+    @property
+    def platform(self) -> openmm.Platform:
+        """The platform of the measurements."""
+        return openmm.Platform.getPlatformByName(self.settings.platform)
+
+    def model(self) -> oh.sgdml.SGDMLModel:
+        """The kernel model of the corrected aspirin."""
+        return oh.sgdml.load(self.folder / "model.npz")
+
+    def geometries(self) -> NDArray[np.float64]:
+        """Geometries of the molecule (n, n_atoms, 3), Å."""
+        return np.load(self.folder / "geometries.npy")
+
+
+def run(part: str, folder: str, lines: str, settings: str) -> None:
+    """Run one part, such as "speed.gaff"; the settings are JSON."""
+    kind, _, subject = part.partition(".")
+    chosen = Settings(**json.loads(settings))
+    torch.set_num_threads(chosen.threads)
+    PARTS[kind](Stage(chosen, Path(folder), Path(lines)), subject)
+
+
+def doctor(stage: Stage, _: str) -> None:
+    """The report of `openmm-hybrid doctor`."""
+    from openmm_hybrid.cli.doctor import examine
+
+    stage.notes(report=examine().as_dict())
+
+
+def device(stage: Stage, _: str) -> None:
+    """Properties of the platform, from a context on it, and the backends; without it nothing else can be measured."""
+    system = openmm.System()
+    system.addParticle(1.0)
+    platform = stage.platform
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), platform)
+    stage.notes(properties={name: platform.getPropertyValue(context, name) for name in platform.getPropertyNames()})
+    learned = [name for name in BACKENDS.names() if BACKENDS.load(name).needs_torch]
+    stage.notes(backends=list(BACKENDS.names()), learned=learned)
+
+
+def prepare(stage: Stage, _: str) -> None:
+    """Write aspirin in vacuum and in water, geometries of it, and a kernel model with random coefficients.
+
+    The model has the size of a trained one and forces of 1 kcal/mol/Å (root mean square). It is smooth and its forces
+    are the gradient of its energy, so speed, parity and drift are those of a trained model.
+    """
+    settings = stage.settings
+    pdb = app.PDBFile(str(MOLECULE))
+    forcefield = app.ForceField(f"{FORCE_FIELD}/{FORCE_FIELD}.xml", WATER)
+    vacuum = forcefield.createSystem(pdb.topology)
+    oh.save_system(stage.folder / "vacuum", vacuum, pdb.topology, pdb.positions)
+    modeller = app.Modeller(pdb.topology, pdb.positions)
+    modeller.addSolvent(forcefield, model="tip3p", numAdded=settings.waters)
+    water = forcefield.createSystem(
+        modeller.topology, nonbondedMethod=app.PME, nonbondedCutoff=CUTOFF * unit.nanometer, rigidWater=True
+    )
+    oh.save_system(stage.folder / "water", water, modeller.topology, modeller.positions)
+    stage.notes(particles={"vacuum": vacuum.getNumParticles(), "water": water.getNumParticles()})
+    atomic_numbers = np.array([atom.element.atomic_number for atom in pdb.topology.atoms()])
+    positions = _sampled(vacuum, pdb.positions, settings.points + COMPARED)
+    energies, forces = SystemModel(vacuum, pdb.topology).predict(positions)
+    frames = oh.Frames(atomic_numbers, positions, energies=energies, forces=forces)
+    molecule = oh.Molecule.from_geometry(atomic_numbers, positions[0], name="aspirin")
+    model = random_model(frames, molecule, tuple(range(len(atomic_numbers))), settings.points)
+    model.save(stage.folder / "model.npz")
+    np.save(stage.folder / "geometries.npy", positions[-COMPARED:])
+    stage.notes(kernel_model={"points": model.n_train, "permutations": len(model.perms)})
+
+
+def _sampled(system: openmm.System, start: Any, number: int) -> NDArray[np.float64]:
+    """Geometries (number, n_atoms, 3), Å, of hot dynamics on the Reference platform."""
+    integrator = openmm.LangevinMiddleIntegrator(HOT, 1.0, TIMESTEP)
+    integrator.setRandomNumberSeed(1)
+    context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName("Reference"))
+    context.setPositions(start)
+    openmm.LocalEnergyMinimizer.minimize(context, maxIterations=100)
+    context.setVelocitiesToTemperature(HOT, 1)
+    found = []
+    for _ in range(number):
+        integrator.step(20)
+        found.append(context.getState(positions=True).getPositions(asNumpy=True).value_in_unit(unit.angstrom))
+    return np.array(found)
+
+
+def parity(stage: Stage, subject: str) -> None:
+    """Largest errors of energies and forces of one backend, against the model itself in torch's float64.
+
+    The geometries are compared in vacuum, and in a triclinic box into which each atom is wrapped separately.
+    """
+    backend = BACKENDS.load(subject)()
+    geometries = stage.geometries()
+    problems: dict[str, str] = {}
+    largest: dict[str, float] = {}
+    for name, model in _carried(backend, stage):
+        expected = model.predict(geometries)
+        largest[name] = float(np.abs(expected[1]).max())
+        stage.notes(largest_force=largest)
+        for (precision, properties), box in product(_precisions(stage.platform).items(), (None, TRICLINIC)):
+            case = f"{precision}.{subject}.{name}.{'vacuum' if box is None else 'wrapped'}"
+            try:
+                energies, forces = _evaluated(stage, model, subject, geometries, box, properties)
+            except (openmm.OpenMMException, oh.HybridError) as error:
+                problems[case] = str(error)
+                stage.notes(problems=problems)
+                continue
+            stage.figures(
+                {
+                    f"parity.{case}.energy": (float(np.abs(energies - expected[0]).max()), "kcal/mol"),
+                    f"parity.{case}.force": (float(np.abs(forces - expected[1]).max()), "kcal/mol/Å"),
+                }
+            )
+
+
+def _carried(backend: Backend, stage: Stage) -> Iterator[tuple[str, EnergyModel]]:
+    """The models that a backend carries, with their names; of a force field the groups that it takes."""
+    neural = oh.ForceField.load(NEURAL)
+    models: dict[str, EnergyModel] = {
+        "sgdml": stage.model(),
+        "cross": oh.ForceField.load(CROSS),
+        "nn": neural.only(*(group for group in neural.groups if group.endswith(".neural"))),
+    }
+    for name, model in models.items():
+        if isinstance(model, oh.ForceField) and not backend.takes(model):
+            groups = [group for group in model.groups if backend.takes(model.only(group))]
+            if groups:
+                yield name, model.only(*groups)
+        elif backend.takes(model):
+            yield name, model
+
+
+def _precisions(platform: openmm.Platform) -> dict[str, dict[str, str]]:
+    """Properties of each precision that a platform has, by name; "default" where it has one only."""
+    if "Precision" not in platform.getPropertyNames():
+        return {"default": {}}
+    return {name: {"Precision": name} for name in ("mixed", "double", "single")}
+
+
+def _evaluated(
+    stage: Stage,
+    model: EnergyModel,
+    backend: str,
+    geometries: NDArray[np.float64],
+    box: NDArray[np.float64] | None,
+    properties: Mapping[str, str],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Energies (kcal/mol) and forces (kcal/mol/Å) of a model alone, from OpenMM."""
+    topology = app.PDBFile(str(MOLECULE)).topology
+    system = openmm.System()
+    for atom in topology.atoms():
+        system.addParticle(atom.element.mass)
+    if box is not None:
+        system.setDefaultPeriodicBoxVectors(*(box * NM_PER_ANGSTROM))
+        periodic = openmm.HarmonicBondForce()
+        periodic.setUsesPeriodicBoundaryConditions(True)
+        system.addForce(periodic)
+        centred = geometries - geometries.mean(axis=1, keepdims=True)  # across a corner of the box
+        geometries = (centred @ np.linalg.inv(box)) % 1.0 @ box
+    oh.attach(system, topology, model, backend=backend)
+    context = openmm.Context(system, openmm.VerletIntegrator(TIMESTEP), stage.platform, dict(properties))
+    return _states(context, geometries)
+
+
+def _states(
+    context: openmm.Context, geometries: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    energies, forces = [], []
+    for positions in geometries:
+        context.setPositions(positions * NM_PER_ANGSTROM)
+        state = context.getState(energy=True, forces=True)
+        energies.append(state.getPotentialEnergy().value_in_unit(unit.kilocalorie_per_mole))
+        forces.append(state.getForces(asNumpy=True).value_in_unit(unit.kilocalorie_per_mole / unit.angstrom))
+    return np.array(energies), np.array(forces)
+
+
+def graphs(stage: Stage, subject: str) -> None:
+    """The properties of a TorchForce, and speed and forces with CUDA graphs; other platforms ignore that property."""
+    found = {}
+    for value in ("false", "true"):
+        system, start, forces = _simulated(stage, "vacuum", subject)
+        force = forces[0]
+        if value == "false":
+            stage.notes(properties_by_default=dict(force.getProperties()))
+        force.setProperty("useCUDAGraphs", value)
+        properties = platform_properties(stage.settings.platform)
+        context = openmm.Context(system, openmm.VerletIntegrator(TIMESTEP), stage.platform, properties)
+        found[value] = _states(context, stage.geometries())[1]
+        del context
+        label = "cuda_graphs" if value == "true" else "no_cuda_graphs"
+        step = _milliseconds(stage, system, start)
+        stage.figures({f"speed.vacuum.{subject}.{label}": (NS_PER_DAY / step, "ns/day")})
+    difference = float(np.abs(found["true"] - found["false"]).max())
+    stage.figures({f"cuda_graphs.{subject}.force_difference": (difference, "kcal/mol/Å")})
+
+
+def _simulated(
+    stage: Stage, place: str, side: str, dtype: str = "float64"
+) -> tuple[openmm.System, NDArray[np.float64], list[openmm.Force]]:
+    """System, positions (Å) and the forces that a side adds: "gaff" none, "cross" its terms, a backend the model."""
+    system, topology, start = oh.load_system(stage.folder / place)
+    atoms = range(stage.geometries().shape[1])
+    if side == "gaff":
+        return system, start, []
+    if side == "cross":
+        return system, start, oh.replace(system, topology, oh.ForceField.load(CROSS), atoms=atoms)
+    return system, start, oh.attach(system, topology, stage.model(), atoms=atoms, backend=side, dtype=dtype)
+
+
+def _milliseconds(stage: Stage, system: openmm.System, start: NDArray[np.float64], copies: int = 1) -> float:
+    """Median time of a step, ms, over as many repetitions as the time allows; the first ones are not counted."""
+    settings = stage.settings
+    side = Side(system, start * NM_PER_ANGSTROM, settings.platform, settings.steps, copies)
+    step = side.stepper(settings.threads, settings.threads)
+    step(2)  # compiles kernels and TorchScript
+    end, times = time.monotonic() + settings.seconds, step(1)
+    while time.monotonic() < end:
+        times += step(1)
+    return 1e3 * float(np.median(times))
+
+
+def speed(stage: Stage, subject: str) -> None:
+    """Speed of one side in water and alone, with torch's models in both precisions."""
+    dtypes = ("float64",) if subject in ("gaff", "cross") else ("float64", "float32")
+    for place, dtype in product(PLACES, dtypes):
+        system, start, _ = _simulated(stage, place, subject, dtype)
+        suffix = "" if dtype == "float64" else ".float32"
+        value = NS_PER_DAY / _milliseconds(stage, system, start)
+        stage.figures({f"speed.{place}.{subject}{suffix}": (value, "ns/day")})
+
+
+def replicas(stage: Stage, subject: str) -> None:
+    """Speed of several copies in one context, summed over the copies."""
+    system, topology, start = oh.load_system(stage.folder / "vacuum")
+    for copies in stage.settings.copies:
+        many, twins = oh.replicate(system, topology, copies)
+        if subject != "gaff":
+            atoms = np.arange(many.getNumParticles()).reshape(copies, -1)
+            oh.attach(many, twins, stage.model(), atoms=atoms, backend=subject)
+        value = copies * NS_PER_DAY / _milliseconds(stage, many, np.tile(start, (copies, 1)), copies)
+        stage.figures({f"replicas.{subject}.{copies}": (value, "ns/day")})
+
+
+def drift(stage: Stage, subject: str) -> None:
+    """Drift of the total energy at constant energy, per degree of freedom, with its standard error."""
+    for place in PLACES:
+        system, start, _ = _simulated(stage, place, subject)
+        times, energies = _constant_energy(stage, system, start)
+        removed = 3 * any(isinstance(force, openmm.CMMotionRemover) for force in system.getForces())
+        freedom = 3 * system.getNumParticles() - system.getNumConstraints() - removed
+        found = oh.analysis.energy_drift(times, energies, freedom)
+        stage.figures(
+            {
+                f"drift.{place}.{subject}": (KJ_PER_NS * found.value, "kJ/mol/ns"),
+                f"drift_error.{place}.{subject}": (KJ_PER_NS * found.error, "kJ/mol/ns"),
+                f"drift_length.{place}.{subject}": (times[-1], "ps"),
+            }
+        )
+
+
+def _constant_energy(
+    stage: Stage, system: openmm.System, start: NDArray[np.float64]
+) -> tuple[list[float], list[float]]:
+    """Times (ps) and total energies (kcal/mol) of Verlet dynamics after a short equilibration at 300 K."""
+    settings = stage.settings
+    integrator = openmm.CompoundIntegrator()
+    integrator.addIntegrator(openmm.LangevinMiddleIntegrator(TEMPERATURE, 10.0, TIMESTEP))
+    integrator.addIntegrator(openmm.VerletIntegrator(TIMESTEP))
+    properties = platform_properties(settings.platform)
+    times: list[float] = []
+    energies: list[float] = []
+    with one_torch_thread(stage.platform):
+        context = openmm.Context(system, integrator, stage.platform, properties)
+        context.setPositions(start * NM_PER_ANGSTROM)
+        openmm.LocalEnergyMinimizer.minimize(context, maxIterations=50)
+        context.setVelocitiesToTemperature(TEMPERATURE, 1)
+        end = time.monotonic() + 0.2 * settings.drift_seconds
+        while time.monotonic() < end:
+            integrator.step(settings.steps)
+            context.getState(energy=True)  # waits for the last step
+        integrator.setCurrentIntegrator(1)
+        end = time.monotonic() + settings.drift_seconds
+        while len(times) < SAMPLES or time.monotonic() < end:
+            integrator.step(settings.steps)
+            state = context.getState(energy=True)
+            total = state.getPotentialEnergy() + state.getKineticEnergy()
+            energies.append(total.value_in_unit(unit.kilocalorie_per_mole))
+            times.append(len(energies) * settings.steps * TIMESTEP)
+    return times, energies
+
+
+PARTS: dict[str, Callable[[Stage, str], None]] = {
+    "device": device,
+    "doctor": doctor,
+    "prepare": prepare,
+    "parity": parity,
+    "graphs": graphs,
+    "speed": speed,
+    "replicas": replicas,
+    "drift": drift,
+}
+"""What is measured, by the first word of a part's name; the rest of the name is a side or a backend."""
