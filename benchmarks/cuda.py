@@ -62,6 +62,7 @@ QUICK = {
     "waters": 300,
     "points": 20,
     "copies": (1, 3),
+    "precisions": ("mixed", "double"),
 }
 """Settings of the quick form, see `benchmarks.cuda_parts.Settings`."""
 _CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from benchmarks.cuda_parts import run; run(*sys.argv[2:])"
@@ -100,6 +101,11 @@ class Findings:
             ran = any(name.startswith("parity.") and f".{backend}.sgdml." in name for name in self.figures)
             self.figures[f"runs.{backend}"] = (int(ran), "1")
 
+    @property
+    def started(self) -> bool:
+        """Whether the platform works, so that something can be measured."""
+        return "backends" in self.parts.get("device", {})
+
     def backends(self) -> dict[str, dict[str, str]]:
         """State of every backend as `doctor` reports it; empty if it did not report."""
         return self.parts.get("doctor", {}).get("report", {}).get("checks", {}).get("backends", {})
@@ -109,7 +115,7 @@ class Findings:
         return self.parts.get("device", {}).get("learned", [])
 
 
-def plan(found: Findings) -> list[str]:
+def plan_parts(found: Findings) -> list[str]:
     """The parts after `doctor`, most important first, for the backends that work; the others are noted as skipped."""
     working = []
     for name in found.parts["device"]["backends"]:
@@ -172,12 +178,12 @@ class Session:
         found = Findings()
         self.run("device", found)
         yield found
-        if "backends" not in found.parts["device"]:
+        if not found.started:
             return
         for part in self.wanted(["doctor"]):
             self.run(part, found)
             yield found
-        parts = self.wanted(plan(found))
+        parts = self.wanted(plan_parts(found))
         for part in ["prepare", *parts] if parts else []:
             self.run(part, found)
             yield found
@@ -225,13 +231,11 @@ def main() -> None:
     only = tuple(name for name in options.only.split(",") if name)
     with tempfile.TemporaryDirectory(prefix="cuda-benchmark-") as folder:
         session = Session(chosen, Path(folder), time.monotonic() + options.time_limit, only)
-        content: dict[str, Any] = {}
         for found in session.all():
-            content = described(found, session, options.quick)
             if options.output:
-                write_json(options.output, content)
-    print(to_json(content))
-    if "backends" not in content["parts"]["device"]:
+                write_json(options.output, described(found, session, options.quick))
+    print(to_json(described(found, session, options.quick)))
+    if not found.started:
         raise SystemExit(1)
 
 

@@ -66,6 +66,8 @@ class Settings:
         Training points of the kernel model.
     copies : tuple of int
         Numbers of replicas.
+    precisions : tuple of str
+        Precisions in which forces are compared, on a platform that has several.
     """
 
     platform: str = "CUDA"
@@ -76,6 +78,7 @@ class Settings:
     waters: int = 1993
     points: int = 1000
     copies: tuple[int, ...] = (1, 16, 128)
+    precisions: tuple[str, ...] = ("mixed", "double", "single")
 
 
 @dataclass(frozen=True)
@@ -192,7 +195,7 @@ def parity(stage: Stage, subject: str) -> None:
         expected = model.predict(geometries)
         largest[name] = float(np.abs(expected[1]).max())
         stage.notes(largest_force=largest)
-        for (precision, properties), box in product(_precisions(stage.platform).items(), (None, TRICLINIC)):
+        for (precision, properties), box in product(_precisions(stage).items(), (None, TRICLINIC)):
             case = f"{precision}.{subject}.{name}.{'vacuum' if box is None else 'wrapped'}"
             try:
                 energies, forces = _evaluated(stage, model, subject, geometries, box, properties)
@@ -225,11 +228,11 @@ def _carried(backend: Backend, stage: Stage) -> Iterator[tuple[str, EnergyModel]
             yield name, model
 
 
-def _precisions(platform: openmm.Platform) -> dict[str, dict[str, str]]:
-    """Properties of each precision that a platform has, by name; "default" where it has one only."""
-    if "Precision" not in platform.getPropertyNames():
+def _precisions(stage: Stage) -> dict[str, dict[str, str]]:
+    """Properties of each precision, by name; "default" for a platform that has only one."""
+    if "Precision" not in stage.platform.getPropertyNames():
         return {"default": {}}
-    return {name: {"Precision": name} for name in ("mixed", "double", "single")}
+    return {name: {"Precision": name} for name in stage.settings.precisions}
 
 
 def _evaluated(
