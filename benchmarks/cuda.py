@@ -64,7 +64,7 @@ QUICK = {
     "copies": (1, 3),
     "precisions": ("mixed", "double"),
 }
-"""Settings of the quick form, see `benchmarks.cuda_parts.Settings`."""
+"""Settings of the quick form, see `benchmarks.cuda_stage.Settings`."""
 _CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from benchmarks.cuda_parts import run; run(*sys.argv[2:])"
 
 
@@ -141,7 +141,7 @@ class Session:
     Parameters
     ----------
     settings : dict
-        Fields of `benchmarks.cuda_parts.Settings`.
+        Fields of `benchmarks.cuda_stage.Settings`.
     folder : Path
         For the files of the parts.
     end : float, s

@@ -9,10 +9,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import openmm
@@ -21,95 +19,23 @@ from numpy.typing import NDArray
 from openmm import app, unit
 
 import openmm_hybrid as oh
-from benchmarks.hybrid_speed import NS_PER_DAY, Side, random_model
-from benchmarks.worker import ROOT
+from benchmarks.cuda_stage import MOLECULE, TIMESTEP, Settings, Stage, prepare
+from benchmarks.hybrid_speed import NS_PER_DAY
+from benchmarks.timing import stepper
 from openmm_hybrid.core.units import NM_PER_ANGSTROM
 from openmm_hybrid.models.energy_model import EnergyModel
-from openmm_hybrid.models.system import SystemModel
 from openmm_hybrid.sampling.platform import one_torch_thread, platform_properties
 from openmm_hybrid.systems.backends import BACKENDS
 from openmm_hybrid.systems.backends.backend import Backend
 
-MOLECULE = ROOT / "examples" / "drop_in" / "aspirin.pdb"
-FORCE_FIELD, CROSS, NEURAL = "aspirin-gaff", "aspirin-cross", "aspirin-nn"
-WATER = "amber14/tip3p.xml"
-CUTOFF = 0.9  # nm
+CROSS, NEURAL = "aspirin-cross", "aspirin-nn"
 TEMPERATURE = 300.0
-HOT = 500.0  # K, of the geometries on which the kernel model and the comparison of forces rest
-TIMESTEP = 0.0005  # ps
 TRICLINIC = np.array([[29.0, 0.0, 0.0], [9.0, 28.0, 0.0], [-11.0, 13.0, 27.0]])
 """Box vectors as rows, Å, in the reduced form that OpenMM requires."""
-COMPARED = 3  # geometries
-SAMPLES = 16  # fewest energies for a drift
+SAMPLES = 16  # fewest energies from which a drift is computed
 KJ_PER_NS = 4184.0
 """One kcal/mol/ps in kJ/mol/ns."""
 PLACES = ("vacuum", "water")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How much to measure, and where.
-
-    Parameters
-    ----------
-    platform : str
-        OpenMM's platform.
-    threads : int
-        Threads of torch and of OpenMM's CPU platform.
-    seconds, drift_seconds : float
-        Wall time of each timed simulation, and of each one at constant energy.
-    steps : int
-        Steps in a row between two looks at the clock.
-    waters : int
-        Water molecules in the box.
-    points : int
-        Training points of the kernel model.
-    copies : tuple of int
-        Numbers of replicas.
-    precisions : tuple of str
-        Precisions in which forces are compared, on a platform that has several.
-    """
-
-    platform: str = "CUDA"
-    threads: int = 2
-    seconds: float = 1.5
-    drift_seconds: float = 5.0
-    steps: int = 100
-    waters: int = 1993
-    points: int = 1000
-    copies: tuple[int, ...] = (1, 16, 128)
-    precisions: tuple[str, ...] = ("mixed", "double", "single")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What every part needs: the settings, the folder of the prepared files, and where the lines go."""
-
-    settings: Settings
-    folder: Path
-    lines: Path
-
-    def figures(self, found: Mapping[str, tuple[float, str]]) -> None:
-        """Write figures."""
-        self.notes(figures=found)
-
-    def notes(self, **content: Any) -> None:
-        """Write notes; those of a later line replace earlier ones of the same name."""
-        with self.lines.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(content) + "\n")
-
-    @property
-    def platform(self) -> openmm.Platform:
-        """The platform of the measurements."""
-        return openmm.Platform.getPlatformByName(self.settings.platform)
-
-    def model(self) -> oh.sgdml.SGDMLModel:
-        """The kernel model of the corrected aspirin."""
-        return oh.sgdml.load(self.folder / "model.npz")
-
-    def geometries(self) -> NDArray[np.float64]:
-        """Geometries of the molecule (n, n_atoms, 3), Å."""
-        return np.load(self.folder / "geometries.npy")
 
 
 def run(part: str, folder: str, lines: str, settings: str) -> None:
@@ -136,50 +62,6 @@ def device(stage: Stage, _: str) -> None:
     stage.notes(properties={name: platform.getPropertyValue(context, name) for name in platform.getPropertyNames()})
     learned = [name for name in BACKENDS.names() if BACKENDS.load(name).needs_torch]
     stage.notes(backends=list(BACKENDS.names()), learned=learned)
-
-
-def prepare(stage: Stage, _: str) -> None:
-    """Write aspirin in vacuum and in water, geometries of it, and a kernel model with random coefficients.
-
-    The model has the size of a trained one and forces of 1 kcal/mol/Å (root mean square). It is smooth and its forces
-    are the gradient of its energy, so speed, parity and drift are those of a trained model.
-    """
-    settings = stage.settings
-    pdb = app.PDBFile(str(MOLECULE))
-    forcefield = app.ForceField(f"{FORCE_FIELD}/{FORCE_FIELD}.xml", WATER)
-    vacuum = forcefield.createSystem(pdb.topology)
-    oh.save_system(stage.folder / "vacuum", vacuum, pdb.topology, pdb.positions)
-    modeller = app.Modeller(pdb.topology, pdb.positions)
-    modeller.addSolvent(forcefield, model="tip3p", numAdded=settings.waters)
-    water = forcefield.createSystem(
-        modeller.topology, nonbondedMethod=app.PME, nonbondedCutoff=CUTOFF * unit.nanometer, rigidWater=True
-    )
-    oh.save_system(stage.folder / "water", water, modeller.topology, modeller.positions)
-    stage.notes(particles={"vacuum": vacuum.getNumParticles(), "water": water.getNumParticles()})
-    atomic_numbers = np.array([atom.element.atomic_number for atom in pdb.topology.atoms()])
-    positions = _sampled(vacuum, pdb.positions, settings.points + COMPARED)
-    energies, forces = SystemModel(vacuum, pdb.topology).predict(positions)
-    frames = oh.Frames(atomic_numbers, positions, energies=energies, forces=forces)
-    molecule = oh.Molecule.from_geometry(atomic_numbers, positions[0], name="aspirin")
-    model = random_model(frames, molecule, tuple(range(len(atomic_numbers))), settings.points)
-    model.save(stage.folder / "model.npz")
-    np.save(stage.folder / "geometries.npy", positions[-COMPARED:])
-    stage.notes(kernel_model={"points": model.n_train, "permutations": len(model.perms)})
-
-
-def _sampled(system: openmm.System, start: Any, number: int) -> NDArray[np.float64]:
-    """Geometries (number, n_atoms, 3), Å, of hot dynamics on the Reference platform."""
-    integrator = openmm.LangevinMiddleIntegrator(HOT, 1.0, TIMESTEP)
-    integrator.setRandomNumberSeed(1)
-    context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName("Reference"))
-    context.setPositions(start)
-    openmm.LocalEnergyMinimizer.minimize(context, maxIterations=100)
-    context.setVelocitiesToTemperature(HOT, 1)
-    found = []
-    for _ in range(number):
-        integrator.step(20)
-        found.append(context.getState(positions=True).getPositions(asNumpy=True).value_in_unit(unit.angstrom))
-    return np.array(found)
 
 
 def parity(stage: Stage, subject: str) -> None:
@@ -308,12 +190,13 @@ def _simulated(
 def _milliseconds(stage: Stage, system: openmm.System, start: NDArray[np.float64], copies: int = 1) -> float:
     """Median time of a step, ms, over as many repetitions as the time allows; the first ones are not counted."""
     settings = stage.settings
-    side = Side(system, start * NM_PER_ANGSTROM, settings.platform, settings.steps, copies)
-    step = side.stepper(settings.threads, settings.threads)
-    step(2)  # compiles kernels and TorchScript
-    end, times = time.monotonic() + settings.seconds, step(1)
-    while time.monotonic() < end:
-        times += step(1)
+    nm = start * NM_PER_ANGSTROM
+    with one_torch_thread(stage.platform, copies):
+        step = stepper(system, nm, settings.platform, settings.threads, settings.steps, relaxed=True)
+        step(2)  # compiles kernels and TorchScript
+        end, times = time.monotonic() + settings.seconds, step(1)
+        while time.monotonic() < end:
+            times += step(1)
     return 1e3 * float(np.median(times))
 
 
@@ -370,7 +253,6 @@ def _constant_energy(
     with one_torch_thread(stage.platform):
         context = openmm.Context(system, integrator, stage.platform, properties)
         context.setPositions(start * NM_PER_ANGSTROM)
-        openmm.LocalEnergyMinimizer.minimize(context, maxIterations=50)
         context.setVelocitiesToTemperature(TEMPERATURE, 1)
         end = time.monotonic() + 0.2 * settings.drift_seconds
         while time.monotonic() < end:
