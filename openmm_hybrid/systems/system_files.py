@@ -86,10 +86,10 @@ def save_system(
     parts = [part for attachment in attachments for part in _coded_parts(attachment, system)]
     xml = _without_coded_forces(system, [backend.force_type for backend, _, _ in parts])
     angstrom = positions_to_angstrom(positions)
-    with replacing(folder / TOPOLOGY) as temporary, temporary.open("w") as file:
+    with replacing(folder / TOPOLOGY) as temporary, temporary.open("w", encoding="utf-8") as file:
         app.PDBFile.writeFile(topology, angstrom * unit.angstrom, file, keepIds=True)
     with replacing(folder / SYSTEM) as temporary:
-        temporary.write_text(xml)
+        temporary.write_text(xml, encoding="utf-8")
     with replacing(folder / POSITIONS) as temporary:
         np.save(temporary, angstrom, allow_pickle=False)
     manifest = {
@@ -107,7 +107,7 @@ def save_system(
         "attachments": [_described(*part, system.getNumParticles(), folder) for part in parts],
     }
     with replacing(folder / MANIFEST) as temporary:
-        temporary.write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n")
+        temporary.write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return folder
 
 
@@ -136,7 +136,7 @@ def load_system(
     manifest = _manifest(folder)
     try:
         paths = {name: verified(folder, name, manifest["files"][name]) for name in (SYSTEM, TOPOLOGY, POSITIONS)}
-        system = read_xml(paths[SYSTEM].read_text(), paths[SYSTEM], openmm.System, hint=AGAIN)
+        system = read_xml(paths[SYSTEM].read_text(encoding="utf-8"), paths[SYSTEM], openmm.System, hint=AGAIN)
         positions = np.asarray(np.load(paths[POSITIONS], allow_pickle=False), dtype=np.float64)
         topology, _ = load_topology(folder)
         n_particles = system.getNumParticles()
@@ -238,7 +238,7 @@ def _described(
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text())
+        manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(
             f"{path} does not exist",
