@@ -79,11 +79,11 @@ def test_two_plugins_in_one_environment_are_refused(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(torchforce, "probe", None)  # it is not even tried
     state = torchforce.TorchForceBackend().state(refresh=True)
     assert state.status == "incompatible"
-    assert "openmmtorch 1.5 and acellera-openmmtorch-cpu 1.10 are both installed" in state.detail
+    assert "openmmtorch 1.5 and acellera-openmmtorch-cpu 1.10 are installed together" in state.detail
     assert "pip uninstall -y openmmtorch acellera-openmmtorch-cpu && pip install 'openmm==8." in state.hint
     with pytest.raises(MissingDependencyError, match=r"torchforce is incompatible.*pip uninstall -y openmmtorch"):
         plan.choose("torchforce")
-    with pytest.raises(MissingDependencyError, match=r"both installed.*pip uninstall -y openmmtorch"):
+    with pytest.raises(MissingDependencyError, match=r"installed together.*pip uninstall -y openmmtorch"):
         torchforce.load_plugin()
 
 

@@ -123,7 +123,7 @@ def load_plugin() -> Any:
 
 
 def _several(found: Sequence[PluginBuild]) -> str:
-    return f"{describe(found)} are both installed and overwrite each other's files"
+    return f"{describe(found)} are installed together and overwrite each other's files"
 
 
 def _no_old_name(record: logging.LogRecord) -> bool:
