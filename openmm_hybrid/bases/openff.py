@@ -20,7 +20,7 @@ from openmm_hybrid.core.openff import needs_openff, openff_toolkit
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.models.openmm_forces import terms_of
 
-_FILE = re.compile(r"openff_unconstrained-(\d+\.\d+\.\d+)(.*)\.offxml")
+_FILE = re.compile(r"openff_unconstrained-(\d.*)\.offxml")
 _UNIT = 0.5  # e; nonzero charges spare a calculation of charges
 
 
@@ -47,24 +47,18 @@ class OpenFF(Base):
     family = "openff"
 
     def __init__(self, version: str) -> None:
-        known = self.versions()
+        known = _installed()
         if not known:
             raise needs_openff(f"the base force field openff-{version}")
         if version not in known:
-            raise InputError(f"unknown OpenFF force field {version!r}", expected=f"one of {', '.join(known)}")
+            raise InputError(f"unknown OpenFF force field {version!r}", expected=f"one of {', '.join(self.versions())}")
         self.version = version
 
     @classmethod
     def versions(cls) -> tuple[str, ...]:
-        """See `Base.versions`: releases first, the newest at the front."""
-        found = {}
-        for folder in _folders():
-            for path in folder.glob("openff_unconstrained-*.offxml"):
-                match = _FILE.fullmatch(path.name)
-                if match and (folder / path.name.replace("_unconstrained", "")).is_file():
-                    number = tuple(map(int, match[1].split(".")))
-                    found[match[1] + match[2]] = (not match[2], number, match[2])
-        return tuple(sorted(found, key=lambda version: found[version], reverse=True))
+        """See `Base.versions`: the releases, the newest first. Installed pre-releases can be made by name too."""
+        releases = [version for version in _installed() if re.fullmatch(r"[\d.]+", version)]
+        return tuple(sorted(releases, key=lambda version: tuple(map(int, version.split("."))), reverse=True))
 
     def check(self, molecule: Molecule) -> None:
         """See `Base.check`: single atoms are refused; `template` finds everything else that lacks parameters."""
@@ -103,13 +97,20 @@ class OpenFF(Base):
         )
 
 
-def _folders() -> Iterator[Path]:
-    """The folders in which OpenFF's toolkit looks for offxml files."""
+def _installed() -> set[str]:
+    """Versions of the installed files ``openff-*.offxml`` that also exist without constraints."""
+    found = set()
     for point in entry_points(group="openforcefield.smirnoff_forcefield_directory"):
         try:
-            yield from map(Path, point.load()())
+            folders = point.load()()
         except ImportError:
             continue
+        for folder in map(Path, folders):
+            names = {path.name for path in folder.glob("openff*.offxml")}
+            for match in filter(None, map(_FILE.fullmatch, names)):
+                if f"openff-{match[1]}.offxml" in names:
+                    found.add(match[1])
+    return found
 
 
 def _parametrized(molecule: Molecule, version: str) -> tuple[openmm.System, tuple[str, ...], float]:
@@ -135,13 +136,24 @@ def _parametrized(molecule: Molecule, version: str) -> tuple[openmm.System, tupl
         system = interchange.to_openmm_system(combine_nonbonded_forces=True)
     except (InterchangeException, OpenFFToolkitException) as error:
         raise InputError(
-            f"{molecule.name}: openff-{version} has no parameters ({str(error).strip().splitlines()[0]})",
+            f"{molecule.name}: openff-{version} has no parameters for {_missing(molecule, str(error))}",
             hint="try another version, or GAFF",
         ) from error
     identifiers = {parameter.smirks: parameter.id for parameter in forcefield["vdW"].parameters}
     keys = interchange["vdW"].key_map
     found = {key.atom_indices[0]: identifiers[potential.id] for key, potential in keys.items()}
     return system, tuple(found[i] for i in range(molecule.n_atoms)), _coulomb14(forcefield, version)
+
+
+def _missing(molecule: Molecule, message: str) -> str:
+    """The first term without parameters in a message of OpenFF's, or the message's first line."""
+    handler = re.match(r"(\w+)Handler ", message.strip())
+    indices = re.search(r"Topology indices \(([\d, ]+)\)", message)
+    if not (handler and indices):
+        return f"a term ({message.strip().splitlines()[0]})"
+    atoms = [int(word) for word in re.findall(r"\d+", indices[1])]
+    elements = "-".join(molecule.elements[atom] for atom in atoms)
+    return f"the {handler[1].lower()} {elements} of atoms {'-'.join(map(str, atoms))}"
 
 
 def _coulomb14(forcefield: Any, version: str) -> float:

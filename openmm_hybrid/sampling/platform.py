@@ -88,7 +88,7 @@ def platform_of(folder: Path, name: str, *, overwrite: bool = False) -> str:
     if name != "auto" or overwrite:
         return name
     try:
-        recorded = json.loads((folder / SETTINGS).read_text())["platform"]
+        recorded = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["platform"]
     except (OSError, ValueError, KeyError, TypeError):  # no run yet, or one that `check_same_run` will refuse
         return name
     return recorded if recorded in [openmm.Platform.getPlatform(k).getName() for k in _indices()] else name

@@ -75,7 +75,7 @@ class SampleResult:
         if not (folder / SETTINGS).is_file():
             raise InputError(f"there is no sampling run in {folder}", expected=f"a folder with a {SETTINGS}")
         try:
-            settings = json.loads((folder / SETTINGS).read_text())
+            settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
             form, together = str(settings["format"]), int(settings.get("replicas", 1))
             files = [StartFiles(folder, index, form, together) for index in range(settings["n_starts"])]
             timestep = float(settings["timestep"])
@@ -155,7 +155,7 @@ def _exchanges(checkpoint: Path) -> tuple[tuple[int, int], ...]:
 
 def read_log(path: Path) -> NDArray[np.void]:
     """A log as a structured array with the fields of `LOG_FIELDS` and one row per frame."""
-    rows = [tuple(map(float, line.split(","))) for line in path.read_text().splitlines()[1:]]
+    rows = [tuple(map(float, line.split(","))) for line in path.read_text(encoding="utf-8").splitlines()[1:]]
     return np.array(rows, dtype=[(name, np.float64) for name in LOG_FIELDS])
 
 

@@ -11,7 +11,7 @@ from openmm import app
 
 import openmm_hybrid as oh
 from openmm_hybrid import Molecule, gaff
-from openmm_hybrid.bases import BASES
+from openmm_hybrid.bases import BASES, openff
 from openmm_hybrid.core.errors import InputError, MismatchError, MissingDependencyError
 from openmm_hybrid.models.system import SystemModel
 from tests.helpers.gaff_molecules import DRUGS, gasteiger
@@ -130,8 +130,13 @@ def test_frcmod_cannot_hold_impropers_of_openff(tmp_path: object) -> None:
 
 def test_what_sage_has_no_parameters_for() -> None:
     silane = Molecule.from_smiles("C[Si](C)(C)C", name="TMS")
-    with pytest.raises(InputError, match=r"TMS: openff-2\.3\.0 has no parameters"):
+    with pytest.raises(InputError, match=r"TMS: openff-2\.3\.0 has no parameters for the bond C-Si of atoms 0-1"):
         oh.build(silane, base="openff-2.3.0", charges=np.zeros(silane.n_atoms))
+
+
+def test_pre_releases_can_be_named() -> None:
+    assert "2.3.0-rc2" not in BASES.load("openff").versions()
+    assert oh.bases.base_forcefield("openff-2.3.0-rc2").name == "openff-2.3.0-rc2"
 
 
 def test_constraints_keep_the_lengths_of_sage() -> None:
@@ -163,6 +168,6 @@ def test_without_openff_toolkit(monkeypatch: pytest.MonkeyPatch) -> None:
         oh.build(ethanol, charges="nagl")
     with pytest.raises(MissingDependencyError, match=line):
         ethanol.to_openff()
-    monkeypatch.setattr(BASES.load("openff"), "versions", classmethod(lambda cls: ()))
+    monkeypatch.setattr(openff, "_installed", set)
     with pytest.raises(MissingDependencyError, match=line):
         oh.build(ethanol, base="openff-2.3.0", charges=gasteiger(ethanol))
