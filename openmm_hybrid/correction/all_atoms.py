@@ -11,7 +11,7 @@ from openmm_hybrid import sgdml
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.models.energy_model import EnergyModel
-from openmm_hybrid.models.residual import residual
+from openmm_hybrid.models.residual import bonds_of, residual
 from openmm_hybrid.models_io.correction import Correction
 
 
@@ -93,4 +93,4 @@ def train(
     text = f"{model.n_train} training frames, sigma {model.sigma:g}, lam {model.lam:g}"
     report = {"n_train": model.n_train, "sigma": model.sigma, "lam": model.lam, "summary": text}
     chosen = None if atoms is None else np.asarray(atoms)
-    return Correction(model, chosen, frames.atomic_numbers, "train", report)
+    return Correction(model, chosen, frames.atomic_numbers, "train", report, bonds_of(frames, molecule))

@@ -82,8 +82,10 @@ def train_local(
     if others not in ("relaxed", "fixed"):
         raise InputError(f"others = {others!r}", expected="'relaxed' or 'fixed'")
     chosen = chosen_atoms(atoms, frames.n_atoms, molecule)
-    bonds = bonds_of(frames, molecule) if others == "relaxed" else None
-    labelled, internal_share = _labelled(residual(forcefield, frames, reference=reference), chosen, bonds)
+    bonds = bonds_of(frames, molecule)
+    labelled, internal_share = _labelled(
+        residual(forcefield, frames, reference=reference), chosen, bonds if others == "relaxed" else None
+    )
     data = training_set(
         labelled,
         n_train=n_train,
@@ -103,7 +105,7 @@ def train_local(
     )
     report = {"internal_share": internal_share, "before": before, "after": after, "summary": text}
     report["search"] = found.as_dict()
-    return Correction(found.model, chosen, frames.atomic_numbers, "train_local", report)
+    return Correction(found.model, chosen, frames.atomic_numbers, "train_local", report, bonds)
 
 
 def _labelled(rest: Frames, chosen: NDArray[np.int64], bonds: NDArray[np.int64] | None) -> tuple[Frames, float]:

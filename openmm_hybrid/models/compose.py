@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.versioned_npz import Arrays, prefixed
+from openmm_hybrid.data.identity import Identity
 from openmm_hybrid.models.energy_model import EnergyModel, check_model
 from openmm_hybrid.models.storage import pack, unpack
 
@@ -49,6 +50,11 @@ class Sum(EnergyModel):
     def atomic_numbers(self) -> NDArray[np.int64]:
         """See `EnergyModel.atomic_numbers`."""
         return self.parts[0].atomic_numbers
+
+    @property
+    def bonds(self) -> NDArray[np.int64] | None:
+        """See `EnergyModel.bonds`."""
+        return next((part.bonds for part in self.parts if part.bonds is not None), None)
 
     def evaluate(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """See `EnergyModel.evaluate`."""
@@ -100,6 +106,11 @@ class Difference(EnergyModel):
     def atomic_numbers(self) -> NDArray[np.int64]:
         """See `EnergyModel.atomic_numbers`."""
         return self.minuend.atomic_numbers
+
+    @property
+    def bonds(self) -> NDArray[np.int64] | None:
+        """See `EnergyModel.bonds`."""
+        return self.subtrahend.bonds if self.minuend.bonds is None else self.minuend.bonds
 
     def evaluate(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """See `EnergyModel.evaluate`."""
@@ -221,6 +232,16 @@ def _same_atoms(first: EnergyModel, other: EnergyModel, name: str) -> None:
             f"{name} is of the atomic numbers {other.atomic_numbers.tolist()}",
             expected=f"{first.atomic_numbers.tolist()}, like the first model",
             hint="bring both to one atom order, or wrap the smaller one in OnAtoms",
+        )
+    if first.bonds is None or other.bonds is None:
+        return
+    expected = Identity.of("the first model", first.atomic_numbers, first.bonds)
+    order = expected.order_in(Identity.of(name, other.atomic_numbers, other.bonds))
+    moved = np.flatnonzero(order != np.arange(len(order)))
+    if len(moved):
+        raise MismatchError(
+            f"{name} has its atoms in another order: its atom {order[moved[0]]} is atom {moved[0]} of the first model",
+            hint=f"wrap it, if exchanged equivalent atoms do no harm: OnAtoms(model, {np.argsort(order).tolist()}, …)",
         )
 
 

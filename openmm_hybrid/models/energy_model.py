@@ -34,6 +34,11 @@ class EnergyModel(ABC):
     def atomic_numbers(self) -> NDArray[np.int64]:
         """Atomic numbers (n_atoms,), in the model's atom order."""
 
+    @property
+    def bonds(self) -> NDArray[np.int64] | None:
+        """Bonded pairs (n_bonds, 2), i < j, by which a molecule is recognised; None if the model does not know them."""
+        return None
+
     @abstractmethod
     def evaluate(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Energies (n_frames,) and forces (n_frames, n_atoms, 3) at checked positions (n_frames, n_atoms, 3)."""

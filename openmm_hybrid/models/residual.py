@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.data.bonds import bonds_from_geometry, check_order
+from openmm_hybrid.data.bonds import bonds_from_geometry, check_bonds, check_order
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.models.energy_model import EnergyModel
@@ -102,3 +102,5 @@ def _same_atoms(frames: Frames, model: EnergyModel, what: str) -> None:
             expected=f"{expected[k]} as in the {what}",
             hint=f"build the {what} in the frames' atom order (Molecule.reordered)",
         )
+    if model.bonds is not None:
+        check_bonds(f"the {what}", model.bonds, None, frames)

@@ -54,6 +54,12 @@ class SystemModel(EnergyModel):
                 expected="a topology of the same particles",
             )
 
+    @property
+    def bonds(self) -> NDArray[np.int64] | None:
+        """See `EnergyModel.bonds`: those of the topology, if it has any."""
+        pairs = sorted(tuple(sorted((first.index, second.index))) for first, second in self.topology.bonds())
+        return np.array(pairs, dtype=np.int64) if pairs else None
+
     @cached_property
     def atomic_numbers(self) -> NDArray[np.int64]:  # type: ignore[override]
         """Atomic numbers (n_atoms,); 0 for virtual sites."""

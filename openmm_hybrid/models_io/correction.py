@@ -42,6 +42,8 @@ class Correction:
     report : mapping
         Results of the recipe as strings, numbers, lists and mappings of these (tuples become lists). "summary" is the
         line that `summary` prints; the recipes document the other keys.
+    bonds : (n_bonds, 2) or None
+        Bonded pairs of the whole molecule, by which `attach` recognises it. By default the model's, without `atoms`.
 
     Raises
     ------
@@ -57,6 +59,7 @@ class Correction:
     atomic_numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)
     recipe: str = ""
     report: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    bonds: NDArray[np.int64] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         try:
@@ -65,6 +68,8 @@ class Correction:
             raise InputError(
                 f"the report cannot be written as JSON ({error})", expected="strings, numbers, lists"
             ) from error
+        if self.bonds is None and self.atoms is None:
+            object.__setattr__(self, "bonds", self.model.bonds)
         if self.atoms is not None and not len(self.atomic_numbers):
             raise InputError(
                 "atoms are given without their molecule", expected="its atomic_numbers, in the data's order"
@@ -160,8 +165,7 @@ class Correction:
         """
         model, arrays = pack(self.model)
         arrays = prefixed("model/", arrays) | {"atomic_numbers": np.asarray(self.atomic_numbers)}
-        if self.atoms is not None:
-            arrays["atoms"] = self.atoms
+        arrays |= {name: np.asarray(value) for name in ("atoms", "bonds") if (value := getattr(self, name)) is not None}
         description = {"model": model, "recipe": self.recipe, "report": dict(self.report)}
         return write(path, FORMAT, description, arrays)
 
@@ -179,6 +183,7 @@ def read(path: str | Path) -> Correction:
             model=unpack(description["model"], arrays.under("model/")),
             atoms=arrays.integers("atoms", (None,)) if "atoms" in arrays else None,
             atomic_numbers=arrays.integers("atomic_numbers", (None,)),
+            bonds=arrays.integers("bonds", (None, 2)) if "bonds" in arrays else None,
             recipe=str(description["recipe"]),
             report=dict(description["report"]),
         )

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.versioned_npz import Arrays
+from openmm_hybrid.data.bonds import clear_bonds
 from openmm_hybrid.models.energy_model import TorchModel
+from openmm_hybrid.sgdml.descriptor import pairs
 from openmm_hybrid.sgdml.module import KernelModule
 from openmm_hybrid.sgdml.symmetry import check_permutations
 
@@ -113,6 +115,15 @@ class SGDMLModel(TorchModel):
     def n_train(self) -> int:
         """Number of training geometries."""
         return len(self.descriptors)
+
+    @cached_property
+    def _bonds(self) -> NDArray[np.int64] | None:
+        return clear_bonds(self.atomic_numbers, pairs(len(self.atomic_numbers)), (1.0 / self.descriptors).mean(axis=0))
+
+    @property
+    def bonds(self) -> NDArray[np.int64] | None:
+        """See `EnergyModel.bonds`: from the mean distances in the training geometries, if they leave no doubt."""
+        return self._bonds
 
     def module(self) -> KernelModule:
         """See `EnergyModel.module`. The module shares its matrices with the model until it is converted or moved."""

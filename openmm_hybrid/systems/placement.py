@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import breadth_first_order
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models_io.correction import Correction
+from openmm_hybrid.systems.atom_order import in_order
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +110,7 @@ def locate(
         Topology, System and model do not belong together, or the atoms of a periodic System are not connected by
         bonds.
     """
-    if isinstance(model, Correction):
-        atoms = model.on(np.arange(system.getNumParticles()) if atoms is None else atoms)
-        model = model.model
-    if not isinstance(model, EnergyModel):
+    if not isinstance(model, EnergyModel | Correction):
         raise InputError(f"a {type(model).__name__} was given as model", expected="an EnergyModel or a Correction")
     if topology.getNumAtoms() != system.getNumParticles():
         raise MismatchError(
@@ -123,7 +121,9 @@ def locate(
         raise InputError(f"force group {force_group!r}", expected="a whole number from 0 to 31")
     _check_scale(system, scale)
     copies = _copies(system.getNumParticles(), model, atoms)
-    _check_elements(topology, model, copies)
+    copies = in_order(topology, model, copies)
+    if isinstance(model, Correction):
+        copies, model = model.on(copies), model.model
     periodic = system.usesPeriodicBoundaryConditions()
     return Placement(
         model=model,
@@ -157,7 +157,7 @@ def _global_parameters(force: openmm.Force) -> tuple[str, ...]:
     return ()
 
 
-def _copies(n_particles: int, model: EnergyModel, atoms: ArrayLike | None) -> NDArray[np.int64]:
+def _copies(n_particles: int, model: EnergyModel | Correction, atoms: ArrayLike | None) -> NDArray[np.int64]:
     """Check the particles and return them with shape (n_copies, n_atoms)."""
     if atoms is None and n_particles != model.n_atoms:
         raise MismatchError(
@@ -179,23 +179,6 @@ def _copies(n_particles: int, model: EnergyModel, atoms: ArrayLike | None) -> ND
     if counts.max() > 1:
         raise InputError(f"atom {values[counts.argmax()]} is given twice", expected="every atom once at most")
     return array.reshape(-1, model.n_atoms).astype(np.int64)
-
-
-def _check_elements(topology: app.Topology, model: EnergyModel, copies: NDArray[np.int64]) -> None:
-    members = list(topology.atoms())
-    atomic_numbers = np.array([atom.element.atomic_number if atom.element else 0 for atom in members])
-    differing = np.argwhere(atomic_numbers[copies] != model.atomic_numbers)
-    if not len(differing):
-        return
-    copy, k = differing[0]
-    atom = members[copies[copy, k]]
-    expected = app.Element.getByAtomicNumber(int(model.atomic_numbers[k])).symbol
-    raise MismatchError(
-        f"atom {atom.index} ({atom.name} of {atom.residue.name} {atom.residue.id}) is "
-        f"{atom.element.symbol if atom.element else 'a particle without element'}",
-        expected=f"{expected} for the model's atom {k}",
-        hint="give atoms=[…] in the model's order; if they are, the model was made for another molecule",
-    )
 
 
 def _paths(system: openmm.System, topology: app.Topology, copies: NDArray[np.int64]) -> BondPaths:
