@@ -14,6 +14,7 @@ from openmm import app, unit
 import openmm_hybrid as oh
 from openmm_hybrid import Molecule
 from openmm_hybrid.bases.system import BuiltSystem
+from openmm_hybrid.core.errors import MismatchError
 from openmm_hybrid.core.units import positions_to_angstrom
 from openmm_hybrid.models.system import SystemModel
 from tests.helpers.classical_ethanol import predict
@@ -159,3 +160,15 @@ def test_the_three_impropers_of_a_centre_stay_equal_in_a_fit(smiles: str, tmp_pa
     system = app.ForceField(str(tmp_path / "fitted.xml")).createSystem(built.topology)
     found = SystemModel(system, built.topology).predict(frames.positions)[0]
     np.testing.assert_allclose(found, model.predict(frames.positions)[0], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("factor", [1.5, None], ids=["another barrier", "one cosine more"])
+def test_impropers_of_a_centre_that_differ_cannot_be_written(factor: float | None) -> None:
+    molecule = Molecule.from_smiles("C=O")
+    built = oh.build(molecule, base=SAGE, charges=gasteiger(molecule))
+    (template,) = built.templates
+    first, *rest = template.impropers
+    changed = (first, first._replace(periodicity=1)) if factor is None else (first._replace(k=factor * first.k),)
+    spoiled = with_changes(built, templates=(with_changes(template, impropers=(*changed, *rest)),))
+    with pytest.raises(MismatchError, match="or three equal terms with it first"):
+        spoiled.to_xml()
