@@ -16,7 +16,10 @@ BASES = Registry(
 )
 """Name of a family → subclass of `Base`."""
 
-__all__ = ["BASES", "Base", "base_forcefield", "names"]
+DEFAULT = "gaff-2.2.20"
+"""The base force field for molecules in general; the paper's studies take GAFF 1.81. See docs/bases.md."""
+
+__all__ = ["BASES", "DEFAULT", "Base", "base_forcefield", "names"]
 
 
 def names() -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from openmm import app
 from scipy.spatial import cKDTree
 
-from openmm_hybrid.bases import base_forcefield
+from openmm_hybrid.bases import DEFAULT, base_forcefield
 from openmm_hybrid.bases.base import Base
 from openmm_hybrid.bases.system import BuiltSystem, assemble, constraint_name
 from openmm_hybrid.bases.template import Template, to_xml
@@ -26,7 +26,7 @@ Charges = str | ArrayLike
 def build(
     molecules: Molecule | Sequence[Molecule],
     *,
-    base: str | Base = "gaff-1.81",
+    base: str | Base = DEFAULT,
     charges: str | ArrayLike | Sequence[str | ArrayLike] = "resp",
     constraints: str | None = None,
     positions: Any = None,
@@ -41,7 +41,7 @@ def build(
     molecules : Molecule, or a sequence of them
         Equal molecules (the same atoms in the same order) are parametrised and charged once.
     base : str or Base
-        Base force field, such as "gaff-1.81", "gaff-2.2.20" or "openff-2.3.0"; `openmm_hybrid.bases.names` lists all.
+        Base force field, such as "gaff-2.2.20", "gaff-1.81" or "openff-2.3.0"; `openmm_hybrid.bases.names` lists all.
     charges : {"resp", "am1-bcc", "nagl"} or array (n_atoms,) in e
         For a sequence of molecules: one method for all, or one entry per molecule.
     constraints : {None, "HBonds", "AllBonds"} or OpenMM's objects of these names
@@ -74,7 +74,7 @@ def build(
 
 def template_generator(
     molecules: Molecule | Sequence[Molecule],
-    base: str | Base = "gaff-1.81",
+    base: str | Base = DEFAULT,
     charges: Charges | Sequence[Charges] = "resp",
     *,
     progress: bool = True,

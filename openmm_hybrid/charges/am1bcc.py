@@ -19,6 +19,9 @@ from openmm_hybrid.data.molecule import Molecule
 if TYPE_CHECKING:
     from rdkit import Chem
 
+_BROKEN = 1.5
+"""Length of a broken bond, relative to its length before the relaxation."""
+
 
 def am1bcc_charges(molecule: Molecule, *, progress: bool = True) -> NDArray[np.float64]:
     """AM1-BCC charges (n_atoms,) in e, equal on equivalent atoms, summing to the net charge.
@@ -33,7 +36,8 @@ def am1bcc_charges(molecule: Molecule, *, progress: bool = True) -> NDArray[np.f
     InputError
         An element without GAFF parameters.
     NumericalError
-        sqm or antechamber failed.
+        sqm or antechamber failed, or sqm's relaxation broke a bond. In some zwitterions a proton moves from cation to
+        anion.
     """
     check_gaff_elements(molecule)
     with (
@@ -48,12 +52,14 @@ def am1bcc_charges(molecule: Molecule, *, progress: bool = True) -> NDArray[np.f
 def _antechamber(molecule: Molecule, folder: Path) -> NDArray[np.float64]:
     from rdkit import Chem
 
-    Chem.MolToMolFile(_relaxed(molecule), str(folder / "in.sdf"))
+    relaxed = _relaxed(molecule)
+    Chem.MolToMolFile(relaxed, str(folder / "in.sdf"))
     arguments = ["-i", "in.sdf", "-fi", "mdl", "-o", "out.mol2", "-fo", "mol2", "-c", "bcc"]
     arguments += ["-nc", str(molecule.charge), "-at", "sybyl", "-j", "5", "-dr", "no", "-seq", "no"]
     try:
         run_program("antechamber", arguments, folder)
         charges = np.array([float(words[8]) for words in mol2_atoms(folder / "out.mol2")])
+        positions = _pdb_positions(folder / "sqm.pdb")
     except MissingDependencyError:
         raise
     except (HybridError, OSError, ValueError, IndexError) as error:
@@ -63,7 +69,27 @@ def _antechamber(molecule: Molecule, folder: Path) -> NDArray[np.float64]:
         ) from error
     if charges.shape != (molecule.n_atoms,):
         raise NumericalError(f"antechamber returned {len(charges)} charges for the {molecule.n_atoms} atoms")
+    _check_bonds(molecule, relaxed.GetConformer().GetPositions(), positions)
     return charges
+
+
+def _pdb_positions(path: Path) -> NDArray[np.float64]:
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith(("ATOM", "HETATM"))]
+    return np.array([[float(line[start : start + 8]) for start in (30, 38, 46)] for line in lines])
+
+
+def _check_bonds(molecule: Molecule, before: NDArray[np.float64], after: NDArray[np.float64]) -> None:
+    first, second = molecule.bonds.T
+    stretch = np.linalg.norm(after[first] - after[second], axis=1) / np.linalg.norm(
+        before[first] - before[second], axis=1
+    )
+    if stretch.max(initial=0.0) > _BROKEN:
+        i, j = molecule.bonds[int(stretch.argmax())]
+        raise NumericalError(
+            f"AM1-BCC charges of {molecule.name} failed: sqm's relaxation broke the bond between atoms {i} "
+            f"({molecule.elements[i]}) and {j} ({molecule.elements[j]})",
+            hint='use charges="nagl" or "resp", which do not relax the geometry',
+        )
 
 
 def _relaxed(molecule: Molecule) -> Chem.Mol:

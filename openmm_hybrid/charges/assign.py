@@ -1,4 +1,4 @@
-"""Partial charges of a molecule: RESP, AM1-BCC, or given by the user."""
+"""Partial charges of a molecule, from a method or given by the user."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def assign_charges(molecule: Molecule, charges: str | ArrayLike, *, progress: bo
     Parameters
     ----------
     molecule : Molecule
-    charges : "resp", "am1-bcc" or array_like (n_atoms,), e
+    charges : "resp", "am1-bcc", "nagl" or array_like (n_atoms,), e
         A method, whose charges sum exactly to the net charge and are equal on equivalent atoms, or the charges
         themselves (an array or an `openmm.unit` quantity), which are used unchanged.
     progress : bool

@@ -46,7 +46,12 @@ def nagl_charges(molecule: Molecule, *, progress: bool = True) -> NDArray[np.flo
 def _network() -> Any:
     try:
         from openff.nagl import GNNModel
-        from openff.nagl_models import validate_nagl_model_path
+        from openff.nagl_models import get_nagl_model_dirs_paths
     except ImportError as error:
         raise MissingDependencyError(f'charges="nagl" needs openff-nagl ({error})', hint=INSTALL) from error
-    return GNNModel.load(validate_nagl_model_path(MODEL), eval_mode=True)
+    # Only the package's folders, not validate_nagl_model_path: it prefers a file in the working directory, and loading
+    # a file runs the code in it.
+    found = [folder / MODEL for folder in get_nagl_model_dirs_paths() if (folder / MODEL).is_file()]
+    if not found:
+        raise MissingDependencyError(f"openff-nagl-models is too old: it lacks {MODEL}", hint=INSTALL)
+    return GNNModel.load(found[0], eval_mode=True)

@@ -68,7 +68,7 @@ def resp_charges(molecule: Molecule, *, progress: bool = True) -> Array:
     with progress_bar(molecule.conformers.shape[0], "RESP: RHF/6-31G*", "conformers", enabled=progress) as advance:
         for positions in molecule.conformers:
             points = surface_points(molecule.atomic_numbers, positions)
-            potentials.append((positions, points, _potential(molecule, positions, points)))
+            potentials.append((positions, points, potential(*hartree_fock(molecule, positions), points)))
             advance(1)
     return fit(molecule, potentials)
 
@@ -167,16 +167,26 @@ def _restrained(problem: _Problem, classes: NDArray[np.int64], fixed: Array, wei
     raise NumericalError("the RESP fit does not converge", hint="check the conformers for overlapping atoms")
 
 
-def _potential(molecule: Molecule, positions: Array, points: Array) -> Array:
-    """Electrostatic potential (n_points,) in hartree/e of the molecule's RHF density."""
+def hartree_fock(molecule: Molecule, positions: Array) -> tuple[gto.Mole, Array]:
+    """PySCF's molecule at positions (n_atoms, 3) in Å, and its RHF/6-31G* density matrix (n_ao, n_ao).
+
+    Raises
+    ------
+    NumericalError
+        The self-consistent field does not converge.
+    """
+    mol = _pyscf_molecule(molecule, positions)
+    return mol, _density(molecule, mol)
+
+
+def potential(mol: gto.Mole, density: Array, points: Array) -> Array:
+    """Electrostatic potential (n_points,) in hartree/e of nuclei and density at points (n_points, 3) in Å."""
     from pyscf import lib
 
-    mol = _pyscf_molecule(molecule, positions)
-    density = _density(molecule, mol)
     grid = points / ANGSTROM_PER_BOHR
     nuclei = (mol.atom_charges() / cdist(grid, mol.atom_coords())).sum(axis=1)
     packed = lib.pack_tril(2.0 * density - np.diag(np.diag(density)))
-    return nuclei - _electronic(mol, packed, grid)
+    return np.asarray(nuclei - _electronic(mol, packed, grid))
 
 
 def _electronic(mol: gto.Mole, packed: Array, grid: Array) -> Array:

@@ -23,7 +23,7 @@ def build(
     molecule: Annotated[str, typer.Argument(help="SMILES, or an SDF, MOL, MOL2 or PDB file.")],
     output: OutputFolder,
     name: Annotated[str, typer.Option(help="Name of the molecule.")] = "",
-    base: Annotated[str, named("openmm_hybrid.bases:names", help="Base force field.")] = "gaff-1.81",
+    base: Annotated[str, named("openmm_hybrid.bases:names", help="Base force field.")] = "gaff-2.2.20",
     charges: Annotated[str, named("openmm_hybrid.charges:METHODS", help="Method for the partial charges.")] = "resp",
     padding: Annotated[
         float | None, typer.Option(help="Solvate the molecule, with this distance to its periodic images, Å.")

@@ -205,11 +205,15 @@ def _impropers(template: ResidueTemplate) -> tuple[list[TorsionTerm], list[Torsi
         per_permutation: dict[tuple[int, ...], list[tuple[int, float, float]]] = {}
         for term in terms:
             per_permutation.setdefault(term.atoms, []).append((term.periodicity, term.phase, term.k))
-        series = [sorted(each) for each in per_permutation.values()]
-        if len(series) != 3 or not all(np.allclose(each, series[0], rtol=1e-12, atol=0.0) for each in series):
+        series = [np.array(sorted(cosines)) for cosines in per_permutation.values()]
+        if len(series) != 3 or not all(_equal(cosines, series[0]) for cosines in series):
             raise _unwritable(template, atoms)
         kept += [TorsionTerm(atoms, n, phase, k) for n, phase, k in per_permutation[terms[0].atoms]]
     return amber, kept
+
+
+def _equal(cosines: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
+    return cosines.shape == others.shape and bool(np.allclose(cosines, others, rtol=1e-12, atol=0.0))
 
 
 def _unwritable(template: ResidueTemplate, atoms: tuple[int, ...]) -> MismatchError:

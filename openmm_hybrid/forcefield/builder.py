@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -54,15 +54,36 @@ class Builder:
         return builder
 
     def add(self, group: str, form: FunctionalForm, rows: Mapping[tuple[int, ...], Sequence[float]]) -> None:
-        """Add terms, given as parameters (n_columns,) by atoms; an empty mapping adds no group."""
+        """Add terms, given as parameters (n_columns,) by atoms; an empty mapping adds no group.
+
+        Terms of the same types share their parameters if the values are equal. The three impropers of one centre in
+        SMIRNOFF's convention, with the central atom first, count as terms of the same types.
+        """
         if not rows:
             return
         atoms = np.array(list(rows), dtype=np.int64)
         values = np.array(list(rows.values()), dtype=np.float64)
-        names, row = share([label([self.types[atom] for atom in term]) for term in atoms.tolist()], values)
+        trefoils = self._trefoils(rows) if group.partition(".")[0] == "impropers" else {}
+        labels = [trefoils.get(term) or label([self.types[atom] for atom in term]) for term in rows]
+        names, row = share(labels, values)
         _, first = np.unique(row, return_index=True)
         self.parameters, indices = self.parameters.extended(group, names, form.columns, values[first])
         self.terms.append(Terms(group, form, atoms, indices[row]))
+
+    def _trefoils(self, terms: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], str]:
+        """Name of each improper that is one of three with the central atom first: its type, then the others sorted."""
+        bonded = {frozenset(bond) for bond in self.bonds.tolist()}
+        members: dict[tuple[int, frozenset[int]], list[tuple[int, ...]]] = {}
+        for term in terms:
+            for centre, *outer in (term, term[::-1]):  # both directions have the same dihedral
+                if all(frozenset((centre, atom)) in bonded for atom in outer):
+                    members.setdefault((centre, frozenset(outer)), []).append(term)
+        return {
+            term: "-".join([self.types[centre], *sorted(self.types[atom] for atom in outer)])
+            for (centre, outer), permutations in members.items()
+            if len(permutations) == 3
+            for term in permutations
+        }
 
     def add_tied(
         self,

@@ -62,12 +62,17 @@ def _torsions(series: dict[Atoms, tuple[Cosine, ...]]) -> tuple[TorsionTerm, ...
 
 
 def _with_constant(tables: Classical) -> tuple[dict[Atoms, tuple[Cosine, ...]], dict[Atoms, tuple[Cosine, ...]]]:
-    """Propers and impropers, with the constant C in one of them as C/2 (1 + cos φ) + C/2 (1 − cos φ)."""
+    """Propers and impropers, with the constant C in one proper as C/2 (1 + cos φ) + C/2 (1 − cos φ).
+
+    Without propers all impropers hold equal parts of it, as those of one centre must stay equal.
+    """
     propers, impropers = dict(tables.propers), dict(tables.impropers)
     holder = propers or impropers
     if holder and abs(tables.constant) > _TINY:
-        half = 0.5 * tables.constant
-        holder[next(iter(holder))] += (Cosine(1, 0.0, half), Cosine(1, np.pi, half))
+        holders = [next(iter(propers))] if propers else list(impropers)
+        half = 0.5 * tables.constant / len(holders)
+        for atoms in holders:
+            holder[atoms] += (Cosine(1, 0.0, half), Cosine(1, np.pi, half))
     return propers, impropers
 
 

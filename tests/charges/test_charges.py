@@ -155,6 +155,14 @@ def test_am1bcc_of_an_anion_is_symmetric():
     assert abs(charges.sum() + 1) < 1e-12
 
 
+def test_am1bcc_refuses_a_proton_that_moved():
+    """AM1 in vacuum has no minimum near this geometry of β-alanine's zwitterion: a proton moves from N to O."""
+    molecule = oh.Molecule.from_smiles("[NH3+]CCC(=O)[O-]", name="β-alanine")
+    with pytest.raises(NumericalError, match=r"β-alanine failed: sqm's .* broke .* 0 \(N\) and 7 \(H\).*nagl"):
+        assign_charges(molecule, "am1-bcc")
+    assert abs(assign_charges(oh.Molecule.from_smiles("[NH3+]CC(=O)[O-]"), "am1-bcc").sum()) < 1e-12
+
+
 def test_am1bcc_names_a_missing_library(monkeypatch):
     def fails(*_):
         raise MissingDependencyError("the AmberTools of sqm lack the shared library libarpack.so.2")

@@ -83,7 +83,7 @@ def test_home_folder_is_expanded_in_every_path(verb: Callable[..., None]) -> Non
     ("line", "choices"),
     [
         ("build", "resp|am1-bcc"),
-        ("build", "gaff-1.81|gaff-2.11|gaff-2.2.20"),
+        ("build", "gaff-2.2.20|gaff-2.11|gaff-1.81"),
         ("label", "gfn2|gfn1"),
         ("train sgdml", "|".join(SOLVERS.names())),
         ("train sgdml", "auto|cpu|cuda"),
@@ -180,7 +180,7 @@ def test_wrong_choices_name_the_option_the_choices_and_the_nearest_one() -> None
     assert done.exit_code == 2
     assert done.stderr == "error: --ensemble is 'nvp'; expected one of nvt, nve; did you mean nvt?\n"
     done = CliRunner().invoke(app, ["build", "CO", "-o", "out", "--base", "gaff-9"])
-    assert done.stderr.startswith("error: unknown GAFF version '9'; expected one of '1.81', '2.11', ")
+    assert done.stderr.startswith("error: unknown GAFF version '9'; expected one of '2.2.20', '2.11', ")
 
 
 def test_values_of_the_wrong_type_are_one_line_in_our_words() -> None:

@@ -1,4 +1,4 @@
-"""GAFF under its own name: `build` and `template_generator` with a version instead of a base force field."""
+"""GAFF under its own name: `build` and `template_generator` with a version, by default the paper's GAFF 1.81."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from openmm_hybrid.core.errors import InputError, MissingDependencyError
 
-VERSIONS = ("1.81", "2.11", "2.2.20", "1.4", "1.7", "1.8", "2.1")
+VERSIONS = ("2.2.20", "2.11", "1.81", "1.4", "1.7", "1.8", "2.1")
 """GAFF versions whose tables openmmforcefields contains, the current ones first."""
 
 WILDCARD = "X"
