@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +12,7 @@ import openmm
 from numpy.typing import ArrayLike
 from openmm import app
 
+from openmm_hybrid.core.errors import MismatchError
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.torchscript import torch_dtype
 from openmm_hybrid.models_io.correction import Correction
@@ -27,6 +30,7 @@ def attach(
     force_group: int = 0,
     scale: str | None = None,
     dtype: str = "float64",
+    repeat: bool = False,
 ) -> list[openmm.Force]:
     """Add a model to a System as OpenMM forces. The forces already in the System stay.
 
@@ -54,6 +58,8 @@ def attach(
         backend with `parameter_derivatives` lets ``context.getState(parameterDerivatives=True)`` return dE/dλ.
     dtype : {"float64", "float32"}
         Precision of torch. OpenMM's platform sets the precision of backends without torch.
+    repeat : bool
+        Add the model even if the System has the same force on the same particles already, so that it counts twice.
 
     Returns
     -------
@@ -66,8 +72,8 @@ def attach(
         Atoms out of range or given twice, unknown backend or dtype, a bad force group or parameter name.
     MismatchError
         System, topology and model do not belong together (the message names the first wrong atom), the atoms of a
-        periodic System are not connected, no backend takes the model, or the System has a TorchForce where the model
-        needs a PythonForce, or the reverse: OpenMM hangs with both on OpenCL.
+        periodic System are not connected, no backend takes the model, the System has this model already, or it has a
+        TorchForce where the model needs a PythonForce, or the reverse: OpenMM hangs with both on OpenCL.
     MissingDependencyError
         The backend, or with "auto" every backend, does not work here; the message says what to install.
 
@@ -79,10 +85,40 @@ def attach(
     torch_dtype(dtype)
     placement = locate(system, topology, model, atoms=atoms, scale=scale, force_group=force_group)
     forces = planned_forces(system, placement, backend, dtype)
+    if not repeat:
+        _refuse_repeats(system, forces)
     warn_of_constraints(system, placement)
     for force in forces:
         system.addForce(force)
     return forces
+
+
+def _refuse_repeats(system: openmm.System, forces: Sequence[openmm.Force]) -> None:
+    """Refuse forces that the System has already, whatever their force group, as after a second call of `attach`.
+
+    Raises
+    ------
+    MismatchError
+        The message names the force.
+    """
+    for force in forces:
+        if any(_equal(old, force) for old in system.getForces()):
+            raise MismatchError(
+                f"the System has the force {force.getName()!r} of this model on these atoms already",
+                hint="attach a model once, or build the System again; repeat=True adds it a second time",
+            )
+
+
+def _equal(old: openmm.Force, new: openmm.Force) -> bool:
+    """Whether two forces have the same terms. The names of torch forces tell, see `module_name`."""
+    if old.getName() != new.getName():
+        return False
+    return type(new).__name__ in ("TorchForce", "PythonForce") or _text(old) == _text(new)
+
+
+def _text(force: openmm.Force) -> str:
+    """XML of a force without its force group."""
+    return re.sub(r'\bforceGroup="\d+"', "", openmm.XmlSerializer.serialize(force))
 
 
 def planned_forces(system: openmm.System, placement: Placement, backend: str, dtype: str) -> list[openmm.Force]:

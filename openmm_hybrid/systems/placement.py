@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,9 @@ from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models_io.correction import Correction
 from openmm_hybrid.systems.atom_order import in_order
+
+#: Variables that CustomBondForce, CustomAngleForce, CustomTorsionForce and CustomCompoundBondForce define.
+_OPENMM_VARIABLE = re.compile(r"r|theta|[xyzp]\d+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +145,10 @@ def _check_scale(system: openmm.System, scale: str | None) -> None:
     if not isinstance(scale, str) or not scale.isidentifier():
         raise InputError(
             f"{scale!r} cannot name a global parameter", expected="letters, digits and _, such as 'lambda'"
+        )
+    if _OPENMM_VARIABLE.fullmatch(scale):
+        raise InputError(
+            f"{scale!r} is a coordinate in OpenMM's expressions", hint="choose another name, such as 'lambda'"
         )
     for force in system.getForces():
         if scale in _global_parameters(force):

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import ArrayLike
 from openmm import app
 
+from openmm_hybrid.core.files import fingerprint
 from openmm_hybrid.core.units import ANGSTROM_PER_NM, FORCE_KJ_NM, KJ_PER_KCAL
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.torchscript import metadata, torch_dtype, write_script
@@ -41,6 +42,17 @@ def wrap_for_openmm(placement: Placement, inner: torch.nn.Module) -> torch.nn.Mo
     if placement.periodic:
         return _PeriodicScaled(core) if placement.scale else _Periodic(core)
     return _OpenScaled(core) if placement.scale else _Open(core)
+
+
+def module_name(kind: str, module: torch.nn.Module) -> str:
+    """A name for a force: its kind and a hash of the module's buffers, which hold the model and its particles.
+
+    OpenMM's XML of a torch force differs from one call to the next, so that two of them are compared by name.
+    """
+    buffers = module.state_dict()
+    if not buffers:
+        return f"{kind} {id(module):x}"
+    return f"{kind} {fingerprint(*buffers, *(value.cpu().numpy() for value in buffers.values()))[:12]}"
 
 
 def export_torchforce(

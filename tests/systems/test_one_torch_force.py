@@ -81,13 +81,13 @@ def test_two_torchforces_work_together() -> None:
         (
             {"model": TORCH},
             {"model": OTHER},
-            r"has a TorchForce \('HybridTorchForce'\), and the backend pythonforce adds a PythonForce.*"
+            r"has a TorchForce \('HybridTorchForce \w+'\), and the backend pythonforce adds a PythonForce.*"
             r"attach the other models with backend='pythonforce' too, or attach all of them as one oh\.Sum",
         ),
         (
             {"model": TORCH, "backend": "pythonforce"},
             {"model": TORCH, "backend": "torchforce"},
-            r"has a PythonForce \('HybridPythonForce'\), and the backend torchforce adds a TorchForce.*"
+            r"has a PythonForce \('HybridPythonForce \w+'\), and the backend torchforce adds a TorchForce.*"
             r"attach this model with backend='pythonforce' too",
         ),
         (

@@ -19,7 +19,7 @@ from openmm_hybrid.systems.backends.backend import Backend, BackendState
 from openmm_hybrid.systems.backends.self_test import self_test
 from openmm_hybrid.systems.backends.torchforce import scriptable
 from openmm_hybrid.systems.placement import Placement
-from openmm_hybrid.systems.torch_wrapper import wrap_for_openmm
+from openmm_hybrid.systems.torch_wrapper import module_name, wrap_for_openmm
 
 _MISSING = "PythonForce came with OpenMM 8.5: pip install 'openmm>=8.6.1'"
 _SELF_TEST = "from openmm_hybrid.systems.backends.pythonforce import run_self_test; run_self_test()"
@@ -79,7 +79,7 @@ class PythonForceBackend(Backend):
         if len(particles) < placement.n_particles:
             force.setParticles(particles.tolist())
         force.setForceGroup(placement.force_group)
-        force.setName("HybridPythonForce")
+        force.setName(module_name("HybridPythonForce", module))
         return [force]
 
 

@@ -19,7 +19,7 @@ from openmm_hybrid.models.torchscript import torch_dtype
 from openmm_hybrid.systems.backends.backend import Backend, BackendState
 from openmm_hybrid.systems.backends.self_test import self_test
 from openmm_hybrid.systems.placement import Placement
-from openmm_hybrid.systems.torch_wrapper import wrap_for_openmm
+from openmm_hybrid.systems.torch_wrapper import module_name, wrap_for_openmm
 
 _SELF_TEST = "from openmm_hybrid.systems.backends.torchforce import run_self_test; run_self_test()"
 
@@ -64,7 +64,7 @@ class TorchForceBackend(Backend):
         force.setOutputsForces(True)
         force.setUsesPeriodicBoundaryConditions(placement.periodic)
         force.setForceGroup(placement.force_group)
-        force.setName("HybridTorchForce")
+        force.setName(module_name("HybridTorchForce", module))
         if placement.scale:
             force.addGlobalParameter(placement.scale, 1.0)
             force.addEnergyParameterDerivative(placement.scale)
