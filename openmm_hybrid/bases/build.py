@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -63,13 +64,21 @@ def build(
         A program or package of the base force field or of the charge method is not installed.
     HybridError
         A program failed.
+
+    Warns
+    -----
+    UserWarning
+        Each of the notes of the result: parameters that were guessed, and known faults of the base force field.
     """
     members, entries = _members(molecules, charges)
     chosen = _checked(base, members)
     constraints = constraint_name(constraints)
     coordinates = _row(members) if positions is None else _given_positions(members, positions)
     templates = make_templates(members, entries, chosen, progress=progress)
-    return assemble(templates, coordinates, constraints)
+    built = assemble(templates, coordinates, constraints)
+    for note in built.notes:
+        warnings.warn(note, stacklevel=2)
+    return built
 
 
 def template_generator(

@@ -75,6 +75,11 @@ class BuiltSystem:
     templates: tuple[Template, ...] = field(default=(), repr=False)
     constraints: str | None = None
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Guesses and known faults of the parameters, one sentence each; `build` warns of them."""
+        return tuple(dict.fromkeys(note for template in self.templates for note in template.notes))
+
     def model(self) -> SystemModel:
         """The system as an EnergyModel, evaluated on OpenMM's Reference platform in double precision."""
         return SystemModel(self.system, self.topology)

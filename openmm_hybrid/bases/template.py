@@ -56,6 +56,8 @@ class Template:
         Terms with atoms, force constants and equilibrium values; torsions without a barrier are left out.
     coulomb14 : float
         Scale of the Coulomb interaction between atoms three bonds apart.
+    notes : tuple of str
+        What was guessed, and what the force field is known to get wrong for this molecule; one sentence each.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Template:
     propers: tuple[TorsionTerm, ...] = field(repr=False)
     impropers: tuple[TorsionTerm, ...] = field(repr=False)
     coulomb14: float = 1.0 / SCEE
+    notes: tuple[str, ...] = ()
 
     def with_charges(self, charges: NDArray[np.float64]) -> Template:
         """The same template with these charges (n_atoms,) in e, under a name of its own."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from itertools import permutations
@@ -62,6 +62,8 @@ class Parameters:
     angles: dict[tuple[str, ...], Harmonic]
     propers: dict[tuple[str, ...], tuple[Cosine, ...]]
     impropers: dict[tuple[str, ...], ImproperRule]
+    guesses: tuple[str, ...] = ()
+    """Types of angles that parmchk2 made up by a formula, such as "ca-s6-f", since no similar angle is known."""
 
     def with_extra(self, extra: Parameters) -> Parameters:
         """These tables, overridden and completed by those of `extra`."""
@@ -72,6 +74,7 @@ class Parameters:
             angles=self.angles | extra.angles,
             propers=self.propers | extra.propers,
             impropers=self.impropers | extra.impropers,
+            guesses=self.guesses + extra.guesses,
         )
 
     def bond(self, types: Iterable[str]) -> Harmonic | None:
@@ -166,7 +169,9 @@ def read_frcmod(text: str) -> Parameters:
             current = sections[line[:4]]
         elif line.strip():
             current.append(line.rstrip())
-    return _tables(*sections.values())
+    made_up = [line for line in text.splitlines() if "empirical approach" in line]
+    guesses = tuple("-".join(_fields(line, 3, 0)[0]) for line in made_up)
+    return replace(_tables(*sections.values()), guesses=guesses)
 
 
 def _until_blank(lines: list[str]) -> tuple[list[str], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import TypeVar, final
 
@@ -17,6 +18,7 @@ from openmm_hybrid.bases.gaff.dat_parameters import (
     load_gaff,
     order_improper,
 )
+from openmm_hybrid.bases.gaff.notes import notes
 from openmm_hybrid.bases.gaff.types import antechamber_types, molecule_parameters, openff_types
 from openmm_hybrid.bases.template import Template, atom_names
 from openmm_hybrid.core.errors import InputError
@@ -70,7 +72,9 @@ class Gaff(Base):
     def template(self, molecule: Molecule) -> Template:
         """See `Base.template`."""
         types = (openff_types if self.typing == "openff" else antechamber_types)(molecule, self.version)
-        return make_template(molecule, types, molecule_parameters(molecule, types, self.version), self.version)
+        parameters = molecule_parameters(molecule, types, self.version)
+        template = make_template(molecule, types, parameters, self.version)
+        return replace(template, notes=tuple(notes(molecule, types, parameters, self.version)))
 
 
 def make_template(molecule: Molecule, types: Sequence[str], parameters: Parameters, version: str) -> Template:
