@@ -52,8 +52,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="names of molecules, separated by commas")
     parser.add_argument("--keep", type=Path, default=None, help="file of the molecules that are finished")
-    parser.add_argument("--table", type=Path, default=None, help="result whose table of molecules is printed")
-    parser.add_argument("--atoms", type=Path, default=None, help="result whose table of atoms is printed")
+    parser.add_argument("--table", type=Path, default=None, help="result whose tables are printed")
+    parser.add_argument("--atoms", type=Path, default=None, help="result whose charges are printed")
     options = parser.parse_args()
     if options.table or options.atoms:
         show = table if options.table else atoms
@@ -208,43 +208,70 @@ def _summary(name: str, values: list[float], unit: str) -> dict[str, tuple[float
 
 
 def table(result: dict[str, Any]) -> str:
-    """The molecules as a Markdown table: RHF dipoles, errors of dipoles and potentials, differences, times."""
-    methods = list(TITLES)
-    head = [
-        "molecule",
-        "atoms",
-        "RHF, D",
-        *TITLES.values(),
-        *TITLES.values(),
-        "A − R",
-        "N − R",
-        "N − A",
-        *TITLES.values(),
-    ]
-    rows = [head, ["---"] * len(head)]
-    for name, part in result["molecules"].items():
-        row = [name, str(part["atoms"]), f"{part['rhf_dipole']:.2f}"]
-        row += [_cell(part["dipole_error"], method, ".2f") for method in methods]
-        row += [_cell(part["potential_error"], method, ".0%").rstrip("%") for method in methods]
-        row += [_cell(part["difference"], f"{first} {second}", ".3f") for first, second in combinations(methods, 2)]
-        row += [_cell(part["seconds"], method, ".2g" if method == "nagl" else ".0f") for method in methods]
-        rows.append(row)
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    """Markdown of a result: the summary, then dipoles, potentials, and times and conformers of the molecules."""
+    return "\n\n".join((_summary_table(result["figures"]), *_molecule_tables(result["molecules"])))
+
+
+def _summary_table(found: dict[str, Any]) -> str:
+    rows = {
+        "error of the dipole, D": "dipole_error",
+        "error of the dipole, neutral molecules, D": "dipole_error.neutral",
+        "error of the potential": "potential_error",
+        "error of the potential, neutral molecules": "potential_error.neutral",
+        "processor time, s": "seconds",
+        "change with the conformer, e": "conformer_change",
+    }
+    styles = {"D": ".2f", "1": ".0%", "s": ".2g", "e": ".3f"}
+
+    def cell(method: str, measure: str) -> str:
+        both = [found.get(f"{method}.{measure}_{which}") for which in ("median", "largest")]
+        return " / ".join(format(figure["value"], styles[figure["unit"]]) for figure in both if figure)
+
+    cells = [[title, *(cell(method, measure) for method in TITLES)] for title, measure in rows.items()]
+    return f"### Median / largest\n\n{_markdown([['', *TITLES.values()], *cells])}"
+
+
+def _molecule_tables(molecules: dict[str, Part]) -> tuple[str, str, str]:
+    dipoles = [["molecule", "atoms", "RHF", *TITLES.values()]]
+    pairs = {f"{first} {second}": f"{TITLES[first]} − {TITLES[second]}" for first, second in combinations(TITLES, 2)}
+    potentials = [["molecule", *TITLES.values(), *pairs.values()]]
+    times = [["molecule", *(f"{title}, s" for title in TITLES.values()), *(f"{title}, e" for title in TITLES.values())]]
+    for name, part in molecules.items():
+        errors = {method: f" ({error:.2f})" for method, error in part["dipole_error"].items()}
+        row = [_cell(part["dipole"], method, ".2f") + errors.get(method, "") for method in TITLES]
+        dipoles.append([name, str(part["atoms"]), f"{part['rhf_dipole']:.2f}", *row])
+        row = [_cell(part["potential_error"], method, ".1%") for method in TITLES]
+        potentials.append([name, *row, *(_cell(part["difference"], pair, ".3f") for pair in pairs)])
+        change = (part["other_conformer"] or {}).get("change", {})
+        row = [_cell(part["seconds"], method, ".2g" if method == "nagl" else ".1f") for method in TITLES]
+        times.append([name, *row, *(_cell(change, method, ".3f") for method in TITLES)])
+    return (
+        f"### Dipoles, D\n\n{_markdown(dipoles)}",
+        f"### Potentials, and RMS differences of charges, e\n\n{_markdown(potentials)}",
+        f"### Processor time, and change with the conformer\n\n{_markdown(times)}",
+    )
+
+
+def _markdown(rows: list[list[str]]) -> str:
+    head, *body = rows
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join(f"| {' | '.join(row)} |" for row in lines)
 
 
 def atoms(result: dict[str, Any]) -> str:
     """The charges as Markdown: for each molecule a table with one row per class of equivalent atoms."""
     sections = []
     for name, part in result["molecules"].items():
-        lines = [f"## {name[0].upper()}{name[1:]}", "", f"`{part['smiles']}`", ""]
-        lines += [f"| atoms | {' | '.join(TITLES.values())} |", "|---|---|---|---|"]
         members: dict[int, list[int]] = {}
         for atom, kind in enumerate(part["classes"]):
             members.setdefault(kind, []).append(atom)
+        rows = [["atoms", *TITLES.values()]]
         for same in members.values():
-            cells = [f"{part['charges'][name][same[0]]:.3f}" if name in part["charges"] else "" for name in TITLES]
-            lines.append(f"| {part['elements'][same[0]]} {', '.join(map(str, same))} | {' | '.join(cells)} |")
-        sections.append("\n".join(lines))
+            found = {method: charges[same[0]] for method, charges in part["charges"].items()}
+            label = f"{part['elements'][same[0]]} {', '.join(map(str, same))}"
+            rows.append([label, *(_cell(found, method, ".3f") for method in TITLES)])
+        title = f"## {name[0].upper()}{name[1:]}"
+        sections.append(f"{title}\n\n`{part['smiles']}`\n\n{_markdown(rows)}")
     return "\n\n".join(sections)
 
 

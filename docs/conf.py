@@ -10,6 +10,7 @@ release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 myst_enable_extensions = ["dollarmath", "deflist"]
+myst_heading_anchors = 3  # links such as gaff.md#limitations
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"openmm-hybrid {release}"
