@@ -20,6 +20,7 @@ from openmm_hybrid.models.label_checks import check_labels
 
 _LONG = 1.4  # longest plausible median of a bond length, relative to its equilibrium length
 _WORSE = 1.02  # test error after a fit, relative to the one before, from which on the fit has done harm
+_BETTER = 0.9  # the same for more parameters than force components: what shows that the frames are enough
 _NOTHING = 0.01  # kcal/mol/Å; increase of the test error that does not count
 
 
@@ -101,8 +102,8 @@ def enough_frames(
 ) -> SanityCheck:
     """Whether the training frames determine the parameters.
 
-    With test frames their error decides: a fit must not increase it. Without, there must be as many force components,
-    less those of the rigid motion, as parameters.
+    With test frames their error decides: a fit must not increase it. If there are fewer force components, less those of
+    the rigid motion, than parameters, it must decrease it clearly; without test frames there must be as many.
 
     Parameters
     ----------
@@ -117,10 +118,11 @@ def enough_frames(
     per_frame = max(3 * forcefield.n_atoms - 6, 1)
     count = f"{n_train} frames with {n_train * per_frame} independent force components for {n_parameters} parameters"
     needed = max(math.ceil(n_parameters / per_frame), 2 * n_train)
+    determined = n_train * per_frame >= n_parameters
     if test is None:
-        passed = n_train * per_frame >= n_parameters
-        return SanityCheck("frames", passed, count if passed else f"{count}; use {needed} frames or more")
+        return SanityCheck("frames", determined, count if determined else f"{count}; use {needed} frames or more")
     found = f"test force RMSE {start.force_rmse:.3g} before and {test.force_rmse:.3g} kcal/mol/Å after the fit"
-    if test.force_rmse <= max(_WORSE * start.force_rmse, start.force_rmse + _NOTHING):
+    allowed = _WORSE if determined else _BETTER
+    if test.force_rmse <= max(allowed * start.force_rmse, start.force_rmse + _NOTHING if determined else 0.0):
         return SanityCheck("frames", True, found)
-    return SanityCheck("frames", False, f"{found}, to {count}; use {needed} frames or more, or fewer parameters")
+    return SanityCheck("frames", False, f"{found}; {count}; use {needed} frames or more, or fewer parameters")

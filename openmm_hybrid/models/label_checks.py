@@ -33,6 +33,7 @@ _LOOSE = (0.4, 0.25)  # smallest rank correlation of energies in many and in few
 _ERROR, _FORCE = 18.0, 5.0  # force error of an outlier, relative to the median error and to the typical largest force
 _AGREED, _LOWEST = 0.8, 0.25  # median correlation of frames that agree, and correlation of an outlier among them
 _ENERGY_ERROR, _SPREAD = 10.0, 6.0  # energy error of an outlier, relative to the usual error and to the spread
+_REACH = 1.0  # Å; largest energy error that a force error explains, relative to it
 _SMALL = 0.5  # kcal/mol; spread of energies below which they are not judged
 _SHOWN = 8  # outliers that a message lists
 _UNKNOWN = "no unit explains the factor, so check how they were computed and converted"
@@ -61,7 +62,7 @@ class LabelComparison:
     n_frames : int
     force_ratio, force_correlation : float
         Size of the reference forces relative to the force field's, and correlation of the two: medians over the frames.
-        NaN, like the next two, where there are too few numbers.
+        NaN, like the next two, where there are too few numbers, or the force field leaves out atoms.
     energy_ratio, energy_correlation : float
         Spread of the reference energies relative to the force field's, and rank correlation of the two.
     outliers : tuple of int
@@ -139,18 +140,18 @@ def compare_labels(frames: Frames, predicted: tuple[Floats, Floats], *, indices:
     energies, forces = predicted
     ratios, correlations = _per_frame(frames.forces, forces)
     judged = np.isfinite(ratios)
-    if judged.sum() * 3 * frames.n_atoms < _COMPONENTS:
+    whole = bool((forces != 0.0).any(axis=(0, 2)).all())  # without forces on some atoms it is no force field of all
+    if not whole or judged.sum() * 3 * frames.n_atoms < _COMPONENTS:
         return LabelComparison(len(frames))
     ratio, correlation = float(np.median(ratios[judged])), float(np.median(correlations[judged]))
     outliers, spread, rank = np.zeros(0, dtype=np.int64), math.nan, math.nan
     if abs(correlation) > _RELATED:
-        outliers = _outliers(
-            frames.forces * (np.sign(correlation) / ratio), forces, correlations * np.sign(correlation)
-        )
+        sign = float(np.sign(correlation))
+        scaled = frames.forces * (sign / ratio)
+        outliers = _outliers(scaled, forces, correlations * sign)
         if frames.energies is not None:
-            kept = np.setdiff1d(np.arange(len(frames)), outliers)
-            factor = _spread(frames.energies[kept]) / max(_spread(energies[kept]), _SMALL)
-            outliers = np.union1d(outliers, _energy_outliers(frames.energies, energies, factor))
+            more = _energy_outliers(frames.energies, energies, _REACH * _largest(scaled - forces))
+            outliers = np.union1d(outliers, more)
             kept = np.setdiff1d(np.arange(len(frames)), outliers)
             spread, rank = _energy_agreement(frames.energies[kept], energies[kept])
     even = bool(np.quantile(ratios[judged], 0.75) < _EVEN * np.quantile(ratios[judged], 0.25))
@@ -174,21 +175,28 @@ def _per_frame(reference: Floats, model: Floats) -> tuple[Floats, Floats]:
 def _outliers(reference: Floats, model: Floats, correlations: Floats) -> Ints:
     if len(reference) < _FEWEST:
         return np.zeros(0, dtype=np.int64)
-    errors = np.linalg.norm(reference - model, axis=2).max(axis=1)
-    typical = np.median(np.linalg.norm(reference, axis=2).max(axis=1))
+    errors, typical = _largest(reference - model), np.median(_largest(reference))
     far = (errors > _ERROR * np.median(errors)) & (errors > _FORCE * typical)
     if np.nanmedian(correlations) > _AGREED:
         far |= (correlations < _LOWEST) & (errors > typical)
     return np.flatnonzero(far)
 
 
-def _energy_outliers(reference: Floats, model: Floats, factor: float) -> Ints:
-    if len(reference) < _FEWEST or factor == 0.0:
+def _largest(forces: Floats) -> Floats:
+    """The largest force (n_frames,) on an atom of each frame."""
+    found: Floats = np.linalg.norm(forces, axis=2).max(axis=1)
+    return found
+
+
+def _energy_outliers(reference: Floats, model: Floats, least: Floats) -> Ints:
+    """Frames with an energy far from the line through the others, beyond `least` (n_frames,), kcal/mol."""
+    spread, other = _spread(reference), _spread(model)
+    if len(reference) < _FEWEST or spread == 0.0 or other < _SMALL:
         return np.zeros(0, dtype=np.int64)
-    errors = reference / factor - model
+    errors = reference * (other / spread) - model
     errors = np.abs(errors - np.median(errors))
     usual = 1.4826 * float(np.median(errors))
-    return np.flatnonzero(errors > max(_ENERGY_ERROR * usual, _SPREAD * _spread(model), _SMALL))
+    return np.flatnonzero(errors > np.maximum(least, max(_ENERGY_ERROR * usual, _SPREAD * other)))
 
 
 def _energy_agreement(reference: Floats, model: Floats) -> tuple[float, float]:
