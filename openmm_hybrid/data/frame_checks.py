@@ -16,7 +16,7 @@ _MOST = 1000  # frames in which bonds of hydrogen are judged
 _ALONG = 0.9  # smallest correlation of the forces along a bond with its length [0.95]
 _LONG = 1.8  # length of a broken bond, relative to its median
 _LARGE = 10.0  # largest force of a broken frame, relative to the median of the frames' largest forces
-_CENTRED = 2.0  # largest distance of the mean length from the minimum along a bond, in standard deviations [0.5]
+_CENTRED = 1.0  # largest distance of the mean length from the minimum along a bond, in standard deviations [0.5]
 _FACTOR = 1.25  # longest bond, relative to the sum of the covalent radii
 _SHOWN = 8  # frames that a message lists
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from rdkit import Chem
 
 from openmm_hybrid.core import units
-from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
+from openmm_hybrid.core.errors import HybridError, InputError, MismatchError, NumericalError
 from openmm_hybrid.core.files import fingerprint
 from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.data.formats import check_ending
@@ -18,6 +20,9 @@ from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.reference.label_journal import Journal, Label
 from openmm_hybrid.reference.reference_engine import ReferenceEngine
+
+_MOST_ATOMS = 80
+"""Atoms up to which bonds are sought in a geometry."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +91,8 @@ def label(
     Warns
     -----
     UserWarning
-        An ASE calculator does not read the charge or the multiplicity of the Atoms.
+        An ASE calculator does not read the charge or the multiplicity of the Atoms; or, without a Molecule, the bonds
+        of the first geometry fit another net charge than the engine's.
     """
     path = Path(output)
     check_ending(path)
@@ -99,6 +105,8 @@ def label(
     if not len(given):
         raise InputError("there are no frames to label")
     engine.check(given.atomic_numbers)
+    if not isinstance(molecule, Molecule):
+        _look_at_charge(engine, given)
     with Journal(path.with_name(path.name + ".journal"), _job(engine, given)) as journal:
         _compute(engine, given, journal, progress)
         labels = dict(journal.labels)
@@ -114,6 +122,30 @@ def _check_charge(engine: ReferenceEngine, molecule: Molecule) -> None:
             expected=f"{molecule.charge:+d} e for {molecule.name}",
             hint="give the engine charge=molecule.charge",
         )
+
+
+def _look_at_charge(engine: ReferenceEngine, frames: Frames) -> None:
+    """Warn if bonds fit the first geometry for another net charge, and not for that of the engine."""
+    charge = engine.net_charge
+    if charge is None or frames.n_atoms > _MOST_ATOMS or _can_be_drawn(frames, charge):
+        return
+    others = [other for other in (charge + 2, charge - 2) if _can_be_drawn(frames, other)]
+    if len(others) == 1:
+        warnings.warn(
+            f"{engine.theory} is set to the net charge {charge:+d} e, and the bonds of the first geometry look like "
+            f"{others[0]:+d} e; if so, give the engine charge={others[0]}. A Molecule in place of the atomic numbers "
+            "settles it.",
+            stacklevel=3,
+        )
+
+
+def _can_be_drawn(frames: Frames, charge: int) -> bool:
+    try:
+        molecule = Molecule.from_geometry(frames.atomic_numbers, frames.positions[0], charge=charge)
+    except HybridError:
+        return False
+    # RDKit reduces some nitro groups to reach a charge.
+    return not molecule.to_rdkit().HasSubstructMatch(Chem.MolFromSmarts("[#7]([O-])[O-]"))
 
 
 def _compute(engine: ReferenceEngine, given: Frames, journal: Journal, progress: bool) -> None:
