@@ -69,12 +69,15 @@ def build(
 
 def label(
     ctx: typer.Context,
-    frames: Annotated[Path, argument("Frames (npz, xyz, h5), or the folder of a sampling run.")],
+    frames: Annotated[Path, argument("Frames (npz, xyz, h5), or a folder of `sample` or `build`.")],
     output: OutputFile,
     engine: Annotated[str, named("openmm_hybrid.reference:ENGINES", help="Program that computes the labels.")] = "gfn2",
     method: Annotated[str | None, typer.Option(help="Method of the engine, if it has several.")] = None,
     basis: Annotated[str | None, typer.Option(help="Basis set of the engine, if it uses one.")] = None,
-    charge: Annotated[int, typer.Option(help="Net charge, e.")] = 0,
+    charge: Annotated[
+        int | None,
+        typer.Option(help="Net charge, e; by default that of the folder's System, or 0.", show_default=False),
+    ] = None,
     multiplicity: Annotated[int, typer.Option(help="Spin multiplicity 2S + 1.")] = 1,
     count: Annotated[
         int | None, typer.Option(help="Number of frames to label, chosen at random; by default all.")
@@ -85,8 +88,9 @@ def label(
     """Compute reference energies and forces of geometries; the same command resumes after a stop."""
     from openmm_hybrid import reference
 
-    atomic_numbers, positions = _geometries(frames, count, seed)
-    optional = {"method": method, "basis": basis, "charge": charge or None, "multiplicity": None}
+    atomic_numbers, positions, known = _geometries(frames, count, seed)
+    used = _charge(frames, charge, known)
+    optional = {"method": method, "basis": basis, "charge": used or None, "multiplicity": None}
     if multiplicity != 1:
         optional["multiplicity"] = multiplicity
     given: dict[str, Any] = {name: value for name, value in optional.items() if value is not None}
@@ -99,10 +103,12 @@ def label(
         ) from None
     for index, reason in result.failed.items():
         complain(f"frame {index}: {reason}")
+    source = f"; net charge {used:+d} e, as the System in {frames}" if used and charge is None else ""
     print_result(
-        f"{len(result.frames)} frames in {output}, {len(result.failed)} failed",
+        f"{len(result.frames)} frames in {output}, {len(result.failed)} failed{source}",
         {
             "frames": len(result.frames),
+            "net_charge": used,
             "theory": result.frames.theory,
             "failed": dict(result.failed),
             "output": str(output),
@@ -111,25 +117,63 @@ def label(
     )
 
 
-def _geometries(path: Path, count: int | None, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Atomic numbers and positions from a file of frames or a sampling run; `count` of them, chosen at random."""
+def _charge(path: Path, given: int | None, known: int | None) -> int:
+    """Net charge (e) of the labels: the given one, or that of the molecule in a folder."""
+    if known is None:
+        if given is None and path.is_dir():
+            complain(f"warning: {path} does not record its net charge, and 0 e is used; name it with --charge")
+        return given or 0
+    if given not in (None, known):
+        raise InputError(
+            f"the molecule in {path} has the net charge {known:+d} e, and --charge is {given:+d}",
+            hint="leave --charge out, or label the frames of the right molecule",
+        )
+    return known
+
+
+def _geometries(path: Path, count: int | None, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64], int | None]:
+    """Atomic numbers, positions and net charge from frames, a run or a build; `count` of the frames, at random."""
     import numpy as np
 
     from openmm_hybrid.data.frames import Frames
-    from openmm_hybrid.sampling.sample_result import SampleResult
-    from openmm_hybrid.systems.system_files import load_topology
 
     if path.is_dir():
-        positions = SampleResult.open(path).positions
-        topology = load_topology(path)[0]
-        if topology.getPeriodicBoxVectors() is not None:
-            raise InputError(f"the run in {path} is periodic", expected="a run of a molecule in vacuum")
-        atomic_numbers = np.array([atom.element.atomic_number for atom in topology.atoms()])
+        atomic_numbers, positions, charge = _folder(path)
     else:
         frames = Frames.load(path)
-        atomic_numbers, positions = frames.atomic_numbers, frames.positions
+        atomic_numbers, positions, charge = frames.atomic_numbers, frames.positions, None
     if count is None:
-        return atomic_numbers, positions
+        return atomic_numbers, positions, charge
     if not 0 < count <= len(positions):
         raise InputError(f"{count} frames were asked for", expected=f"1 to {len(positions)}, the frames in {path}")
-    return atomic_numbers, positions[np.random.default_rng(seed).choice(len(positions), count, replace=False)]
+    chosen = np.random.default_rng(seed).choice(len(positions), count, replace=False)
+    return atomic_numbers, positions[chosen], charge
+
+
+def _folder(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64], int | None]:
+    """Atomic numbers, positions and net charge (None if it is not known) from a folder of `sample` or `build`."""
+    import numpy as np
+
+    from openmm_hybrid.data.molecule import Molecule
+    from openmm_hybrid.models.system import net_charge
+    from openmm_hybrid.sampling.sample_result import SampleResult
+    from openmm_hybrid.systems.system_files import MANIFEST, SYSTEM, load_system, load_topology
+
+    if (path / MANIFEST).is_file():
+        system, topology, built = load_system(path)
+        positions, charge = built[None], net_charge(system)
+        sdf = path / "molecule.sdf"
+        drawn = Molecule.from_file(sdf).charge if sdf.is_file() else charge
+        if charge not in (None, drawn):
+            raise InputError(
+                f"{path / SYSTEM} has the net charge {charge:+d} e, and {sdf.name} {drawn:+d} e",
+                hint="build the molecule again",
+            )
+        charge = drawn
+    else:
+        run = SampleResult.open(path)
+        positions, charge = run.positions, run.net_charge
+        topology = load_topology(path)[0]
+    if topology.getPeriodicBoxVectors() is not None:
+        raise InputError(f"{path} is periodic", expected="a molecule in vacuum")
+    return np.array([atom.element.atomic_number for atom in topology.atoms()]), positions, charge

@@ -48,6 +48,9 @@ def forcefield(
     fixed: Annotated[
         list[str] | None, typer.Option(help="Pattern of parameters that stay as they are, such as 'charges/*'.")
     ] = None,
+    energy_weight: Annotated[
+        float, typer.Option(help="Weight of the energies beside the forces, 1/Å²; 0 fits the forces alone.")
+    ] = 0.3,
     report: Report = None,
     e_unit: EnergyUnit = "",
     seed: Seed = 0,
@@ -72,6 +75,7 @@ def forcefield(
         n_train=n_train,
         n_test=n_test,
         fixed=tuple(fixed or ()),
+        energy_weight=energy_weight,
         seed=seed,
         progress=progress_wanted(ctx),
     )

@@ -20,7 +20,7 @@ from openmm_hybrid.core.files import expanded, replacing
 T = TypeVar("T")
 
 Rule = Callable[[Any, Any], str]
-"""Function that compares the stored value of a key with the wanted one and returns the difference, or an empty text."""
+"""Function that compares the stored value of a key, or None, with the wanted one; it returns the difference, or ""."""
 
 _LONG = 60  # characters of the longest value that a message shows
 _HASH = re.compile("[0-9a-f]{32,}")  # an md5 or SHA-256, which tells a reader nothing
@@ -60,7 +60,7 @@ def check_same_job(
     rules = rules or {}
     found, wanted = json.loads(json.dumps([found, wanted]))
     different = [
-        rules[key](found[key], value) if key in rules and key in found else _difference(key, found, value)
+        rules[key](found.get(key), value) if key in rules else _difference(key, found, value)
         for key, value in wanted.items()
     ]
     if any(different):

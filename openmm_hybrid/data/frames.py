@@ -123,6 +123,9 @@ class Frames:
     def concatenate(cls, parts: Sequence[Frames]) -> Frames:
         """The frames of all parts, one after another, with the name and theory of the first.
 
+        Energies of two levels of theory differ by a constant that no model can learn, so parts of different theories
+        are refused.
+
         Raises
         ------
         MismatchError
@@ -139,7 +142,11 @@ class Frames:
                     f"part {index} has different atoms from part 0", hint="concatenate one molecule only"
                 )
             if part.theory != first.theory:
-                raise MismatchError(f"part {index} is {part.theory!r}, part 0 {first.theory!r}")
+                raise MismatchError(
+                    f"part {index} is {part.theory!r}, part 0 {first.theory!r}",
+                    hint="label all frames at one level; if the difference does not matter, give the parts one theory "
+                    "by dataclasses.replace(part, theory=…)",
+                )
             if (part.energies is None, part.forces is None) != (first.energies is None, first.forces is None):
                 raise MismatchError(f"part {index} has other labels than part 0", hint="label all parts or none")
         return replace(

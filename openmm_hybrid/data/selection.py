@@ -47,7 +47,8 @@ def split(frames: Frames, n_train: int, n_valid: int, n_test: int, seed: int) ->
             raise InputError(f"{name} = {number!r}", expected=f"a whole number from {least} on")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError(f"seed = {seed!r}", expected="a whole number from 0 on")
-    frames.labels()
+    if frames.forces is None:
+        raise InputError(f"the frames of {frames.name!r} have no forces", hint="label them with a reference engine")
     later = [frame for group in frames.duplicates() for frame in group[1:]]
     distinct = np.setdiff1d(np.arange(frames.n_frames), later)
     wanted = n_train + n_valid + n_test

@@ -10,25 +10,24 @@ from pathlib import Path
 from typing import final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table
-from openmm_hybrid.core import geometry
-from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.selection import Split, split
 from openmm_hybrid.fitting.fit_result import FitResult, MoleculeFit
 from openmm_hybrid.fitting.gauss_newton import Solution, SolveSettings, solve
 from openmm_hybrid.fitting.gradient import Descent, GradientSettings, descend
+from openmm_hybrid.fitting.input_checks import compared_labels, enough_frames, paired, with_energies
 from openmm_hybrid.fitting.ranges import set_ranges
 from openmm_hybrid.fitting.residuals import LabelledMolecule
-from openmm_hybrid.fitting.sanity_checks import run_checks
+from openmm_hybrid.fitting.sanity_checks import SanityCheck, run_checks
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.sgdml.check import assess
 
 METHODS = ("auto", "solve", "gradient")
-_LONG = 1.4  # longest plausible median of a bond length, relative to its equilibrium length
 _HELD_OUT = 10  # one of this many training frames is held out to stop the training of networks
 _MOST_HELD_OUT = 300  # most frames that are held out
 _FIRST_SOLVE = 300  # frames of the solve that networks start from
@@ -52,7 +51,7 @@ def fit(
     md_steps: int = 2000,
     progress: bool = True,
 ) -> FitResult:
-    """Fit force fields to energies and forces.
+    """Fit force fields to energies and forces, or to forces alone with energy_weight=0.
 
     The loss is ⟨(F − F_ref)²⟩ + w ⟨(E − E_ref − c)²⟩ plus penalties on the distance from the start (see
     docs/fitting.md). The first mean is over force components, the second over frames; c is a free constant for each
@@ -63,8 +62,8 @@ def fit(
     ----------
     forcefield : ForceField, or a sequence of them
     frames : Frames, or a sequence of them
-        Frames with energies and forces for each force field, in the same order. Parameters of equal names are one
-        parameter.
+        Frames with forces for each force field, and with energies unless energy_weight=0, in the same order. Parameters
+        of equal names are one parameter.
     n_train : int
         Training frames of each molecule, drawn at random with `seed` and without repeated geometries.
     n_valid : int, optional
@@ -99,8 +98,8 @@ def fit(
     Raises
     ------
     InputError
-        A setting is out of range, there are too few frames, no labels or no free parameters, or a pattern matches
-        nothing.
+        A setting is out of range, there are too few frames, no labels or no free parameters, a pattern matches nothing,
+        or the labels cannot be right beside the force field (see `openmm_hybrid.models.label_checks`).
     MismatchError
         Frames and force field have different atoms or orders of atoms, or parameters of equal names different values.
     NumericalError
@@ -109,10 +108,11 @@ def fit(
     Warns
     -----
     UserWarning
-        A check failed, or Ctrl-C stopped the gradients.
+        Labels are not plausible beside the force field, a check failed, or Ctrl-C stopped the gradients.
     """
     clock = time.monotonic()
-    fields, data = _paired(forcefield, frames)
+    fields, given = paired(forcefield, frames)
+    data = with_energies(fields, given, energy_weight)
     if method not in METHODS:
         raise InputError(f"method = {method!r}", expected=" or ".join(map(repr, METHODS)))
     if isinstance(md_steps, bool) or md_steps < 0:
@@ -121,6 +121,7 @@ def fit(
     free, networks, hidden = free_parameters(shared, fixed)
     splits = [split(part, n_train, n_valid or 0, n_test, seed) for part in data]
     train = [part[chosen.train] for part, chosen in zip(data, splits, strict=True)]
+    labels = [compared_labels(*each) for each in zip(fields, given, splits, strict=True)]
     valid = [part[chosen.valid] for part, chosen in zip(data, splits, strict=True)]
     shared = set_ranges(shared, train)
     search = _Search(
@@ -138,9 +139,9 @@ def fit(
     )
     after, solution, descent = search.run(method)
     found = shared.with_values(after)
+    assessed = _Assessment(md_steps, seed, len(np.setdiff1d(free, hidden)))
     molecules = tuple(
-        _assessed(old, new, part, chosen, md_steps, seed)
-        for old, new, part, chosen in zip(shared.forcefields, found.forcefields, data, splits, strict=True)
+        assessed(*each) for each in zip(shared.forcefields, found.forcefields, given, data, splits, labels, strict=True)
     )
     return FitResult(
         molecules,
@@ -249,43 +250,6 @@ def free_parameters(
     return free, networks, networks[hidden[networks]]
 
 
-def _paired(
-    forcefield: ForceField | Sequence[ForceField], frames: Frames | Sequence[Frames]
-) -> tuple[list[ForceField], list[Frames]]:
-    fields = [forcefield] if isinstance(forcefield, ForceField) else list(forcefield)
-    data = [frames] if isinstance(frames, Frames) else list(frames)
-    if len(fields) != len(data) or not fields:
-        raise MismatchError(
-            f"{len(fields)} force fields and {len(data)} sets of frames were given",
-            expected="one set of frames for each force field",
-        )
-    for field, part in zip(fields, data, strict=True):
-        if not np.array_equal(field.atomic_numbers, part.atomic_numbers):
-            raise MismatchError(
-                f"the frames of {part.name!r} have other atoms than the force field {field.name!r}",
-                expected=f"the atomic numbers {field.atomic_numbers.tolist()}, in this order",
-            )
-        _check_bonds(field, part)
-    return fields, data
-
-
-def _check_bonds(forcefield: ForceField, frames: Frames) -> None:
-    """Refuse frames with the right elements in another order of atoms, where some bonds are far too long."""
-    for terms in forcefield.terms:
-        stiff = terms.form.harmonic(torch.tensor(forcefield.tables.values(terms)))
-        if stiff is None or terms.form.n_atoms != 2:
-            continue
-        lengths, expected = np.median(geometry.distance(frames.positions, terms.atoms), axis=0), stiff[1].numpy()
-        worst = int(np.argmax(lengths / expected))
-        if lengths[worst] > _LONG * expected[worst]:
-            i, j = terms.atoms[worst].tolist()
-            raise MismatchError(
-                f"the bond {i}-{j} of {forcefield.name!r} is {lengths[worst]:.2f} Å long in the frames {frames.name!r}",
-                expected=f"about {expected[worst]:.2f} Å",
-                hint="build the force field in the frames' order of atoms: Molecule.from_geometry, Molecule.reordered",
-            )
-
-
 def _held_out(train: Sequence[Frames]) -> tuple[list[Frames], list[Frames]]:
     """Training frames without their last tenth, and that tenth."""
     sizes = [min(max(len(part) // _HELD_OUT, 1), _MOST_HELD_OUT) for part in train]
@@ -295,26 +259,43 @@ def _held_out(train: Sequence[Frames]) -> tuple[list[Frames], list[Frames]]:
     )
 
 
-def _assessed(
-    before: ForceField, after: ForceField, frames: Frames, chosen: Split, md_steps: int, seed: int
-) -> MoleculeFit:
-    def errors(forcefield: ForceField, indices: NDArray[np.int64]) -> ErrorTable:
-        part = frames[indices]
-        return error_table(part, forcefield.predict(part.positions))
+@final
+@dataclass(frozen=True)
+class _Assessment:
+    """Errors and checks of each molecule of a fit."""
 
-    checks = run_checks(after, before, frames[chosen.train], md_steps=md_steps, seed=seed)
-    for check in checks:
-        if not check.passed:
-            warnings.warn(
-                f"the fit of {after.name!r} failed the check {check.name!r}: {check.found}; inspect it before use",
-                stacklevel=3,
-            )
-    return MoleculeFit(
-        after,
-        chosen,
-        errors(before, chosen.test if len(chosen.test) else chosen.train),
-        errors(after, chosen.train),
-        errors(after, chosen.valid) if len(chosen.valid) else None,
-        errors(after, chosen.test) if len(chosen.test) else None,
-        checks,
-    )
+    md_steps: int
+    seed: int
+    n_parameters: int
+
+    def __call__(
+        self,
+        before: ForceField,
+        after: ForceField,
+        frames: Frames,
+        complete: Frames,
+        chosen: Split,
+        labels: SanityCheck,
+    ) -> MoleculeFit:
+        """Errors on `frames`, and checks on `complete`, the same frames with energies."""
+        start = _errors(before, frames[chosen.test if len(chosen.test) else chosen.train])
+        test = _errors(after, frames[chosen.test]) if len(chosen.test) else None
+        checks = (
+            *run_checks(after, before, complete[chosen.train], md_steps=self.md_steps, seed=self.seed),
+            enough_frames(after, len(chosen.train), self.n_parameters, start, test),
+        )
+        for check in checks:
+            if not check.passed:
+                warnings.warn(
+                    f"the fit of {after.name!r} failed the check {check.name!r}: {check.found}; inspect it before use",
+                    stacklevel=4,
+                )
+        train = _errors(after, frames[chosen.train])
+        valid = _errors(after, frames[chosen.valid]) if len(chosen.valid) else None
+        return MoleculeFit(after, chosen, start, train, valid, test, (labels, *checks))
+
+
+def _errors(forcefield: ForceField, frames: Frames) -> ErrorTable:
+    if frames.energies is None:
+        return assess(forcefield, frames)
+    return error_table(frames, forcefield.predict(frames.positions))

@@ -15,6 +15,7 @@ from openmm_hybrid.data.selection import Split
 from openmm_hybrid.fitting.gauss_newton import RidgeLoss
 from openmm_hybrid.fitting.sanity_checks import SanityCheck
 from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.sgdml.check import known
 
 
 @final
@@ -28,7 +29,8 @@ class MoleculeFit:
         The fitted force field.
     split : Split
     start : ErrorTable
-        Errors before the fit on the test frames, or on the training frames where there are no test frames.
+        Errors before the fit on the test frames, or on the training frames where there are no test frames. Like those
+        of the other tables, its energy errors are NaN if the frames have no energies.
     train, valid, test : ErrorTable or None
         Errors of the fitted force field; None without frames.
     checks : tuple of SanityCheck
@@ -142,10 +144,10 @@ class FitResult:
         return {
             "molecules": {
                 molecule.forcefield.name: {
-                    "before": molecule.start.as_dict(),
-                    "train": molecule.train.as_dict(),
-                    "valid": None if molecule.valid is None else molecule.valid.as_dict(),
-                    "test": None if molecule.test is None else molecule.test.as_dict(),
+                    "before": known(molecule.start),
+                    "train": known(molecule.train),
+                    "valid": None if molecule.valid is None else known(molecule.valid),
+                    "test": None if molecule.test is None else known(molecule.test),
                     "checks": {check.name: {"passed": check.passed, "found": check.found} for check in molecule.checks},
                 }
                 for molecule in self.molecules

@@ -12,6 +12,10 @@ from openmm_hybrid.data.bonds import bonds_from_geometry, check_bonds, check_ord
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models.label_checks import check_labels
+
+RESIDUAL = "minus force field"
+"""End of `Frames.theory` of a residual."""
 
 
 def residual(forcefield: EnergyModel, frames: Frames, *, reference: EnergyModel | None = None) -> Frames:
@@ -40,7 +44,13 @@ def residual(forcefield: EnergyModel, frames: Frames, *, reference: EnergyModel 
     MismatchError
         The force field or the reference has other atoms than the frames, or another order.
     InputError
-        The frames lack energies or forces, and there is no reference.
+        The frames lack energies or forces and there is no reference, or the labels cannot be right (see
+        `openmm_hybrid.models.label_checks.check_labels`).
+
+    Warns
+    -----
+    UserWarning
+        The labels are not plausible beside the force field.
     """
     if reference is None:
         energies, forces = frames.labels()
@@ -50,9 +60,8 @@ def residual(forcefield: EnergyModel, frames: Frames, *, reference: EnergyModel 
     _same_atoms(frames, forcefield, "force field")
     ff_energies, ff_forces = forcefield.predict(frames.positions)
     theory = frames.theory if reference is None else f"{type(reference).__name__} as reference"
-    return replace(
-        frames, energies=energies - ff_energies, forces=forces - ff_forces, theory=f"{theory} minus force field"
-    )
+    check_labels(replace(frames, energies=energies, forces=forces), (ff_energies, ff_forces), stacklevel=4)
+    return replace(frames, energies=energies - ff_energies, forces=forces - ff_forces, theory=f"{theory} {RESIDUAL}")
 
 
 def bonds_of(frames: Frames, molecule: Molecule | None) -> NDArray[np.int64]:

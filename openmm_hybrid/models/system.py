@@ -18,6 +18,7 @@ from openmm_hybrid.core.units import FORCE_KJ_NM, KCAL_PER_KJ, NM_PER_ANGSTROM, 
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.openmm_forces import terms_of
 
+_WHOLE = 0.05  # e; largest rounding error of a sum of charges
 TERMS = ("bonds", "angles", "propers", "impropers", "nonbonded", "other")
 
 
@@ -133,3 +134,13 @@ def _split_impropers(force: openmm.PeriodicTorsionForce, bonded: set[frozenset[i
             impropers.addTorsion(*atoms, periodicity, phase, k)
             force.setTorsionParameters(index, *atoms, periodicity, phase, 0.0)
     return impropers
+
+
+def net_charge(system: openmm.System) -> int | None:
+    """Sum of the charges (e) in the NonbondedForce of a System; None if there is no such force, or no whole number."""
+    for force in system.getForces():
+        if isinstance(force, openmm.NonbondedForce):
+            charges = [force.getParticleParameters(index)[0] for index in range(force.getNumParticles())]
+            total = float(sum(charge.value_in_unit(unit.elementary_charge) for charge in charges))
+            return round(total) if abs(total - round(total)) < _WHOLE else None
+    return None

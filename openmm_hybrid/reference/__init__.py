@@ -27,7 +27,7 @@ def engine(name: str, *, method: str = "", basis: str = "", charge: int = 0, mul
     ``engine("gfn2")`` and ``engine("gfn1")`` compute GFN2-xTB and GFN1-xTB, as ``engine("tblite", method="GFN2-xTB")``
     does. ``engine("pyscf", method="PBE", basis="6-31G*")`` computes Hartree-Fock or a density functional by PySCF.
     Other distributions register engines in the entry-point group "openmm_hybrid.engines". An ASE calculator has its
-    own settings and is wrapped directly: ``reference.ase.AseEngine(calculator)``.
+    own settings and is wrapped directly: ``reference.ase.AseEngine(calculator, charge=-1)``.
 
     Parameters
     ----------

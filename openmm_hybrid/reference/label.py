@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from rdkit import Chem
 
 from openmm_hybrid.core import units
-from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
+from openmm_hybrid.core.errors import HybridError, InputError, MismatchError, NumericalError
 from openmm_hybrid.core.files import fingerprint
 from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.data.formats import check_ending
@@ -18,6 +20,9 @@ from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.reference.label_journal import Journal, Label
 from openmm_hybrid.reference.reference_engine import ReferenceEngine
+
+_MOST_ATOMS = 80
+"""Atoms up to which bonds are sought in a geometry."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +60,9 @@ def label(
     calculation fails (overlapping atoms, no self-consistency) stays in the journal with its reason and is not computed
     again. The journal is kept: remove it to compute all labels anew.
 
+    A journal is resumed only with the same geometries, atoms, level of theory (method, basis, charge, multiplicity),
+    program and version. The level of the frames names all of these.
+
     Parameters
     ----------
     engine : ReferenceEngine
@@ -79,22 +87,27 @@ def label(
         Every frame failed.
     HybridError
         A file cannot be written.
+
+    Warns
+    -----
+    UserWarning
+        An ASE calculator does not read the charge or the multiplicity of the Atoms; or, without a Molecule, the bonds
+        of the first geometry fit another net charge than the engine's.
     """
     path = Path(output)
     check_ending(path)
-    if isinstance(molecule, Molecule) and engine.net_charge not in (None, molecule.charge):
-        raise MismatchError(
-            f"{engine.theory} is set to the net charge {engine.net_charge:+d} e",
-            expected=f"{molecule.charge:+d} e for {molecule.name}",
-            hint="give the engine charge=molecule.charge",
-        )
+    if isinstance(molecule, Molecule):
+        _check_charge(engine, molecule)
     atomic_numbers = molecule.atomic_numbers if isinstance(molecule, Molecule) else np.asarray(molecule)
     title = name or (molecule.name if isinstance(molecule, Molecule) else path.stem)
-    given = Frames(atomic_numbers, units.positions_to_angstrom(positions), name=title, theory=engine.theory)
+    theory = f"{engine.theory} ({engine.program})" if engine.program else engine.theory
+    given = Frames(atomic_numbers, units.positions_to_angstrom(positions), name=title, theory=theory)
     if not len(given):
         raise InputError("there are no frames to label")
     engine.check(given.atomic_numbers)
-    with Journal(path.with_name(path.name + ".journal"), _job(given)) as journal:
+    if not isinstance(molecule, Molecule):
+        _look_at_charge(engine, given)
+    with Journal(path.with_name(path.name + ".journal"), _job(engine, given)) as journal:
         _compute(engine, given, journal, progress)
         labels = dict(journal.labels)
     result = _collect(given, labels, journal.path)
@@ -102,10 +115,45 @@ def label(
     return result
 
 
+def _check_charge(engine: ReferenceEngine, molecule: Molecule) -> None:
+    if engine.net_charge not in (None, molecule.charge):
+        raise MismatchError(
+            f"{engine.theory} is set to the net charge {engine.net_charge:+d} e",
+            expected=f"{molecule.charge:+d} e for {molecule.name}",
+            hint="give the engine charge=molecule.charge",
+        )
+
+
+def _look_at_charge(engine: ReferenceEngine, frames: Frames) -> None:
+    """Warn if bonds fit the first geometry for another net charge, and not for that of the engine."""
+    charge = engine.net_charge
+    if charge is None or frames.n_atoms > _MOST_ATOMS or _can_be_drawn(frames, charge):
+        return
+    others = [other for other in (charge + 2, charge - 2) if _can_be_drawn(frames, other)]
+    if len(others) == 1:
+        warnings.warn(
+            f"{engine.theory} is set to the net charge {charge:+d} e, and the bonds of the first geometry look like "
+            f"{others[0]:+d} e; if so, give the engine charge={others[0]}. A Molecule in place of the atomic numbers "
+            "settles it.",
+            stacklevel=3,
+        )
+
+
+def _can_be_drawn(frames: Frames, charge: int) -> bool:
+    try:
+        molecule = Molecule.from_geometry(frames.atomic_numbers, frames.positions[0], charge=charge)
+    except HybridError:
+        return False
+    # RDKit reduces some nitro groups to reach a charge.
+    return not molecule.to_rdkit().HasSubstructMatch(Chem.MolFromSmarts("[#7]([O-])[O-]"))
+
+
 def _compute(engine: ReferenceEngine, given: Frames, journal: Journal, progress: bool) -> None:
     done = len(journal.labels)
     if done == len(given):
         return
+    if not done:
+        engine.inspect(given.atomic_numbers, given.positions[0])
     with progress_bar(len(given), f"labelling with {engine.theory}", "frames", done=done, enabled=progress) as advance:
         for index in range(len(given)):
             if index in journal.labels:
@@ -141,10 +189,12 @@ def _collect(given: Frames, labels: Mapping[int, Label], journal: Path) -> Label
     return LabelResult(frames=frames, indices=indices, failed=failed)
 
 
-def _job(given: Frames) -> dict[str, str | int | list[int]]:
+def _job(engine: ReferenceEngine, given: Frames) -> dict[str, str | int | list[int]]:
     """Description of a job; a journal is resumed only by the same job."""
     return {
-        "theory": given.theory,
+        "theory": engine.theory,
+        "program": engine.program,
+        "settings": engine.settings,
         "atomic_numbers": given.atomic_numbers.tolist(),
         "n_frames": len(given),
         "positions_sha256": fingerprint(given.positions),

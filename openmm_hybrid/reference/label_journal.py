@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from openmm_hybrid.core.errors import HybridError, InputError
 from openmm_hybrid.core.same_job import check_same_job
 
-_FORMAT = "openmm-hybrid labels 1"
+_FORMAT = "openmm-hybrid labels 2"
 _OTHER = "give another path, or remove this file to start anew"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,6 +99,11 @@ class PyscfEngine(ReferenceEngine):
     def theory(self) -> str:
         """Level of theory, such as "PBE/6-31G*" or "HF/def2-SVP, charge -1, multiplicity 2"."""
         return f"{self.method}/{_printed(self.basis)}" + charge_and_multiplicity(self.charge, self.multiplicity)
+
+    @property
+    def program(self) -> str:
+        """The version of PySCF, such as "pyscf 2.14.0"."""
+        return f"pyscf {version('pyscf')}"
 
     @property
     def net_charge(self) -> int:

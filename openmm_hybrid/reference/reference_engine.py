@@ -22,8 +22,9 @@ _STATES = ("singlet", "doublet", "triplet", "quartet", "quintet", "sextet", "sep
 class ReferenceEngine(ABC):
     """A level of theory that computes the energy and the forces of one geometry at a time.
 
-    A subclass implements `theory` and `evaluate`, and `net_charge` and `check` where they apply. To be found by name it
-    is registered in the entry-point group "openmm_hybrid.engines" as a function of the keywords `method`, `basis`,
+    A subclass implements `theory` and `evaluate`, and `program`, `settings`, `net_charge` and `check` where they apply.
+    `theory`, `program` and `settings` together contain everything that decides a label. To be found by name it is
+    registered in the entry-point group "openmm_hybrid.engines" as a function of the keywords `method`, `basis`,
     `charge` and `multiplicity` (see `openmm_hybrid.reference.engine`). `openmm_hybrid.testing` has its conformance
     suite, `ReferenceEngineSuite`.
     """
@@ -31,14 +32,24 @@ class ReferenceEngine(ABC):
     @property
     @abstractmethod
     def theory(self) -> str:
-        """Everything that decides a label, as `Frames.theory` records it: method, basis, charge and multiplicity.
+        """Level of theory: method, basis, charge and multiplicity.
 
         A charge of 0 and a multiplicity of 1 may be left out.
         """
 
     @property
+    def program(self) -> str:
+        """Program and version that compute the labels, such as "tblite 0.8.0"; empty if there is no other program."""
+        return ""
+
+    @property
+    def settings(self) -> str:
+        """Other settings that decide a label, as a text or a hash; a journal is resumed with the same ones only."""
+        return ""
+
+    @property
     def net_charge(self) -> int | None:
-        """Net charge (e) that the engine is set to; None if the engine does not know it, as with ASE calculators."""
+        """Net charge (e) that the engine is set to; None if the engine does not know it."""
         return None
 
     def check(self, atomic_numbers: NDArray[np.int64]) -> None:
@@ -52,6 +63,23 @@ class ReferenceEngine(ABC):
         ------
         InputError
             An element is not supported, or the electrons cannot have the engine's multiplicity.
+        """
+        return
+
+    def inspect(self, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> None:
+        """Compute a geometry to see whether the engine does what it is set to; `label` calls it once per job.
+
+        The default does nothing.
+
+        Parameters
+        ----------
+        atomic_numbers : (n_atoms,)
+        positions : (n_atoms, 3), Å
+
+        Warns
+        -----
+        UserWarning
+            A setting has no effect.
         """
         return
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,11 @@ class TbliteEngine(ReferenceEngine):
     def theory(self) -> str:
         """Level of theory, such as "GFN2-xTB" or "GFN2-xTB, charge -1"."""
         return self.method + charge_and_multiplicity(self.charge, self.multiplicity)
+
+    @property
+    def program(self) -> str:
+        """The version of tblite, such as "tblite 0.8.0"."""
+        return f"tblite {version('tblite')}"
 
     @property
     def net_charge(self) -> int:

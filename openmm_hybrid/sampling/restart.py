@@ -156,7 +156,7 @@ def _close(found: Any, wanted: Any) -> str:
     return "" if found is not None and len(found) == len(wanted) and all(close) else "energy of the start differs"
 
 
-_RULES = {"n_steps": _longer, "energies": _close, "platform": ignored}
+_RULES = {"n_steps": _longer, "energies": _close, "platform": ignored, "net_charge": ignored}
 _OTHER = "use the same settings, another folder, or overwrite=True (--overwrite)"
 
 

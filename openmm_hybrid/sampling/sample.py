@@ -19,6 +19,7 @@ from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.core.units import strip
 from openmm_hybrid.models.compose import Sum
 from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models.system import net_charge
 from openmm_hybrid.models_io.correction import Correction
 from openmm_hybrid.sampling.input_checks import (
     check_combination,
@@ -199,7 +200,8 @@ def sample(
     energies = _start_energies(job, starts)
     batches = _batches(job, starts, energies, folder, suffix)
     with lock_folder(folder):
-        check_same_run(folder, {"format": suffix, **settings_of(job, starts, energies)}, overwrite=overwrite)
+        settings = {"format": suffix, "net_charge": net_charge(system), **settings_of(job, starts, energies)}
+        check_same_run(folder, settings, overwrite=overwrite)
         _write_topology(folder, topology, starts[0])
         total = len(starts) * (job.equilibration + job.n_steps)
         done = sum(_steps_done(job, batch) for batch in batches)

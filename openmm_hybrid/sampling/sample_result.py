@@ -62,6 +62,12 @@ class SampleResult:
     path: Path
     starts: tuple[StartResult, ...]
 
+    @property
+    def net_charge(self) -> int | None:
+        """Net charge (e) of the System that was run; None if it is not known."""
+        found = json.loads((self.path / SETTINGS).read_text(encoding="utf-8")).get("net_charge")
+        return None if found is None else int(found)
+
     @classmethod
     def open(cls, path: str | Path) -> SampleResult:
         """The run in a folder, finished or not.

@@ -21,7 +21,6 @@ _FEW = 10  # smallest number of frames that are checked
 _CORRELATED = 0.8  # smallest correlation of consistent energies
 _SLOPE = 1.3  # largest factor between 1 and the slope of consistent energies
 _NAMED = 1.15  # largest factor between a slope and the ratio of units that explains it
-_BOND = 1.2  # largest factor between a bond length and the sum of the covalent radii
 _SPREAD = 0.8  # largest spread of consistent energies in Å, relative to the force RMSE
 _SMALL = 0.1  # kcal/mol; a smaller spread may be rounding in the data
 
@@ -107,26 +106,6 @@ def consistency(model: EnergyModel, frames: Frames, *, force_rmse: float | None 
             "computed at different levels of theory or with loose thresholds"
         )
     return Consistency(n, slope, offset, correlation, spread, fault)
-
-
-def length_fault(frames: Frames) -> str:
-    """Suspicion that the positions are in bohr or nm; empty if there is none.
-
-    The shortest distance of an atom in a molecule is about the sum of two covalent radii (ASE's). In bohr it is 1.9
-    times, in nm 0.1 times as large. The median over the atoms of the first frames is judged.
-    """
-    from ase.data import covalent_radii
-
-    r, radii = frames.positions[:_FEW], covalent_radii[frames.atomic_numbers]
-    distances = np.linalg.norm(r[:, :, None] - r[:, None], axis=-1) / (radii[:, None] + radii)
-    ratio = float(np.median(np.min(distances + np.diag(np.full(len(radii), np.inf)), axis=2)))
-    for name, expected in (("bohr", 1.0 / ANGSTROM_PER_BOHR), ("nm", NM_PER_ANGSTROM)):
-        if 1.0 / _BOND < ratio / expected < _BOND:
-            return (
-                f"the shortest distances of {frames.name!r} are {ratio:.2g} times the length of bonds: if the "
-                f"positions are in {name}, convert them to Å, or name the unit (r_unit) in the file."
-            )
-    return ""
 
 
 def assess(model: EnergyModel, frames: Frames) -> ErrorTable:

@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.data.bonds import bonds_from_geometry, check_order
 from openmm_hybrid.data.formats.npz import dataset_md5
+from openmm_hybrid.data.frame_checks import broken_frames, force_fault, length_fault
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.data.selection import select
-from openmm_hybrid.sgdml.check import length_fault
+from openmm_hybrid.models.residual import RESIDUAL
 from openmm_hybrid.sgdml.descriptor import first_copies
 from openmm_hybrid.sgdml.matching import data_permutations
 from openmm_hybrid.sgdml.symmetry import (
@@ -140,7 +141,8 @@ def training_set(
     Warns
     -----
     UserWarning
-        The atoms' distances look like bohr or nm.
+        The atoms' distances look like bohr or nm, the forces like other units or gradients, or some frames are broken
+        (see `openmm_hybrid.data.frame_checks`).
     """
     if frames.forces is None:
         raise InputError(f"the frames of {frames.name!r} have no forces", hint="label them with a reference engine")
@@ -153,8 +155,12 @@ def training_set(
             "an energy constraint is not possible for some atoms of a molecule, whose energies are not known",
             hint="train on their forces alone",
         )
-    if fault := length_fault(frames):
-        warnings.warn(fault, stacklevel=2)
+    # The stiffness of a residual is not that of a molecule, and its labels were checked beside the force field.
+    checks = (length_fault,) if frames.theory.endswith(RESIDUAL) else (length_fault, force_fault, broken_frames)
+    for check in checks:
+        if fault := check(frames):
+            warnings.warn(fault, stacklevel=2)
+            break
     group = permutations_of(frames, perms, molecule, seed)
     chosen = None if atoms is None else np.asarray(atoms)
     cut = frames

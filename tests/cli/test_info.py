@@ -41,7 +41,7 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
         system.system, system.topology, positions[0], output=folder / "run", n_steps=20, interval=10,
         equilibration=0, platform="Reference", progress=False,
     )  # fmt: skip
-    header = {"format": "openmm-hybrid labels 1", "atomic_numbers": [8, 1, 1], "n_frames": 5, "theory": "GFN2-xTB"}
+    header = {"format": "openmm-hybrid labels 2", "atomic_numbers": [8, 1, 1], "n_frames": 5, "theory": "GFN2-xTB"}
     lines = [header, {"frame": 0, "energy": 1.0, "forces": [0.0] * 9}, {"frame": 1, "failed": "no convergence"}]
     (folder / "labels.npz.journal").write_text("\n".join(map(json.dumps, lines)))
     vector = torch.zeros(12)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from rdkit import Chem
 from typer.testing import CliRunner
 
 import openmm_hybrid as oh
 from openmm_hybrid.cli import app
 from openmm_hybrid.core.errors import InputError
+from tests.helpers.gaff_molecules import gasteiger
 from tests.helpers.sgdml_data import water
 
 
@@ -48,3 +53,63 @@ def test_a_stop_names_the_journal_and_how_to_resume(tmp_path: Path, monkeypatch:
     done = CliRunner().invoke(app, ["label", "frames.npz", "-o", "labels.npz"])
     assert done.exit_code == 130
     assert "labels.npz.journal; call again with the same settings to resume" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def dication(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders of a build and of a run of the ethylenediammonium dication in vacuum."""
+    folder = tmp_path_factory.mktemp("dication")
+    molecule = oh.Molecule.from_smiles("[NH3+]CC[NH3+]", name="dication")
+    built = oh.build(molecule, base="gaff-2.2.20", charges=gasteiger(molecule), progress=False)
+    oh.save_system(folder / "build", built.system, built.topology, built.positions)
+    oh.sample(
+        built.system, built.topology, built.positions, output=folder / "run", n_steps=20, interval=10,
+        equilibration=0, platform="Reference", progress=False,
+    )  # fmt: skip
+    return folder
+
+
+@pytest.mark.parametrize("name", ["build", "run"])
+def test_the_charge_is_that_of_the_system_in_the_folder(dication: Path, name: str, tmp_path: Path) -> None:
+    """The same geometries by tblite itself, with the molecule's charge of +2 e."""
+    path = tmp_path / "labels.npz"
+    done = CliRunner().invoke(app, ["label", str(dication / name), "-o", str(path)])
+    assert done.exit_code == 0, done.output
+    assert f"net charge +2 e, as the System in {dication / name}" in done.stdout
+    found = oh.Frames.load(path)
+    assert found.theory.startswith("GFN2-xTB, charge +2")
+    engine = oh.reference.engine("gfn2", charge=2)
+    for positions, energy, forces in zip(found.positions, found.energies, found.forces, strict=True):
+        expected = engine.compute(found.atomic_numbers, positions)
+        assert energy == pytest.approx(expected[0], abs=1e-6)
+        np.testing.assert_allclose(forces, expected[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("charge", ["0", "1", "-2"])
+def test_another_charge_than_the_systems_is_refused(dication: Path, charge: str, tmp_path: Path) -> None:
+    options = ["-o", str(tmp_path / "labels.npz"), "--charge", charge]
+    done = CliRunner().invoke(app, ["label", str(dication / "run"), *options])
+    assert done.exit_code == 2
+    assert "has the net charge +2 e, and --charge is" in done.stderr
+    assert "leave --charge out" in done.stderr
+
+
+def test_a_run_that_does_not_record_its_charge_is_labelled_with_a_warning(dication: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(dication / "run", run)
+    settings = json.loads((run / "settings.json").read_text())
+    assert settings.pop("net_charge") == 2
+    (run / "settings.json").write_text(json.dumps(settings))
+    command = ["label", str(run), "-o", str(tmp_path / "labels.npz")]
+    assert "does not record its net charge" in CliRunner().invoke(app, command).stderr
+    done = CliRunner().invoke(app, [*command[:-1], str(tmp_path / "charged.npz"), "--charge", "2"])
+    assert done.exit_code == 0
+    assert "charge +2" in oh.Frames.load(tmp_path / "charged.npz").theory
+
+
+def test_a_folder_with_two_charges_is_refused(dication: Path, tmp_path: Path) -> None:
+    build = tmp_path / "build"
+    shutil.copytree(dication / "build", build)
+    Chem.MolToMolFile(oh.Molecule.from_smiles("NCCN").to_rdkit(), str(build / "molecule.sdf"))
+    done = CliRunner().invoke(app, ["label", str(build), "-o", str(tmp_path / "labels.npz")])
+    assert "has the net charge +2 e, and molecule.sdf +0 e" in done.stderr

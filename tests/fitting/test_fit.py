@@ -59,11 +59,13 @@ def test_a_sound_fit_passes_the_checks_and_says_so() -> None:
     result = oh.fit(trioxidane().edit(cross=True), data, n_train=50, n_test=10, md_steps=200, progress=False)
     assert result.passed
     assert [check.name for check in result.molecules[0].checks] == [
+        "labels",
         "walls",
         "minima",
         "stiffness",
         "saturation",
         "dynamics",
+        "frames",
     ]
     assert "trioxidane walls: passed" in result.table()
     assert result.ridge_table().count("\n") == len(result.ridge_losses) > 5

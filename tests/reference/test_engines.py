@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from ase.calculators.calculator import Calculator, CalculatorSetupError, SCFErro
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from openmm import unit
+from tblite.ase import TBLite
 
+import openmm_hybrid as oh
 from openmm_hybrid import reference
-from openmm_hybrid.core.errors import HybridError, InputError, MissingDependencyError, NumericalError
+from openmm_hybrid.core.errors import HybridError, InputError, MismatchError, MissingDependencyError, NumericalError
 from openmm_hybrid.core.units import KCAL_PER_EV, KCAL_PER_HARTREE
 from openmm_hybrid.reference.ase import AseEngine
 from openmm_hybrid.reference.pyscf import METHODS, PyscfEngine
@@ -154,7 +157,7 @@ def test_what_tblite_cannot_do_is_a_numerical_error():
 def test_ase_engine_converts_from_ev():
     calculator = LennardJones(sigma=1.0, epsilon=0.2, rc=50.0)
     distance = 1.3
-    energy, forces = AseEngine(calculator, level="LJ").compute([18, 18], [[0, 0, 0], [distance, 0, 0]])
+    energy, forces = AseEngine(calculator, theory="LJ").compute([18, 18], [[0, 0, 0], [distance, 0, 0]])
     power = distance**-6
     assert energy == pytest.approx(4 * 0.2 * KCAL_PER_EV * (power**2 - power), abs=1e-4)
     assert forces[0, 0] == pytest.approx(-4 * 0.2 * KCAL_PER_EV * (12 * power**2 - 6 * power) / distance, abs=1e-9)
@@ -173,11 +176,104 @@ class _Broken(Calculator):
 
 def test_ase_failures_of_a_frame_and_of_the_program_are_told_apart():
     with pytest.raises(NumericalError, match="SCFError: no convergence"):
-        AseEngine(_Broken(SCFError("no convergence"))).compute(NUMBERS, WATER)
+        AseEngine(_Broken(SCFError("no convergence")), theory="broken").compute(NUMBERS, WATER)
     for error in (CalculatorSetupError("no such functional"), FileNotFoundError("dftb+")):
         with pytest.raises(HybridError, match="cannot be run") as caught:
-            AseEngine(_Broken(error)).compute(NUMBERS, WATER)
+            AseEngine(_Broken(error), theory="broken").compute(NUMBERS, WATER)
         assert not isinstance(caught.value, NumericalError)
+
+
+ACETATE = oh.Molecule.from_smiles("CC(=O)[O-]", name="acetate")
+
+
+def _energy(engine, molecule=ACETATE):
+    return engine.compute(molecule.atomic_numbers, molecule.positions)[0]
+
+
+@pytest.mark.parametrize(("in_calculator", "given"), [(None, -1), (-1, None), (-1, -1)])
+def test_an_ase_calculator_gets_the_charge(in_calculator, given):
+    """tblite 0.8.0 itself: GFN2-xTB acetate at this geometry -8887.62 as an anion, -8699.09 kcal/mol as a radical."""
+    engine = AseEngine(TBLite(method="GFN2-xTB", charge=in_calculator, verbosity=0), charge=given)
+    assert _energy(engine) == pytest.approx(-8887.62, abs=0.01)
+    assert _energy(engine) == pytest.approx(_energy(TbliteEngine(charge=-1)), abs=0.01)
+    assert engine.net_charge == -1
+    assert engine.theory == "TBLite method=GFN2-xTB, charge -1"
+
+
+def test_an_ase_calculator_gets_the_multiplicity():
+    engine = AseEngine(TBLite(method="GFN2-xTB", verbosity=0), charge=0, multiplicity=2)
+    assert _energy(engine) == pytest.approx(-8699.09, abs=0.02)  # tblite 0.8.0, the radical
+    assert engine.theory == "TBLite method=GFN2-xTB, multiplicity 2"
+    triplet = AseEngine(TBLite(method="GFN2-xTB", multiplicity=3, verbosity=0))
+    expected = TbliteEngine(multiplicity=3).compute(NUMBERS, WATER)[0]
+    assert triplet.compute(NUMBERS, WATER)[0] == pytest.approx(expected, abs=0.01)
+
+
+class _Recorder(EMT):
+    """Keeps the Atoms that it computes."""
+
+    def calculate(self, atoms=None, *rest):
+        self.seen = atoms.copy()
+        super().calculate(atoms, *rest)
+
+
+def test_atoms_carry_charge_and_spin_in_every_form():
+    calculator = _Recorder()
+    AseEngine(calculator, charge=-1, multiplicity=2).compute(NUMBERS, WATER)
+    assert calculator.seen.info == {"charge": -1, "spin": 2}
+    assert calculator.seen.get_initial_charges().tolist() == [-1, 0, 0]
+    assert calculator.seen.get_initial_magnetic_moments().tolist() == [1, 0, 0]
+
+
+def test_contradicting_and_impossible_states_of_an_ase_calculator_are_refused():
+    for keywords, words in (
+        ({"charge": 0}, r"TBLite has charge=0, and the engine was given charge=-1.*set charge=-1 in the calculator"),
+        ({"multiplicity": 3}, r"has multiplicity=3, and the engine was given multiplicity=1"),
+    ):
+        with pytest.raises(MismatchError, match=words):
+            AseEngine(TBLite(**keywords), charge=-1, multiplicity=1)
+    with pytest.raises(InputError, match=r"31 electrons .* cannot form a singlet"):
+        _energy(AseEngine(TBLite(verbosity=0)))
+    with pytest.raises(InputError, match="multiplicity is 0"):
+        AseEngine(EMT(), multiplicity=0)
+    aimnet = EMT()
+    aimnet.charge, aimnet.mult = 1, 1  # some calculators keep them as attributes
+    assert AseEngine(aimnet).net_charge == 1
+    with pytest.raises(MismatchError, match="has charge=1"):
+        AseEngine(aimnet, charge=0)
+
+
+def test_the_level_of_an_ase_calculator_is_known_or_must_be_given():
+    assert AseEngine(TBLite()).theory == "TBLite method=GFN2-xTB"
+    assert AseEngine(TBLite(accuracy=0.1)).theory == "TBLite accuracy=0.1, method=GFN2-xTB"
+    assert AseEngine(EMT()).theory == "EMT asap_cutoff=false"
+    assert AseEngine(TBLite()).program == f"tblite {version('tblite')}"
+    with pytest.raises(InputError, match=r"a _Broken does not tell its level .*theory="):
+        AseEngine(_Broken(ValueError()))
+    assert AseEngine(_Broken(ValueError()), theory="MACE-OFF23 medium", charge=1).theory.endswith("medium, charge +1")
+    one, other = LennardJones(epsilon=np.arange(50.0)), LennardJones(epsilon=np.arange(50.0) + 1e-9)
+    assert AseEngine(one).theory != AseEngine(other).theory
+    assert AseEngine(TBLite(verbosity=0)).settings == AseEngine(TBLite(verbosity=1)).settings
+    assert AseEngine(TBLite(accuracy=0.1), theory="x").settings != AseEngine(TBLite(), theory="x").settings
+
+
+def test_a_calculator_that_is_changed_later_is_refused():
+    calculator = TBLite(method="GFN2-xTB", verbosity=0)
+    engine = AseEngine(calculator)
+    calculator.set(method="GFN1-xTB")
+    with pytest.raises(MismatchError, match=r"method=GFN1-xTB now, and had GFN2-xTB .*make a new engine"):
+        engine.compute(NUMBERS, WATER)
+
+
+def test_a_calculator_that_does_not_read_the_charge_is_noticed():
+    with pytest.warns(UserWarning, match=r"EMT gives the same energy for the charge \+2 and \+0"):
+        AseEngine(EMT(), charge=2).inspect(NUMBERS, WATER)
+    with pytest.warns(UserWarning, match="same energy for the multiplicity 3 and 1"):
+        AseEngine(EMT(), multiplicity=3).inspect(NUMBERS, WATER)
+    AseEngine(TBLite(verbosity=0), charge=2).inspect(NUMBERS, WATER)
+    AseEngine(TBLite(verbosity=0), charge=1, multiplicity=2).inspect(NUMBERS, WATER)
+    AseEngine(EMT()).inspect(NUMBERS, WATER)
+    AseEngine(_Broken(SCFError("no")), theory="broken", charge=2).inspect(NUMBERS, WATER)
 
 
 def test_what_cannot_be_an_engine_is_refused(monkeypatch):

@@ -7,14 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 
 import numpy as np
 import pytest
+from ase.calculators.lj import LennardJones
 from openmm import unit
+from tblite.ase import TBLite
 
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
 from openmm_hybrid.reference import label
+from openmm_hybrid.reference.ase import AseEngine
 from openmm_hybrid.reference.tblite import TbliteEngine
 from tests.helpers import ROOT
 from tests.helpers.spring_engine import POSITIONS, Spring
@@ -171,3 +175,53 @@ def test_gfn2_labels_of_a_molecule(tmp_path):
     assert result.frames.energies[0] < result.frames.energies[1]
     assert result.frames.name == "water"
     assert json.loads((tmp_path / "a.npz.journal").read_text().splitlines()[0])["theory"] == "GFN2-xTB"
+
+
+def test_a_journal_is_resumed_at_its_own_level_only(tmp_path):
+    """tblite 0.8.0 itself: water at this geometry has -3181.60 kcal/mol by GFN2-xTB and -3619.75 by GFN1-xTB."""
+    water = oh.Molecule.from_smiles("O", name="water")
+
+    def run(calculator, **settings):
+        engine = AseEngine(calculator, **settings)
+        return label(engine, water.atomic_numbers, water.conformers, output=tmp_path / "a.npz", progress=False).frames
+
+    first = run(TBLite(method="GFN2-xTB", verbosity=0))
+    assert first.energies[0] == pytest.approx(-3181.60, abs=0.01)
+    assert first.theory == f"TBLite method=GFN2-xTB (tblite {version('tblite')})"
+    assert run(TBLite(method="GFN2-xTB", verbosity=1)).energies[0] == first.energies[0]
+    for other, settings, key in (
+        (TBLite(method="GFN1-xTB"), {}, "theory TBLite method=GFN2-xTB there, TBLite method=GFN1-xTB now"),
+        (TBLite(method="GFN2-xTB", charge=2), {}, r"charge \+2 now"),
+        (TBLite(method="GFN2-xTB"), {"charge": 2}, r"charge \+2 now"),
+        (TBLite(method="GFN2-xTB", multiplicity=3), {}, "multiplicity 3 now"),
+        (TBLite(method="GFN2-xTB", electronic_temperature=5000.0), {}, "settings differs"),
+        (LennardJones(), {}, "program tblite"),
+    ):
+        with pytest.raises(MismatchError, match=f"another labelling job: .*{key}"):
+            run(other, **settings)
+    second = label(
+        AseEngine(TBLite(method="GFN1-xTB", verbosity=0)), water, water.conformers, output=tmp_path / "b.npz"
+    ).frames
+    assert second.energies[0] == pytest.approx(-3619.75, abs=0.01)
+    with pytest.raises(MismatchError, match="label all frames at one level"):
+        oh.Frames.concatenate([first, second])
+
+
+def test_another_version_of_the_program_is_another_job(tmp_path, monkeypatch):
+    water = oh.Molecule.from_smiles("O")
+    label(TbliteEngine(), water, water.conformers, output=tmp_path / "a.npz", progress=False)
+    monkeypatch.setattr("openmm_hybrid.reference.tblite.version", lambda package: "9.9")
+    with pytest.raises(MismatchError, match=r"program tblite .* there, tblite 9\.9 now"):
+        label(TbliteEngine(), water, water.conformers, output=tmp_path / "a.npz", progress=False)
+
+
+@pytest.mark.parametrize("smiles", ["CC(=O)[O-]", "C[NH3+]", "[NH3+]CC[NH3+]"])
+def test_a_molecule_with_a_charge_needs_an_engine_with_it(tmp_path, smiles):
+    ion = oh.Molecule.from_smiles(smiles)
+    with pytest.raises(MismatchError, match=rf"\{ion.charge:+d} e for .*charge=molecule\.charge"):
+        label(AseEngine(TBLite()), ion, ion.conformers, output=tmp_path / "a.npz", progress=False)
+    engine = AseEngine(TBLite(verbosity=0), charge=ion.charge)
+    found = label(engine, ion, ion.conformers, output=tmp_path / "a.npz", progress=False).frames
+    expected = TbliteEngine(charge=ion.charge).compute(ion.atomic_numbers, ion.positions)
+    assert found.energies[0] == pytest.approx(expected[0], abs=0.01)
+    np.testing.assert_allclose(found.forces[0], expected[1], atol=0.05)
