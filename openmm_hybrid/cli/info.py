@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -121,7 +122,9 @@ def _frames(path: Path) -> Description:
     from openmm_hybrid.data.frames import Frames
 
     # The unit of energies does not matter here, but files without one are refused.
-    frames = Frames.load(path, e_unit="kcal/mol")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*is ignored$")
+        frames = Frames.load(path, e_unit="kcal/mol")
     labels = [name for name in ("energies", "forces") if getattr(frames, name) is not None]
     return Description(
         "frames",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import tempfile
 import zipfile
@@ -86,6 +87,64 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def check_expansion(size: int, stored: int, what: str) -> None:
+    """Refuse content that would take far more memory than its file: more than 64 MB, and over 100 times its size there.
+
+    Parameters
+    ----------
+    size, stored : int
+        Bytes in memory and in the file.
+    what : str
+        Noun for the content, with the name of the file, for the message.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, or made to fill the memory.
+    """
+    if size > max(_SMALL, _EXPANSION * stored):
+        raise InputError(
+            f"{what} claims {size / 1e6:.0f} MB in memory but fills {stored / 1e6:.3f} MB of the file",
+            expected=f"at most {_EXPANSION} times as much",
+            hint="copy or download it again; do not trust it",
+        )
+
+
+def check_zip(archive: zipfile.ZipFile, path: Path) -> None:
+    """Check an open zip or npz file before its content is read: every member has the size that its header claims.
+
+    Raises
+    ------
+    InputError
+        A member is compressed by another method than deflate, expands too far (`check_expansion`), or is an array of
+        another size than its header claims.
+    """
+    import numpy as np
+
+    for info in archive.infolist():
+        what = f"{path}: {info.filename!r}"
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InputError(f"{what} is compressed by method {info.compress_type}", expected="deflate or none")
+        check_expansion(info.file_size, info.compress_size, what)
+        if not info.filename.endswith(".npy"):
+            continue
+        with archive.open(info) as file:
+            version = np.lib.format.read_magic(file)
+            read_header = (
+                np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            )
+            shape, _, dtype = read_header(file)
+            header = file.tell()
+        n_bytes = math.prod(shape) * dtype.itemsize
+        empty = dtype.itemsize == 0 and math.prod(shape) > 1  # any number of elements takes no bytes
+        if not dtype.hasobject and (n_bytes != info.file_size - header or empty):
+            raise InputError(f"{what} claims an array of {shape}", expected=f"{info.file_size - header} bytes of it")
+
+
+_SMALL = 64_000_000  # bytes that any file may ask for
+_EXPANSION = 100  # compressed trajectories and models need less than 20
+
+
 @contextmanager
 def reading_npz(
     path: str | Path, what: str, *, hint: str = "copy or download it again"
@@ -113,6 +172,7 @@ def reading_npz(
     try:
         # Opened here: numpy leaves a file open whose zip directory is damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            check_zip(archive.zip, path)
             yield archive
     except InputError as error:
         if str(path) in error.problem:
@@ -126,4 +186,4 @@ def reading_npz(
         ) from error
 
 
-_DAMAGE = (MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (MemoryError, RuntimeError, SyntaxError, ArithmeticError, zipfile.BadZipFile, zlib.error)

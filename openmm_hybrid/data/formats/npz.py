@@ -13,6 +13,7 @@ import numpy as np
 
 from openmm_hybrid import __version__
 from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import check_zip
 from openmm_hybrid.data.formats.frame_arrays import FrameArrays
 
 
@@ -27,6 +28,7 @@ def read(path: Path) -> dict[str, Any]:
     damage = InputError(f"{path} is damaged or not an npz file", hint="download or copy it again")
     try:
         with zipfile.ZipFile(path) as archive:
+            check_zip(archive, path)
             names = archive.namelist()
         twice = {name for name in names if names.count(name) > 1}
         if twice:
@@ -36,7 +38,7 @@ def read(path: Path) -> dict[str, Any]:
             return {key: _array(data, key, path) for key in data.files}
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, MemoryError, RuntimeError) as error:
         raise damage from error
-    except ValueError as error:
+    except (ValueError, TypeError, LookupError, SyntaxError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
         raise damage from error
