@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.core import units
 from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
-from openmm_hybrid.core.files import fingerprint
+from openmm_hybrid.core.files import expanded, fingerprint
 from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.data.formats import check_ending
 from openmm_hybrid.data.frames import Frames
@@ -80,7 +80,7 @@ def label(
     HybridError
         A file cannot be written.
     """
-    path = Path(output)
+    path = expanded(output)
     check_ending(path)
     if isinstance(molecule, Molecule) and engine.net_charge not in (None, molecule.charge):
         raise MismatchError(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.units import ANGSTROM_PER_NM
 from openmm_hybrid.sampling.reporters import LOG_FIELDS, StartFiles
 from openmm_hybrid.sampling.restart import SETTINGS, read_progress
@@ -71,7 +72,7 @@ class SampleResult:
         InputError
             There is no run, its settings are damaged, or it has no trajectory yet.
         """
-        folder = Path(path)
+        folder = expanded(path)
         if not (folder / SETTINGS).is_file():
             raise InputError(f"there is no sampling run in {folder}", expected=f"a folder with a {SETTINGS}")
         try:
