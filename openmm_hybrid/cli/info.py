@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, final
 
 from openmm_hybrid.cli.error_lines import print_result
 from openmm_hybrid.cli.options import Json, argument
-from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.errors import HybridError, InputError
+from openmm_hybrid.core.files import DAMAGE
 from openmm_hybrid.core.forcefielddir import folder
 
 if TYPE_CHECKING:
@@ -65,6 +66,16 @@ def describe(path: Path) -> Description:
     InputError
         It does not exist, is damaged, or is not a file that this package writes.
     """
+    try:
+        return _read(path)
+    except DAMAGE as error:
+        if isinstance(error, HybridError):
+            raise
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise InputError(f"{path} is damaged ({reason})", hint="copy it again") from error
+
+
+def _read(path: Path) -> Description:
     if path.is_dir():
         return _folder(path)
     if len(path.parts) == 1 and (folder() / path / "manifest.json").is_file():

@@ -65,7 +65,7 @@ def read(text: str, where: str, *, sanitize: bool) -> Chem.Mol | None:
             known = None
     try:
         content = _content(text, where)
-    except (ValueError, IndexError, KeyError, OverflowError) as error:
+    except (ValueError, LookupError, OverflowError) as error:
         if isinstance(error, InputError) and known is None:
             raise
         return known
@@ -128,7 +128,10 @@ def impossible(mol: Chem.Mol, where: str, hint: str) -> InputError:
     """The error for a molecule that RDKit reads but cannot sanitise, with the reason and the atom."""
     from rdkit import Chem
 
-    problems = Chem.DetectChemistryProblems(mol)
+    try:
+        problems = Chem.DetectChemistryProblems(mol)
+    except RuntimeError:
+        problems = ()
     if not problems:
         return InputError(f"{where} holds no molecule that RDKit can read", hint="open and export it again as SDF")
     problem = problems[0]
@@ -150,12 +153,15 @@ def _content(text: str, where: str) -> _Content | None:
     index = {cells[0]: number for number, cells in enumerate(atoms)}
     types = [cells[5] for cells in atoms]
     is_gaff = all(_GAFF.fullmatch(kind) for kind in types)
-    bonds = [line.split() for line in sections.get("BOND", []) if line.strip()]
+    cells = [line.split() for line in sections.get("BOND", []) if line.strip()]
+    bonds = {frozenset((index[row[1]], index[row[2]])): row[3].lower() for row in cells if row[3].lower() != "nc"}
+    if any(len(pair) != 2 for pair in bonds):
+        return None
     return _Content(
         types=types,
         atomic_numbers=[_element(kind, number, where, is_gaff) for number, kind in enumerate(types)],
         positions=np.array([cells[2:5] for cells in atoms], dtype=np.float64),
-        bonds=[(index[cells[1]], index[cells[2]], cells[3].lower()) for cells in bonds if cells[3].lower() != "nc"],
+        bonds=[(min(pair), max(pair), kind) for pair, kind in bonds.items()],
         net_charge=_net_charge([cells[8] for cells in atoms if len(cells) > 8], len(atoms)),
         formal=_formal(sections, index),
         title=sections["MOLECULE"][0].strip(),

@@ -123,7 +123,7 @@ def _atomic_numbers(value: Any, key: str) -> NDArray[Any]:
     array = np.asarray(value)
     if array.dtype.kind in "SUO":
         symbols = [item.decode(errors="replace") if isinstance(item, bytes) else item for item in array.ravel()]
-        unknown = [symbol for symbol in symbols if symbol not in NUMBER_OF]
+        unknown = [symbol for symbol in symbols if not isinstance(symbol, str) or symbol not in NUMBER_OF]
         if unknown:
             raise InputError(f"key {key!r} holds {str(unknown[0])[:20]!r}", expected="atomic numbers or symbols")
         array = np.array([NUMBER_OF[symbol] for symbol in symbols]).reshape(array.shape)

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import check_expansion
+from openmm_hybrid.core.files import DAMAGE, check_expansion
 from openmm_hybrid.core.units import ENERGY_UNITS, LENGTH_UNITS
 from openmm_hybrid.data.formats.frame_arrays import FrameArrays
 from openmm_hybrid.data.formats.labels import KEYS
@@ -46,7 +46,7 @@ def read(path: Path, group: str = "") -> dict[str, Any]:
             texts = {key: node.attrs[key] for key in _TEXT if key in node.attrs}
             named = {} if node.name == "/" else {"name": node.name.strip("/")} | _units(node, path)
             return named | texts | {key: _array(node, key, path) for key in _keys(node)}
-    except (OSError, RuntimeError, LookupError, MemoryError, ValueError, TypeError, OverflowError) as error:
+    except DAMAGE as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is damaged or not an HDF5 file", hint="download or copy it again") from error

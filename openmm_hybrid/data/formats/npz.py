@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from openmm_hybrid import __version__
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import check_zip
+from openmm_hybrid.core.files import DAMAGE, check_zip
 from openmm_hybrid.data.formats.frame_arrays import FrameArrays
 
 
@@ -36,9 +35,7 @@ def read(path: Path) -> dict[str, Any]:
             raise InputError(f"{path}: the key {key!r} occurs twice", hint="keep one of them")
         with np.load(path, allow_pickle=False) as data:
             return {key: _array(data, key, path) for key in data.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, MemoryError, RuntimeError) as error:
-        raise damage from error
-    except (ValueError, TypeError, LookupError, SyntaxError, OverflowError) as error:
+    except DAMAGE as error:
         if isinstance(error, InputError):
             raise
         raise damage from error
