@@ -11,6 +11,7 @@ from openmm import app, unit
 
 from openmm_hybrid.bases.system import CONSTRAINTS, BuiltSystem, constraint_name
 from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.units import NM_PER_ANGSTROM, positions_to_angstrom, strip
 
 
@@ -77,9 +78,9 @@ def from_prmtop(
 
 
 def _existing(path: str | Path) -> Path:
-    if not Path(path).is_file():
+    if not expanded(path).is_file():
         raise InputError(f"{path} does not exist")
-    return Path(path)
+    return expanded(path)
 
 
 def _coordinates(source: Any) -> tuple[np.ndarray, Any]:

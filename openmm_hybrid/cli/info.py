@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, final
 
 from openmm_hybrid.cli.error_lines import print_result
 from openmm_hybrid.cli.options import Json, argument
-from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.errors import HybridError, InputError
+from openmm_hybrid.core.files import DAMAGE
 from openmm_hybrid.core.forcefielddir import folder
 
 if TYPE_CHECKING:
@@ -64,6 +66,16 @@ def describe(path: Path) -> Description:
     InputError
         It does not exist, is damaged, or is not a file that this package writes.
     """
+    try:
+        return _read(path)
+    except DAMAGE as error:
+        if isinstance(error, HybridError):
+            raise
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise InputError(f"{path} is damaged ({reason})", hint="copy it again") from error
+
+
+def _read(path: Path) -> Description:
     if path.is_dir():
         return _folder(path)
     if len(path.parts) == 1 and (folder() / path / "manifest.json").is_file():
@@ -121,7 +133,9 @@ def _frames(path: Path) -> Description:
     from openmm_hybrid.data.frames import Frames
 
     # The unit of energies does not matter here, but files without one are refused.
-    frames = Frames.load(path, e_unit="kcal/mol")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*is ignored$")
+        frames = Frames.load(path, e_unit="kcal/mol")
     labels = [name for name in ("energies", "forces") if getattr(frames, name) is not None]
     return Description(
         "frames",

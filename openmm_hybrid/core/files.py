@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from openmm_hybrid.core.errors import HybridError, InputError
 
@@ -86,6 +88,86 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def check_expansion(size: int, stored: int, what: str) -> None:
+    """Refuse content that would take far more memory than its file: more than 64 MB, and over 100 times its size there.
+
+    Parameters
+    ----------
+    size, stored : int
+        Bytes in memory and in the file.
+    what : str
+        Noun for the content, with the name of the file, for the message.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, or made to fill the memory.
+    """
+    if size > max(_SMALL, _EXPANSION * stored):
+        raise InputError(
+            f"{what} claims {size / 1e6:.0f} MB in memory but fills {stored / 1e6:.3f} MB of the file",
+            expected=f"at most {_EXPANSION} times as much",
+            hint="copy or download it again; do not trust it",
+        )
+
+
+def check_zip(archive: zipfile.ZipFile, path: Path) -> None:
+    """Check an open zip or npz file before its content is read: every member has the size that its header claims.
+
+    Raises
+    ------
+    InputError
+        A member is compressed by another method than deflate, expands too far (`check_expansion`), or is an array of
+        another size than its header claims.
+    """
+    for info in archive.infolist():
+        what = f"{path}: {info.filename!r}"
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InputError(f"{what} is compressed by method {info.compress_type}", expected="deflate or none")
+        check_expansion(info.file_size, info.compress_size, what)
+        if not info.filename.endswith(".npy"):
+            continue
+        with archive.open(info) as file:
+            _check_npy(file, info.file_size, what)
+
+
+def read_npy(path: Path, *, hint: str) -> NDArray[Any]:
+    """The array of an npy file, read without pickles.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, holds objects, or is not of the size that its header claims.
+    """
+    import numpy as np
+
+    try:
+        with path.open("rb") as file:
+            _check_npy(file, path.stat().st_size, str(path))
+        return np.asarray(np.load(path, allow_pickle=False))
+    except DAMAGE as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is damaged ({type(error).__name__})", expected="a plain array", hint=hint) from error
+
+
+def _check_npy(file: IO[bytes], size: int, what: str) -> None:
+    """Compare the size that an array's header claims with the size of its file."""
+    import numpy as np
+
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(file)
+    n_bytes = math.prod(shape) * dtype.itemsize
+    empty = dtype.itemsize == 0 and math.prod(shape) > 1  # any number of elements takes no bytes
+    if not dtype.hasobject and (n_bytes != size - file.tell() or empty):
+        raise InputError(f"{what} claims an array of {shape}", expected=f"{size - file.tell()} bytes of it")
+
+
+_SMALL = 64_000_000  # bytes that any file may ask for
+_EXPANSION = 100  # compressed trajectories and models need less than 20
+
+
 @contextmanager
 def reading_npz(
     path: str | Path, what: str, *, hint: str = "copy or download it again"
@@ -113,12 +195,13 @@ def reading_npz(
     try:
         # Opened here: numpy leaves a file open whose zip directory is damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            check_zip(archive.zip, path)
             yield archive
     except InputError as error:
         if str(path) in error.problem:
             raise
         raise InputError(f"{path}: {error.problem}", expected=error.expected, hint=error.hint) from error
-    except (OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, *_DAMAGE) as error:
+    except DAMAGE as error:
         raise InputError(
             f"{path} cannot be read as {what} ({type(error).__name__}: {error})",
             expected="a complete file of plain arrays",
@@ -126,4 +209,8 @@ def reading_npz(
         ) from error
 
 
-_DAMAGE = (MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+DAMAGE = (
+    *(OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, MemoryError, RuntimeError),
+    *(SyntaxError, ArithmeticError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
+"""Errors of Python, numpy and zipfile for a damaged file: deep nesting, sizes that overflow, broken headers."""

@@ -183,7 +183,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
 def _read(path: Path, what: str, hint: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({error})", expected=what, hint=hint) from error
     if not isinstance(content, dict):
         raise InputError(f"{path} is damaged", expected=what, hint=hint)

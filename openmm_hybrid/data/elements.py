@@ -17,6 +17,11 @@ def check_gaff_elements(molecule: Molecule) -> None:
     InputError
         A metal or another element without GAFF parameters (the message names the atoms), or a single atom.
     """
+    if molecule.n_atoms == 1 and molecule.charge:
+        raise InputError(
+            f"{molecule.name} is an ion of a single atom, which GAFF does not describe",
+            hint="build the molecule; `solvate` adds ions, with OpenMM's own parameters",
+        )
     strange = [index for index, number in enumerate(molecule.atomic_numbers) if number not in GAFF_ELEMENTS]
     if strange:
         named = ", ".join(f"{index} ({molecule.elements[index]})" for index in strange)

@@ -190,8 +190,11 @@ class Frames:
         return self[np.setdiff1d(np.arange(self.n_frames), later)]
 
     @classmethod
-    def load(cls, path: str | Path, *, r_unit: str = "", e_unit: str = "") -> Frames:
+    def load(cls, path: str | Path, *, r_unit: str = "", e_unit: str = "", group: str = "") -> Frames:
         """Read sGDML npz (``.npz``), extended XYZ (``.xyz``, ``.extxyz``) or HDF5 (``.h5``, ``.hdf5``).
+
+        Other usual names of the arrays, gradients, and the xyz files of CREST, xtb, ORCA, MD17 and QM9 are read too;
+        see `openmm_hybrid.data.formats`.
 
         Parameters
         ----------
@@ -199,16 +202,19 @@ class Frames:
             A leading ~ is expanded.
         r_unit, e_unit : str
             Units of length ("Ang", "bohr", …) and energy ("kcal/mol", "eV", …), for a file that names none.
+        group : str
+            Group of an HDF5 file with a group for each molecule, such as SPICE's.
 
         Raises
         ------
         InputError
-            The file is missing, truncated or corrupt; holds pickled objects, a periodic box, unknown units, one key
-            twice, numbers that are not finite, or frames of different atoms. The message names file, key and frame.
+            The file is missing, truncated or corrupt; holds pickled objects, a periodic box, unknown units, labels
+            without a unit, one key twice, numbers that are not finite, or frames of different atoms. The message names
+            file, key and frame.
         """
         from openmm_hybrid.data.formats import naming, read_file
 
-        arguments = read_file(path, r_unit=r_unit, e_unit=e_unit)
+        arguments = read_file(path, r_unit=r_unit, e_unit=e_unit, group=group)
         with naming(expanded(path)):
             return cls(**arguments)
 

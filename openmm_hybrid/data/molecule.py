@@ -15,6 +15,9 @@ from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.openff import openff_toolkit
 from openmm_hybrid.core.units import positions_to_angstrom, strip
+from openmm_hybrid.data.bond_orders import perceived, plain_graph, read_smiles, with_template, without_bonds
+from openmm_hybrid.data.conformers import check_unit, embedded, given_conformers
+from openmm_hybrid.data.molecule_files import read_molecule
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -47,56 +50,53 @@ class Molecule:
         Raises
         ------
         InputError
-            The SMILES cannot be parsed, it holds several molecules or a radical, or no geometry was found.
+            The SMILES cannot be parsed, it holds several molecules or a radical, `n_conformers` or `seed` is negative,
+            or no geometry was found.
         """
-        from rdkit import Chem, rdBase
-
-        with rdBase.BlockLogs():
-            parsed = Chem.MolFromSmiles(smiles)
-        if parsed is None or parsed.GetNumAtoms() == 0:
-            raise InputError(f"cannot read the SMILES {smiles!r}", hint="check brackets, ring closures and valences")
-        return cls.from_rdkit(Chem.AddHs(parsed), name=name or smiles, n_conformers=n_conformers, seed=seed)
+        return cls.from_rdkit(read_smiles(smiles), name=name or smiles, n_conformers=n_conformers, seed=seed)
 
     @classmethod
-    def from_file(cls, path: str | Path, *, name: str = "") -> Molecule:
-        """The first molecule of an SDF, MOL, MOL2 or PDB file, with its coordinates, bond orders and hydrogens.
+    def from_file(cls, path: str | Path, *, name: str = "", record: int | None = None, template: str = "") -> Molecule:
+        """The molecule of an SDF, MOL, MOL2 or PDB file, with its coordinates, bond orders and hydrogens.
+
+        The records of an SDF or MOL2 file, or the models of a PDB file, become the conformers.
+
+        Parameters
+        ----------
+        path : path
+            A leading ~ is expanded.
+        name : str
+            By default the title in the file.
+        record : int, optional
+            The one record to read, from 0.
+        template : str
+            SMILES whose bond orders and charges the molecule gets, for PDB and other files without them. A file without
+            any hydrogen gets those of the template, with a warning.
 
         Raises
         ------
         InputError
-            The file is missing, of another format, unreadable, or lacks hydrogens.
+            The file is missing, of another format, unreadable, of several molecules, in another unit, or lacks
+            hydrogens.
+        MismatchError
+            The records are different molecules, or the template is another molecule.
         """
-        from rdkit import Chem, rdBase
-
         path = expanded(path)
-        readers = {
-            ".sdf": lambda p: next(iter(Chem.SDMolSupplier(p, removeHs=False)), None),
-            ".mol": lambda p: Chem.MolFromMolFile(p, removeHs=False),
-            ".mol2": lambda p: Chem.MolFromMol2File(p, removeHs=False),
-            ".pdb": lambda p: Chem.MolFromPDBFile(p, removeHs=False),
-        }
-        if path.suffix.lower() not in readers:
-            raise InputError(f"{path} is not a molecule file", expected=f"a name that ends in {', '.join(readers)}")
-        if not path.is_file():
-            raise InputError(f"{path} does not exist")
-        try:
-            with rdBase.BlockLogs():
-                parsed = readers[path.suffix.lower()](str(path))
-        except OSError:  # an empty SDF
-            parsed = None
-        if parsed is None:
-            raise InputError(f"{path} holds no molecule that RDKit can read", hint="open and export it again as SDF")
-        title = parsed.GetProp("_Name").strip() if parsed.HasProp("_Name") else ""
+        parsed = read_molecule(path, record, template)
+        title = parsed.GetProp("_Name").strip("* \n") if parsed.HasProp("_Name") else ""
         return cls.from_rdkit(parsed, name=name or title or path.stem)
 
     @classmethod
     def from_rdkit(cls, mol: Chem.Mol, *, name: str = "", n_conformers: int = 1, seed: int = 0) -> Molecule:
         """A molecule from RDKit's, in its atom order and with its conformers; new ones are embedded if it has none.
 
+        A flat drawing counts as none, and gives a warning if it claims to be a geometry.
+
         Raises
         ------
         InputError
-            It has implicit hydrogens, several parts or radicals, or no geometry was found.
+            It has implicit hydrogens, several parts or radicals, coordinates in another unit than Å, or no geometry was
+            found.
         """
         from rdkit import Chem
 
@@ -112,29 +112,31 @@ class Molecule:
                 raise InputError(
                     f"{title}: atom {atom.GetIdx()} ({atom.GetSymbol()}) lacks hydrogens",
                     hint="add them (Chem.AddHs); if none is missing, the file lacks bond orders, as most PDB files do: "
-                    "give an SDF",
+                    'give template="SMILES", or an SDF',
                 )
         n_parts = len(Chem.GetMolFrags(mol))
         if n_parts != 1:
             raise InputError(
-                f"{title} has {n_parts} separate parts", expected="one molecule", hint="give one part at a time"
+                f"{title} has {n_parts} separate parts",
+                expected="one molecule",
+                hint="give one part at a time; `solvate` adds water and ions",
             )
         clean = Chem.Mol(mol)
-        if clean.GetNumConformers() and clean.GetConformer().Is3D():
-            conformers = np.array([conformer.GetPositions() for conformer in clean.GetConformers()])
-        else:
-            conformers = _embed(clean, title, n_conformers, seed)
+        conformers = given_conformers(clean, title)
+        if conformers is None:
+            conformers = embedded(clean, title, n_conformers, seed)
         clean.RemoveAllConformers()
         return cls(rdkit=clean, conformers=_frozen(conformers), name=title)
 
     @classmethod
     def from_geometry(
-        cls, atomic_numbers: ArrayLike, positions: ArrayLike, *, charge: int = 0, name: str = ""
+        cls, atomic_numbers: ArrayLike, positions: ArrayLike, *, charge: int = 0, name: str = "", template: str = ""
     ) -> Molecule:
         """A molecule from elements and one geometry, in this atom order, with bonds from the distances.
 
         RDKit finds connectivity and bond orders (`rdDetermineBonds`, after Kim and Kim, Bull. Korean Chem. Soc. 36,
-        1769 (2015)), most reliably for a geometry near a minimum. Stereochemistry is removed.
+        1769 (2015)), most reliably for a geometry near a minimum. Stereochemistry is removed. With a template, bond
+        orders and charges are the template's, and stereochemistry is the geometry's.
 
         Parameters
         ----------
@@ -142,38 +144,36 @@ class Molecule:
         positions : (n_atoms, 3), Å, or a Quantity
         charge : int
             Net charge, e.
+        name : str
+        template : str
+            SMILES of the molecule, whose atoms are matched by elements and connectivity.
 
         Raises
         ------
         InputError
-            The shapes differ, or no bonds fit the geometry and the charge.
+            The shapes differ, the lengths show another unit, or no bonds fit the geometry and the charge.
+        MismatchError
+            The template has other atoms, bonds, stereochemistry or another charge.
         """
-        from rdkit import Chem, rdBase
-        from rdkit.Chem import rdDetermineBonds
-
         elements, geometry = np.asarray(atomic_numbers), positions_to_angstrom(positions)
-        if elements.ndim != 1 or geometry.shape != (len(elements), 3):
+        if elements.ndim != 1 or not len(elements) or geometry.shape != (len(elements), 3):
             raise InputError(
                 f"{elements.shape} atomic numbers and positions {geometry.shape}",
                 expected="(n_atoms,) and (n_atoms, 3)",
             )
-        mol = Chem.RWMol()
-        for atomic_number in elements.tolist():
-            mol.AddAtom(Chem.Atom(atomic_number))
-        conformer = Chem.Conformer(len(elements))
-        conformer.SetPositions(np.array(geometry, dtype=np.float64))
-        mol.AddConformer(conformer)
-        try:
-            with rdBase.BlockLogs():
-                rdDetermineBonds.DetermineBonds(mol, charge=charge)
-        except (ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(
-                f"no bonds fit the geometry of {name or 'the molecule'} with charge {charge} ({reason})",
-                hint="give a geometry near a minimum, the right charge, or an SDF (Molecule.from_file)",
-            ) from None
-        Chem.RemoveStereochemistry(mol)
-        return cls.from_rdkit(mol, name=name)
+        title = name or "the molecule"
+        if elements.dtype.kind not in "iu" or elements.min() < 1 or elements.max() > 118:
+            raise InputError(f"the atomic numbers of {title} are not elements", expected="integers from 1 to 118")
+        if not np.isfinite(geometry).all():
+            raise InputError(f"{title} has coordinates that are not finite")
+        check_unit(title, elements, geometry)
+        bare = without_bonds(elements, geometry)
+        if not template:
+            return cls.from_rdkit(perceived(bare, charge, title), name=name)
+        made = cls.from_rdkit(with_template(bare, template, title), name=name)
+        if charge not in (0, made.charge):
+            raise MismatchError(f"the template {template!r} has charge {made.charge}", expected=f"{charge}, as given")
+        return made
 
     @classmethod
     def from_openff(cls, molecule: Any) -> Molecule:
@@ -334,28 +334,6 @@ class Molecule:
         return made
 
 
-def _embed(mol: Chem.Mol, title: str, n_conformers: int, seed: int) -> NDArray[np.float64]:
-    """Relaxed conformers (n, n_atoms, 3) from ETKDGv3, the one of lowest energy first."""
-    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
-
-    parameters: Any = rdDistGeom.ETKDGv3()
-    parameters.randomSeed = seed + 1
-    ids = list(rdDistGeom.EmbedMultipleConfs(mol, n_conformers, parameters))
-    if not ids:
-        parameters.useRandomCoords = True
-        ids = list(rdDistGeom.EmbedMultipleConfs(mol, n_conformers, parameters))
-    if not ids:
-        raise InputError(f"no geometry was found for {title}", hint="give one: Molecule.from_file with an SDF")
-    if rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
-        results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=2000)
-    elif rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
-        results = rdForceFieldHelpers.UFFOptimizeMoleculeConfs(mol, maxIters=2000)
-    else:
-        results = [(0, 0.0)] * len(ids)
-    order = np.argsort([energy for _, energy in results], kind="stable")
-    return np.array([mol.GetConformer(ids[i]).GetPositions() for i in order])
-
-
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:
     array.flags.writeable = False
     return array
@@ -369,12 +347,5 @@ def equivalent_atoms(atomic_numbers: ArrayLike, bonds: ArrayLike) -> NDArray[np.
     """
     from rdkit import Chem
 
-    graph = Chem.RWMol()
-    for atomic_number in np.asarray(atomic_numbers).tolist():
-        plain = Chem.Atom(atomic_number)
-        plain.SetNoImplicit(True)
-        graph.AddAtom(plain)
-    for i, j in np.asarray(bonds).tolist():
-        graph.AddBond(i, j, Chem.BondType.SINGLE)
-    graph.UpdatePropertyCache(strict=False)
+    graph = plain_graph(atomic_numbers, bonds)
     return np.array(list(Chem.CanonicalRankAtoms(graph, breakTies=False)), dtype=np.int64)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import expanded, replacing
 
 COLOURS = ("#0072B2", "#D55E00", "#000000", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 """Colours of lines: the palette of Okabe and Ito (2008), which colour-blind readers can distinguish."""
@@ -48,7 +48,7 @@ def save_figure(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
     HybridError
         The file cannot be written.
     """
-    target = Path(path)
+    target = expanded(path)
     kind = target.suffix.lower().removeprefix(".")
     if kind not in ("png", "svg"):
         raise InputError(f"a figure cannot be saved as {target.name}", expected="a name ending in .png or .svg")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table
 from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import expanded
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.selection import Split, split
 from openmm_hybrid.fitting.fit_result import FitResult, MoleculeFit
@@ -134,7 +135,7 @@ def fit(
         solving=SolveSettings(energy_weight, restraint, ridge),
         following=replace(gradient or GradientSettings(), energy_weight=energy_weight, restraint=restraint),
         seed=seed,
-        checkpoint=None if checkpoint is None else Path(checkpoint),
+        checkpoint=None if checkpoint is None else expanded(checkpoint),
         progress=progress,
     )
     after, solution, descent = search.run(method)

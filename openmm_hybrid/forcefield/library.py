@@ -51,7 +51,7 @@ def manifest(name: str, root: str | Path | None = None) -> dict[str, Any]:
     path = expanded(root or folder()) / name / MANIFEST
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error})", hint="install the package again") from error
     missing = set(REQUIRED) - set(found) if isinstance(found, dict) else set(REQUIRED)
     if missing:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from openmm import app
 from torch import Tensor
 
+from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.versioned_npz import Arrays
 from openmm_hybrid.forcefield import archive, library
 from openmm_hybrid.forcefield.builder import without
@@ -121,7 +122,7 @@ class ForceField(TorchModel):
         InputError
             Unknown name; the file is missing, damaged, no force field, or of a newer version.
         """
-        path = Path(source)
+        path = expanded(source)
         return cls(archive.load(path) if path.suffix == ".npz" else library.load(str(source)))
 
     @classmethod

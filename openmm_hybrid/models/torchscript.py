@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 import openmm_hybrid
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.core.files import expanded, replacing
+from openmm_hybrid.core.files import DAMAGE, check_zip, expanded, replacing
 from openmm_hybrid.core.versioned_npz import Arrays
 from openmm_hybrid.models.energy_model import EnergyModel, TorchModel
 
@@ -109,6 +110,18 @@ class ScriptedModel(TorchModel):
         """A copy of the scripted module, so that its conversion does not change the model."""
         return copy.deepcopy(self.script)
 
+    def evaluate(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """See `EnergyModel.evaluate`. InputError if the module's program fails."""
+        try:
+            return super().evaluate(positions)
+        except (RuntimeError, ValueError, TypeError, MemoryError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            raise InputError(
+                f"the TorchScript module of {self.metadata.get('name') or 'the model'} fails ({reason})",
+                expected=_CALLING,
+                hint="export the model again",
+            ) from error
+
     @classmethod
     def from_arrays(cls, description: Mapping[str, Any], arrays: Arrays) -> ScriptedModel:
         """The model that `script_to_arrays` described."""
@@ -117,8 +130,9 @@ class ScriptedModel(TorchModel):
             raise InputError("it holds no TorchScript module", expected="the bytes of a TorchScript file")
         try:
             script = torch.jit.load(io.BytesIO(content.tobytes()), map_location="cpu")
-        except RuntimeError as error:
-            raise InputError(f"its TorchScript module is damaged ({str(error).strip().splitlines()[0]})") from None
+        except (RuntimeError, ValueError, MemoryError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise InputError(f"its TorchScript module is damaged ({reason})") from None
         return cls(script=script, metadata=_checked_metadata(description, "the model"))
 
 
@@ -187,8 +201,12 @@ def read_script(path: str | Path) -> tuple[torch.jit.ScriptModule, dict[str, Any
         raise InputError(f"{path} does not exist")
     extra = {METADATA: ""}
     try:
+        with zipfile.ZipFile(path) as archive:
+            check_zip(archive, path)
         script = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
-    except (RuntimeError, ValueError, OSError) as error:
+    except DAMAGE as error:
+        if isinstance(error, InputError):
+            raise
         reason = str(error).strip().splitlines()
         raise InputError(
             f"{path} is not a TorchScript file, or is damaged ({reason[0] if reason else type(error).__name__})",
@@ -202,7 +220,7 @@ def read_script(path: str | Path) -> tuple[torch.jit.ScriptModule, dict[str, Any
     )
     try:
         notes = json.loads(extra[METADATA])
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         raise foreign from None
     if not isinstance(notes, dict) or notes.get("format") != FORMAT:
         raise foreign

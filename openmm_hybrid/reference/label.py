@@ -13,7 +13,7 @@ from rdkit import Chem
 
 from openmm_hybrid.core import units
 from openmm_hybrid.core.errors import HybridError, InputError, MismatchError, NumericalError
-from openmm_hybrid.core.files import fingerprint
+from openmm_hybrid.core.files import expanded, fingerprint
 from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.data.formats import check_ending
 from openmm_hybrid.data.frames import Frames
@@ -94,7 +94,7 @@ def label(
         An ASE calculator does not read the charge or the multiplicity of the Atoms; or, without a Molecule, the bonds
         of the first geometry fit another net charge than the engine's.
     """
-    path = Path(output)
+    path = expanded(output)
     check_ending(path)
     if isinstance(molecule, Molecule):
         _check_charge(engine, molecule)

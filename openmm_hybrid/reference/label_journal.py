@@ -103,15 +103,18 @@ class Journal:
             if "failed" in entry:
                 return index, Label(reason=str(entry["failed"]))
             forces = np.array(entry["forces"], dtype=np.float64).reshape(len(job["atomic_numbers"]), 3)
-            return index, Label(energy=float(entry["energy"]), forces=forces)
-        except (KeyError, TypeError, ValueError):
+            energy = float(entry["energy"])
+            if not np.isfinite(energy) or not np.isfinite(forces).all():
+                raise _damaged(self.path, number)
+            return index, Label(energy=energy, forces=forces)
+        except (LookupError, TypeError, ValueError, OverflowError):
             raise _damaged(self.path, number) from None
 
 
 def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _damaged(path, number) from None
     if not isinstance(entry, dict):
         raise _damaged(path, number)

@@ -14,6 +14,7 @@ from openmm import app
 
 from openmm_hybrid.analysis.free_energy import FreeEnergies, mbar
 from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.units import strip
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models_io.correction import Correction
@@ -89,7 +90,7 @@ def correction_free_energy(
             scaled,
             topology,
             positions,
-            output=Path(output) / f"lambda_{number}",
+            output=expanded(output) / f"lambda_{number}",
             duration=duration,
             temperature=kelvin,
             timestep=timestep,

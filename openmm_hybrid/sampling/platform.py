@@ -89,7 +89,13 @@ def platform_of(folder: Path, name: str, *, overwrite: bool = False) -> str:
         return name
     try:
         recorded = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["platform"]
-    except (OSError, ValueError, KeyError, TypeError):  # no run yet, or one that `check_same_run` will refuse
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+    ):  # no run yet, or one that `check_same_run` will refuse
         return name
     return recorded if recorded in [openmm.Platform.getPlatform(k).getName() for k in _indices()] else name
 

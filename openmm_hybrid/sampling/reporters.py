@@ -185,9 +185,13 @@ class _Xtc:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Turn an OSError inside the block into a HybridError that names the file."""
+    """Turn an OSError or a damaged trajectory inside the block into a HybridError that names the file."""
     try:
         yield
+    except (ValueError, struct.error) as error:
+        if isinstance(error, HybridError):
+            raise
+        raise HybridError(f"{path} is damaged ({error})", hint="run again with overwrite=True (--overwrite)") from error
     except OSError as error:
         raise _cannot_write(path, error) from error
 

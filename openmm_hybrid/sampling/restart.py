@@ -24,7 +24,7 @@ from typing import Any
 import openmm
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import DAMAGE, check_zip, replacing
 from openmm_hybrid.core.same_job import ignored, note_job
 from openmm_hybrid.systems.xml import read_xml
 
@@ -90,15 +90,20 @@ def read_progress(path: Path) -> Progress | None:
         written = tuple(Written(**entry) for entry in stored.pop("written"))
         exchanges = tuple((int(tried), int(done)) for tried, done in stored.pop("exchanges", ()))
         return Progress(**stored, written=written, exchanges=exchanges)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
         raise _damaged(path) from error
 
 
 def restore(path: Path, context: openmm.Context) -> None:
     """Set `context` to the checkpoint: bit for bit on the same platform and version, otherwise the plain state."""
-    progress = json.loads(_member(path, "run.json"))
-    if progress["made_on"] == made_on(context):
-        context.loadCheckpoint(_member(path, "context.chk"))
+    progress = read_progress(path)
+    if progress is not None and progress.made_on == made_on(context):
+        try:
+            context.loadCheckpoint(_member(path, "context.chk"))
+        except (openmm.OpenMMException, ValueError) as error:
+            raise _damaged(path) from error
         return
     text = _member(path, "state.xml").decode(errors="replace")
     context.setState(read_xml(text, path, openmm.State, hint=_AFRESH))
@@ -115,8 +120,9 @@ def made_on(context: openmm.Context) -> str:
 def _member(path: Path, name: str) -> bytes:
     try:
         with zipfile.ZipFile(path) as archive:
+            check_zip(archive, path)
             return archive.read(name)
-    except (zipfile.BadZipFile, KeyError) as error:
+    except DAMAGE as error:
         raise _damaged(path) from error
 
 

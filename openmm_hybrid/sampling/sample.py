@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from openmm import app, unit
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import expanded, replacing
 from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.core.units import strip
@@ -167,7 +167,7 @@ def sample(
     starts = replicated_starts(checked_starts(system, topology, positions), replicas)
     ensemble = one_of("ensemble", ensemble, ("nvt", "nve"))
     suffix = one_of("format", format, ("dcd", "xtc"))
-    folder = Path(output)
+    folder = expanded(output)
     n_steps = whole_steps(n_steps, duration, fs, whole("interval", interval, 1))
     alone, stepped = _systems(system, topology, models, replicas)
     job = Job(

@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.units import ANGSTROM_PER_NM
 from openmm_hybrid.sampling.reporters import LOG_FIELDS, StartFiles
 from openmm_hybrid.sampling.restart import SETTINGS, read_progress
+
+_RESUME = "run again with overwrite=True (--overwrite)"
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class SampleResult:
         InputError
             There is no run, its settings are damaged, or it has no trajectory yet.
         """
-        folder = Path(path)
+        folder = expanded(path)
         if not (folder / SETTINGS).is_file():
             raise InputError(f"there is no sampling run in {folder}", expected=f"a folder with a {SETTINGS}")
         try:
@@ -86,7 +89,7 @@ class SampleResult:
             files = [StartFiles(folder, index, form, together) for index in range(settings["n_starts"])]
             timestep = float(settings["timestep"])
             temperatures = np.broadcast_to(np.array(settings["temperature"], dtype=np.float64), len(files)).tolist()
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError, MemoryError):
             raise InputError(
                 f"{folder / SETTINGS} is damaged", hint="run again with overwrite=True (--overwrite)"
             ) from None
@@ -161,18 +164,28 @@ def _exchanges(checkpoint: Path) -> tuple[tuple[int, int], ...]:
 
 def read_log(path: Path) -> NDArray[np.void]:
     """A log as a structured array with the fields of `LOG_FIELDS` and one row per frame."""
-    rows = [tuple(map(float, line.split(","))) for line in path.read_text(encoding="utf-8").splitlines()[1:]]
-    return np.array(rows, dtype=[(name, np.float64) for name in LOG_FIELDS])
+    try:
+        rows = [tuple(map(float, line.split(","))) for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+        return np.array(rows, dtype=[(name, np.float64) for name in LOG_FIELDS])
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged", hint=_RESUME) from error
 
 
 def read_trajectory(path: Path) -> NDArray[np.float64]:
     """Positions (n_frames, n_atoms, 3) of a DCD or XTC file of a run, Å (float32, or 0.01 Å, on disk)."""
     if path.suffix == ".dcd":
-        return _read_dcd(path)
-    from mdtraj.formats import XTCTrajectoryFile
+        positions = _read_dcd(path)
+    else:
+        from mdtraj.formats import XTCTrajectoryFile
 
-    with XTCTrajectoryFile(str(path)) as file:
-        return np.asarray(file.read()[0], dtype=np.float64) * ANGSTROM_PER_NM
+        try:
+            with XTCTrajectoryFile(str(path)) as file:
+                positions = np.asarray(file.read()[0], dtype=np.float64) * ANGSTROM_PER_NM
+        except (OSError, RuntimeError, ValueError, MemoryError) as error:
+            raise InputError(f"{path} is damaged", hint=_RESUME) from error
+    if not np.isfinite(positions).all():
+        raise InputError(f"{path} is damaged: a coordinate is not finite", hint=_RESUME)
+    return positions
 
 
 def _read_dcd(path: Path) -> NDArray[np.float64]:
@@ -182,9 +195,16 @@ def _read_dcd(path: Path) -> NDArray[np.float64]:
     """
     header = np.fromfile(path, dtype="<i4", count=69)
     if len(header) < 69 or header[0] != 84 or header[23] != 164:
-        raise InputError(f"{path} is not a DCD file written by OpenMM")
+        raise InputError(f"{path} is not a DCD file written by OpenMM", hint=_RESUME)
     n_frames, has_box, n_atoms = int(header[2]), bool(header[12]), int(header[67])
     axes = [(axis, [("before", "<i4"), ("values", "<f4", (n_atoms,)), ("after", "<i4")]) for axis in "xyz"]
+    stored = path.stat().st_size - 276
+    if n_atoms < 1 or n_frames < 0 or n_frames * 3 * (4 * n_atoms + 8) > stored:
+        raise InputError(
+            f"{path} is damaged: its header claims {n_frames} frames of {n_atoms} atoms",
+            expected=f"no more than its {stored} bytes",
+            hint=_RESUME,
+        )
     frame = np.dtype([("box", "V56"), *axes] if has_box else axes)
     frames = np.fromfile(path, dtype=frame, count=n_frames, offset=276)
     return np.stack([frames[axis]["values"] for axis in "xyz"], axis=-1).astype(np.float64)

@@ -144,7 +144,7 @@ class SGDMLModel(TorchModel):
         """Write the model as sGDML npz, as the sgdml program does; complete or not at all. Returns the path."""
         from openmm_hybrid.sgdml.model_file import save
 
-        return save(self, Path(path))
+        return save(self, path)
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """See `EnergyModel.to_arrays`."""

@@ -23,6 +23,7 @@ from openmm_hybrid.sgdml.model import SGDMLModel
 _OLD_NAMES = {"R_desc": "Rt_desc", "R_d_desc_alpha": "Rt_d_desc_alpha", "dataset_name": "dataset"}
 _KINDS = {"d": "a data set (Frames.load reads it)", "t": "a training task"}
 _CODE_VERSION = "1.0.3"  # version of sgdml whose layout we write
+_LARGEST = 1e100  # no coefficient of a model comes near it
 _NO_ERRORS = {"mae": np.nan, "rmse": np.nan}
 
 
@@ -147,7 +148,10 @@ class _Entries:
         value = self.array(name)
         if value.size != 1 or value.dtype.kind not in "iuf":
             raise InputError(f"{self.path}: {name!r} is not a number")
-        return float(value.item())
+        number = float(value.item())
+        if not abs(number) < _LARGEST and name != "lam":
+            raise InputError(f"{self.path}: {name!r} is {number}, not finite or far too large")
+        return number
 
     def text(self, name: str, default: str) -> str:
         """An entry of one string (characters or bytes), or the default if the entry is missing."""
@@ -192,6 +196,8 @@ def _model(entries: _Entries) -> SGDMLModel:
             use_E=bool(entries.array("use_E").item()) if "use_E" in entries else True,
         )
     except ValueError as error:
+        if isinstance(error, InputError) and str(entries.path) in error.problem:
+            raise
         raise InputError(f"{entries.path}: {error}", hint="get the model from its source again") from error
 
 
@@ -199,6 +205,8 @@ def _floats(entries: _Entries, name: str) -> NDArray[np.float64]:
     array = entries.array(name)
     if array.dtype.kind not in "iuf":
         raise InputError(f"{entries.path}: {name!r} is not an array of numbers")
+    if not (np.abs(array) < _LARGEST).all():
+        raise InputError(f"{entries.path}: {name!r} holds a number that is not finite, or far too large")
     return array.astype(np.float64)
 
 

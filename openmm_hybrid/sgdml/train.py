@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from openmm_hybrid.core.errors import InputError, NumericalError
+from openmm_hybrid.core.files import expanded
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.sgdml.check import Consistency, assess, consistency, warn_of_faults
@@ -122,7 +123,7 @@ def train(
         seed=seed,
         energy_constraint=energy_constraint,
     )
-    settings = SolverSettings(solver, max_memory, None if checkpoint is None else Path(checkpoint), device)
+    settings = SolverSettings(solver, max_memory, None if checkpoint is None else expanded(checkpoint), device)
     return train_on(data, sigma=sigma, lam=lam, solver=settings, progress=progress).model
 
 

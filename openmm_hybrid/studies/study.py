@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.result_document import write_json
 from openmm_hybrid.core.same_job import note_job
 
@@ -65,7 +66,7 @@ class StudyResult(ABC):
         HybridError
             A file cannot be written.
         """
-        target = Path(folder)
+        target = expanded(folder)
         return [write_json(target / f"{self.name}.json", self.as_dict()), *self.pictures(target)]
 
 

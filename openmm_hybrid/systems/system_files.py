@@ -17,7 +17,7 @@ from openmm import app, unit
 
 import openmm_hybrid
 from openmm_hybrid.core.errors import InputError, MismatchError, MissingDependencyError
-from openmm_hybrid.core.files import expanded, replacing, sha256
+from openmm_hybrid.core.files import expanded, read_npy, replacing, sha256
 from openmm_hybrid.core.units import positions_to_angstrom
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models_io.any_model import AGAIN, UPGRADE, load_model, save_model, verified
@@ -137,7 +137,7 @@ def load_system(
     try:
         paths = {name: verified(folder, name, manifest["files"][name]) for name in (SYSTEM, TOPOLOGY, POSITIONS)}
         system = read_xml(paths[SYSTEM].read_text(encoding="utf-8"), paths[SYSTEM], openmm.System, hint=AGAIN)
-        positions = np.asarray(np.load(paths[POSITIONS], allow_pickle=False), dtype=np.float64)
+        positions = np.asarray(read_npy(paths[POSITIONS], hint=AGAIN), dtype=np.float64)
         topology, _ = load_topology(folder)
         n_particles = system.getNumParticles()
         if topology.getNumAtoms() != n_particles or positions.shape != (n_particles, 3):
@@ -146,6 +146,8 @@ def load_system(
                 expected=f"the system's {n_particles} particles",
                 hint=AGAIN,
             )
+        if not np.isfinite(positions).all():
+            raise InputError(f"the positions in {folder} are not finite", hint=AGAIN)
         if _atomic_numbers(topology) != manifest["atomic_numbers"]:
             raise MismatchError(f"the topology in {folder} has other elements than its manifest", hint=AGAIN)
         models = [load_model(node["model"], folder) for node in manifest["attachments"]]
@@ -161,7 +163,7 @@ def load_system(
                 scale=node["scale"],
                 dtype=node["dtype"],
             )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{folder} is damaged ({type(error).__name__}: {error})", hint=AGAIN) from error
@@ -181,7 +183,15 @@ def load_topology(folder: str | Path) -> tuple[app.Topology, NDArray[np.float64]
         raise InputError(f"{path} does not exist", expected="a folder of `build` or `sample`")
     try:
         pdb = app.PDBFile(str(path))
-    except (ValueError, IndexError, KeyError, AssertionError) as error:
+    except (
+        ValueError,
+        LookupError,
+        AssertionError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        ZeroDivisionError,
+    ) as error:
         raise InputError(f"{path} is damaged ({error})", hint="build it again") from None
     return pdb.topology, positions_to_angstrom(pdb.getPositions(asNumpy=True))
 
@@ -245,7 +255,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
             expected="a folder that `openmm-hybrid build` or save_system wrote",
             hint="build it first",
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({error})", hint=AGAIN) from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise InputError(f"{path} is not a manifest of this package", expected=f"a file of the format {FORMAT!r}")

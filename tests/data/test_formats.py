@@ -89,7 +89,8 @@ class TestNpz:
     def test_units(self, tmp_path, frames):
         content = {"z": frames.atomic_numbers, "R": frames.positions, "E": frames.energies, "F": frames.forces}
         np.savez(tmp_path / "a.npz", r_unit="bohr", e_unit="Hartree", **content)
-        found = Frames.load(tmp_path / "a.npz", e_unit="eV")
+        with pytest.warns(UserWarning, match=r"own e_unit=Hartree is used; e_unit='eV' is ignored"):
+            found = Frames.load(tmp_path / "a.npz", e_unit="eV")
         np.testing.assert_allclose(found.positions, frames.positions * ANGSTROM_PER_BOHR, rtol=1e-14)
         np.testing.assert_allclose(found.energies, frames.energies * KCAL_PER_HARTREE, rtol=1e-14)
         np.testing.assert_allclose(found.forces, frames.forces * KCAL_PER_HARTREE / ANGSTROM_PER_BOHR, rtol=1e-14)
@@ -237,9 +238,9 @@ class TestExtendedXyz:
 
     def test_the_older_md17_form(self, tmp_path):
         """MD17's archives of 2017: energy alone on the comment line, element, position, force; kcal/mol and Å."""
-        (tmp_path / "a.xyz").write_text("2\n-12.5\nH 0 0 0 1 2 3\nF 0 0 0.9 -1 -2 -3\n" * 2)
+        (tmp_path / "a.xyz").write_text("2\n-62980.5\nH 0 0 0 1 2 3\nF 0 0 0.9 -1 -2 -3\n" * 2)
         found = Frames.load(tmp_path / "a.xyz")
-        assert found.energies.tolist() == [-12.5, -12.5]
+        assert found.energies.tolist() == [-62980.5, -62980.5]
         assert found.forces[1].tolist() == [[1, 2, 3], [-1, -2, -3]]
         assert found.atomic_numbers.tolist() == [1, 9]
 

@@ -112,11 +112,16 @@ class TestFromFile:
         assert molecule.name == "titled"
         assert Molecule.from_file(path, name="mine").name == "mine"
 
-    def test_first_molecule_of_several(self, tmp_path):
+    def test_several_molecules_are_refused(self, tmp_path):
         written(tmp_path / "a.sdf", "CO")
         written(tmp_path / "b.sdf", "CCO")
         (tmp_path / "c.sdf").write_text((tmp_path / "a.sdf").read_text() + (tmp_path / "b.sdf").read_text())
-        assert Molecule.from_file(tmp_path / "c.sdf").smiles == "CO"
+        with pytest.raises(MismatchError, match=r"2 records of different molecules: record 0 is CO, record 1 CCO"):
+            Molecule.from_file(tmp_path / "c.sdf")
+        assert Molecule.from_file(tmp_path / "c.sdf", record=0).smiles == "CO"
+        assert Molecule.from_file(tmp_path / "c.sdf", record=1).smiles == "CCO"
+        with pytest.raises(InputError, match="has no record 2; expected 0 to 1"):
+            Molecule.from_file(tmp_path / "c.sdf", record=2)
 
     def test_mol2(self, tmp_path):
         (tmp_path / "a.mol2").write_text(MOL2)

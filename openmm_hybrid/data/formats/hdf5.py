@@ -1,4 +1,7 @@
-"""HDF5 files of geometries, in the layout of sGDML's npz."""
+"""HDF5 files of geometries, in the layout of sGDML's npz or, with a group for each molecule, of SPICE's.
+
+The attribute ``units`` of a dataset names its unit in SPICE's layout.
+"""
 
 from __future__ import annotations
 
@@ -9,37 +12,101 @@ from typing import Any
 import h5py
 
 from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import DAMAGE, check_expansion
+from openmm_hybrid.core.units import ENERGY_UNITS, LENGTH_UNITS
 from openmm_hybrid.data.formats.frame_arrays import FrameArrays
+from openmm_hybrid.data.formats.labels import KEYS
 
 #: Attributes that are read.
 _TEXT = ("name", "theory", "r_unit", "e_unit", "type")
+_MANY_TEXTS = 1000
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, group: str = "") -> dict[str, Any]:
     """All datasets, and the layout's texts among the attributes, by their keys.
+
+    Parameters
+    ----------
+    path : Path
+    group : str
+        Group to read, for a file with a group for each molecule.
 
     Raises
     ------
     InputError
-        Damaged, a key twice, or a link out of the file.
+        Damaged, a key twice, a link out of the file, another unit than its neighbours, or several molecules and no
+        group.
     """
     try:
         with h5py.File(path, "r") as file:
-            twice = set(file) & set(file.attrs)
+            node = _node(file, group, path)
+            twice = set(node) & set(node.attrs)
             if twice:
                 raise InputError(f"{path}: the key {min(twice)!r} occurs both as a dataset and as an attribute")
-            texts = {key: file.attrs[key] for key in _TEXT if key in file.attrs}
-            return texts | {key: _array(file, key, path) for key in file}
-    except (OSError, RuntimeError, KeyError, MemoryError) as error:
+            texts = {key: node.attrs[key] for key in _TEXT if key in node.attrs}
+            named = {} if node.name == "/" else {"name": node.name.strip("/")} | _units(node, path)
+            return named | texts | {key: _array(node, key, path) for key in _keys(node)}
+    except DAMAGE as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path} is damaged or not an HDF5 file", hint="download or copy it again") from error
 
 
-def _array(file: Any, key: str, path: Path) -> Any:
+def _node(file: h5py.File, group: str, path: Path) -> Any:
+    """The group of the molecule: the file itself, if it holds any dataset."""
+    groups = [key for key in file if _is_group(file, key)]
+    if group:
+        if group not in groups:
+            raise InputError(f"{path} has no group {group!r}", expected=f"one of {', '.join(groups[:8]) or 'none'}")
+        return file[group]
+    if not groups or len(groups) < len(file):
+        return file
+    if len(groups) > 1:
+        raise InputError(
+            f"{path} holds {len(groups)} groups, one for each molecule ({', '.join(groups[:3])}, …)",
+            expected="one molecule",
+            hint=f"choose one: Frames.load(path, group={groups[0]!r})",
+        )
+    return file[groups[0]]
+
+
+def _is_group(node: Any, key: str) -> bool:
+    return isinstance(node.get(key, getlink=True), h5py.HardLink) and node.get(key, getclass=True) is h5py.Group
+
+
+def _keys(node: Any) -> list[str]:
+    """The datasets to read; of SPICE's many, those of atoms, geometries, energies and forces."""
+    if node.name == "/":
+        return list(node)
+    return [
+        key for key in node if key.lower() in KEYS or any(word in key.lower() for word in ("energ", "forc", "grad"))
+    ]
+
+
+def _units(node: Any, path: Path) -> dict[str, str]:
+    """The units that the datasets' own attributes name."""
+    found: dict[str, str] = {}
+    for key in node:
+        stated = node[key].attrs.get("units") if key.lower() in KEYS else None
+        if isinstance(stated, bytes | str):
+            text = stated.decode(errors="replace") if isinstance(stated, bytes) else stated
+            energy, _, length = text.partition("/") if text.lower() not in ENERGY_UNITS else (text, "", "")
+            pairs = {"r_unit": energy} if text.lower() in LENGTH_UNITS else {"e_unit": energy, "r_unit": length}
+            for name, unit in pairs.items():
+                if unit and found.setdefault(name, unit) != unit:
+                    raise InputError(f"{path}: {key!r} is in {text}, others in {found[name]}", hint="convert one")
+    return found
+
+
+def _array(node: Any, key: str, path: Path) -> Any:
     """A dataset stored in this file itself: a link could expose any other file of the machine."""
-    link = file.get(key, getlink=True)
-    item = file[key] if isinstance(link, h5py.HardLink) else None
+    link = node.get(key, getlink=True)
+    item = node[key] if isinstance(link, h5py.HardLink) else None
     if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
         raise InputError(f"{path}: the key {key!r} is not a dataset of this file", expected="the datasets z, R, E, F")
+    if item.dtype.hasobject and item.size > _MANY_TEXTS:  # all may point to the same long text
+        raise InputError(f"{path}: the key {key!r} holds {item.size} texts", expected=f"at most {_MANY_TEXTS}")
+    check_expansion(item.nbytes, item.id.get_storage_size(), f"{path}: the dataset {key!r}")
     return item[()]
 
 

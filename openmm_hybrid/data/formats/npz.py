@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from openmm_hybrid import __version__
 from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import DAMAGE, check_zip
 from openmm_hybrid.data.formats.frame_arrays import FrameArrays
 
 
@@ -27,6 +27,7 @@ def read(path: Path) -> dict[str, Any]:
     damage = InputError(f"{path} is damaged or not an npz file", hint="download or copy it again")
     try:
         with zipfile.ZipFile(path) as archive:
+            check_zip(archive, path)
             names = archive.namelist()
         twice = {name for name in names if names.count(name) > 1}
         if twice:
@@ -34,9 +35,7 @@ def read(path: Path) -> dict[str, Any]:
             raise InputError(f"{path}: the key {key!r} occurs twice", hint="keep one of them")
         with np.load(path, allow_pickle=False) as data:
             return {key: _array(data, key, path) for key in data.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, MemoryError, RuntimeError) as error:
-        raise damage from error
-    except ValueError as error:
+    except DAMAGE as error:
         if isinstance(error, InputError):
             raise
         raise damage from error

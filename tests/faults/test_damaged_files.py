@@ -1,0 +1,40 @@
+"""200 damaged files of every kind are read or refused in one line, in bounded memory and time, and run no code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.faults.damaged import KINDS, damaged_files, good_files, outcomes
+
+COUNT = 208
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("good")
+    good_files(folder)
+    return folder
+
+
+def test_good_files_are_read(good: Path, tmp_path: Path) -> None:
+    """The readers under test accept what the package writes."""
+    made = [(kind, good / kind, "none") for kind in KINDS if kind != "run"]
+    assert outcomes(made, tmp_path) == ["valid"] * len(made)
+
+
+def test_damaged_files(good: Path, tmp_path: Path) -> None:
+    made = damaged_files(good, tmp_path, COUNT, seed=0)
+    found = outcomes(made, tmp_path)
+    failures = [
+        f"{path.name} ({way}): {outcome[:200]}"
+        for (_, path, way), outcome in zip(made, found, strict=True)
+        if not outcome.startswith(("valid", "refused"))
+    ]
+    assert not failures, "\n".join(failures)
+    assert len(found) == COUNT
+    kinds = Counter(kind for (kind, *_), outcome in zip(made, found, strict=True) if outcome.startswith("refused"))
+    assert set(kinds) == set(KINDS)
+    assert not list(tmp_path.rglob("EXECUTED"))
