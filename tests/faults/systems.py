@@ -1,0 +1,139 @@
+"""Mistakes with molecules, models and Systems that gave wrong numbers, as functions that try them.
+
+Outcomes and names are those of `tests.faults.formats`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import openmm
+
+import openmm_hybrid as oh
+from openmm_hybrid import Molecule, gaff
+from openmm_hybrid.correction import train
+from tests.faults.formats import attempt
+from tests.helpers.gaff_molecules import gasteiger
+
+SHIPPED = "ethanol-rotors"
+"""A correction that was made for ethanol in the atom order of C(C)O."""
+
+
+def built(smiles: str, base: str = "gaff-1.81") -> gaff.BuiltSystem:
+    molecule = Molecule.from_smiles(smiles)
+    return oh.build(molecule, base=base, charges=gasteiger(molecule))
+
+
+def energy(system: openmm.System, positions: Any) -> float:
+    platform = openmm.Platform.getPlatformByName("Reference")
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), platform)
+    context.setPositions(positions)
+    return float(context.getState(energy=True).getPotentialEnergy()._value)
+
+
+def attached_energy(smiles: str, times: int = 1, **settings: Any) -> float:
+    """Energy of the shipped correction in ethanol, kcal/mol."""
+    system = built(smiles)
+    before = energy(system.system, system.positions)
+    for _ in range(times):
+        oh.attach(system.system, system.topology, oh.load(SHIPPED), **settings)
+    return (energy(system.system, system.positions) - before) / 4.184
+
+
+def in_order(smiles: str) -> str:
+    """-1.2188 kcal/mol in the atom order of C(C)O, at the same geometry."""
+    return attempt(lambda folder: attached_energy(smiles), lambda value: abs(value + 1.2188) < 1e-3)
+
+
+def other_molecule(smiles: str, name: str) -> str:
+    def call(_: Any) -> None:
+        system = built(smiles)
+        oh.replace(system.system, system.topology, oh.ForceField.load(name))
+
+    return attempt(call, says="is not the molecule of the model|atoms were given|particles")
+
+
+def other_order(forcefield: str, frames: str) -> str:
+    """Frames of one atom order, a force field of another."""
+
+    def call(_: Any) -> None:
+        source = built(frames)
+        molecule = source.molecules[0]
+        positions = molecule.positions + np.random.default_rng(0).normal(scale=0.03, size=(12, molecule.n_atoms, 3))
+        energies, forces = source.model().predict(positions)
+        labelled = oh.Frames(molecule.atomic_numbers, positions, energies=energies, forces=forces)
+        train(built(forcefield).model(), labelled, n_train=8, progress=False)
+
+    return attempt(call, says=r"Å long in the frames|atomic number")
+
+
+def twice(**settings: Any) -> str:
+    return attempt(lambda folder: attached_energy("C(C)O", times=2, **settings), says="already")
+
+
+def scale(name: str) -> str:
+    return attempt(lambda folder: attached_energy("C(C)O", scale=name), says="coordinate in OpenMM's expressions")
+
+
+def noted(smiles: str, base: str) -> str:
+    """The System is built with a warning."""
+    return attempt(lambda folder: built(smiles, base))
+
+
+def trusted(smiles: str, base: str) -> str:
+    """A molecule without a doubt is built without a warning."""
+
+    def call(_: Any) -> int:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return len(built(smiles, base).notes)
+
+    return attempt(call, lambda count: count == 0)
+
+
+def am1bcc(smiles: str) -> str:
+    """Charges of a zwitterion: the ammonium group keeps its charge, or the charges are refused."""
+
+    def right(charges: np.ndarray) -> bool:
+        molecule = Molecule.from_smiles(smiles)
+        group = [atom for match in molecule.find("[NX4+]") for atom in (match[0], *molecule.neighbours[match[0]])]
+        return bool(charges[group].sum() > 0.3)
+
+    return attempt(
+        lambda folder: gaff.assign_charges(Molecule.from_smiles(smiles), "am1-bcc", progress=False),
+        right,
+        says="relaxation broke the bond",
+    )
+
+
+CASES: dict[str, Callable[[], str]] = {
+    "4 AM1-BCC of Gly-Gly": partial(am1bcc, "[NH3+]CC(=O)NCC(=O)[O-]"),
+    "4 AM1-BCC of beta-alanine": partial(am1bcc, "[NH3+]CCC(=O)[O-]"),
+    "4 AM1-BCC of GABA": partial(am1bcc, "[NH3+]CCCC(=O)[O-]"),
+    "6 CCO with a correction for C(C)O": partial(in_order, "CCO"),
+    "6 OCC with a correction for C(C)O": partial(in_order, "OCC"),
+    "6 [H]OCC with a correction for C(C)O": partial(in_order, "[H]OCC"),
+    "6 an ether with a force field of ethanol": partial(other_molecule, "COC", "ethanol-gaff"),
+    "6 malonaldehyde with a force field of ethanol": partial(other_molecule, "O=CC=CO", "ethanol-gaff"),
+    "6 correction of CCO trained on frames of C(C)O": partial(other_order, "CCO", "C(C)O"),
+    "6 correction of OCC trained on frames of CCO": partial(other_order, "OCC", "CCO"),
+    "6 correction of CCCO trained on frames of CC(C)O": partial(other_order, "CCCO", "CC(C)O"),
+    "8 phenyl sulfur pentafluoride, GAFF 1.81": partial(noted, "FS(F)(F)(F)(F)c1ccccc1", "gaff-1.81"),
+    "8 phenyl sulfur pentafluoride, GAFF 2.2.20": partial(noted, "FS(F)(F)(F)(F)c1ccccc1", "gaff-2.2.20"),
+    "8 methyl sulfur pentafluoride": partial(noted, "CS(F)(F)(F)(F)F", "gaff-1.81"),
+    "9 methylphosphonic acid, GAFF 1.81": partial(noted, "CP(=O)(O)O", "gaff-1.81"),
+    "9 methanesulfonic acid, GAFF 1.81": partial(noted, "CS(=O)(=O)O", "gaff-1.81"),
+    "9 phosphate ester, GAFF 1.7": partial(noted, "COP(=O)(O)OC", "gaff-1.7"),
+    "9 methylphosphonic acid, GAFF 2.2.20": partial(trusted, "CP(=O)(O)O", "gaff-2.2.20"),
+    "11 attached twice": twice,
+    "11 attached twice, another force group": partial(twice, force_group=3),
+    "11 attached twice, atoms given": partial(twice, atoms=list(range(9))),
+    "16 scale x1": partial(scale, "x1"),
+    "16 scale z3": partial(scale, "z3"),
+    "16 scale theta": partial(scale, "theta"),
+}
+"""Name → function that tries it."""
