@@ -172,6 +172,22 @@ def changed_calculator() -> str:
     return tried(labelled(lambda: made, ion("O")), never)
 
 
+def two_networks() -> str:
+    """Two calculators with the same name, parameters and level, whose weights differ."""
+
+    class Network(LennardJones):
+        weight = 1.0
+
+        def calculate(self, *arguments: Any) -> None:
+            super().calculate(*arguments)
+            self.results = {name: self.weight * value for name, value in self.results.items()}
+
+    other = Network(sigma=1.0, epsilon=0.1)
+    other.weight = 2.0
+    networks = [AseEngine(Network(sigma=1.0, epsilon=0.1), theory="network"), AseEngine(other, theory="network")]
+    return second_label(*(partial(lambda made: made, made) for made in networks))
+
+
 def concatenated(first: Callable[[], ReferenceEngine], second: Callable[[], ReferenceEngine]) -> str:
     """Labels of two levels as one data set."""
     water = ion("O")
@@ -330,6 +346,7 @@ CASES: dict[str, Callable[[], str]] = {
     "2 GFN2, then in water": partial(
         second_label, ase_gfn("GFN2-xTB"), ase_gfn("GFN2-xTB", solvation=("alpb", "water"))
     ),
+    "2 two networks of one name": two_networks,
     "2 a calculator without a level": without_a_level,
     "2 a calculator that is changed": changed_calculator,
     "2 two levels in one data set": partial(concatenated, ase_gfn("GFN2-xTB"), ase_gfn("GFN1-xTB")),
