@@ -1,7 +1,7 @@
 """Plausibility of labels: reference forces and energies beside those of a force field.
 
-A force field has about the forces of every reference: labels in other units, of the wrong sign or of other frames differ
-from it far more than two methods do. Where a force field fits badly, its forces also correlate less with the
+A force field has about the forces of every reference: labels in other units, of the wrong sign or of other frames
+differ from it far more than two methods do. Where a force field fits badly, its forces also correlate less with the
 reference's, so that small factors are judged only where the correlation is high. The limits are our choice; the tests
 compare them with published data and with GFN2-xTB.
 """
