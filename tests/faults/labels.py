@@ -29,12 +29,11 @@ from openmm_hybrid.reference import ReferenceEngine, engine, label
 from openmm_hybrid.reference.ase import AseEngine
 from tests.helpers.gaff_molecules import gasteiger
 
-Right = Callable[[Any], bool]
 QUICK = {"progress": False, "md_steps": 0}
 
 
-def tried(call: Callable[[], Any], right: Right) -> str:
-    """What a call did; `right` judges its result."""
+def tried(call: Callable[[], Any], right: Callable[[Any], bool]) -> str:
+    """The outcome of a call; `right` judges its result."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
