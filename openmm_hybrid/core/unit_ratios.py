@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from openmm_hybrid.core.units import ANGSTROM_PER_BOHR, ENERGY_UNITS, KCAL_PER_EV, KCAL_PER_HARTREE, NM_PER_ANGSTROM
 
 OFF = 1.5
-"""Factor from which on labels are looked at. GAFF's forces are 0.88 to 1.17 times those of published references."""
+"""Factor from which on labels are looked at; the smallest ratio of two units is 1.9."""
 
 IMPOSSIBLE = 8.0
 """Factor from which on no force field explains that labels are off."""

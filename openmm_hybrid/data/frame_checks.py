@@ -9,7 +9,7 @@ from openmm_hybrid.core.unit_ratios import FORCES, explained, is_off
 from openmm_hybrid.core.units import ANGSTROM_PER_BOHR, NM_PER_ANGSTROM
 from openmm_hybrid.data.frames import Frames
 
-# The limits are our choice; the published data sets keep to the values in brackets.
+# The limits are our choice; published data sets, which the tests read, keep to the values in brackets.
 _FIRST = 10  # frames whose shortest distances are judged, and smallest number of frames for the other checks
 _BOND = 1.2  # largest factor between a bond length and the sum of the covalent radii
 _MOST = 1000  # frames in which bonds of hydrogen are judged

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,17 @@ from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import HybridError, InputError, MismatchError, NumericalError
 from openmm_hybrid.core.units import KCAL_PER_EV
+from openmm_hybrid.reference.ase_parameters import (
+    CHARGE,
+    MULTIPLICITY,
+    SILENT,
+    as_text,
+    level_of,
+    parameter_text,
+    parameters_of,
+    resolved,
+    stated,
+)
 from openmm_hybrid.reference.reference_engine import (
     ReferenceEngine,
     charge_and_multiplicity,
@@ -28,32 +38,8 @@ from openmm_hybrid.reference.reference_engine import (
 if TYPE_CHECKING:
     from ase.calculators.abc import GetPropertiesMixin
 
-_CHARGE = ("charge", "total_charge", "net_charge", "hamiltonian_charge", "tot_charge")
-"""Parameters, in lower case, by which calculators of ASE take the net charge."""
-
-_MULTIPLICITY = ("multiplicity", "mult", "spin_multiplicity")
-"""Parameters, in lower case, by which they take the multiplicity 2S + 1."""
-
-_SILENT = (
-    "verbosity",
-    "cache_api",
-    "label",
-    "directory",
-    "txt",
-    "command",
-    "profile",
-    "device",
-    "nprocs",
-    "num_threads",
-)
-"""Parameters, in lower case, that do not change a label: files, output and processors."""
-
-_METHOD = ("method", "xc", "functional", "basis", "model", "orcasimpleinput", "solvation")
-"""Parameters, in lower case, that name a level of theory; it shows them also where they have their default values."""
-
 _FAILURES = (CalculatorError, RuntimeError, ValueError, ArithmeticError, OSError, NotImplementedError)
 _EQUAL = 1e-7  # eV; difference of the energies of two states that a calculator does not tell apart
-_LONG = 60  # characters of the longest parameter that is written out; longer ones are recorded by their hash
 
 
 @dataclass(frozen=True)
@@ -94,11 +80,11 @@ class AseEngine(ReferenceEngine):
     def __post_init__(self) -> None:
         if not hasattr(self.calculator, "get_potential_energy"):
             raise InputError(f"a {type(self.calculator).__name__} was given", expected="an ASE calculator")
-        parameters = _parameters(self.calculator)
-        charge = _resolved(self.calculator, parameters, "charge", _CHARGE, self.charge, 0)
-        multiplicity = _resolved(self.calculator, parameters, "multiplicity", _MULTIPLICITY, self.multiplicity, 1)
+        parameters = parameters_of(self.calculator)
+        charge = resolved(self.calculator, parameters, "charge", CHARGE, self.charge, 0)
+        multiplicity = resolved(self.calculator, parameters, "multiplicity", MULTIPLICITY, self.multiplicity, 1)
         check_multiplicity(multiplicity)
-        level = self.theory or _level(self.calculator, parameters)
+        level = self.theory or level_of(self.calculator, parameters)
         object.__setattr__(self, "_parameters", parameters)
         object.__setattr__(self, "charge", charge)
         object.__setattr__(self, "multiplicity", multiplicity)
@@ -115,14 +101,20 @@ class AseEngine(ReferenceEngine):
         return f"{package} {number}".strip()
 
     @property
+    def known_by_settings(self) -> bool:
+        """False: a calculator may hold settings, such as a network's weights, that are none of its parameters."""
+        return False
+
+    @property
     def net_charge(self) -> int:
         """Net charge, e."""
         return self.charge or 0
 
     @property
     def settings(self) -> str:
-        """Hash of all parameters of the calculator that decide a label."""
-        return hashlib.sha256(_parameter_text(self._parameters).encode()).hexdigest()
+        """Hash of the calculator's class and of all its parameters that decide a label."""
+        text = f"{type(self.calculator).__qualname__} {parameter_text(self._parameters)}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def check(self, atomic_numbers: NDArray[np.int64]) -> None:
         """See `ReferenceEngine.check`. The electrons must be able to have the multiplicity.
@@ -132,26 +124,27 @@ class AseEngine(ReferenceEngine):
         MismatchError
             A parameter of the calculator was changed after the engine was made.
         """
-        now = _parameters(self.calculator)
-        for name, value in self._parameters.items():
-            if isinstance(value, str | int | float) and name.lower() not in _SILENT and now.get(name) != value:
-                raise MismatchError(
-                    f"the {type(self.calculator).__name__} has {name}={now.get(name)} now, and had {value} when the "
-                    "engine was made",
-                    hint="make a new engine: AseEngine(calculator)",
-                )
+        # A calculator may fill in parameters that are None or missing while it computes; `inspect` compares these too.
+        self._check_unchanged(lambda value: isinstance(value, str | int | float))
         check_electrons(atomic_numbers, self.net_charge, self.multiplicity or 1)
 
     def inspect(self, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> None:
-        """See `ReferenceEngine.inspect`. It warns if the calculator does not read the charge or the multiplicity."""
+        """See `ReferenceEngine.inspect`. It warns if the calculator does not read the charge or the multiplicity.
+
+        Raises
+        ------
+        MismatchError
+            A parameter of the calculator was changed after the engine was made.
+        """
+        self._check_unchanged(lambda value: True)
         charge, multiplicity = self.net_charge, self.multiplicity or 1
         # Other states of the same parity: some programs end the process for electrons that cannot have the spin.
         other_charge = charge - 2 if charge > 0 else charge + 2
         other_multiplicity = multiplicity + 2 if multiplicity < 3 else multiplicity - 2
         trials = []
-        if charge and not _stated(self.calculator, self._parameters, _CHARGE):
+        if charge and not stated(self.calculator, self._parameters, CHARGE):
             trials.append((f"charge {charge:+d} and {other_charge:+d}", "charge", (other_charge, multiplicity)))
-        if multiplicity != 1 and not _stated(self.calculator, self._parameters, _MULTIPLICITY):
+        if multiplicity != 1 and not stated(self.calculator, self._parameters, MULTIPLICITY):
             pair = f"multiplicity {multiplicity} and {other_multiplicity}"
             trials.append((pair, "multiplicity", (charge, other_multiplicity)))
         for pair, what, other in trials:
@@ -167,6 +160,18 @@ class AseEngine(ReferenceEngine):
                     f"the {kind} gives the same energy for the {pair}: it does not read the {what} of the Atoms; "
                     f"give it to the calculator itself, unless its model was made for this {what}.",
                     stacklevel=3,
+                )
+
+    def _check_unchanged(self, compared: Callable[[Any], bool]) -> None:
+        """Refuse a calculator with other parameters than the engine was made with, of those whose old value counts."""
+        now = parameters_of(self.calculator)
+        for name in {**self._parameters, **now}:
+            old, new = self._parameters.get(name), now.get(name)
+            if compared(old) and name.lower() not in SILENT and as_text(old) != as_text(new):
+                kind = type(self.calculator).__name__
+                raise MismatchError(
+                    f"the {kind} has {name}={new} now, and had {old} when the engine was made",
+                    hint="make a new engine: AseEngine(calculator)",
                 )
 
     def _energy(self, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64], *state: int) -> float:
@@ -202,75 +207,3 @@ def _atoms(atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64], ch
     if multiplicity != 1:
         atoms.set_initial_magnetic_moments((multiplicity - 1) * heaviest.astype(float))
     return atoms
-
-
-def _parameters(calculator: Any) -> dict[str, Any]:
-    """Parameters of a calculator by name: `parameters`, else `todict()`; empty if it has neither."""
-    found = getattr(calculator, "parameters", None)
-    if not isinstance(found, Mapping) or not found:
-        described = calculator.todict() if hasattr(calculator, "todict") else {}
-        found = described if isinstance(described, Mapping) else {}
-    return {str(name): value for name, value in found.items()}
-
-
-def _resolved(
-    calculator: Any, parameters: Mapping[str, Any], what: str, names: tuple[str, ...], given: int | None, neutral: int
-) -> int:
-    """Charge or multiplicity: the calculator's own, the given one, or the default."""
-    found = _stated(calculator, parameters, names)
-    if found is None:
-        return neutral if given is None else int(given)
-    name, value = found
-    if given is not None and value != given:
-        raise MismatchError(
-            f"the {type(calculator).__name__} has {name}={value}, and the engine was given {what}={given}",
-            expected="one of them, or equal numbers",
-            hint=f"set {name}={given} in the calculator",
-        )
-    return value
-
-
-def _stated(calculator: Any, parameters: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, int] | None:
-    """Name and value of the first of some parameters, or attributes, that a calculator has."""
-    attributes = {name: getattr(calculator, name, None) for name in names}
-    for name, value in (*parameters.items(), *attributes.items()):
-        if name.lower() in names and isinstance(value, int | float | np.number) and not isinstance(value, bool):
-            return name, round(float(value))
-    return None
-
-
-def _level(calculator: Any, parameters: Mapping[str, Any]) -> str:
-    """Class of a calculator with its method and the parameters that are not the defaults of the class; else all."""
-    kind = type(calculator).__name__
-    defaults = getattr(calculator, "default_parameters", None) or {}
-    known = {
-        name: _text(value)
-        for name, value in sorted(parameters.items())
-        if value is not None and name.lower() not in (*_SILENT, *_CHARGE, *_MULTIPLICITY)
-    }
-    if not known:
-        raise InputError(
-            f"a {kind} does not tell its level of theory, which decides the labels",
-            hint='name it: AseEngine(calculator, theory="method/basis, or the network with its version")',
-        )
-    chosen = [
-        name
-        for name in known
-        if name.lower() in _METHOD or name not in defaults or known[name] != _text(defaults[name])
-    ]
-    return f"{kind} " + ", ".join(f"{name}={known[name]}" for name in chosen or known)
-
-
-def _parameter_text(parameters: Mapping[str, Any]) -> str:
-    named = sorted((name, _text(value)) for name, value in parameters.items() if name.lower() not in _SILENT)
-    return ", ".join(f"{name}={text}" for name, text in named)
-
-
-def _text(value: Any) -> str:
-    """A value in one spelling that does not change from run to run; a long one as the start of its hash."""
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=_plain)
-    return text if len(text) <= _LONG else f"#{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else type(value).__name__

@@ -21,6 +21,12 @@ from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.reference.label_journal import Journal, Label
 from openmm_hybrid.reference.reference_engine import ReferenceEngine
 
+_SAME_ENERGY, _SAME_FORCE = 0.05, 0.5
+"""Differences, kcal/mol and kcal/mol/Å, that thresholds and float32 explain between two calculations of one frame."""
+
+_ORGANIC = (1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 35, 53)
+"""Atomic numbers of elements whose bonds tell the net charge."""
+
 _MOST_ATOMS = 80
 """Atoms up to which bonds are sought in a geometry."""
 
@@ -61,7 +67,8 @@ def label(
     again. The journal is kept: remove it to compute all labels anew.
 
     A journal is resumed only with the same geometries, atoms, level of theory (method, basis, charge, multiplicity),
-    program and version. The level of the frames names all of these.
+    program and version. The level of the frames names all of these. An ASE calculator may hold more that decides a
+    label; it computes a finished frame again, and the journal is resumed if the result is the same.
 
     Parameters
     ----------
@@ -127,7 +134,9 @@ def _check_charge(engine: ReferenceEngine, molecule: Molecule) -> None:
 def _look_at_charge(engine: ReferenceEngine, frames: Frames) -> None:
     """Warn if bonds fit the first geometry for another net charge, and not for that of the engine."""
     charge = engine.net_charge
-    if charge is None or frames.n_atoms > _MOST_ATOMS or _can_be_drawn(frames, charge):
+    if charge is None or frames.n_atoms > _MOST_ATOMS or not np.isin(frames.atomic_numbers, _ORGANIC).all():
+        return
+    if _can_be_drawn(frames, charge):
         return
     others = [other for other in (charge + 2, charge - 2) if _can_be_drawn(frames, other)]
     if len(others) == 1:
@@ -150,16 +159,38 @@ def _can_be_drawn(frames: Frames, charge: int) -> bool:
 
 def _compute(engine: ReferenceEngine, given: Frames, journal: Journal, progress: bool) -> None:
     done = len(journal.labels)
+    if done and not engine.known_by_settings:
+        _check_same_result(engine, given, journal)
     if done == len(given):
         return
-    if not done:
-        engine.inspect(given.atomic_numbers, given.positions[0])
+    engine.inspect(given.atomic_numbers, given.positions[0])
     with progress_bar(len(given), f"labelling with {engine.theory}", "frames", done=done, enabled=progress) as advance:
         for index in range(len(given)):
             if index in journal.labels:
                 continue
             journal.add(index, _label_frame(engine, given.atomic_numbers, given.positions[index]))
             advance(1)
+
+
+def _check_same_result(engine: ReferenceEngine, given: Frames, journal: Journal) -> None:
+    """Compute the first finished frame again, and refuse the journal of an engine that gave another result."""
+    for index, old in sorted(journal.labels.items()):
+        if old.forces is None:
+            continue
+        new = _label_frame(engine, given.atomic_numbers, given.positions[index])
+        same = (
+            new.forces is not None
+            and np.allclose(new.energy, old.energy, rtol=1e-6, atol=_SAME_ENERGY)
+            and np.allclose(new.forces, old.forces, rtol=1e-3, atol=_SAME_FORCE)
+        )
+        if not same:
+            found = new.reason or f"{new.energy:.2f} kcal/mol"
+            raise MismatchError(
+                f"{engine.theory} gives {found} for frame {index}, and {journal.path} has {old.energy:.2f} kcal/mol",
+                expected="the same calculator",
+                hint="give another path, or remove this file to start anew",
+            )
+        return
 
 
 def _label_frame(engine: ReferenceEngine, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> Label:

@@ -23,10 +23,10 @@ class ReferenceEngine(ABC):
     """A level of theory that computes the energy and the forces of one geometry at a time.
 
     A subclass implements `theory` and `evaluate`, and `program`, `settings`, `net_charge` and `check` where they apply.
-    `theory`, `program` and `settings` together contain everything that decides a label. To be found by name it is
-    registered in the entry-point group "openmm_hybrid.engines" as a function of the keywords `method`, `basis`,
-    `charge` and `multiplicity` (see `openmm_hybrid.reference.engine`). `openmm_hybrid.testing` has its conformance
-    suite, `ReferenceEngineSuite`.
+    `theory`, `program` and `settings` together contain everything that decides a label; if they cannot, override
+    `known_by_settings`. To be found by name, an engine is registered in the entry-point group "openmm_hybrid.engines"
+    as a function of the keywords `method`, `basis`, `charge` and `multiplicity` (see `openmm_hybrid.reference.engine`).
+    `openmm_hybrid.testing` has its conformance suite, `ReferenceEngineSuite`.
     """
 
     @property
@@ -48,6 +48,14 @@ class ReferenceEngine(ABC):
         return ""
 
     @property
+    def known_by_settings(self) -> bool:
+        """Whether `theory`, `program` and `settings` contain everything that decides a label.
+
+        Otherwise `label` computes a finished frame again before it resumes a journal, and compares.
+        """
+        return True
+
+    @property
     def net_charge(self) -> int | None:
         """Net charge (e) that the engine is set to; None if the engine does not know it."""
         return None
@@ -67,7 +75,7 @@ class ReferenceEngine(ABC):
         return
 
     def inspect(self, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> None:
-        """Compute a geometry to see whether the engine does what it is set to; `label` calls it once per job.
+        """Compute a geometry to see whether the engine does what it is set to; `label` calls it before it starts.
 
         The default does nothing.
 
@@ -80,6 +88,11 @@ class ReferenceEngine(ABC):
         -----
         UserWarning
             A setting has no effect.
+
+        Raises
+        ------
+        HybridError
+            The engine is no longer what `theory` and `settings` tell.
         """
         return
 

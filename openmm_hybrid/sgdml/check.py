@@ -19,7 +19,7 @@ from openmm_hybrid.models.energy_model import EnergyModel
 # The limits are our choice. They are wider than what consistent data show, because the model itself errs.
 _FEW = 10  # smallest number of frames that are checked
 _CORRELATED = 0.8  # smallest correlation of consistent energies
-_SLOPE = 1.3  # largest factor between 1 and the slope of consistent energies
+_SLOPE = 1.5  # largest factor between 1 and the slope of consistent energies; the nearest ratio of units is 1.9
 _NAMED = 1.15  # largest factor between a slope and the ratio of units that explains it
 _SPREAD = 0.8  # largest spread of consistent energies in Å, relative to the force RMSE
 _SMALL = 0.1  # kcal/mol; a smaller spread may be rounding in the data

@@ -29,12 +29,11 @@ from openmm_hybrid.reference import ReferenceEngine, engine, label
 from openmm_hybrid.reference.ase import AseEngine
 from tests.helpers.gaff_molecules import gasteiger
 
-Right = Callable[[Any], bool]
 QUICK = {"progress": False, "md_steps": 0}
 
 
-def tried(call: Callable[[], Any], right: Right) -> str:
-    """What a call did; `right` judges its result."""
+def tried(call: Callable[[], Any], right: Callable[[Any], bool]) -> str:
+    """The outcome of a call; `right` judges its result."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -170,6 +169,22 @@ def changed_calculator() -> str:
     made = AseEngine(calculator)
     calculator.set(method="GFN1-xTB")
     return tried(labelled(lambda: made, ion("O")), never)
+
+
+def two_networks() -> str:
+    """Two calculators with the same name, parameters and level, whose weights differ."""
+
+    class Network(LennardJones):
+        weight = 1.0
+
+        def calculate(self, *arguments: Any) -> None:
+            super().calculate(*arguments)
+            self.results = {name: self.weight * value for name, value in self.results.items()}
+
+    other = Network(sigma=1.0, epsilon=0.1)
+    other.weight = 2.0
+    networks = [AseEngine(Network(sigma=1.0, epsilon=0.1), theory="network"), AseEngine(other, theory="network")]
+    return second_label(*(partial(lambda made: made, made) for made in networks))
 
 
 def concatenated(first: Callable[[], ReferenceEngine], second: Callable[[], ReferenceEngine]) -> str:
@@ -330,6 +345,7 @@ CASES: dict[str, Callable[[], str]] = {
     "2 GFN2, then in water": partial(
         second_label, ase_gfn("GFN2-xTB"), ase_gfn("GFN2-xTB", solvation=("alpb", "water"))
     ),
+    "2 two networks of one name": two_networks,
     "2 a calculator without a level": without_a_level,
     "2 a calculator that is changed": changed_calculator,
     "2 two levels in one data set": partial(concatenated, ase_gfn("GFN2-xTB"), ase_gfn("GFN1-xTB")),

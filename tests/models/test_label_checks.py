@@ -12,7 +12,10 @@ import pytest
 
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.data.frame_checks import broken_frames, force_fault
 from openmm_hybrid.models.label_checks import check_labels, compare_labels
+from openmm_hybrid.models.langevin import Langevin
+from tests.helpers.gaff_molecules import DRUGS, gasteiger
 
 Data = Callable[[str], Path]
 FILES = {
@@ -60,6 +63,24 @@ def test_nothing_is_said_of_labels_by_the_force_field_itself(reference_data: Dat
     found = compare_labels(replace(frames, energies=predicted[0], forces=predicted[1]), predicted)
     assert found.faults == ()
     assert found.force_ratio == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", ["glycine zwitterion", "ethyl phosphate dianion", "methyl azide", "methylguanidinium"])
+def test_nothing_is_said_of_ions_and_groups_that_gaff_describes_badly(name: str) -> None:
+    """Frames of GAFF's own dynamics at 400 K, labelled by GFN2-xTB."""
+    molecule = oh.Molecule.from_smiles(DRUGS[name], name=name)
+    built = oh.build(molecule, base="gaff-1.81", charges=gasteiger(molecule), progress=False)
+    model = oh.ForceField.from_system(built.system, built.topology, name=name)
+    langevin = Langevin(model.atomic_numbers, 400.0, 0.5, 0.02, np.random.default_rng(0))
+    r = np.repeat(molecule.positions[None], 25, axis=0)
+    v, f = langevin.velocities(r.shape), model.predict(r)[1]
+    for _ in range(200):
+        r, v, f = langevin.step(lambda positions: model.predict(positions)[1], r, v, f)
+    engine = oh.reference.engine("gfn2", charge=molecule.charge)
+    energies, forces = zip(*(engine.compute(molecule.atomic_numbers, frame) for frame in r), strict=True)
+    frames = oh.Frames(molecule.atomic_numbers, r, np.array(energies), np.array(forces), name=name)
+    assert compare_labels(frames, model.predict(r)).faults == ()
+    assert force_fault(frames) == broken_frames(frames) == ""
 
 
 def test_nothing_is_said_of_gfn2_labels(ethanol: oh.Frames, tmp_path: Path) -> None:

@@ -263,6 +263,12 @@ def test_a_calculator_that_is_changed_later_is_refused():
     calculator.set(method="GFN1-xTB")
     with pytest.raises(MismatchError, match=r"method=GFN1-xTB now, and had GFN2-xTB .*make a new engine"):
         engine.compute(NUMBERS, WATER)
+    for change in ({"charge": 2}, {"solvation": ("alpb", "water")}):  # None when the engine is made
+        calculator = TBLite(method="GFN2-xTB", verbosity=0)
+        engine = AseEngine(calculator)
+        calculator.set(**change)
+        with pytest.raises(MismatchError, match="now, and had None when the engine was made"):
+            engine.inspect(NUMBERS, WATER)
 
 
 def test_a_calculator_that_does_not_read_the_charge_is_noticed():

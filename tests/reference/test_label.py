@@ -21,6 +21,7 @@ from openmm_hybrid.reference import label
 from openmm_hybrid.reference.ase import AseEngine
 from openmm_hybrid.reference.tblite import TbliteEngine
 from tests.helpers import ROOT
+from tests.helpers.gaff_molecules import DRUGS
 from tests.helpers.spring_engine import POSITIONS, Spring
 
 
@@ -177,6 +178,7 @@ def test_gfn2_labels_of_a_molecule(tmp_path):
     assert json.loads((tmp_path / "a.npz.journal").read_text().splitlines()[0])["theory"] == "GFN2-xTB"
 
 
+@pytest.mark.filterwarnings("ignore:.*the bonds of the first geometry look like")
 def test_a_journal_is_resumed_at_its_own_level_only(tmp_path):
     """tblite 0.8.0 itself: water at this geometry has -3181.60 kcal/mol by GFN2-xTB and -3619.75 by GFN1-xTB."""
     water = oh.Molecule.from_smiles("O", name="water")
@@ -207,6 +209,36 @@ def test_a_journal_is_resumed_at_its_own_level_only(tmp_path):
         oh.Frames.concatenate([first, second])
 
 
+class _Network(LennardJones):
+    """A calculator whose weights are none of its parameters."""
+
+    def __init__(self, weight):
+        super().__init__(sigma=1.0, epsilon=0.1)
+        self.weight, self.calls = weight, 0
+
+    def calculate(self, *arguments):
+        super().calculate(*arguments)
+        self.calls += 1
+        self.results = {name: self.weight * value for name, value in self.results.items()}
+
+
+def test_two_calculators_of_one_name_do_not_share_labels(tmp_path):
+    def run(calculator, n):
+        engine = AseEngine(calculator, theory="network")
+        return label(engine, [18, 18], positions[:n], output=tmp_path / "a.npz", progress=False).frames
+
+    positions = np.array([[[0.0, 0.0, 0.0], [distance, 0.0, 0.0]] for distance in (1.0, 1.2, 1.4)])
+    path = tmp_path / "a.npz"
+    first = run(_Network(1.0), 3)
+    again = _Network(1.0)
+    np.testing.assert_array_equal(run(again, 3).energies, first.energies)
+    assert again.calls == 1
+    path.unlink()
+    with pytest.raises(MismatchError, match=r"network gives .* for frame 0, and .*a\.npz\.journal has"):
+        run(_Network(2.0), 3)
+    assert not path.exists()
+
+
 def test_another_version_of_the_program_is_another_job(tmp_path, monkeypatch):
     water = oh.Molecule.from_smiles("O")
     label(TbliteEngine(), water, water.conformers, output=tmp_path / "a.npz", progress=False)
@@ -225,3 +257,27 @@ def test_a_molecule_with_a_charge_needs_an_engine_with_it(tmp_path, smiles):
     expected = TbliteEngine(charge=ion.charge).compute(ion.atomic_numbers, ion.positions)
     assert found.energies[0] == pytest.approx(expected[0], abs=0.01)
     np.testing.assert_allclose(found.forces[0], expected[1], atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("smiles", "charge", "looks"),
+    [("[NH3+]CC[NH3+]", 0, "+2"), ("[O-]C(=O)C(=O)[O-]", 0, "-2"), ("[O-]P(=O)([O-])OCC", 0, "-2"), ("O", 2, "+0")],
+)
+def test_bonds_that_fit_another_charge_are_told(tmp_path, smiles, charge, looks):
+    ion = oh.Molecule.from_smiles(smiles)
+    engine = AseEngine(_Charged(charge=charge), theory="none")
+    with pytest.warns(UserWarning, match=rf"look like \{looks} e; if so, give the engine charge="):
+        label(engine, ion.atomic_numbers, ion.conformers, output=tmp_path / "a.npz", progress=False)
+
+
+@pytest.mark.parametrize("smiles", list(DRUGS.values()))
+def test_bonds_that_fit_the_charge_are_no_reason_for_a_warning(tmp_path, smiles):
+    molecule = oh.Molecule.from_smiles(smiles)
+    engine = AseEngine(_Charged(charge=molecule.charge), theory="none")
+    label(engine, molecule.atomic_numbers, molecule.conformers, output=tmp_path / "a.npz", progress=False)
+
+
+class _Charged(LennardJones):
+    """A calculator that has a charge of its own."""
+
+    default_parameters = LennardJones.default_parameters | {"charge": 0}
