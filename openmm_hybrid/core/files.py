@@ -26,6 +26,8 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise InputError(f"{path} cannot be expanded ({error})", hint="write the folder in full") from error
+    except TypeError as error:
+        raise InputError(f"{path!r} is no path", expected="a str or a pathlib.Path") from error
 
 
 def sha256(path: str | Path) -> str:

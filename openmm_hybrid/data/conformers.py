@@ -36,8 +36,8 @@ def embedded(mol: Chem.Mol, title: str, n_conformers: int, seed: int) -> NDArray
     from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
     parameters: Any = rdDistGeom.ETKDGv3()
-    parameters.randomSeed = _integer("seed", seed, 0, 2**31 - 2) + 1
-    n_conformers = _integer("n_conformers", n_conformers, 1, 100_000)
+    parameters.randomSeed = checked_integer("seed", seed, 0, 2**31 - 2) + 1
+    n_conformers = checked_integer("n_conformers", n_conformers, 1, 100_000)
     ids = list(rdDistGeom.EmbedMultipleConfs(mol, n_conformers, parameters))
     if not ids:
         parameters.useRandomCoords = True
@@ -54,7 +54,8 @@ def embedded(mol: Chem.Mol, title: str, n_conformers: int, seed: int) -> NDArray
     return np.array([mol.GetConformer(ids[i]).GetPositions() for i in order])
 
 
-def _integer(name: str, value: Any, least: int, most: int) -> int:
+def checked_integer(name: str, value: Any, least: int, most: int) -> int:
+    """The value as an int. InputError if it is none, or out of the range."""
     try:
         number = operator.index(value)
     except TypeError:

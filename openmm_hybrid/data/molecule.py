@@ -16,7 +16,7 @@ from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.openff import openff_toolkit
 from openmm_hybrid.core.units import positions_to_angstrom, strip
 from openmm_hybrid.data.bond_orders import perceived, plain_graph, read_smiles, with_template, without_bonds
-from openmm_hybrid.data.conformers import check_unit, embedded, given_conformers
+from openmm_hybrid.data.conformers import check_unit, checked_integer, embedded, given_conformers
 from openmm_hybrid.data.molecule_files import read_molecule
 
 if TYPE_CHECKING:
@@ -100,6 +100,14 @@ class Molecule:
         """
         from rdkit import Chem
 
+        if not isinstance(mol, Chem.Mol):
+            raise InputError(f"a {type(mol).__name__} was given", expected="an rdkit.Chem.Mol")
+        if mol.NeedsUpdatePropertyCache():
+            mol = Chem.Mol(mol)
+            try:
+                Chem.SanitizeMol(mol)
+            except (ValueError, RuntimeError) as error:
+                raise InputError(f"RDKit cannot sanitise {name or 'the molecule'} ({error})") from None
         title = name or (mol.GetProp("_Name") if mol.HasProp("_Name") else "") or Chem.MolToSmiles(Chem.RemoveHs(mol))
         for atom in mol.GetAtoms():
             if atom.GetNumRadicalElectrons():
@@ -167,6 +175,7 @@ class Molecule:
         if not np.isfinite(geometry).all():
             raise InputError(f"{title} has coordinates that are not finite")
         check_unit(title, elements, geometry)
+        charge = checked_integer("charge", charge, -1000, 1000)
         bare = without_bonds(elements, geometry)
         if not template:
             return cls.from_rdkit(perceived(bare, charge, title), name=name)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.data import mol2
 from openmm_hybrid.data.bond_orders import with_template
+from openmm_hybrid.data.conformers import checked_integer
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -62,7 +63,7 @@ def read_molecule(path: Path, record: int | None = None, template: str = "") -> 
 
 
 def _checked(path: Path, record: int, count: int) -> int:
-    if not 0 <= record < count:
+    if checked_integer("record", record, 0, 2**31) >= count:
         raise InputError(f"{path} has no record {record}", expected=f"0 to {count - 1}")
     return record
 

@@ -63,6 +63,20 @@ class TestXyz:
             load(OPEN_BABEL)
         assert load(OPEN_BABEL, e_unit="kcal/mol").energies.tolist() == [-5.0705444]
 
+    def test_a_program_s_unit_is_the_file_s_own(self, load):
+        for text in (XTB, ORCA, QM9):
+            with pytest.warns(UserWarning, match="own e_unit=hartree is used; e_unit='eV' is ignored"):
+                load(text, e_unit="eV")
+        assert load(f"3\nE(RHF) = -76.4\n{WATER}").energies.tolist() == pytest.approx([-76.4 * KCAL_PER_HARTREE])
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [(f"3\nSCF Done: -76.4 hartree\n{WATER}", "energy -76.4 hartree"), ("1\nH\nH 0 0 0 1 2 3\n", "columns 5 to 7")],
+    )
+    def test_what_may_be_a_label_is_named(self, load, text, message):
+        with pytest.warns(UserWarning, match=f"{message}.* look like labels but are not read"):
+            assert load(text).energies is None
+
     @pytest.mark.parametrize("comment", ["0", "17", "frame 3", "water", "", "t= 3.0 step 1", "Energetic 1.5"])
     def test_comments_without_an_energy(self, load, comment):
         assert load(f"3\n{comment}\n{WATER}").energies is None

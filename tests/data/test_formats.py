@@ -18,6 +18,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from openmm_hybrid import Frames
 from openmm_hybrid.core.errors import HybridError, InputError, MismatchError
 from openmm_hybrid.core.units import ANGSTROM_PER_BOHR, KCAL_PER_EV, KCAL_PER_HARTREE
+from openmm_hybrid.data.formats import hdf5
 
 ENDINGS = [".npz", ".h5", ".hdf5", ".xyz", ".extxyz"]
 
@@ -193,6 +194,18 @@ class TestHdf5:
         with h5py.File(path, "a") as file:
             file["theory"] = "HF"
         with pytest.raises(InputError, match="the key 'theory' occurs both as a dataset and as an attribute"):
+            Frames.load(path)
+
+    @pytest.mark.parametrize(
+        ("trial", "message"),
+        [("while True: pass", "no answer after 1 s"), ("import os; os.abort()", "ended by SIGABRT")],
+    )
+    def test_files_from_which_libhdf5_does_not_return(self, tmp_path, frames, monkeypatch, trial, message):
+        """Seen with a heap of texts out of order: libhdf5 1.14 loops without end, so each file is tried first."""
+        path = frames.save(tmp_path / "a.h5")
+        monkeypatch.setattr(hdf5, "_TRIAL", trial)
+        monkeypatch.setattr(hdf5, "_TRIAL_SECONDS", 1)
+        with pytest.raises(InputError, match=message):
             Frames.load(path)
 
     def test_units_and_numbers(self, tmp_path, frames):

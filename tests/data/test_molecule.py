@@ -175,6 +175,15 @@ class TestFromRdkit:
         np.testing.assert_array_equal(back.GetConformer(1).GetPositions(), molecule.conformers[1])
         assert mol.GetNumConformers() == 3
 
+    def test_what_is_no_molecule(self):
+        for given in (None, "CCO", 5):
+            with pytest.raises(InputError, match=r"was given; expected an rdkit\.Chem\.Mol"):
+                Molecule.from_rdkit(given)
+        whole = Chem.MolFromSmiles("[H]C([H])([H])[H]", sanitize=False)
+        assert Molecule.from_rdkit(whole).n_atoms == 5
+        with pytest.raises(InputError, match="RDKit cannot sanitise the molecule"):
+            Molecule.from_rdkit(Chem.MolFromSmiles("CN(C)(C)C", sanitize=False))
+
     def test_flat_drawings_are_embedded(self):
         mol = Chem.AddHs(Chem.MolFromSmiles("CC"))
         AllChem.Compute2DCoords(mol)

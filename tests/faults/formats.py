@@ -125,6 +125,9 @@ def _forces(sign_and_size: float) -> Callable[[Frames], bool]:
 
 
 def _xyz_cases() -> dict[str, Callable[[], str]]:
+    def found(text: str, **arguments: str) -> str:
+        return attempt(_frames(text, **arguments))
+
     unit = "no unit of energy is named"
     md17 = "2\n-100.4\nH 0 0 0 1 2 3\nF 0 0 0.9 -1 -2 -3\n"
     per_bohr = KCAL_PER_HARTREE / ANGSTROM_PER_BOHR
@@ -153,6 +156,8 @@ def _xyz_cases() -> dict[str, Callable[[], str]]:
         ),
         "3 xtb's comment": lambda: attempt(_frames(files.XTB), _difference(CREST_KCAL)),
         "3 ORCA's comment": lambda: attempt(_frames(files.ORCA), _difference(CREST_KCAL)),
+        "3 xtb's comment, said to be eV": lambda: found(files.XTB, e_unit="eV"),
+        "3 energy of an unknown form": lambda: found(f"3\nSCF Done: -76.4 hartree\n{files.WATER}"),
         "3 Open Babel's comment": lambda: attempt(_frames(files.OPEN_BABEL), says=unit),
         "3 e_unit that contradicts the file": lambda: attempt(
             _frames(f"3\nenergy=1.0 e_unit=eV\n{files.WATER}", e_unit="hartree"), _energies(KCAL_PER_HARTREE)

@@ -10,6 +10,8 @@ from tests.faults.formats import CASES
 GUESSES = (
     "3 bare energy and forces in hartree, not said",
     "3 e_unit that contradicts the file",
+    "3 xtb's comment, said to be eV",
+    "3 energy of an unknown form",
     *(name for name in CASES if "drawing" in name),
     *("20 labels under unknown names", "20 npz with names of ASE, no unit", "20 npz with labels under unknown names"),
 )

@@ -34,7 +34,15 @@ from numpy.typing import NDArray
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.units import KCAL_PER_EV
 from openmm_hybrid.data.formats.frame_arrays import FrameArrays
-from openmm_hybrid.data.formats.labels import ENERGIES, FORCES, GRADIENTS, PAIR, comment_energy, warn_unread
+from openmm_hybrid.data.formats.labels import (
+    ENERGIES,
+    FORCES,
+    GRADIENTS,
+    PAIR,
+    comment_energy,
+    unread_quantity,
+    warn_unread,
+)
 
 _FORTRAN = re.compile(r"\*\^|(?<=[\d.])[dD](?=[-+\d])")  # exponents such as 1.2*^-6 (QM9) and 1.2D-6
 _TEXTS = ("name", "theory", "r_unit", "e_unit")
@@ -165,16 +173,19 @@ def _block(path: Path, frame: int, comment: str, rows: Sequence[str]) -> _Block:
         raise InputError(f"{where} is periodic", expected="a molecule in vacuum", hint="remove Lattice and pbc")
     properties, key = header.get("properties", _PLAIN), _only(where, header, ENERGIES)
     energy = header[key] if key else None
-    usual, hint, layout = "", "add e_unit=eV to every comment line, or give e_unit", ""
+    usual, hint, layout, unread = "", "add e_unit=eV to every comment line, or give e_unit", "", ()
     qm9, stated = _qm9(comment), None if key or "properties" in header else comment_energy(comment)
     if qm9:
         electronic = _reals(where, "zpve", [[qm9[12], qm9[11]]], slice(0, 2))[0]
-        energy, usual, layout = repr(float(electronic[0] - electronic[1])), "hartree", "QM9"
-        header = {"name": " ".join(qm9[:2]), "theory": "B3LYP/6-31G(2df,p)"}
+        energy = repr(float(electronic[0] - electronic[1]))
+        header = {"name": " ".join(qm9[:2]), "theory": "B3LYP/6-31G(2df,p)", "e_unit": "hartree"}
     elif stated:
-        energy, usual, hint = stated.value, stated.e_unit, stated.hint
+        energy, hint = stated.value, stated.hint
+        header |= {"e_unit": stated.e_unit} if stated.e_unit and "e_unit" not in header else {}
         if stated.bare and len(cells[0]) >= 7:
             properties, usual, layout = _WITH_FORCES, "kcal/mol", "MD17"
+    if "properties" not in header and energy is None:
+        unread = (*unread_quantity(comment), *(("forces in columns 5 to 7",) if len(cells[0]) == 7 else ()))
     columns = _columns(where, properties)
     width = max(part.stop for part in columns.values())
     for atom, cell in enumerate(cells):
@@ -188,7 +199,7 @@ def _block(path: Path, frame: int, comment: str, rows: Sequence[str]) -> _Block:
         energy=None if energy is None else _energy(where, key, energy),
         forces=sign * _reals(where, forces, cells, columns[forces]) if forces else None,
         texts={key: header[key] for key in _TEXTS if key in header},
-        unread=tuple((header.keys() | columns.keys()) - {key, forces, "free_energy"}),
+        unread=(*unread, *((header.keys() | columns.keys()) - {key, forces, "free_energy"})),
         usual_e_unit=usual,
         unit_hint=hint,
         layout=layout,

@@ -6,6 +6,7 @@ The attribute ``units`` of a dataset names its unit in SPICE's layout.
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import h5py
 
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.files import DAMAGE, check_expansion
+from openmm_hybrid.core.trial import run_python
 from openmm_hybrid.core.units import ENERGY_UNITS, LENGTH_UNITS
 from openmm_hybrid.data.formats.frame_arrays import FrameArrays
 from openmm_hybrid.data.formats.labels import KEYS
@@ -20,6 +22,43 @@ from openmm_hybrid.data.formats.labels import KEYS
 #: Attributes that are read.
 _TEXT = ("name", "theory", "r_unit", "e_unit", "type")
 _MANY_TEXTS = 1000
+_TRIAL_SECONDS = 15
+_TRIAL_BYTES = 2**31
+_TRIAL = """
+import sys
+import h5py
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]), resource.RLIM_INFINITY))
+except (ImportError, ValueError, OSError):
+    pass
+
+def walk(node, depth):
+    for key in node.attrs:
+        node.attrs[key]
+    for key in node:
+        if not isinstance(node.get(key, getlink=True), h5py.HardLink):
+            continue
+        item = node[key]
+        if isinstance(item, h5py.Group):
+            if depth < 2:
+                walk(item, depth + 1)
+            continue
+        for name in item.attrs:
+            item.attrs[name]
+        if item.is_virtual or item.external or item.nbytes > 100 * item.id.get_storage_size() + 64_000_000:
+            continue
+        item[:1] if item.ndim else item[()]
+
+try:
+    with h5py.File(sys.argv[2], "r") as file:
+        walk(file, 0)
+except MemoryError:
+    sys.exit("it needs too much memory")
+except Exception:
+    pass
+print("tried")
+"""
 
 
 def read(path: Path, group: str = "") -> dict[str, Any]:
@@ -37,6 +76,7 @@ def read(path: Path, group: str = "") -> dict[str, Any]:
         Damaged, a key twice, a link out of the file, another unit than its neighbours, or several molecules and no
         group.
     """
+    _try(path)
     try:
         with h5py.File(path, "r") as file:
             node = _node(file, group, path)
@@ -50,6 +90,19 @@ def read(path: Path, group: str = "") -> dict[str, Any]:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is damaged or not an HDF5 file", hint="download or copy it again") from error
+
+
+def _try(path: Path) -> None:
+    """Read the attributes and the first rows of a file in a process of its own, where libhdf5 may loop or crash.
+
+    HDF5 has no checksums by default, and libhdf5 never returns from some damaged files.
+    """
+    size = path.stat().st_size
+    if not sys.executable:
+        return
+    ended = run_python(_TRIAL, str(_TRIAL_BYTES + 3 * size), str(path), time_limit=_TRIAL_SECONDS + size / 2e7)
+    if "tried" not in ended.output and "could not be started" not in ended.problem:
+        raise InputError(f"{path} is damaged or not an HDF5 file ({ended.problem})", hint="download or copy it again")
 
 
 def _node(file: h5py.File, group: str, path: Path) -> Any:

@@ -39,6 +39,8 @@ PAIR = re.compile(r'([^\s=]+)\s*=\s*("(?:[^"\\]|\\.)*"|\S+)')
 _NUMBER = r"[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eEdD]))(?:[eEdD][-+]?\d+)?"
 _BARE = re.compile(rf"\s*({_NUMBER}|-\d+)(?:\s+{_NUMBER})*\s*(?:!.*)?$")
 _NAMED = re.compile(rf"(?:^|\s)(?:\w+\s+)?(?:energy\s*[:=]?|E\s*[:=]?)\s*({_NUMBER})(?:\s+([\w./]+))?", re.IGNORECASE)
+_GAUSSIAN = re.compile(rf"\bE\(\w+\)\s*=\s*({_NUMBER})")
+_QUANTITY = re.compile(rf"{_NUMBER}\s*(hartree|Eh|eV|a\.u\.|kcal/mol|kJ/mol)\b", re.IGNORECASE)
 _ATOMIC_UNITS = ("eh", "a.u.", "au")
 _HINT = 'give e_unit, such as e_unit="hartree" for CREST and xtb, "eV" for ASE, "kcal/mol" for MD17'
 
@@ -66,10 +68,13 @@ class CommentEnergy:
 
 
 def comment_energy(comment: str) -> CommentEnergy | None:
-    """The energy in a comment line, in the forms of CREST and MD17, xtb, ORCA and Open Babel; None if there is none.
+    """The energy in a comment line, as CREST, MD17, xtb, ORCA, Gaussian and others write it; None if there is none.
 
     A whole number alone, such as the number of the frame, is not an energy.
     """
+    gaussian = _GAUSSIAN.search(comment)
+    if gaussian:
+        return CommentEnergy(gaussian[1], "hartree")
     bare = _BARE.match(comment)
     if bare:
         return CommentEnergy(bare[1], bare=True)
@@ -80,6 +85,12 @@ def comment_energy(comment: str) -> CommentEnergy | None:
     if unit in _ATOMIC_UNITS or "gnorm:" in comment or "xtb:" in comment or "ORCA" in comment:
         unit = "hartree"
     return CommentEnergy(named[1], unit if unit in ENERGY_UNITS else "")
+
+
+def unread_quantity(comment: str) -> tuple[str, ...]:
+    """A number with a unit of energy in a comment line without a known name, for `warn_unread`."""
+    found = _QUANTITY.search(comment)
+    return (f"energy {found[0]}",) if found else ()
 
 
 def warn_unread(path: Path, names: Iterable[str], *, energies: bool, forces: bool) -> None:
