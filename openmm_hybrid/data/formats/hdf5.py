@@ -30,6 +30,7 @@ import h5py
 try:
     import resource
     resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]), resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[3]), int(sys.argv[3])))  # even if the caller is gone
 except (ImportError, ValueError, OSError):
     pass
 
@@ -100,7 +101,8 @@ def _try(path: Path) -> None:
     size = path.stat().st_size
     if not sys.executable:
         return
-    ended = run_python(_TRIAL, str(_TRIAL_BYTES + 3 * size), str(path), time_limit=_TRIAL_SECONDS + size / 2e7)
+    seconds = _TRIAL_SECONDS + size // 20_000_000
+    ended = run_python(_TRIAL, str(_TRIAL_BYTES + 3 * size), str(path), str(seconds), time_limit=seconds)
     if "tried" not in ended.output and "could not be started" not in ended.problem:
         raise InputError(f"{path} is damaged or not an HDF5 file ({ended.problem})", hint="download or copy it again")
 
