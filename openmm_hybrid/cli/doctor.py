@@ -243,7 +243,8 @@ def _lacks(checks: Mapping[str, Mapping[str, Check]]) -> tuple[str, ...]:
         hints = " or ".join(dict.fromkeys(check.hint for check in learned if check.hint))
         lacks.append(f"a backend that carries learned terms: {hints}")
     if not any(check.status == "works" for check in checks["platforms"].values()):
-        lacks.append("an OpenMM platform that works")
+        reasons = "; ".join(f"{name}: {check.detail}" for name, check in checks["platforms"].items())
+        lacks.append(f"an OpenMM platform that works ({reasons})")
     return tuple(lacks)
 
 
