@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _BOND_FACTOR = 1.25  # longest bond, relative to the sum of the covalent radii
 _CLEARLY_BONDED, _CLEARLY_APART = 1.2, 1.35  # limits of distances, relative to the sum of the covalent radii
 _LONG = 1.4  # longest plausible median of a bond length, relative to the expected length
-_HINT = "bring both to one order of atoms (Molecule.reordered, or an SDF file in the frames' order), and lengths to Å"
+_HINT = "bring both to one atom order (Molecule.reordered, or an SDF file in the frames' order), and lengths to Å"
 
 
 def bonds_from_geometry(atomic_numbers: ArrayLike, positions: ArrayLike) -> NDArray[np.int64]:

@@ -26,6 +26,7 @@ def build(smiles: str, version: str = "1.81") -> gaff.BuiltSystem:
     return gaff.build(molecule, version=version, charges=gasteiger(molecule))
 
 
+@pytest.mark.filterwarnings("ignore:.*has no Lennard-Jones term in GAFF 1:UserWarning")
 @pytest.mark.parametrize("name", DRUGS)
 def test_drug_like_molecules(name: str) -> None:
     """Every term is there, the net charge is exact, minimisation goes down and keeps the bonds."""
@@ -59,6 +60,7 @@ def test_drug_like_molecules(name: str) -> None:
 ASYMMETRIC = {"halothane": 0.03, "celecoxib": 0.03, "sildenafil": 0.005, "caffeine": 5e-4}
 
 
+@pytest.mark.filterwarnings("ignore:.*has no Lennard-Jones term in GAFF 1:UserWarning")
 @pytest.mark.parametrize("name", DRUGS)
 def test_order_of_atoms_does_not_matter(name: str) -> None:
     """antechamber alone types metronidazole wrongly in some orders. Impropers depend on the order, as in LEaP."""

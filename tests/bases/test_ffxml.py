@@ -19,6 +19,7 @@ def molecule_of(name: str) -> Molecule:
     return Molecule.from_smiles(DRUGS[name], name=name)
 
 
+@pytest.mark.filterwarnings("ignore:.*has no Lennard-Jones term in GAFF 1:UserWarning")
 @pytest.mark.parametrize("name", ["aspirin", "metronidazole", "phenyl phosphate", "nifedipine"])
 def test_users_forcefield_gives_the_same_energies(name: str, tmp_path: Path) -> None:
     molecule = molecule_of(name)

@@ -67,6 +67,7 @@ def test_wrong_things() -> None:
         Molecule.from_openff("CO")
 
 
+@pytest.mark.filterwarnings("ignore:.*has no Lennard-Jones term in GAFF 1:UserWarning")
 def test_gaff_types_by_openmmforcefields_are_ours(molecule: Molecule) -> None:
     """A peer: both ask antechamber in the end. It reads an SDF here and there, with the same bond orders."""
     charges = gasteiger(molecule)

@@ -276,7 +276,6 @@ CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
     "a ladder that falls": (None, (*SAMPLE, "--exchange", "600", "--exchange", "550"), "500, 600, 550 K"),
     "atoms in words": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "all"), "0-8,12"),
     "damaged TorchScript": (lambda: cut("model.pt", "spoilt.pt", 0.7), (*SAMPLE, "--model", "spoilt.pt"), "spoilt.pt"),
-    "model in another order": (None, (*SAMPLE, "--model", "model.npz", "--atoms", "1,0,2-5"), "atom 1"),
 }
 
 

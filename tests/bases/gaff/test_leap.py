@@ -25,6 +25,7 @@ COMPARED += ("methylguanidinium", "penicillin G", "nifedipine")
 KJ = 4.184
 
 
+@pytest.mark.filterwarnings("ignore:.*has no Lennard-Jones term in GAFF 1:UserWarning")
 @pytest.mark.parametrize("name", LEAP)
 def test_same_energies_as_leap(name: str) -> None:
     smiles, version = LEAP[name]
