@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import openmm
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from openmm import app
 
 from openmm_hybrid.core.files import fingerprint
@@ -44,15 +44,15 @@ def wrap_for_openmm(placement: Placement, inner: torch.nn.Module) -> torch.nn.Mo
     return _OpenScaled(core) if placement.scale else _Open(core)
 
 
-def module_name(kind: str, module: torch.nn.Module) -> str:
-    """A name for a force: its kind and a hash of the module's buffers, which hold the model and its particles.
+def module_name(kind: str, module: torch.nn.Module, particles: NDArray[np.int64]) -> str:
+    """A name for a force: its kind and a hash of its particles and of the module's buffers, which hold the model.
 
     OpenMM's XML of a torch force differs from one call to the next, so that two of them are compared by name.
     """
     buffers = module.state_dict()
     if not buffers:
         return f"{kind} {id(module):x}"
-    return f"{kind} {fingerprint(*buffers, *(value.cpu().numpy() for value in buffers.values()))[:12]}"
+    return f"{kind} {fingerprint(particles, *buffers, *(value.cpu().numpy() for value in buffers.values()))[:12]}"
 
 
 def export_torchforce(

@@ -79,7 +79,7 @@ class PythonForceBackend(Backend):
         if len(particles) < placement.n_particles:
             force.setParticles(particles.tolist())
         force.setForceGroup(placement.force_group)
-        force.setName(module_name("HybridPythonForce", module))
+        force.setName(module_name("HybridPythonForce", module, placement.atoms))
         return [force]
 
 

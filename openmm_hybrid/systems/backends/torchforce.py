@@ -64,7 +64,7 @@ class TorchForceBackend(Backend):
         force.setOutputsForces(True)
         force.setUsesPeriodicBoundaryConditions(placement.periodic)
         force.setForceGroup(placement.force_group)
-        force.setName(module_name("HybridTorchForce", module))
+        force.setName(module_name("HybridTorchForce", module, placement.atoms))
         if placement.scale:
             force.addGlobalParameter(placement.scale, 1.0)
             force.addEnergyParameterDerivative(placement.scale)
