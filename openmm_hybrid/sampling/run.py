@@ -29,6 +29,8 @@ from openmm_hybrid.sampling.restart import Progress, made_on, read_progress, res
 from openmm_hybrid.sampling.snapshot import Copies, Snapshot, observe, recentre
 from openmm_hybrid.sampling.structure import Structure
 
+_SHORTER = "use a shorter timestep, minimise first, or check the forces at this geometry"
+
 _SLICE = 0.5  # seconds of stepping between checks for Ctrl-C and updates of the progress bar
 _SAVE_EVERY = 15.0  # seconds between checkpoints, unless an interval is given
 
@@ -274,7 +276,7 @@ class _Loop:
             steps = step - self._good_step
             found = find_cause(self._context, self._good_state, steps, self._structure(), self._batch.starts)
             reason = found or reason
-        hint = reason[1] or timestep_hint(self._job.system, self._job.timestep, self._job.respa)
+        hint = timestep_hint(self._job.system, self._job.timestep, self._job.respa) or reason[1] or _SHORTER
         return NumericalError(
             f"the simulation of {name} blew up between {since} and {self._named(step)}: {reason[0]}",
             hint=f"{kept}{hint}",

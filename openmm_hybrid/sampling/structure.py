@@ -21,6 +21,9 @@ NEAREST = 0.5
 STRETCHED = 1.5
 """Length above which a bond has broken, relative to its length in the start."""
 
+BARE = "has a charge but no Lennard-Jones repulsion, so that nothing keeps it from an opposite charge"
+BETTER = "build with a force field that gives this hydrogen a Lennard-Jones term, such as gaff-2.2.20"
+
 _AT_LEAST = 0.5  # smallest increase of a broken bond, Å
 _DIHEDRAL = r"dihedral\(" + r"\s*,\s*".join([r"p(\d+)"] * 4)  # in an expression of OpenMM
 _STRAIGHT = 1e-4  # sine of an angle whose dihedral has no direction
@@ -104,17 +107,13 @@ class Structure:
         """Sentence about two fused atoms, and a hint."""
         i, j, distance = pair
         kind = "bonded" if self._bonded(i, j) else "not bonded"
-        text = (
-            f"atoms {self.names[i]} and {self.names[j]}, which are {kind}, have fused: they are {distance:.2g} Å apart"
-        )
-        bare = [atom for atom in (i, j) if self._bare(atom)]
+        met = "fused: they are" if distance < NEAREST else "collided: they came as close as"
+        text = f"atoms {self.names[i]} and {self.names[j]}, which are {kind}, have {met} {distance:.2g} Å"
+        text += " apart" if distance < NEAREST else ""
+        bare = [atom for atom in (i, j) if self.bare(atom)]
         if not bare:
             return text, "check the nonbonded parameters of the two atoms, and the geometry"
-        return (
-            f"{text}; {self.named(bare)} has a charge but no Lennard-Jones repulsion, so that nothing "
-            "stops an opposite charge",
-            "build with a force field that gives this hydrogen a Lennard-Jones term, such as gaff-2.2.20",
-        )
+        return f"{text}; {self.named(bare)} {BARE}", BETTER
 
     def broken(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[int, int, float, float] | None:
         """The bond (i, j) that is stretched most, with its lengths before and after, Å; None if no bond has broken.
@@ -170,7 +169,7 @@ class Structure:
     def _bonded(self, i: int, j: int) -> bool:
         return bool((self.bonds == (i, j)).all(axis=1).any())
 
-    def _bare(self, atom: int) -> bool:
+    def bare(self, atom: int) -> bool:
         """Whether an atom has a charge and no Lennard-Jones term."""
         for force in self.system.getForces():
             if isinstance(force, openmm.NonbondedForce):
