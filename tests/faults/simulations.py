@@ -29,7 +29,9 @@ AM1_BCC = {
 }
 """AM1-BCC charges (n_atoms,) in e, as `charges="am1-bcc"` gives them."""
 
-SETTINGS: dict[str, Any] = {"n_steps": 100, "interval": 20, "equilibration": 0, "progress": False}
+SETTINGS: dict[str, Any] = {
+    "n_steps": 100, "interval": 20, "equilibration": 0, "progress": False, "platform": "Reference",
+}  # fmt: skip
 
 
 def acid(smiles: str, base: str = "gaff-1.81") -> Any:
@@ -168,7 +170,9 @@ def argon(edge: int, spacing: float, cutoff: float, pressure: float = 0.0) -> tu
     system.addForce(force)
     system.setDefaultPeriodicBoxVectors(*(0.1 * edge * spacing * np.eye(3)))
     if pressure:
-        system.addForce(openmm.MonteCarloBarostat(pressure, 300.0, 1))
+        barostat = openmm.MonteCarloBarostat(pressure, 300.0, 1)
+        barostat.setRandomNumberSeed(1)
+        system.addForce(barostat)
     grid = np.stack(np.meshgrid(*3 * [np.arange(edge)], indexing="ij"), axis=-1).reshape(-1, 3)
     return system, topology_of(["Ar"] * edge**3), spacing * (grid + 0.5)
 
@@ -200,7 +204,7 @@ def _quantity(value: Any) -> bool:
 CASES: dict[str, Callable[[], str]] = {
     "9 methylphosphonic acid, minimised": partial(fuses, "CP(=O)(O)O", "minimize"),
     "9 methylphosphonic acid, sampled": partial(fuses, "CP(=O)(O)O", "sample"),
-    "9 dimethyl phosphate, sampled": partial(fuses, "COP(=O)(O)OC", "sample"),
+    "9 dimethyl phosphate, replicas": partial(fuses, "COP(=O)(O)OC", "replicas"),
     "9 methanesulfonic acid, minimised": partial(fuses, "CS(=O)(=O)O", "minimize"),
     "9 methanesulfonic acid, replicas": partial(fuses, "CS(=O)(=O)O", "replicas"),
     "9 methylphosphonic acid, minimised with GAFF 2.2.20": partial(fuses, "CP(=O)(O)O", "minimize", "gaff-2.2.20"),
@@ -222,7 +226,7 @@ CASES: dict[str, Callable[[], str]] = {
     "18 energy without a lower bound": partial(field, "1000*x", "falls without end"),
     "23 box below twice the cutoff": partial(boxed, 4.0, 10.5, 1.0, "20 Å wide .* cutoff is 10.5 Å.* 21 Å"),
     "23 the same box, minimised": partial(boxed, 4.0, 10.5, 0.0, "20 Å wide .* 21 Å", minimize=True),
-    "23 box just above twice the cutoff": partial(boxed, 4.0, 9.9, 1.0, "20 Å.*9.9 Å"),
+    "23 box just above twice the cutoff": partial(boxed, 4.0, 9.9, 5e3, "20 Å.*9.9 Å"),
     "23 barostat at high pressure": partial(boxed, 4.0, 9.4, 2e4, "began with a width of 20 Å.* cutoff is 9.4 Å"),
     "23 box with a gas": partial(boxed, 8.0, 18.5, 2e4, "holds only 0.13 g/mL"),
     "23 box large enough": partial(boxed, 4.0, 8.0, 100.0, "(?!)"),
