@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults import formats, labels, molecules, systems
+from tests.faults import formats, labels, molecules, simulations, systems
 
-CASES = {**molecules.CASES, **formats.CASES, **labels.CASES, **systems.CASES}
+CASES = {**formats.CASES, **labels.CASES, **molecules.CASES, **simulations.CASES, **systems.CASES}
 """Name → function that tries it."""
