@@ -22,8 +22,8 @@ from openmm_hybrid.forms.form import Coordinate, FunctionalForm
 Atoms = tuple[int, ...]
 
 STRAIGHT = radians(165.0)
-"""Least equilibrium angle of a straight angle, rad. Our choice: it lies above GAFF's angles at the nitrogen of C=N-C (152° to
-155°) and below those at its sp carbons and nitrogens (166° and more)."""
+"""Least equilibrium angle of a straight angle, rad. Our choice: it lies above GAFF's angles at the nitrogen of C=N-C
+(152° to 155°) and below those at its sp carbons and nitrogens (166° and more)."""
 
 
 def straight_angles(tables: Tables) -> frozenset[Atoms]:

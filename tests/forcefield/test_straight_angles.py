@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import openmm
 import pytest
+from numpy.typing import NDArray
+from openmm import unit
 
 import openmm_hybrid as oh
+from openmm_hybrid.core.units import BOLTZMANN, NM_PER_ANGSTROM
 from openmm_hybrid.fitting.fit import free_parameters
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from openmm_hybrid.forcefield import ForceField
@@ -18,6 +21,8 @@ from openmm_hybrid.forcefield.paths import chains
 from openmm_hybrid.forcefield.straight_angles import straight_angles, straight_dihedrals
 from openmm_hybrid.forms.cross import GROUPS
 from openmm_hybrid.forms.fourier import Fourier
+from openmm_hybrid.models.langevin import Langevin
+from openmm_hybrid.reference import engine, label
 from tests.helpers.straight_molecules import (
     EDITS,
     SMILES,
@@ -167,3 +172,42 @@ def test_only_bent_angles_with_a_spline_keep_their_force_constants_in_a_fit() ->
     constants = model.group("angles").assignment[:, 0]
     wide = [tuple(atoms) in straight("acetonitrile") for atoms in model.group("angles").atoms.tolist()]
     assert np.isin(constants, free).tolist() == wide
+
+
+@pytest.mark.parametrize("name", ["acetonitrile", "propyne"])
+def test_dynamics_conserve_the_energy(name: str, tmp_path: Path) -> None:
+    """NVE at 500 K with cross terms fitted to GFN2-xTB."""
+    pytest.importorskip("tblite")
+    molecule = built(name).molecules[0]
+    langevin = Langevin(molecule.atomic_numbers, 500.0, 0.5, 0.02, np.random.default_rng(1))
+    plain = read(name)
+    r = np.repeat(molecule.positions[None], 50, axis=0)
+    v, f, kept = langevin.velocities(r.shape), plain.predict(r)[1], []
+    for step in range(1, 1201):
+        r, v, f = langevin.step(lambda r: plain.predict(r)[1], r, v, f)
+        if step >= 400 and step % 100 == 0:
+            kept.append(r)
+    labelled = label(engine("gfn2"), molecule, np.concatenate(kept), output=tmp_path / "a.npz", progress=False).frames
+    result = oh.fit(plain.edit(bonds="morse", cross=True), labelled, n_train=400, n_test=50, md_steps=0, progress=False)
+    assert result.molecules[0].test.force_rmse < 2.0
+    system, topology = openmm.XmlSerializer.clone(built(name).system), built(name).topology
+    oh.replace(system, topology, result.molecules[0].forcefield)
+    energies = total_energies(system, labelled.positions[0], steps=8000, timestep=0.5)
+    assert np.ptp(energies[:, 1].reshape(8, -1).mean(axis=1)) < 0.1 * BOLTZMANN * 500.0
+
+
+def total_energies(
+    system: openmm.System, positions: NDArray[np.float64], steps: int, timestep: float
+) -> NDArray[np.float64]:
+    """Times (fs) and total energies (kcal/mol) of Verlet dynamics (n, 2) from positions (n_atoms, 3) in Å at 500 K."""
+    integrator = openmm.VerletIntegrator(1e-3 * timestep)
+    context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName("Reference"))
+    context.setPositions(positions * NM_PER_ANGSTROM)
+    context.setVelocitiesToTemperature(500.0, 1)
+    rows = []
+    for step in range(0, steps, 20):
+        integrator.step(20)
+        state = context.getState(energy=True)
+        total = (state.getPotentialEnergy() + state.getKineticEnergy()).value_in_unit(unit.kilocalorie_per_mole)
+        rows.append((timestep * (step + 20), total))
+    return np.array(rows)
