@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.versioned_npz import Arrays, NpzFormat, reading, write
 from openmm_hybrid.forcefield.parameters import Parameters
+from openmm_hybrid.forcefield.straight_angles import warn_of_straight_dihedrals
 from openmm_hybrid.forcefield.tables import Tables
 from openmm_hybrid.forcefield.terms import Terms
 from openmm_hybrid.forms import FORMS
@@ -80,6 +81,11 @@ def from_arrays(description: Mapping[str, Any], arrays: Arrays) -> Tables:
     ------
     InputError
         An array is missing or of another shape, indices are out of range, or names are not unique.
+
+    Warns
+    -----
+    UserWarning
+        A dihedral term goes through a straight angle.
     """
     names = tuple(description["parameters"]["names"])
     atomic_numbers = arrays.integers("numbers", (None,))
@@ -107,7 +113,9 @@ def from_arrays(description: Mapping[str, Any], arrays: Arrays) -> Tables:
             "its types or groups contradict each other", expected="one type per atom, and unique names of groups"
         )
     bonds = arrays.integers("bonds", (None, 2), len(atomic_numbers))
-    return Tables(atomic_numbers, bonds, types, parameters, tuple(all_terms), str(description["name"]))
+    tables = Tables(atomic_numbers, bonds, types, parameters, tuple(all_terms), str(description["name"]))
+    warn_of_straight_dihedrals(tables)
+    return tables
 
 
 def _described(form: FunctionalForm) -> dict[str, Any]:
