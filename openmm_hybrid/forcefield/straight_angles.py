@@ -108,7 +108,7 @@ def warn_of_straight_dihedrals(tables: Tables, *, stacklevel: int = 3) -> None:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         warnings.warn(
             f"{tables.name!r} has dihedral terms through straight angles ({', '.join(found[:3])}{more}): their "
-            " forces have no limit at 180° and end simulations; make the force field again with ForceField.edit "
+            "forces have no limit at 180° and end simulations; make the force field again with ForceField.edit "
             "and oh.fit, or leave these terms out with ForceField.without",
             stacklevel=stacklevel + 1,
         )

@@ -1,6 +1,6 @@
 """Minimisations and runs that cannot continue, and arguments in the wrong unit, as functions that try them.
 
-Outcomes and names are those of `tests.faults.formats`.
+See `tests.faults.outcomes` for names and outcomes.
 """
 
 from __future__ import annotations

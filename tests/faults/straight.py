@@ -1,4 +1,4 @@
-"""Terms through straight angles, as functions that try them. Outcomes and names are those of `tests.faults.formats`."""
+"""Terms through straight angles, as functions that try them. See `tests.faults.outcomes` for names and outcomes."""
 
 from __future__ import annotations
 
