@@ -14,9 +14,9 @@ import warnings
 from collections import Counter
 
 from openmm_hybrid.core.result_document import document, to_json
-from tests.faults import formats, labels, systems
+from tests.faults import formats, labels, systems, training
 
-CASES = {**formats.CASES, **labels.CASES, **systems.CASES}
+CASES = {**formats.CASES, **labels.CASES, **systems.CASES, **training.CASES}
 OUTCOMES = ("right", "warned", "refused", "silent", "raw", "hang")
 
 
