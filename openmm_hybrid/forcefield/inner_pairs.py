@@ -124,18 +124,21 @@ def _add_wells(builder: Builder, outer: Outer, prefixes: list[str], rows: Mappin
 def _add_well(
     builder: Builder, name: str, rho: float, repulsion: float, dispersion: float, well: float
 ) -> tuple[int, int, int]:
-    """Add ρ, repulsion and dispersion of one type, bounded by those of the outer parameters; returns their indices."""
+    """Add ρ, repulsion and dispersion of one type; returns their indices.
+
+    Bounds are relative to the outer `well`, or to the pair's own values if there is no outer well.
+    """
     size, _, repelling, attracting = Inner().columns
-    if not well:
+    if not well and np.isclose(repulsion, dispersion, rtol=1e-9):
         builder.parameters, (found,) = builder.parameters.extended(GROUP, [name], [size, repelling], [rho, repulsion])
         return int(found[0]), int(found[1]), int(found[1])
     columns: list[Column] = [
         size,
-        replace(repelling, lower=min(_LEAST_REPULSION * well, repulsion)),
+        replace(repelling, lower=min(_LEAST_REPULSION * (well or repulsion), repulsion)),
         replace(
             attracting,
-            lower=min(_LEAST_DISPERSION * well, dispersion),
-            upper=max(_MOST_DISPERSION * well, dispersion),
+            lower=min(_LEAST_DISPERSION * (well or dispersion), dispersion),
+            upper=max(_MOST_DISPERSION * (well or dispersion), dispersion),
         ),
     ]
     builder.parameters, (found,) = builder.parameters.extended(GROUP, [name], columns, [rho, repulsion, dispersion])

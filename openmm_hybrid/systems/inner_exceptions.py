@@ -90,7 +90,7 @@ def _check_excluded(
     if row is None and not silent:
         raise disagree(one, two, "excluded", "not excluded")
     (charge, _, well), (other_charge, _, other_well) = particles
-    if row is not None and silent and (charge * other_charge or well * other_well):
+    if row is not None and (row[0] or row[2]) and silent and (charge * other_charge or well * other_well):
         raise disagree(one, two, "an inner pair", "excluded")
 
 

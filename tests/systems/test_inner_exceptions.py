@@ -121,6 +121,23 @@ def test_in_vacuum_the_whole_energy_is_that_of_the_force_field() -> None:
     np.testing.assert_allclose(forces, expected_forces, rtol=0, atol=1e-6)
 
 
+def test_the_system_reads_back_as_the_force_field() -> None:
+    system, topology = molecule()
+    assert oh.ForceField.from_system(system, topology, name="ethanol").outer is None
+    model = fitted()
+    oh.replace(system, topology, model)
+    twin = oh.ForceField.from_system(system, topology, name="ethanol")
+    assert (twin.groups, twin.parameters.names) == (model.groups, model.parameters.names)
+    for part in ("values", "lower", "upper"):
+        np.testing.assert_allclose(getattr(twin.parameters, part), getattr(model.parameters, part), rtol=1e-12)
+    assert twin.outer is not None
+    assert model.outer is not None
+    for part in ("charges", "sigmas", "epsilons"):
+        np.testing.assert_allclose(getattr(twin.outer, part), getattr(model.outer, part), rtol=1e-14)
+    for ours, theirs in zip(twin.predict(frames(4)), model.predict(frames(4)), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("method", ["CutoffPeriodic", "PME"])
 @pytest.mark.parametrize("shape", [RECTANGULAR, TRICLINIC], ids=["rectangular", "triclinic"])
 def test_atoms_may_be_wrapped_one_by_one(method: str, shape: np.ndarray) -> None:
