@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import MismatchError
@@ -37,8 +38,12 @@ def pairs_by_bonds(bonds: NDArray[np.int64]) -> tuple[frozenset[Pair], frozenset
 
 
 def has_both(tables: Tables) -> bool:
-    """Whether a force field has charges and Lennard-Jones parameters of its atoms."""
-    return tables.atom_parameter("charge") is not None and tables.atom_parameter("epsilon") is not None
+    """Whether a force field has charges and Lennard-Jones parameters of all its atoms."""
+    known: set[str] = set()
+    for terms in tables.terms:
+        if len(np.unique(terms.atoms)) == tables.n_atoms:
+            known |= set(terms.form.particle_parameters(torch.tensor(tables.values(terms))))
+    return {"charge", "epsilon"} <= known
 
 
 def with_inner(tables: Tables) -> Tables:

@@ -289,8 +289,8 @@ class ForceField(TorchModel):
         pairs : {"atoms", "inner"}, optional
             "inner" gives the pairs inside the molecule a charge product, repulsion and dispersion of their own. The
             charges and Lennard-Jones parameters of the atoms then are `outer`: they hold towards other molecules and
-            no fit changes them. "atoms" keeps one set of parameters for both. The default is "inner" with cross=True,
-            and otherwise the present form.
+            no fit changes them. "atoms" keeps one set of parameters for both. The default is "inner" with cross=True
+            (if all atoms have charges and Lennard-Jones parameters), and otherwise the present form.
         cross : bool or sequence of {"bond", "angle", "torsion", "angle-angle", "torsion-torsion"}
             Kinds of cross terms; True adds all kinds but the last (see `openmm_hybrid.forms.cross.GROUPS`).
         seed : int
