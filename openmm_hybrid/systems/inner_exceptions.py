@@ -26,7 +26,9 @@ Row = tuple[float, float, float]
 """Charge product (e²), σ (nm) and ε (kJ/mol) of an exception."""
 
 
-def plan_inner(changes: Changes, copies: NDArray[np.int64], forcefield: ForceField, outer: Outer) -> None:
+def plan_inner(
+    changes: Changes, copies: NDArray[np.int64], forcefield: ForceField, outer: Outer, *, write: bool
+) -> None:
     """Plan the exceptions of all inner pairs; the particles keep their parameters, which must be the outer ones.
 
     A pair that the NonbondedForce treats like any other gets an exception. It then has neither a cutoff nor a reaction
@@ -40,6 +42,8 @@ def plan_inner(changes: Changes, copies: NDArray[np.int64], forcefield: ForceFie
     forcefield : ForceField
     outer : Outer
         Its outer parameters.
+    write : bool
+        Whether the particles get the outer parameters, as for a molecule alone in vacuum, where these have no effect.
 
     Raises
     ------
@@ -54,17 +58,18 @@ def plan_inner(changes: Changes, copies: NDArray[np.int64], forcefield: ForceFie
     for atoms in copies.tolist():
         found = particles_of(force, atoms)
         difference = first_difference(wanted, found)
-        if difference is not None:
+        if difference is not None and not write:
             raise _other_outside(atoms[difference[0]], difference[1])
+        if write:
+            for atom, row in zip(atoms, wanted.tolist(), strict=True):
+                changes.add(force.setParticleParameters, atom, *row)
         for i, j in combinations(range(len(atoms)), 2):
             one, two = sorted((atoms[i], atoms[j]))
             exception, row = exceptions.get((one, two)), rows.get((i, j))
             _check_excluded(one, two, row, exception, found[[i, j]])
-            if row is None:
-                continue
-            if exception is None:
+            if row is not None and exception is None:
                 changes.add(force.addException, one, two, *row)
-            else:
+            elif row is not None and exception is not None:
                 changes.add(force.setExceptionParameters, exception.index, one, two, *row)
 
 
@@ -98,6 +103,6 @@ def _other_outside(particle: int, difference: str) -> MismatchError:
     return MismatchError(
         f"atom {particle} {difference}",
         expected="the charges and Lennard-Jones parameters of the base force field, which act on other molecules",
-        hint="build the System with the base force field and the charge method of the fit (RESP or AM1-BCC, for "
-        "instance), or read and fit the force field with this System's charges",
+        hint="build the System with the charges of the fit, oh.build(molecule, charges=forcefield.outer.charges), or "
+        "fit again from this System's base force field and charges (RESP and AM1-BCC differ)",
     )

@@ -87,10 +87,11 @@ def plan_pairs(
     force = found[0]
     _check_offsets(force, copy_of)
     changes = Changes(force)
+    alone = not placement.periodic and placement.n_particles == forcefield.n_atoms
     if outer is not None:
-        plan_inner(changes, placement.atoms, forcefield, outer)
+        implicit = any(isinstance(other, _OTHERS) for other in system.getForces())
+        plan_inner(changes, placement.atoms, forcefield, outer, write=alone and not implicit)
     elif molecule is not None:
-        alone = not placement.periodic and placement.n_particles == forcefield.n_atoms
         exceptions = exceptions_of(force)
         for atoms in placement.atoms:
             if not alone and not fitted_outside:

@@ -36,11 +36,14 @@ def replace(
     forces of the same kinds; references to the old forces become invalid. Everything else in the System stays, such as
     corrections and restraints. All checks precede the first change.
 
-    Where the force field has inner pairs, these become exceptions of the NonbondedForce. The atoms keep their charges
-    and Lennard-Jones parameters, which must be the `outer` ones of the force field, so that the molecule interacts with
-    its surroundings and its periodic images as before. Exceptions have no cutoff and no reaction field. Otherwise
-    charges, Lennard-Jones parameters and 1-4 exceptions of the force field go into the NonbondedForce. Atoms with
-    excluded pairs only keep theirs, and so do all atoms where the force field has no non-bonded terms.
+    Inner pairs of the force field become exceptions of the NonbondedForce, which have no cutoff and no reaction field.
+    The atoms keep their charges and Lennard-Jones parameters, which must be the `outer` ones of the force field: the
+    molecule then interacts with its surroundings and its periodic images as before. A molecule alone in vacuum gets
+    the outer parameters, which have no effect there.
+
+    Without inner pairs, the charges, Lennard-Jones parameters and 1-4 exceptions of the force field go into the
+    NonbondedForce. Atoms with excluded pairs only keep theirs, and so do all atoms where the force field has no
+    non-bonded terms.
 
     In a periodic System, bonded forces and exceptions use the nearest images, so that atoms of the molecule may be
     wrapped one by one.
@@ -76,7 +79,7 @@ def replace(
         Atoms are out of range or repeated, or backend, dtype or force group are unknown.
     MismatchError
         The molecule is bonded to other atoms, a force on it cannot be replaced (the message names it), exclusions or
-        1-4 scales differ from the force field's, the System has other charges or Lennard-Jones parameters than the
+        1-4 scales differ from the force field's, the box has other charges or Lennard-Jones parameters than the
         outer ones, or other ones than the force field in a System with other molecules or a periodic box, or System,
         topology and force field do not match.
     NumericalError

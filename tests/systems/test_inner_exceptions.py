@@ -6,6 +6,7 @@ Expected numbers: OpenMM's own before the replacement, and the force field's pre
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 import openmm
@@ -193,41 +194,58 @@ def test_implicit_solvent_keeps_its_charges() -> None:
     np.testing.assert_allclose(predict(system, frames(3))[0] - before, expected, atol=1e-7)
 
 
-def _other_charge(force: openmm.NonbondedForce) -> None:
-    force.setParticleParameters(2, -0.61, 0.31, 0.88)
+Spoil = Callable[[openmm.NonbondedForce, list[int]], None]
 
 
-def _other_sigma(force: openmm.NonbondedForce) -> None:
-    force.setParticleParameters(0, -0.14, 0.341, 0.45)
+def _other_charge(force: openmm.NonbondedForce, atoms: list[int]) -> None:
+    force.setParticleParameters(atoms[2], -0.61, 0.31, 0.88)
 
 
-def _excluded(force: openmm.NonbondedForce) -> None:
-    force.addException(3, 8, 0.0, 0.3, 0.0)
+def _other_sigma(force: openmm.NonbondedForce, atoms: list[int]) -> None:
+    force.setParticleParameters(atoms[0], -0.14, 0.341, 0.45)
 
 
-def _included(force: openmm.NonbondedForce) -> None:
+def _excluded(force: openmm.NonbondedForce, atoms: list[int]) -> None:
+    force.addException(atoms[3], atoms[8], 0.0, 0.3, 0.0)
+
+
+def _included(force: openmm.NonbondedForce, atoms: list[int]) -> None:
     for k in range(force.getNumExceptions()):
         i, j, *_ = force.getExceptionParameters(k)
-        if (min(i, j), max(i, j)) == (0, 2):
+        if {i, j} == {atoms[0], atoms[2]}:
             force.setExceptionParameters(k, i, j, 0.1, 0.3, 0.1)
 
 
-REFUSALS = [
-    (_other_charge, r"atom 2 has the charge -0\.6 e in the force field, and -0\.61 e in the System;.*charge method"),
-    (_other_sigma, r"atom 0 has the σ 3\.4 Å in the force field, and 3\.41 Å in the System"),
-    (_excluded, "atoms 3 and 8 are an inner pair in the force field .* and excluded in the NonbondedForce"),
-    (_included, "atoms 0 and 2 are excluded in the force field .* and not excluded in the NonbondedForce"),
+REFUSALS: list[tuple[Spoil, str]] = [
+    (_other_charge, r"has the charge -0\.6 e in the force field, and -0\.61 e in the System;.*outer\.charges"),
+    (_other_sigma, r"has the σ 3\.4 Å in the force field, and 3\.41 Å in the System"),
+    (_excluded, r"atoms \d+ and \d+ are an inner pair in the force field .* and excluded in the NonbondedForce"),
+    (_included, r"atoms \d+ and \d+ are excluded in the force field .* and not excluded in the NonbondedForce"),
 ]
 
 
 @pytest.mark.parametrize(("spoil", "message"), REFUSALS, ids=[spoil.__name__ for spoil, _ in REFUSALS])
-def test_refusals_leave_the_system_as_it_was(spoil: object, message: str) -> None:
-    system, topology = molecule()
-    spoil(nonbonded(system))  # type: ignore[operator]
-    before = openmm.XmlSerializer.serialize(system)
+def test_refusals_leave_the_system_as_it_was(spoil: Spoil, message: str) -> None:
+    case = box(RECTANGULAR, n_waters=4)
+    spoil(nonbonded(case.system), case.atoms[0].tolist())
+    before = openmm.XmlSerializer.serialize(case.system)
     with pytest.raises(MismatchError, match=message):
-        oh.replace(system, topology, fitted())
-    assert openmm.XmlSerializer.serialize(system) == before
+        oh.replace(case.system, case.topology, fitted(), atoms=case.atoms)
+    assert openmm.XmlSerializer.serialize(case.system) == before
+
+
+def test_a_molecule_alone_gets_the_outer_parameters() -> None:
+    """They have no effect there, so that any charges will do in the System."""
+    system, topology = molecule()
+    _other_charge(nonbonded(system), list(range(9)))
+    oh.replace(system, topology, fitted())
+    np.testing.assert_allclose(predict(system, frames(2))[0], fitted().predict(frames(2))[0], rtol=1e-9)
+    assert nonbonded(system).getParticleParameters(2)[0]._value == pytest.approx(-0.6)
+    implicit, topology = molecule()
+    _other_charge(nonbonded(implicit), list(range(9)))
+    implicit.addForce(openmm.GBSAOBCForce())
+    with pytest.raises(MismatchError, match=r"has the charge -0\.6 e"):
+        oh.replace(implicit, topology, fitted())
 
 
 def test_a_force_that_needs_the_same_exclusions_is_refused() -> None:
