@@ -80,7 +80,7 @@ def _rows(forcefield: ForceField) -> Mapping[tuple[int, int], Row]:
         if terms.slot != "pairs":
             continue
         entries: list[list[tuple[float, ...]]] = [[(0.0, 1.0, 0.0)]] * len(terms)
-        if terms.form.plain_force:
+        if terms.form.plain_force == "NonbondedForce":
             entries = terms.form.plain_rows(torch.tensor(forcefield.tables.values(terms)))
         for (i, j), ((product, sigma, epsilon),) in zip(terms.atoms.tolist(), entries, strict=True):
             rows[min(i, j), max(i, j)] = product, sigma * NM_PER_ANGSTROM, epsilon * KJ_PER_KCAL

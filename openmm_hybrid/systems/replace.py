@@ -10,6 +10,7 @@ from openmm import app
 
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.forcefield.model import ForceField
+from openmm_hybrid.forms.form import PLAIN_FORCES
 from openmm_hybrid.models.torchscript import torch_dtype
 from openmm_hybrid.systems.attach import warn_of_constraints
 from openmm_hybrid.systems.bonded_terms import plan_bonded
@@ -115,7 +116,7 @@ def _other_forces(
     system: openmm.System, forcefield: ForceField, placement: Placement, backend: str, dtype: str
 ) -> list[openmm.Force]:
     """Forces of all terms except classical ones and those in the NonbondedForce."""
-    groups = [terms.group for terms in forcefield.terms if not terms.form.plain_force]
+    groups = [terms.group for terms in forcefield.terms if terms.form.plain_force not in PLAIN_FORCES]
     backends = choose_for_terms(backend)
     if not groups:
         return []

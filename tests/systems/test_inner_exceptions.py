@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import ClassVar, final
 
 import numpy as np
 import openmm
 import pytest
 from openmm import app, unit
+from torch import Tensor
 
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import MismatchError
+from openmm_hybrid.forcefield.builder import Builder
+from openmm_hybrid.forcefield.inner_pairs import add_inner
+from openmm_hybrid.forms.form import DISTANCE, Column, Coordinate, FunctionalForm, Role
 from tests.helpers.boxes import RECTANGULAR, TRICLINIC, Case
 from tests.helpers.classical_ethanol import box, forcefield, frames, molecule, predict
 
@@ -147,6 +152,52 @@ def test_atoms_may_be_wrapped_one_by_one(method: str, shape: np.ndarray) -> None
     (whole, wrapped), pulls = predict(case.system, np.stack([case.whole, case.wrapped]))
     assert wrapped == pytest.approx(whole, rel=1e-8)
     np.testing.assert_allclose(pulls[1], pulls[0], rtol=0, atol=1e-7 * np.abs(pulls[0]).max())
+
+
+@final
+class Soft(FunctionalForm):
+    """E = h (1 + r)⁻³ of pairs, which no exception can express."""
+
+    slots: ClassVar[dict[str, Role]] = {"pairs": "replaces"}
+
+    @property
+    def name(self) -> str:
+        return "soft"
+
+    @property
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        return (DISTANCE,)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return (Column("h", "kcal/mol"),)
+
+    def forward(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        r = 1.0 + q[:, :, 0]
+        energy = p[:, 0] / (r * r * r)
+        return energy, (-3.0 * energy / r).unsqueeze(-1)
+
+    def expression(self) -> str:
+        return "h/(1+q1)^3"
+
+
+def test_pairs_of_another_form_are_excluded_and_have_a_force_of_their_own() -> None:
+    """Those beyond three bonds here. The System alone and in water has the energy of the force field inside."""
+    inner = fitted()
+    pairs = inner.group("pairs.inner")
+    near = np.array(["1-4:" in inner.parameters.names[index] for index in pairs.assignment[:, 1]])
+    builder = Builder.of(inner.tables, without=["pairs.inner"])
+    add_inner(builder, inner.outer, {tuple(row): (0.02, 3.0, 0.1) for row in np.sort(pairs.atoms[near]).tolist()})
+    builder.add("pairs.soft", Soft(), {tuple(row): (60.0,) for row in pairs.atoms[~near].tolist()})
+    model, base = oh.ForceField(builder.finish()), forcefield()
+    case = boxed("PME")
+    before, pulls = predict(case.system, case.whole[None])
+    oh.replace(case.system, case.topology, model, atoms=case.atoms)
+    assert [force.getName() for force in case.system.getForces()][-1] == "Hybrid pairs.soft"
+    after, new_pulls = predict(case.system, case.whole[None])
+    assert after[0] - before[0] == pytest.approx(alone(model, case) - alone(base, case), rel=1e-9)
+    water = np.setdiff1d(np.arange(len(case.whole)), case.atoms)
+    np.testing.assert_allclose(new_pulls[0, water], pulls[0, water], rtol=0, atol=1e-9)
 
 
 def test_it_can_be_replaced_again() -> None:
