@@ -73,6 +73,12 @@ def plan_pairs(
     outer, molecule = forcefield.outer, _read(forcefield)
     if outer is None and molecule is None:
         return Changes()
+    if outer is not None and molecule is not None:
+        raise MismatchError(
+            "the force field has outer parameters and pairs with the parameters of their atoms",
+            expected="inner pairs with outer parameters, or pairs with the parameters of their atoms without",
+            hint="add pairs with ForceField.edit(pairs=…)",
+        )
     for other in system.getForces():
         if outer is None and isinstance(other, _OTHERS):
             raise irreplaceable(other, "its parameters for the molecule would keep their old values")
