@@ -25,6 +25,8 @@ WATERS = {
 }
 """Water model (and amber14 file) → equilibrated box of Modeller with the same number of sites."""
 
+_WATER = "HOH"  # name of the residues of Modeller's water, and of their template in the amber14 files
+
 POSITIVE_IONS = ("Na+", "K+", "Li+", "Cs+", "Rb+")
 NEGATIVE_IONS = ("Cl-", "Br-", "F-", "I-")
 
@@ -76,6 +78,7 @@ def add_solvent(
     The molecules come first and keep their atom order. `template_names` has one name for each residue of `topology`.
     """
     forcefield = app.ForceField(io.StringIO(templates_xml), f"amber14/{solvent.water}.xml")
+    forcefield.registerTemplateMatcher(_water_template)
     modeller = app.Modeller(topology, positions)
     modeller.addSolvent(
         forcefield,
@@ -88,16 +91,39 @@ def add_solvent(
         residueTemplates=dict(zip(topology.residues(), template_names, strict=True)),
     )
     if WATERS[solvent.water] == "tip4pew":
-        modeller.addExtraParticles(forcefield)
+        modeller.addExtraParticles(forcefield, residueTemplates=_named(modeller.topology, template_names))
     system = forcefield.createSystem(
         modeller.topology,
         nonbondedMethod=app.PME,
         nonbondedCutoff=solvent.cutoff * NM_PER_ANGSTROM * unit.nanometer,
         constraints=constraints,
         rigidWater=True,
-        residueTemplates=dict(zip(modeller.topology.residues(), template_names, strict=False)),
+        residueTemplates=_named(modeller.topology, template_names),
     )
     plain = np.array(modeller.positions.value_in_unit(unit.nanometer))
     box = np.diag(np.array(modeller.topology.getPeriodicBoxVectors().value_in_unit(unit.nanometer)))
     centre = plain[: topology.getNumAtoms()].mean(axis=0)
     return system, modeller.topology, (plain - centre + box / 2.0) * unit.nanometer
+
+
+def _named(topology: app.Topology, template_names: Sequence[str]) -> dict[Any, str]:
+    """Template name of each molecule's residue; the molecules come first."""
+    return dict(zip(topology.residues(), template_names, strict=False))
+
+
+def _water_template(
+    forcefield: app.ForceField, residue: Any, bonded: Any, ignore_external_bonds: bool, ignore_extra_particles: bool
+) -> Any:
+    """Template of the water model for water that Modeller adds; None for any other residue.
+
+    A molecule to be solvated may be water itself. Its template then fits the solvent's residues as well, and OpenMM
+    refuses to choose.
+    """
+    if residue.name != _WATER:
+        return None
+    template = forcefield._templates[_WATER]
+    elements = [atom.element for atom in residue.atoms()]
+    present = [element for element in elements if element is not None]
+    expected = sum(atom.element is not None for atom in template.atoms)
+    fits = len(present) == expected if ignore_extra_particles else len(elements) == len(template.atoms)
+    return template if fits else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
 
 _BROKEN = 1.5
 """Length of a broken bond, relative to its length before the relaxation."""
+_UNRELAXED = ("-ek", "qm_theory='AM1', maxcyc=0, scfconv=1.d-10, ndiis_attempts=700,")
+"""antechamber's options for sqm without a relaxation; all but maxcyc are its defaults."""
 
 
 def am1bcc_charges(molecule: Molecule, *, progress: bool = True) -> NDArray[np.float64]:
     """AM1-BCC charges (n_atoms,) in e, equal on equivalent atoms, summing to the net charge.
 
     Jakalian, Jack, Bayly, J. Comput. Chem. 23, 1623 (2002). The first conformer is relaxed with MMFF94 (with UFF if
-    MMFF94 lacks a type), then by sqm with AM1; the other conformers are not used.
+    MMFF94 lacks a type), then by sqm with AM1; the other conformers are not used. Where sqm's relaxation would break a
+    bond, the charges are those of the geometry before it.
 
     Raises
     ------
@@ -36,25 +40,42 @@ def am1bcc_charges(molecule: Molecule, *, progress: bool = True) -> NDArray[np.f
     InputError
         An element without GAFF parameters.
     NumericalError
-        sqm or antechamber failed, or sqm's relaxation broke a bond. In some zwitterions a proton moves from cation to
-        anion.
+        sqm or antechamber failed.
+
+    Warns
+    -----
+    UserWarning
+        sqm's relaxation broke a bond, as in zwitterions whose proton moves from the cation to the anion.
     """
     check_gaff_elements(molecule)
+    relaxed = _relaxed(molecule)
     with (
         progress_bar(1, f"AM1-BCC of {molecule.name}", "molecules", enabled=progress) as advance,
         tempfile.TemporaryDirectory(prefix="am1-bcc-") as name,
     ):
-        raw = _antechamber(molecule, Path(name))
+        raw, positions = _antechamber(molecule, relaxed, Path(name))
+        broken = _broken_bond(molecule, relaxed.GetConformer().GetPositions(), positions)
+        if broken is not None:
+            i, j = broken
+            warnings.warn(
+                f"sqm's AM1 relaxation broke the bond between atoms {i} ({molecule.elements[i]}) and {j} "
+                f"({molecule.elements[j]}) of {molecule.name}; its AM1-BCC charges are those of the geometry before "
+                'the relaxation. Compare them with charges="resp"',
+                stacklevel=2,
+            )
+            raw, _ = _antechamber(molecule, relaxed, Path(name), options=_UNRELAXED)
         advance(1)
     return symmetrized(raw, molecule)
 
 
-def _antechamber(molecule: Molecule, folder: Path) -> NDArray[np.float64]:
+def _antechamber(
+    molecule: Molecule, relaxed: Chem.Mol, folder: Path, options: tuple[str, ...] = ()
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Charges (n_atoms,) in e, and positions (n_atoms, 3) in Å after sqm's relaxation."""
     from rdkit import Chem
 
-    relaxed = _relaxed(molecule)
     Chem.MolToMolFile(relaxed, str(folder / "in.sdf"))
-    arguments = ["-i", "in.sdf", "-fi", "mdl", "-o", "out.mol2", "-fo", "mol2", "-c", "bcc"]
+    arguments = ["-i", "in.sdf", "-fi", "mdl", "-o", "out.mol2", "-fo", "mol2", "-c", "bcc", *options]
     arguments += ["-nc", str(molecule.charge), "-at", "sybyl", "-j", "5", "-dr", "no", "-seq", "no"]
     try:
         run_program("antechamber", arguments, folder)
@@ -69,8 +90,7 @@ def _antechamber(molecule: Molecule, folder: Path) -> NDArray[np.float64]:
         ) from error
     if charges.shape != (molecule.n_atoms,):
         raise NumericalError(f"antechamber returned {len(charges)} charges for the {molecule.n_atoms} atoms")
-    _check_bonds(molecule, relaxed.GetConformer().GetPositions(), positions)
-    return charges
+    return charges, positions
 
 
 def _pdb_positions(path: Path) -> NDArray[np.float64]:
@@ -78,18 +98,16 @@ def _pdb_positions(path: Path) -> NDArray[np.float64]:
     return np.array([[float(line[start : start + 8]) for start in (30, 38, 46)] for line in lines])
 
 
-def _check_bonds(molecule: Molecule, before: NDArray[np.float64], after: NDArray[np.float64]) -> None:
+def _broken_bond(molecule: Molecule, before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[int, int] | None:
+    """The bond that was stretched most, if it was broken."""
     first, second = molecule.bonds.T
     stretch = np.linalg.norm(after[first] - after[second], axis=1) / np.linalg.norm(
         before[first] - before[second], axis=1
     )
-    if stretch.max(initial=0.0) > _BROKEN:
-        i, j = molecule.bonds[int(stretch.argmax())]
-        raise NumericalError(
-            f"AM1-BCC charges of {molecule.name} failed: sqm's relaxation broke the bond between atoms {i} "
-            f"({molecule.elements[i]}) and {j} ({molecule.elements[j]})",
-            hint='use charges="nagl" or "resp", which do not relax the geometry',
-        )
+    if stretch.max(initial=0.0) <= _BROKEN:
+        return None
+    i, j = molecule.bonds[int(stretch.argmax())].tolist()
+    return i, j
 
 
 def _relaxed(molecule: Molecule) -> Chem.Mol:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.units import ANGSTROM_PER_BOHR
+from openmm_hybrid.data.stereo import Unspecified
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -22,36 +24,149 @@ _OVERLAP = 0.5  # shortest plausible distance of any two atoms, relative to the 
 _DRAWN = (0.4, 1.7)  # lengths of bonds in drawings, whose unit is arbitrary
 _UNITS = {"nm": 10.0, "bohr": ANGSTROM_PER_BOHR, "pm": 0.01}
 _FLAT = 0.02  # Å, largest distance from a plane
+_XTB_FORCE, _XTB_STEPS = 0.02, 500  # largest force at which a relaxation stops, eV/Å, and most steps
+_SHAKE = 0.05  # Å, standard deviation of the displacements before a relaxation with GFN2-xTB
+_BOND_STIFFNESS = 50.0  # of bonds beside the repulsion 1/d², Å⁻²·Å⁻²: bonds hold, and neighbours spread
 _TETRAHEDRAL = (6, 7, 14, 15, 16)  # elements whose four neighbours never lie in one plane: C N Si P S
 
 
-def embedded(mol: Chem.Mol, title: str, n_conformers: int, seed: int) -> NDArray[np.float64]:
-    """Relaxed conformers (n, n_atoms, 3), Å, from ETKDGv3, the one of lowest energy first.
+def embedded(mol: Chem.Mol, title: str, n_conformers: int, seed: int) -> tuple[Chem.Mol, NDArray[np.float64]]:
+    """The molecule and relaxed conformers (n, n_atoms, 3), Å, from ETKDGv3, the one of lowest energy first.
+
+    All conformers are of one isomer: where the molecule leaves a configuration open, that of the first geometry becomes
+    the molecule's. MMFF94 relaxes the conformers, UFF where MMFF94 lacks a type, and GFN2-xTB where UFF lacks one too.
 
     Raises
     ------
     InputError
         `n_conformers` is not a positive integer, `seed` not an integer from 0, or no geometry was found.
+
+    Warns
+    -----
+    UserWarning
+        The molecule does not specify which of several diastereomers it is, or nothing could relax the conformers.
     """
-    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+    from rdkit import Chem
+    from rdkit.Chem import rdDistGeom
 
     parameters: Any = rdDistGeom.ETKDGv3()
     parameters.randomSeed = checked_integer("seed", seed, 0, 2**31 - 2) + 1
     n_conformers = checked_integer("n_conformers", n_conformers, 1, 100_000)
-    ids = list(rdDistGeom.EmbedMultipleConfs(mol, n_conformers, parameters))
-    if not ids:
+    unspecified = Unspecified.of(mol)
+    isomer = mol
+    if unspecified.n_open:
+        isomer = _embed(mol, title, 1, parameters)
+        Chem.AssignStereochemistryFrom3D(isomer, replaceExistingTags=True)
+        mol = unspecified.specified(mol, isomer)
+        if unspecified.diastereomers:
+            chosen = Chem.MolToSmiles(Chem.RemoveHs(mol))
+            warnings.warn(unspecified.sentence(mol, title, chosen), stacklevel=4)
+    positions, energies = _relaxed(_embed(isomer, title, n_conformers, parameters), title)
+    return mol, positions[np.argsort(energies, kind="stable")]
+
+
+def _embed(mol: Chem.Mol, title: str, n_conformers: int, parameters: Any) -> Chem.Mol:
+    """A copy with raw conformers."""
+    from rdkit import Chem
+    from rdkit.Chem import rdDistGeom
+
+    shapes = Chem.Mol(mol)
+    shapes.RemoveAllConformers()
+    if not len(rdDistGeom.EmbedMultipleConfs(shapes, n_conformers, parameters)):
         parameters.useRandomCoords = True
-        ids = list(rdDistGeom.EmbedMultipleConfs(mol, n_conformers, parameters))
-    if not ids:
+        rdDistGeom.EmbedMultipleConfs(shapes, n_conformers, parameters)
+    if not shapes.GetNumConformers():
         raise InputError(f"no geometry was found for {title}", hint="give one: Molecule.from_file with an SDF")
-    if rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
-        results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=2000)
-    elif rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
-        results = rdForceFieldHelpers.UFFOptimizeMoleculeConfs(mol, maxIters=2000)
+    return shapes
+
+
+def _relaxed(shapes: Chem.Mol, title: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Relaxed conformers (n, n_atoms, 3), Å, and their energies (n,) on an arbitrary scale."""
+    from rdkit.Chem import rdForceFieldHelpers
+
+    if _is_hypervalent(shapes):
+        return _relaxed_by_xtb(shapes, title)
+    if rdForceFieldHelpers.MMFFHasAllMoleculeParams(shapes):
+        results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(shapes, maxIters=2000)
+    elif rdForceFieldHelpers.UFFHasAllMoleculeParams(shapes):
+        results = rdForceFieldHelpers.UFFOptimizeMoleculeConfs(shapes, maxIters=2000)
     else:
-        results = [(0, 0.0)] * len(ids)
-    order = np.argsort([energy for _, energy in results], kind="stable")
-    return np.array([mol.GetConformer(ids[i]).GetPositions() for i in order])
+        return _relaxed_by_xtb(shapes, title)
+    positions = np.array([conformer.GetPositions() for conformer in shapes.GetConformers()])
+    return positions, np.array([energy for _, energy in results])
+
+
+def _is_hypervalent(mol: Chem.Mol) -> bool:
+    """Whether an atom has more than four neighbours and lone pairs, a shape that MMFF94 and UFF do not know."""
+    from rdkit import Chem
+
+    table = Chem.GetPeriodicTable()
+    for atom in mol.GetAtoms():
+        outer = table.GetNOuterElecs(atom.GetAtomicNum()) - atom.GetFormalCharge()
+        lone_pairs = max(0, outer - int(sum(bond.GetBondTypeAsDouble() for bond in atom.GetBonds()))) // 2
+        if atom.GetDegree() and atom.GetDegree() + lone_pairs > 4:
+            return True
+    return False
+
+
+def _relaxed_by_xtb(shapes: Chem.Mol, title: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Conformers relaxed with GFN2-xTB, and their energies, eV; with a warning, only spread, where that fails."""
+    from ase import Atoms
+    from ase.calculators.calculator import CalculationFailed
+    from ase.optimize import LBFGS
+
+    atomic_numbers = np.array([atom.GetAtomicNum() for atom in shapes.GetAtoms()])
+    bonds = np.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in shapes.GetBonds()], dtype=int).reshape(-1, 2)
+    positions = np.array([_spread(atomic_numbers, bonds, conf.GetPositions()) for conf in shapes.GetConformers()])
+    rough = f"{title}: MMFF94 and UFF do not know its shape, so that the geometry is only a rough guess; "
+    try:
+        from tblite.ase import TBLite
+    except ImportError:
+        hint = 'install tblite (pip install "openmm-hybrid[labels]"), which relaxes it, or give a geometry'
+        warnings.warn(rough + hint, stacklevel=6)
+        return positions, np.zeros(len(positions))
+    charge = sum(atom.GetFormalCharge() for atom in shapes.GetAtoms())
+    # A symmetric start may be a saddle point, such as a bipyramid in place of a square pyramid.
+    found = positions + np.random.default_rng(0).normal(scale=_SHAKE, size=positions.shape)
+    energies = np.zeros(len(positions))
+    for k, start in enumerate(found):
+        atoms = Atoms(atomic_numbers, start)
+        atoms.calc = TBLite(method="GFN2-xTB", charge=charge, verbosity=0)
+        try:
+            with LBFGS(atoms, logfile=os.devnull) as optimizer:
+                optimizer.run(fmax=_XTB_FORCE, steps=_XTB_STEPS)
+            found[k], energies[k] = atoms.get_positions(), atoms.get_potential_energy()
+        except CalculationFailed:
+            found[k] = np.nan
+    lengths = np.array([_relative(atomic_numbers, conformer)[tuple(bonds.T)] for conformer in found])
+    if not (lengths < _POSSIBLE[1]).all():
+        warnings.warn(f"{rough}GFN2-xTB failed or broke a bond; give a geometry", stacklevel=6)
+        return positions, np.zeros(len(positions))
+    return found, energies
+
+
+def _spread(atomic_numbers: NDArray[Any], bonds: NDArray[Any], positions: NDArray[Any]) -> NDArray[np.float64]:
+    """Positions with bonds of the sum of the covalent radii (ASE's) and all other atoms repelling each other (1/d²)."""
+    from ase.data import covalent_radii
+    from scipy.optimize import minimize
+
+    i, j = np.triu_indices(len(positions), 1)
+    bonded = np.isin(i * len(positions) + j, bonds.min(axis=1) * len(positions) + bonds.max(axis=1))
+    expected = covalent_radii[atomic_numbers[i]] + covalent_radii[atomic_numbers[j]]
+
+    def energy(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        vectors = flat.reshape(-1, 3)[i] - flat.reshape(-1, 3)[j]
+        lengths = np.maximum(np.linalg.norm(vectors, axis=1), 0.1)
+        stretch = lengths - expected
+        terms = np.where(bonded, _BOND_STIFFNESS * stretch**2, lengths**-2)
+        slopes = np.where(bonded, 2.0 * _BOND_STIFFNESS * stretch, -2.0 * lengths**-3)
+        gradient = np.zeros((len(positions), 3))
+        along = (slopes / lengths)[:, None] * vectors
+        np.add.at(gradient, i, along)
+        np.add.at(gradient, j, -along)
+        return float(terms.sum()), gradient.ravel()
+
+    return np.asarray(minimize(energy, positions.ravel(), jac=True, method="L-BFGS-B").x).reshape(-1, 3)
 
 
 def checked_integer(name: str, value: Any, least: int, most: int) -> int:

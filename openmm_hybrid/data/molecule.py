@@ -45,13 +45,19 @@ class Molecule:
     def from_smiles(cls, smiles: str, *, name: str = "", n_conformers: int = 1, seed: int = 0) -> Molecule:
         """A molecule from SMILES, with conformers from ETKDGv3, relaxed with MMFF94 (UFF where MMFF94 lacks a type).
 
-        The heavy atoms keep their order in the SMILES; the hydrogens follow (RDKit's AddHs).
+        The heavy atoms keep their order in the SMILES; the hydrogens follow (RDKit's AddHs). All conformers are of one
+        isomer. GFN2-xTB relaxes molecules whose shapes MMFF94 and UFF do not know.
 
         Raises
         ------
         InputError
             The SMILES cannot be parsed, it holds several molecules or a radical, `n_conformers` or `seed` is negative,
             or no geometry was found.
+
+        Warns
+        -----
+        UserWarning
+            The SMILES leaves open which diastereomer it means, or nothing could relax the geometry.
         """
         return cls.from_rdkit(read_smiles(smiles), name=name or smiles, n_conformers=n_conformers, seed=seed)
 
@@ -132,7 +138,7 @@ class Molecule:
         clean = Chem.Mol(mol)
         conformers = given_conformers(clean, title)
         if conformers is None:
-            conformers = embedded(clean, title, n_conformers, seed)
+            clean, conformers = embedded(clean, title, n_conformers, seed)
         clean.RemoveAllConformers()
         return cls(rdkit=clean, conformers=_frozen(conformers), name=title)
 

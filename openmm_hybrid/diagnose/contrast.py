@@ -12,7 +12,7 @@ from scipy.spatial.distance import jensenshannon
 from openmm_hybrid.core import geometry
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.data.molecule import Molecule
-from openmm_hybrid.diagnose.coordinates import candidates
+from openmm_hybrid.diagnose.coordinates import candidates, sampled_straight_angles
 
 Floats = NDArray[np.float64]
 
@@ -84,11 +84,12 @@ def contrast(
                 f"frames of {frames.shape[2]} atoms were given",
                 expected=f"{molecule.n_atoms} atoms, as in the molecule",
             )
+    straight = sampled_straight_angles(reference.reshape(-1, molecule.n_atoms, 3), molecule.bonds)
     rng = np.random.default_rng(seed)
     halves = [(rng.permutation(len(ensemble)), rng.permutation(len(reference))) for _ in range(_SPLITS)]
     rows = [
         _row(kind, atoms, (ensemble, reference), halves)
-        for kind, atoms in candidates(molecule.atomic_numbers, molecule.bonds, hydrogens)
+        for kind, atoms in candidates(molecule.atomic_numbers, molecule.bonds, hydrogens, straight)
     ]
     return sorted(rows, key=lambda row: -row.divergence)
 

@@ -7,12 +7,14 @@ We therefore project forces onto motions that leave bond lengths and angles unch
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from itertools import combinations
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from openmm_hybrid.core import geometry
 from openmm_hybrid.forcefield.paths import angles, chains, neighbours, stars
 from openmm_hybrid.forms.internal import InternalCoordinates
 
@@ -23,9 +25,38 @@ _STIFF = {"bond": 600.0, "angle": 120.0, "planar": 30.0, "torsion": 1.0, "pair":
 """Force constants of the elastic network, kcal/mol/Å² and kcal/mol/rad², about as large as in force fields."""
 _FREE = 1e-9  # stiffness of a free motion, which is rounding, relative to the stiffest one
 _BATCH = 64  # number of frames in a batch
+_STRAIGHT = np.radians(160.0)  # least mean of a straight angle over frames, which bend it to one side or another
+
+Straight = Collection[tuple[int, ...]]
 
 
-def candidates(atomic_numbers: Ints, bonds: Ints, hydrogens: bool) -> list[tuple[str, tuple[int, ...]]]:
+def sampled_straight_angles(positions: Floats, bonds: Ints) -> frozenset[tuple[int, ...]]:
+    """Angles i-j-k, i < k, whose mean over the frames is 160° or more; our choice. No dihedral goes through them.
+
+    Parameters
+    ----------
+    positions : (n_frames, n_atoms, 3), Å
+    bonds : (n_bonds, 2)
+    """
+    found = angles(bonds)
+    if not found:
+        return frozenset()
+    means = geometry.angle(positions, found).mean(axis=0)
+    return frozenset(atoms for atoms, mean in zip(found, means, strict=True) if mean >= _STRAIGHT)
+
+
+def bent_chains(bonds: Ints, straight: Straight) -> list[tuple[int, ...]]:
+    """The chains of three bonds without a straight angle (i, j, k), i < k: those that have a dihedral."""
+    return [
+        atoms
+        for atoms in chains(bonds)
+        if not any(min(part, part[::-1]) in straight for part in (atoms[:3], atoms[1:]))
+    ]
+
+
+def candidates(
+    atomic_numbers: Ints, bonds: Ints, hydrogens: bool, straight: Straight = ()
+) -> list[tuple[str, tuple[int, ...]]]:
     """Kinds and atoms of internal coordinates: every pair three bonds apart or more, every angle and every torsion.
 
     Parameters
@@ -34,6 +65,8 @@ def candidates(atomic_numbers: Ints, bonds: Ints, hydrogens: bool) -> list[tuple
     bonds : (n_bonds, 2)
     hydrogens : bool
         Whether to include pairs with hydrogens. Torsions and angles with hydrogens are always included.
+    straight : collection of (i, j, k)
+        Straight angles, i < k, without torsions.
 
     Returns
     -------
@@ -47,7 +80,7 @@ def candidates(atomic_numbers: Ints, bonds: Ints, hydrogens: bool) -> list[tuple
     ]
     found: list[tuple[str, tuple[int, ...]]] = [("distance", pair) for pair in pairs]
     found += [("angle", atoms) for atoms in angles(bonds)]
-    return found + [("dihedral", atoms) for atoms in chains(bonds)]
+    return found + [("dihedral", atoms) for atoms in bent_chains(bonds, straight)]
 
 
 def _bonds_between(near: dict[int, list[int]], start: int, end: int) -> float:
@@ -63,12 +96,16 @@ def _bonds_between(near: dict[int, list[int]], start: int, end: int) -> float:
     return float("inf")
 
 
-def rotatable_bonds(bonds: Ints) -> list[tuple[int, int, tuple[int, ...]]]:
+def rotatable_bonds(bonds: Ints, straight: Straight = ()) -> list[tuple[int, int, tuple[int, ...]]]:
     """Bonds i-j outside rings with other atoms at both ends, and the atoms on j's side without j itself.
+
+    Bonds that straight angles join are one axis: it has one rotation, or none if it ends in an atom without others.
 
     Parameters
     ----------
     bonds : (n_bonds, 2)
+    straight : collection of (i, j, k)
+        Straight angles, i < k.
 
     Returns
     -------
@@ -81,9 +118,21 @@ def rotatable_bonds(bonds: Ints) -> list[tuple[int, int, tuple[int, ...]]]:
         sides = (_side(near, i, j), _side(near, j, i))
         if j in sides[0] or min(map(len, sides)) < 2:  # in a ring, or an atom's only bond
             continue
+        ends = _axis_end(near, j, i, straight), _axis_end(near, i, j, straight)
+        if min(ends) not in (i, j) or any(len(near[end]) < 2 for end in ends):
+            continue
         first, last, moved = (i, j, sides[1]) if len(sides[1]) <= len(sides[0]) else (j, i, sides[0])
         found.append((first, last, tuple(sorted(moved - {last}))))
     return found
+
+
+def _axis_end(near: dict[int, list[int]], start: int, atom: int, straight: Straight) -> int:
+    """Last atom on the line that the bond from `start` to `atom` begins and straight angles continue."""
+    while True:
+        ahead = [k for k in near[atom] if (min(start, k), atom, max(start, k)) in straight]
+        if len(near[atom]) != 2 or not ahead:
+            return atom
+        start, atom = atom, ahead[0]
 
 
 def _side(near: dict[int, list[int]], start: int, without: int) -> set[int]:
@@ -109,7 +158,7 @@ def torsional_displacements(positions: Floats, bonds: Ints) -> Floats:
     bonds : (n_bonds, 2)
     """
     n_frames, n_atoms, _ = positions.shape
-    rotatable = rotatable_bonds(bonds)
+    rotatable = rotatable_bonds(bonds, sampled_straight_angles(positions, bonds))
     moves = np.zeros((n_frames, n_atoms, 3, len(rotatable)))
     for number, (i, j, atoms) in enumerate(rotatable):
         axis = positions[:, j] - positions[:, i]
@@ -168,7 +217,7 @@ def project_onto_atoms(positions: Floats, bonds: Ints, atoms: Ints, forces: Floa
     others = np.setdiff1d(np.arange(n_atoms), atoms)
     if not len(others):
         return forces[:, atoms]
-    internal, stiffness = _network(bonds, n_atoms)
+    internal, stiffness = _network(bonds, n_atoms, sampled_straight_angles(positions, bonds))
     chosen, rest = (np.add.outer(3 * np.asarray(part), np.arange(3)).ravel() for part in (atoms, others))
     projected = []
     for first in range(0, len(positions), _BATCH):
@@ -185,11 +234,12 @@ def project_onto_atoms(positions: Floats, bonds: Ints, atoms: Ints, forces: Floa
     return np.concatenate(projected)
 
 
-def _network(bonds: Ints, n_atoms: int) -> tuple[InternalCoordinates, Floats]:
+def _network(bonds: Ints, n_atoms: int, straight: Straight) -> tuple[InternalCoordinates, Floats]:
     """Coordinates of the elastic network, and their force constants."""
-    pairs, bends, twists, planes = list(combinations(range(n_atoms), 2)), angles(bonds), chains(bonds), stars(bonds)
+    pairs, bends, planes = list(combinations(range(n_atoms), 2)), angles(bonds), stars(bonds)
+    twists = bent_chains(bonds, straight)
     bonded = {tuple(sorted(bond)) for bond in bonds.tolist()}
-    free = {tuple(sorted((i, j))) for i, j, _ in rotatable_bonds(bonds)}
+    free = {tuple(sorted((i, j))) for i, j, _ in rotatable_bonds(bonds, straight)}
     degree = {atom: len(near) for atom, near in neighbours(bonds).items()}
     planes = [star for star in planes if degree[star[0]] == 3]
     stiffness = [_STIFF["bond"] if pair in bonded else _STIFF["pair"] for pair in pairs]

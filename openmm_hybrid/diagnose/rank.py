@@ -14,7 +14,7 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.text_table import text_table
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
-from openmm_hybrid.diagnose.coordinates import candidates, torsional_displacements
+from openmm_hybrid.diagnose.coordinates import candidates, sampled_straight_angles, torsional_displacements
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.residual import bonds_of, residual
 
@@ -157,9 +157,10 @@ def rank(
     basis = torsional_displacements(frames.positions, bonds)
     torsional = np.einsum("fak,fa->fk", basis, forces.reshape(len(forces), -1))
     moves = basis.reshape(*frames.positions.shape, -1)
+    straight = sampled_straight_angles(frames.positions, bonds)
     rows = [
         _row(kind, atoms, frames.positions, forces, (moves, torsional), order)
-        for kind, atoms in candidates(frames.atomic_numbers, bonds, hydrogens)
+        for kind, atoms in candidates(frames.atomic_numbers, bonds, hydrogens, straight)
     ]
     rotatable = bool(torsional.size)
     return Ranking(

@@ -21,11 +21,12 @@ from openmm_hybrid.fitting.fit_result import FitResult, MoleculeFit
 from openmm_hybrid.fitting.gauss_newton import Solution, SolveSettings, solve
 from openmm_hybrid.fitting.gradient import Descent, GradientSettings, descend
 from openmm_hybrid.fitting.input_checks import compared_labels, enough_frames, paired, with_energies
-from openmm_hybrid.fitting.ranges import set_ranges
+from openmm_hybrid.fitting.ranges import set_ranges, set_straight_angles
 from openmm_hybrid.fitting.residuals import LabelledMolecule
 from openmm_hybrid.fitting.sanity_checks import SanityCheck, run_checks
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.forcefield.straight_angles import kept_at_straight_angles
 from openmm_hybrid.sgdml.check import assess
 
 METHODS = ("auto", "solve", "gradient")
@@ -119,6 +120,7 @@ def fit(
     if isinstance(md_steps, bool) or md_steps < 0:
         raise InputError(f"md_steps = {md_steps!r}", expected="a whole number from 0 on")
     shared = SharedParameters.of(fields)
+    shared = set_straight_angles(shared, fixed)
     free, networks, hidden = free_parameters(shared, fixed)
     splits = [split(part, n_train, n_valid or 0, n_test, seed) for part in data]
     train = [part[chosen.train] for part, chosen in zip(data, splits, strict=True)]
@@ -234,6 +236,8 @@ def free_parameters(
     stays = ~parameters.fitted
     for pattern in fixed:
         stays[parameters.matching(pattern)] = True
+    for forcefield, indices in zip(shared.forcefields, shared.indices, strict=True):
+        stays[indices[kept_at_straight_angles(forcefield.tables)]] = True
     used, weights = np.zeros(len(parameters), dtype=bool), np.zeros(len(parameters), dtype=bool)
     hidden = np.array([column.hidden for column in shared.columns])
     for forcefield, indices in zip(shared.forcefields, shared.indices, strict=True):
@@ -243,7 +247,9 @@ def free_parameters(
                 weights[indices[terms.assignment]] = True
             carrier = forcefield.tables.in_slot(terms.slot)
             if terms.form.any_function and carrier is not None and carrier.form.confining:
-                stays[indices[carrier.assignment]] = True
+                added = set(map(tuple, terms.atoms.tolist()))
+                rows = [tuple(atoms) in added for atoms in carrier.atoms.tolist()]
+                stays[indices[carrier.assignment[rows]]] = True
     free = np.flatnonzero(used & ~stays)
     if not len(free):
         raise InputError("there is no parameter to fit", hint="name fewer parameters in fixed=")

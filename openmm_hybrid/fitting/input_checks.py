@@ -10,15 +10,14 @@ import numpy as np
 import torch
 
 from openmm_hybrid.analysis.error_table import ErrorTable
-from openmm_hybrid.core import geometry
 from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.data.bonds import check_bonds
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.selection import Split
 from openmm_hybrid.fitting.sanity_checks import SanityCheck
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.models.label_checks import check_labels
 
-_LONG = 1.4  # longest plausible median of a bond length, relative to its equilibrium length
 _WORSE = 1.02  # test error after a fit, relative to the one before, from which on the fit has done harm
 _BETTER = 0.9  # the same for more parameters than force components: what shows that the frames are enough
 _NOTHING = 0.01  # kcal/mol/Å; increase of the test error that does not count
@@ -47,7 +46,7 @@ def paired(
                 f"the frames of {part.name!r} have other atoms than the force field {field.name!r}",
                 expected=f"the atomic numbers {field.atomic_numbers.tolist()}, in this order",
             )
-        _check_bonds(field, part)
+        _check_order(field, part)
     return fields, data
 
 
@@ -73,21 +72,12 @@ def with_energies(fields: Sequence[ForceField], data: Sequence[Frames], energy_w
     ]
 
 
-def _check_bonds(forcefield: ForceField, frames: Frames) -> None:
-    """Refuse frames with the right elements in another order of atoms, where some bonds are far too long."""
+def _check_order(forcefield: ForceField, frames: Frames) -> None:
+    """Refuse frames in which the bonds of the force field are far from their equilibrium lengths."""
     for terms in forcefield.terms:
         stiff = terms.form.harmonic(torch.tensor(forcefield.tables.values(terms)))
-        if stiff is None or terms.form.n_atoms != 2:
-            continue
-        lengths, expected = np.median(geometry.distance(frames.positions, terms.atoms), axis=0), stiff[1].numpy()
-        worst = int(np.argmax(lengths / expected))
-        if lengths[worst] > _LONG * expected[worst]:
-            i, j = terms.atoms[worst].tolist()
-            raise MismatchError(
-                f"the bond {i}-{j} of {forcefield.name!r} is {lengths[worst]:.2f} Å long in the frames {frames.name!r}",
-                expected=f"about {expected[worst]:.2f} Å",
-                hint="build the force field in the frames' order of atoms: Molecule.from_geometry, Molecule.reordered",
-            )
+        if stiff is not None and terms.form.n_atoms == 2:
+            check_bonds(f"the force field {forcefield.name!r}", terms.atoms, stiff[1].numpy(), frames)
 
 
 def compared_labels(forcefield: ForceField, frames: Frames, chosen: Split) -> SanityCheck:

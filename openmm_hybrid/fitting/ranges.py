@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.fitting.residuals import blocks_of
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
+from openmm_hybrid.forcefield.straight_angles import is_straight, straight_angles, straight_minima
 
 QUANTILES = (0.001, 0.999)
 """Quantiles of a coordinate in the training frames that end its range; our choice."""
@@ -28,20 +30,44 @@ def set_ranges(shared: SharedParameters, frames: Sequence[Frames]) -> SharedPara
     """
     samples: dict[tuple[int, int], list[NDArray[np.float64]]] = {}
     kinds: dict[tuple[int, int], str] = {}
+    straight: set[tuple[int, int]] = set()
     for forcefield, indices, part in zip(shared.forcefields, shared.indices, frames, strict=True):
         module = forcefield.module()
         with torch.inference_mode():
             q = torch.cat([module.internal(chunk)[0] for chunk in torch.tensor(part.positions).split(500)])
+        angles = straight_angles(forcefield.tables)
         for terms, block in zip(forcefield.terms, blocks_of(module), strict=True):
             for lower, upper, number in terms.form.ranges:
                 values = q[:, block.coordinates[:, number]].numpy()
                 for term, ends in enumerate(zip(terms.assignment[:, lower], terms.assignment[:, upper], strict=True)):
                     key = int(indices[ends[0]]), int(indices[ends[1]])
                     samples.setdefault(key, []).append(values[:, term])
-                    kinds[key] = terms.form.coordinates[number].kind
+                    coordinate = terms.form.coordinates[number]
+                    kinds[key] = coordinate.kind
+                    if is_straight(coordinate, terms.atoms[term].tolist(), angles):
+                        straight.add(key)
     changed = shared.parameters.values.copy()
     for key, parts in samples.items():
         low, high = np.quantile(np.concatenate(parts), QUANTILES)
         missing = max(_LEAST[kinds[key]] - (high - low), 0.0)
         changed[list(key)] = low - 0.5 * missing, high + 0.5 * missing
+        if key in straight:
+            changed[key[1]] = 2.0 * np.pi - changed[key[0]]
+    return shared.with_values(changed)
+
+
+def set_straight_angles(shared: SharedParameters, fixed: Sequence[str]) -> SharedParameters:
+    """Set the equilibrium of straight angles to π, where a harmonic angle has no kink, unless the user fixed it.
+
+    Parameters
+    ----------
+    shared : SharedParameters
+    fixed : sequence of str
+        Patterns of parameters that keep their values.
+    """
+    changed = shared.parameters.values.copy()
+    for forcefield, indices in zip(shared.forcefields, shared.indices, strict=True):
+        names = shared.parameters.names
+        minima = indices[straight_minima(forcefield.tables)].tolist()
+        changed[[k for k in minima if not any(fnmatchcase(names[k], pattern) for pattern in fixed)]] = np.pi
     return shared.with_values(changed)

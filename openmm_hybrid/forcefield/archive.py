@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.versioned_npz import Arrays, NpzFormat, reading, write
 from openmm_hybrid.forcefield.parameters import Parameters
+from openmm_hybrid.forcefield.straight_angles import warn_of_straight_dihedrals
 from openmm_hybrid.forcefield.tables import Outer, Tables
 from openmm_hybrid.forcefield.terms import Terms
 from openmm_hybrid.forms import FORMS
@@ -83,6 +84,11 @@ def from_arrays(description: Mapping[str, Any], arrays: Arrays) -> Tables:
     ------
     InputError
         An array is missing or of another shape, indices are out of range, or names are not unique.
+
+    Warns
+    -----
+    UserWarning
+        A dihedral term goes through a straight angle.
     """
     names = tuple(description["parameters"]["names"])
     atomic_numbers = arrays.integers("numbers", (None,))
@@ -111,7 +117,9 @@ def from_arrays(description: Mapping[str, Any], arrays: Arrays) -> Tables:
         )
     bonds = arrays.integers("bonds", (None, 2), len(atomic_numbers))
     outer = _outer(arrays, len(types)) if "outer" in arrays else None
-    return Tables(atomic_numbers, bonds, types, parameters, tuple(all_terms), str(description["name"]), outer)
+    tables = Tables(atomic_numbers, bonds, types, parameters, tuple(all_terms), str(description["name"]), outer)
+    warn_of_straight_dihedrals(tables)
+    return tables
 
 
 def _outer(arrays: Arrays, n_atoms: int) -> Outer:

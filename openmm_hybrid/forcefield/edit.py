@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from math import pi
 
 import numpy as np
 import torch
@@ -14,10 +16,11 @@ from openmm_hybrid.core.units import BOLTZMANN
 from openmm_hybrid.forcefield.builder import Builder
 from openmm_hybrid.forcefield.inner_pairs import has_both, with_inner
 from openmm_hybrid.forcefield.paths import PATHS, chains
+from openmm_hybrid.forcefield.straight_angles import Atoms, has_straight_dihedral, is_straight, straight_angles
 from openmm_hybrid.forcefield.tables import Tables
 from openmm_hybrid.forms import CLASSICAL, FORMS, forms_of
-from openmm_hybrid.forms.cross import GROUPS, Cross, mirrored
-from openmm_hybrid.forms.form import FunctionalForm
+from openmm_hybrid.forms.cross import GROUPS, Cross, Group, mirrored
+from openmm_hybrid.forms.form import Coordinate, FunctionalForm
 
 _WIDTHS = 4.0  # half-width of the first range of a coordinate, in standard deviations of its harmonic term
 _TEMPERATURE = 500.0  # K, for these standard deviations
@@ -93,7 +96,12 @@ def _replaced(tables: Tables, slot: str, name: str, form: FunctionalForm) -> Tab
         rows = _by_atoms(old.atoms, form.converted(old.form, torch.tensor(tables.values(old))).tolist())
     if slot == "propers":
         (start,) = form.start(1).tolist()
-        rows |= {chain: start for chain in chains(tables.bonds) if chain not in rows and chain[::-1] not in rows}
+        straight = straight_angles(tables)
+        rows |= {
+            chain: start
+            for chain in chains(tables.bonds)
+            if chain not in rows and chain[::-1] not in rows and not has_straight_dihedral(form, chain, straight)
+        }
     if not rows:
         return tables
     builder = Builder.of(tables, without=[] if old is None else [old.group])
@@ -115,9 +123,20 @@ def _on_every_chain(tables: Tables, slot: str) -> Tables:
 
 
 def _added(tables: Tables, slot: str, name: str, form: FunctionalForm, seed: int) -> Tables:
-    """The tables with a form of zero energy added to the classical terms of a slot."""
+    """The tables with a form of zero energy added to the classical terms of a slot, except those of straight angles.
+
+    A function of an angle with a slope at 180° has forces that jump there.
+    """
     carrier = tables.in_slot(slot)
     if carrier is None:
+        return tables
+    straight = straight_angles(tables)
+    bent = [
+        not any(is_straight(coordinate, atoms, straight) for coordinate in form.coordinates)
+        for atoms in carrier.atoms.tolist()
+    ]
+    carrier = replace(carrier, atoms=carrier.atoms[bent], assignment=carrier.assignment[bent])
+    if not len(carrier):
         return tables
     # Terms that share their classical parameters share the new ones, and their start.
     _, row = np.unique(carrier.assignment[:, 0], return_inverse=True)
@@ -136,19 +155,36 @@ def _added(tables: Tables, slot: str, name: str, form: FunctionalForm, seed: int
 def _with_cross(tables: Tables, kinds: Iterable[str]) -> Tables:
     """The tables with cross terms of these kinds and zero energy."""
     ranges = _ranges(tables)
+    straight = straight_angles(tables)
     builder = Builder.of(tables)
     for kind in kinds:
         form = Cross(kind)
         (start,) = form.start(1).tolist()
         rows = {}
-        for atoms in PATHS[GROUPS[kind].path](tables.bonds):
+        for path in PATHS[GROUPS[kind].path](tables.bonds):
+            atoms = _oriented(path, GROUPS[kind], straight)
+            if atoms is None:
+                continue
             row = list(start)
             for lower, upper, number in form.ranges:
-                coordinate = form.coordinates[number]
-                row[lower], row[upper] = ranges[_key(coordinate.kind, atoms, coordinate.indices)]
+                row[lower], row[upper] = _range(ranges, form.coordinates[number], atoms)
             rows[atoms] = row
         builder.add_tied(f"cross.{kind}", form, rows, mirrored(kind))
     return builder.finish()
+
+
+def _oriented(path: Atoms, group: Group, straight: frozenset[Atoms]) -> Atoms | None:
+    """The path in the direction that has straight angles exactly where the group has them; None without one.
+
+    Kinds of groups with bent angles only have symmetric paths, so that one direction is enough.
+    """
+    for atoms in (path, path[::-1]) if group.straight else (path,):
+        if all(
+            is_straight(coordinate, atoms, straight) == (name in group.straight)
+            for name, coordinate in group.coordinates.items()
+        ):
+            return atoms
+    return None
 
 
 Key = tuple[str, tuple[int, ...]]
@@ -173,8 +209,11 @@ class _Ranges(dict[Key, tuple[float, float]]):
 
 
 def _ranges(tables: Tables) -> _Ranges:
-    """Ranges of distances and angles that their classical terms allow; a fit replaces them by those of its frames."""
-    found = _Ranges()
+    """Ranges of distances and angles that their classical terms allow; a fit replaces them by those of its frames.
+
+    The ranges of straight angles are symmetric about π.
+    """
+    found, straight = _Ranges(), straight_angles(tables)
     for terms in tables.terms:
         stiff = terms.form.harmonic(torch.tensor(tables.values(terms)))
         if stiff is None:
@@ -183,8 +222,18 @@ def _ranges(tables: Tables) -> _Ranges:
         width = _WIDTHS * np.sqrt(BOLTZMANN * _TEMPERATURE / np.maximum(k, 1.0))
         coordinate = terms.form.coordinates[0]
         for atoms, low, high in zip(terms.atoms.tolist(), q0 - width, q0 + width, strict=True):
-            found[_key(coordinate.kind, atoms, coordinate.indices)] = (float(low), float(high))
+            key = _key(coordinate.kind, atoms, coordinate.indices)
+            found[key] = (float(low), 2.0 * pi - float(low) if key[1] in straight else float(high))
     return found
+
+
+def _range(ranges: _Ranges, coordinate: Coordinate, atoms: Atoms) -> tuple[float, float]:
+    """First range of a coordinate; between the ends of a chain, from half to all of the length of its bonds."""
+    first, last = coordinate.indices[0], coordinate.indices[-1]
+    if coordinate.kind == "distance" and last - first > 1:
+        bonds = [ranges[_key("distance", atoms, (k, k + 1))] for k in range(first, last)]
+        return 0.5 * sum(lower for lower, _ in bonds), sum(upper for _, upper in bonds)
+    return ranges[_key(coordinate.kind, atoms, coordinate.indices)]
 
 
 def _by_atoms(atoms: np.ndarray, rows: Sequence[Sequence[float]]) -> dict[tuple[int, ...], Sequence[float]]:

@@ -275,6 +275,9 @@ class ForceField(TorchModel):
     ) -> ForceField:
         """A copy with other functional forms, ready to be fitted. Only forms that replace others change the energies.
 
+        No dihedral goes through a straight angle, and a straight angle gets neither a spline nor a network (see
+        `openmm_hybrid.forcefield.straight_angles`).
+
         A number after a form's name sets its size: "fourier6" has six cosines, "spline16" 16 pieces, and "neural24"
         hidden layers of 24. Forms of other distributions have the names of their entry points.
 
@@ -285,14 +288,15 @@ class ForceField(TorchModel):
             added to it. By default the present form stays.
         angles : {"harmonic", "spline", "neural"}, optional
         propers, impropers : {"fourier", "spline", "neural"}, optional
-            "fourier6" makes the series longer. Propers then cover every chain of bonds, with or without a barrier.
+            "fourier6" makes the series longer. Propers then cover every chain of bonds, with or without a barrier,
+            except chains through a straight angle, which have no dihedral.
         pairs : {"atoms", "inner"}, optional
             "inner" gives the pairs inside the molecule a charge product, repulsion and dispersion of their own. The
             charges and Lennard-Jones parameters of the atoms then are `outer`: they hold towards other molecules and
             no fit changes them. "atoms" keeps one set of parameters for both. The default is "inner" with cross=True
             (if all atoms have charges and Lennard-Jones parameters), and otherwise the present form.
-        cross : bool or sequence of {"bond", "angle", "torsion", "angle-angle", "torsion-torsion"}
-            Kinds of cross terms; True adds all kinds but the last (see `openmm_hybrid.forms.cross.GROUPS`).
+        cross : bool or sequence of str
+            Kinds of cross terms, keys of `openmm_hybrid.forms.cross.GROUPS`; True adds all but "torsion-torsion".
         seed : int
             Seed of the networks' random weights.
 

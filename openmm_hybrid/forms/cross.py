@@ -30,6 +30,8 @@ class Group:
         Orders of the atoms that give a group of the same kind, such as a chain read backwards.
     usual : bool
         Whether ``ForceField.edit(cross=True)`` adds this kind.
+    straight : tuple of str
+        Names of the coordinates that are straight angles; the other angles are not.
     """
 
     path: str
@@ -37,7 +39,17 @@ class Group:
     products: str
     symmetries: tuple[tuple[int, ...], ...]
     usual: bool = True
+    straight: tuple[str, ...] = ()
 
+
+_STRAIGHT_CHAIN = {
+    "r1": DISTANCE,
+    "r2": Coordinate("distance", (1, 2)),
+    "r3": Coordinate("distance", (2, 3)),
+    "r4": Coordinate("distance", (0, 3)),
+    "a1": ANGLE,
+    "a2": Coordinate("angle", (1, 2, 3)),
+}
 
 GROUPS: dict[str, Group] = {
     "bond": Group("bonds", {"r1": DISTANCE}, "r1^3 r1^4", ((0, 1), (1, 0))),
@@ -79,6 +91,27 @@ GROUPS: dict[str, Group] = {
         ((0, 1, 2, 3, 4), (4, 3, 2, 1, 0)),
         usual=False,
     ),
+    "straight-angle": Group(
+        "angles",
+        {"r1": DISTANCE, "r2": Coordinate("distance", (1, 2)), "a1": ANGLE},
+        "a1^2 a1^4 r1*r2 r1*a1^2 r2*a1^2",
+        ((0, 1, 2), (2, 1, 0)),
+        straight=("a1",),
+    ),
+    "straight-end": Group(
+        "chains",
+        _STRAIGHT_CHAIN,
+        "r1*r3 r3*a1 r1*a2^2 a1*a2^2 r4 r4^2 r1*r4 r2*r4 r3*r4 r4*a1",
+        ((0, 1, 2, 3),),
+        straight=("a2",),
+    ),
+    "straight-chain": Group(
+        "chains",
+        _STRAIGHT_CHAIN,
+        "r1*r3 r3*a1^2 r1*a2^2 r4 r4^2",
+        ((0, 1, 2, 3), (3, 2, 1, 0)),
+        straight=("a1", "a2"),
+    ),
 }
 """Kinds of cross terms.
 
@@ -86,7 +119,13 @@ GROUPS: dict[str, Group] = {
 - angle i-j-k: couplings of its two bonds and its angle;
 - torsion i-j-k-l: couplings of stretches and bends with the torsion, and of one end with the other;
 - angle-angle: couplings of angles with a common centre;
-- torsion-torsion: couplings of two torsions with a common bond.
+- torsion-torsion: couplings of two torsions with a common bond;
+- straight-angle i-j-k: what "angle" is for a straight angle;
+- straight-end i-j-k-l with j-k-l straight, and straight-chain with both angles straight: what "torsion" is for chains
+  that have no dihedral. The distance i-l takes its place; it is smooth at 180°.
+
+Only these last three kinds contain straight angles (see `openmm_hybrid.forcefield.straight_angles`). The range of a
+straight angle is symmetric about π, so that x is 0 at 180°. Its products have even powers of x, which are smooth there.
 
 The products are our choice."""
 
@@ -112,8 +151,8 @@ class Cross(LinearForm):
 
     Parameters
     ----------
-    kind : {"bond", "angle", "torsion", "angle-angle", "torsion-torsion"}
-        See `GROUPS`.
+    kind : str
+        A key of `GROUPS`.
     """
 
     slots: ClassVar[dict[str, Role]] = {"cross": "adds"}

@@ -15,6 +15,7 @@ from openmm_hybrid.core import units
 from openmm_hybrid.core.errors import HybridError, InputError, MismatchError, NumericalError
 from openmm_hybrid.core.files import expanded, fingerprint
 from openmm_hybrid.core.progress import progress_bar
+from openmm_hybrid.data.bonds import check_order
 from openmm_hybrid.data.formats import check_ending
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
@@ -88,8 +89,8 @@ def label(
         Wrong shapes, coordinates that are not finite, an unknown ending, no frames, a damaged journal, or atoms that
         the engine refuses.
     MismatchError
-        The net charge of the engine is not the molecule's, or the journal belongs to other geometries, other atoms or
-        another level of theory.
+        The net charge of the engine is not the molecule's, the positions are in another order of atoms than the
+        molecule, or the journal belongs to other geometries, other atoms or another level of theory.
     NumericalError
         Every frame failed.
     HybridError
@@ -112,7 +113,9 @@ def label(
     if not len(given):
         raise InputError("there are no frames to label")
     engine.check(given.atomic_numbers)
-    if not isinstance(molecule, Molecule):
+    if isinstance(molecule, Molecule):
+        check_order(molecule, given)
+    else:
         _look_at_charge(engine, given)
     with Journal(path.with_name(path.name + ".journal"), _job(engine, given)) as journal:
         _compute(engine, given, journal, progress)

@@ -16,9 +16,7 @@ from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.units import positions_to_angstrom, strip
 from openmm_hybrid.sampling.exchange import neighbours
 from openmm_hybrid.sampling.job import Job
-
-NEAREST = 0.5
-"""Distance below which atoms of a start overlap, Å (the shortest bond, H-H, has 0.74 Å)."""
+from openmm_hybrid.sampling.structure import NEAREST
 
 
 def real(name: str, value: Any, *, above: float) -> float:

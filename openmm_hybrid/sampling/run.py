@@ -17,16 +17,19 @@ from openmm import app, unit
 
 from openmm_hybrid.core.errors import HybridError, NumericalError
 from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.units import ANGSTROM_PER_NM
+from openmm_hybrid.sampling.blow_up import Cause, find_cause, timestep_hint
+from openmm_hybrid.sampling.box import shrunk
 from openmm_hybrid.sampling.exchange import Exchange
 from openmm_hybrid.sampling.integrators import draw_velocities, langevin, langevin_per_particle, verlet
 from openmm_hybrid.sampling.job import Job
-from openmm_hybrid.sampling.minimize import minimize_context, set_positions
+from openmm_hybrid.sampling.minimize import ABSURD, minimize_context, set_positions
 from openmm_hybrid.sampling.reporters import Recorder, StartFiles, degrees_of_freedom, log_line
 from openmm_hybrid.sampling.restart import Progress, made_on, read_progress, restore, save_checkpoint
 from openmm_hybrid.sampling.snapshot import Copies, Snapshot, observe, recentre
+from openmm_hybrid.sampling.structure import Structure
 
-ABSURD = 1000.0
-"""Rise of the potential energy or kinetic energy (3·10⁵ K) above which a run has blown up, kcal/mol per atom."""
+_SHORTER = "use a shorter timestep, minimise first, or check the forces at this geometry"
 
 _SLICE = 0.5  # seconds of stepping between checks for Ctrl-C and updates of the progress bar
 _SAVE_EVERY = 15.0  # seconds between checkpoints, unless an interval is given
@@ -122,10 +125,10 @@ def _particle_temperatures(job: Job, batch: Batch) -> NDArray[np.float64]:
 
 
 def _prepare(job: Job, batch: Batch, context: openmm.Context, copies: Copies | None) -> None:
-    starts = batch.starts if copies is None or not job.minimize else copies.minimized(batch.starts)
+    starts = batch.starts if copies is None or not job.minimize else copies.minimized(batch.starts, job.topology)
     set_positions(context, starts.reshape(-1, 3))
     if copies is None and job.minimize:
-        minimize_context(context)
+        minimize_context(context, topology=job.topology)
     draw_velocities(context, _particle_temperatures(job, batch), _seed(job.seed, batch.files[0].index, 0, 2))
 
 
@@ -151,12 +154,13 @@ class _Loop:
         self._n_dof = degrees_of_freedom(job.system)
         self._good_step = self._step
         self._good: Snapshot | None = None
+        self._good_state = b""
         seed = _seed(job.seed, batch.files[0].index, 0, 3)
         self._ladders = Exchange(batch.temperatures, seed, () if done is None else done.exchanges)
 
     def run(self, advance: Callable[[int], None]) -> None:
         job, integrator = self._job, self._context.getIntegrator()
-        self._good = self._checked()
+        self._keep(self._checked())
         with _interruptible() as interrupted:
             while self._step < job.n_steps:
                 if job.ensemble == "nve":
@@ -200,16 +204,20 @@ class _Loop:
 
     def _report(self) -> None:
         """Store the state, unless this is still the equilibration."""
-        self._good, self._good_step = self._checked(), self._step
+        good = self._checked()
+        self._keep(good)
         if self._step > 0:
             picoseconds = 1e-3 * self._job.timestep * self._step
-            energies = zip(self._good.potential.tolist(), self._good.kinetic.tolist(), strict=True)
+            energies = zip(good.potential.tolist(), good.kinetic.tolist(), strict=True)
             for recorder, positions, (potential, kinetic) in zip(
-                self._recorders, self._good.positions, energies, strict=True
+                self._recorders, good.positions, energies, strict=True
             ):
-                recorder.append(positions, self._good.box, log_line(picoseconds, potential, kinetic, self._n_dof))
+                recorder.append(positions, good.box, log_line(picoseconds, potential, kinetic, self._n_dof))
         if self._job.free:
-            recentre(self._context, self._good)
+            recentre(self._context, good)
+
+    def _keep(self, good: Snapshot) -> None:
+        self._good, self._good_step, self._good_state = good, self._step, self._context.createCheckpoint()
 
     def _exchange(self, every: int) -> None:
         found = self._good if self._good is not None and self._good_step == self._step else self._checked()
@@ -221,27 +229,43 @@ class _Loop:
         Raises
         ------
         NumericalError
-            They are not finite, or an energy is above `ABSURD`.
+            They or the forces are not finite, or an energy is above `ABSURD`.
         """
         try:
             found = self._look(self._context)
         except openmm.OpenMMException as error:
             raise self._stopped(self._step, error) from error
         for k, files in enumerate(self._batch.files):
+            name = f"start {files.index}"
+            if not found.finite(k):
+                raise self._blown_up(self._step, name, self._why_not_finite(found, k))
             potential, kinetic = float(found.potential[k]), float(found.kinetic[k])
-            if not (np.isfinite(found.positions[k]).all() and np.isfinite(potential + kinetic)):
-                raise self._blown_up(self._step, f"start {files.index}", "a position or energy is not finite")
             highest = max(potential - self._batch.energies[k], kinetic) / self._job.system.getNumParticles()
             if highest > ABSURD:
-                raise self._blown_up(self._step, f"start {files.index}", f"{highest:.3g} kcal/mol per atom")
+                raise self._blown_up(self._step, name, (f"{highest:.3g} kcal/mol per atom", ""))
         return found
 
+    def _why_not_finite(self, found: Snapshot, start: int) -> Cause:
+        """Cause that the geometry itself shows; the positions may be finite although a force is not."""
+        if not np.isfinite(found.positions[start]).all():
+            return "a position is not finite", ""
+        positions = found.positions[start] * ANGSTROM_PER_NM
+        return self._structure().why_not_finite(positions, found.forces[start])
+
+    def _structure(self) -> Structure:
+        return Structure.of(self._job.system, self._job.topology)
+
     def _stopped(self, step: int, error: Exception) -> HybridError:
-        if "nan" in str(error).lower():
-            return self._blown_up(step, self._batch.name, str(error))
+        text = str(error).lower()
+        if "nan" in text:
+            return self._blown_up(step, self._batch.name, (str(error), ""))
+        if "periodic box size has decreased" in text and self._good is not None:
+            box = np.array(self._good.box.value_in_unit(unit.angstrom))
+            problem, hint = shrunk(self._job.system, box)
+            return NumericalError(f"{self._batch.name} stopped before {self._named(step)}: {problem}", hint=hint)
         return HybridError(f"OpenMM stopped {self._batch.name} before {self._named(step)}: {error}")
 
-    def _blown_up(self, step: int, name: str, reason: str) -> NumericalError:
+    def _blown_up(self, step: int, name: str, reason: Cause) -> NumericalError:
         """The error of a blown-up run; the last good geometries are written first."""
         since, kept = self._named(self._good_step), ""
         if self._good is not None:
@@ -249,9 +273,13 @@ class _Loop:
                 with replacing(files.last_good) as temporary, temporary.open("w") as file:
                     app.PDBFile.writeFile(self._job.topology, positions * unit.nanometer, file, keepIds=True)
             kept = f"the last good frame, of {since}, is kept in {self._batch.files[0].last_good}; "
+            steps = step - self._good_step
+            found = find_cause(self._context, self._good_state, steps, self._structure(), self._batch.starts)
+            reason = found or reason
+        hint = timestep_hint(self._job.system, self._job.timestep, self._job.respa) or reason[1] or _SHORTER
         return NumericalError(
-            f"the simulation of {name} blew up between {since} and {self._named(step)}: {reason}",
-            hint=f"{kept}use a shorter timestep, minimise first, or check the forces at this geometry",
+            f"the simulation of {name} blew up between {since} and {self._named(step)}: {reason[0]}",
+            hint=f"{kept}{hint}",
         )
 
     def _named(self, step: int) -> str:

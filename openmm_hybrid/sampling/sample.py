@@ -16,11 +16,11 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.files import expanded, replacing
 from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.core.same_job import lock_folder
-from openmm_hybrid.core.units import strip
 from openmm_hybrid.models.compose import Sum
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.system import net_charge
 from openmm_hybrid.models_io.correction import Correction
+from openmm_hybrid.sampling.box import check_box
 from openmm_hybrid.sampling.input_checks import (
     check_combination,
     check_thermostats,
@@ -29,17 +29,24 @@ from openmm_hybrid.sampling.input_checks import (
     one_of,
     real,
     replicated_starts,
-    temperature_per_start,
     whole,
     whole_steps,
 )
 from openmm_hybrid.sampling.job import Job, settings_of
-from openmm_hybrid.sampling.minimize import potential_energy, set_positions
+from openmm_hybrid.sampling.minimize import ABSURD, check_forces, periodic_box, potential_energy, set_positions
 from openmm_hybrid.sampling.platform import choose_platform, one_torch_thread, platform_of
+from openmm_hybrid.sampling.plausible import (
+    check_timestep,
+    duration_ps,
+    friction_rate,
+    temperatures_kelvin,
+    timestep_fs,
+)
 from openmm_hybrid.sampling.reporters import StartFiles
 from openmm_hybrid.sampling.restart import check_same_run, read_progress
-from openmm_hybrid.sampling.run import ABSURD, Batch, run_batch
+from openmm_hybrid.sampling.run import Batch, run_batch
 from openmm_hybrid.sampling.sample_result import SampleResult
+from openmm_hybrid.sampling.structure import Structure
 from openmm_hybrid.systems.attach import attach
 from openmm_hybrid.systems.replicas import replicate, without_motion_removal
 
@@ -150,33 +157,43 @@ def sample(
     Raises
     ------
     InputError
-        An argument is out of range, atoms overlap, or the energy of a start is not finite. Nothing has been written.
+        An argument is out of range or likely to be in another unit, the periodic box is too small for the cutoff, the
+        timestep is too long for a bond, atoms overlap, or an energy or force of a start is not finite. Nothing has been
+        written.
     MismatchError
         System, topology and positions do not match; a barostat or thermostat in the system has another temperature, or
         the ensemble is "nve"; ladders for `exchange` are missing or split; or the folder holds a run with other
         settings.
     NumericalError
-        The simulation blew up; the message names the step, and all good frames are kept.
+        The simulation blew up; the message names the step and, where the geometry shows it, the cause: fused atoms, a
+        broken bond, a shrunk box. All good frames are kept.
     HybridError
         A file cannot be written; the last checkpoint is intact.
     KeyboardInterrupt
         Ctrl-C was pressed; a checkpoint has been written.
+
+    Warns
+    -----
+    UserWarning
+        A number without a unit is likely to be in another unit, the timestep is long for a bond, or a barostat may
+        shrink the box below twice the cutoff.
     """
-    fs = real("timestep", strip(timestep, "time"), above=0.0)
+    fs = timestep_fs(timestep)
     replicas = whole("replicas", replicas, 1)
     starts = replicated_starts(checked_starts(system, topology, positions), replicas)
     ensemble = one_of("ensemble", ensemble, ("nvt", "nve"))
     suffix = one_of("format", format, ("dcd", "xtc"))
     folder = expanded(output)
-    n_steps = whole_steps(n_steps, duration, fs, whole("interval", interval, 1))
+    n_steps = whole_steps(n_steps, duration_ps(duration), fs, whole("interval", interval, 1))
+    check_box(system, run=True)
     alone, stepped = _systems(system, topology, models, replicas)
     job = Job(
         system=alone,
         stepped=stepped,
         topology=topology,
-        temperatures=temperature_per_start(temperature, len(starts)),
+        temperatures=temperatures_kelvin(temperature, len(starts)),
         timestep=fs,
-        friction=real("friction", strip(friction, "rate"), above=0.0),
+        friction=friction_rate(friction),
         n_steps=n_steps,
         interval=interval,
         equilibration=whole("equilibration", equilibration, 0),
@@ -197,6 +214,7 @@ def sample(
     )
     check_thermostats(job)
     check_combination(job)
+    check_timestep(job.system, Structure.of(job.system, topology), fs, job.respa)
     energies = _start_energies(job, starts)
     batches = _batches(job, starts, energies, folder, suffix)
     with lock_folder(folder):
@@ -252,7 +270,10 @@ def _batches(job: Job, starts: NDArray[np.float64], energies: list[float], folde
 
 
 def _start_energies(job: Job, starts: NDArray[np.float64]) -> list[float]:
-    """Potential energy of each start, kcal/mol; it must be finite, and below `ABSURD` per atom if not minimised."""
+    """Potential energy of each start, kcal/mol; it must be below `ABSURD` per atom if not minimised.
+
+    Energy and forces must be finite, and no atoms may overlap, across the faces of a periodic box either.
+    """
     try:
         context = openmm.Context(job.system, openmm.VerletIntegrator(0.001), *job.platform)
     except openmm.OpenMMException as error:
@@ -268,11 +289,16 @@ def _start_energies(job: Job, starts: NDArray[np.float64]) -> list[float]:
                 expected=f"one of {', '.join(known) or 'none'}",
             )
         context.setParameter(name, value)
-    energies = []
+    energies, structure = [], Structure.of(job.system, job.topology)
     for number, start in enumerate(starts):
         set_positions(context, start)
-        energy = potential_energy(context.getState(energy=True))
-        if not np.isfinite(energy) or (energy > ABSURD * len(start) and not job.minimize):
+        state = check_forces(context, structure, f"start {number}: ")
+        energy, pair = potential_energy(state), structure.fused(start, periodic_box(job.system, state))
+        if pair is not None:
+            raise InputError(
+                f"start {number}: {structure.fused_text(pair)[0]}", hint="check the geometry and the periodic box"
+            )
+        if energy > ABSURD * len(start) and not job.minimize:
             raise InputError(
                 f"the energy of start {number} is {energy:.3g} kcal/mol",
                 hint="check the geometry, the parameters and the box, or minimise first",

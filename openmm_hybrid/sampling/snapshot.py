@@ -1,4 +1,4 @@
-"""Snapshots: positions and energies of each start that a context steps."""
+"""Snapshots: positions, energies and forces of each start that a context steps."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, final
 import numpy as np
 import openmm
 from numpy.typing import NDArray
-from openmm import unit
+from openmm import app, unit
 
 from openmm_hybrid.core.units import ANGSTROM_PER_NM, KCAL_PER_KJ
-from openmm_hybrid.sampling.minimize import minimize_context, potential_energy, set_positions
+from openmm_hybrid.sampling.minimize import forces_of, minimize_context, potential_energy, set_positions
 
 FAR = 10.0
 """Distance from the origin, nm, beyond which a replica is moved back; farther away single precision loses digits."""
@@ -20,30 +20,38 @@ FAR = 10.0
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Positions and energies of the starts that one context steps, at one moment.
+    """Positions, energies and forces of the starts that one context steps, at one moment.
 
     Parameters
     ----------
     positions : (n_starts, n_atoms, 3), nm
     box : three Vec3, nm
     potential, kinetic : (n_starts,), kcal/mol
+    forces : (n_starts, n_atoms, 3), kJ/mol/nm
     """
 
     positions: NDArray[np.float64]
     box: Any
     potential: NDArray[np.float64]
     kinetic: NDArray[np.float64]
+    forces: NDArray[np.float64]
+
+    def finite(self, start: int) -> bool:
+        """Whether all numbers of a start are finite."""
+        parts = (self.positions[start], self.forces[start], self.potential[start], self.kinetic[start])
+        return all(bool(np.isfinite(part).all()) for part in parts)
 
 
 def observe(context: openmm.Context) -> Snapshot:
     """Snapshot of a context that steps one start."""
-    state = context.getState(positions=True, energy=True)
+    state = context.getState(positions=True, energy=True, forces=True)
     kinetic = float(state.getKineticEnergy().value_in_unit(unit.kilojoule_per_mole)) * KCAL_PER_KJ
     return Snapshot(
         positions=_numbers(state.getPositions(asNumpy=True), unit.nanometer)[None],
         box=state.getPeriodicBoxVectors(),
         potential=np.array([potential_energy(state)]),
         kinetic=np.array([kinetic]),
+        forces=forces_of(state)[None],
     )
 
 
@@ -74,19 +82,19 @@ class Copies:
             self._alone.setParameter(name, value)
         self._masses = np.array([system.getParticleMass(i)._value for i in range(system.getNumParticles())])
 
-    def minimized(self, starts: NDArray[np.float64]) -> NDArray[np.float64]:
+    def minimized(self, starts: NDArray[np.float64], topology: app.Topology) -> NDArray[np.float64]:
         """Local minimum (n_starts, n_atoms, 3), Å, of each start (n_starts, n_atoms, 3), Å."""
         found = []
         for start in starts:
             set_positions(self._alone, start)
-            minimize_context(self._alone)
+            minimize_context(self._alone, topology=topology)
             positions = self._alone.getState(positions=True).getPositions(asNumpy=True)
             found.append(_numbers(positions, unit.nanometer) * ANGSTROM_PER_NM)
         return np.array(found)
 
     def observe(self, context: openmm.Context) -> Snapshot:
         """Snapshot of all replicas of a context."""
-        state = context.getState(positions=True, velocities=True)
+        state = context.getState(positions=True, velocities=True, forces=True)
         shape = (-1, len(self._masses), 3)
         positions = _numbers(state.getPositions(asNumpy=True), unit.nanometer).reshape(shape)
         velocities = _numbers(state.getVelocities(asNumpy=True), unit.nanometer / unit.picosecond).reshape(shape)
@@ -95,6 +103,7 @@ class Copies:
             box=state.getPeriodicBoxVectors(),
             potential=np.array([self._potential(copy) for copy in positions]),
             kinetic=0.5 * KCAL_PER_KJ * np.einsum("raj,raj,a->r", velocities, velocities, self._masses),
+            forces=forces_of(state).reshape(shape),
         )
 
     def _potential(self, positions: NDArray[np.float64]) -> float:

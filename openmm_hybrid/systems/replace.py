@@ -10,6 +10,7 @@ from openmm import app
 
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.forcefield.model import ForceField
+from openmm_hybrid.forcefield.straight_angles import warn_of_straight_dihedrals
 from openmm_hybrid.forms.form import PLAIN_FORCES
 from openmm_hybrid.models.torchscript import torch_dtype
 from openmm_hybrid.systems.attach import warn_of_constraints
@@ -91,7 +92,8 @@ def replace(
     Warns
     -----
     UserWarning
-        Constraints lie inside the molecule, where its fitted bonds are rigid.
+        Constraints lie inside the molecule, where its fitted bonds are rigid; or a dihedral term of the force field
+        goes through a straight angle.
     """
     torch_dtype(dtype)
     if not isinstance(forcefield, ForceField):
@@ -105,6 +107,7 @@ def replace(
     pairs = plan_pairs(system, placement, forcefield, fitted_outside=fitted_nonbonded_outside)
     others = _other_forces(system, forcefield, placement, backend, dtype)
     warn_of_constraints(system, placement)
+    warn_of_straight_dihedrals(forcefield.tables)
     made = bonded.apply(system)
     made += pairs.apply()
     for force in others:

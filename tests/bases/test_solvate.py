@@ -81,6 +81,26 @@ def test_water_models(water: str) -> None:
     assert -30.0 > energy / solvated.topology.getNumResidues() > -65.0
 
 
+@pytest.mark.parametrize("water", ["tip3p", "opc"])
+@pytest.mark.parametrize("smiles", [["O"], ["CCO", "O"], ["O", "[O-]C=O"], ["OO"]])
+def test_water_among_the_molecules_keeps_its_own_template(smiles: list[str], water: str) -> None:
+    """The solute has the charges that it was built with and stays flexible; the solvent has those of its model."""
+    molecules = [Molecule.from_smiles(text) for text in smiles]
+    built = gaff.build(molecules, charges=[gasteiger(molecule) for molecule in molecules])
+    solvated = built.solvate(water=water, padding=8.0, cutoff=7.0, ionic_strength=0.3)
+    force = force_of(solvated.system, openmm.NonbondedForce)
+    charges = np.array([force.getParticleParameters(i)[0]._value for i in range(force.getNumParticles())])
+    np.testing.assert_allclose(charges[: len(built.charges)], built.charges, rtol=0, atol=1e-12)
+    hydrogen = {"tip3p": 0.417, "opc": 0.679142}[water]
+    solvent = [residue for residue in solvated.topology.residues() if residue.name == "HOH"]
+    for residue in solvent:
+        found = [charges[atom.index] for atom in residue.atoms() if atom.element == app.element.hydrogen]
+        np.testing.assert_allclose(found, hydrogen, atol=1e-6)
+    assert solvated.system.getNumConstraints() == 3 * len(solvent)
+    constrained = [solvated.system.getConstraintParameters(i)[0] for i in range(solvated.system.getNumConstraints())]
+    assert min(constrained) >= len(built.charges)
+
+
 def test_barostat_keeps_the_molecule_whole(anion: gaff.BuiltSystem) -> None:
     solvated = anion.solvate(padding=10.0, cutoff=8.0)
     solvated.system.addForce(openmm.MonteCarloBarostat(1 * unit.bar, 300 * unit.kelvin, 2))

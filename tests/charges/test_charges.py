@@ -155,11 +155,17 @@ def test_am1bcc_of_an_anion_is_symmetric():
     assert abs(charges.sum() + 1) < 1e-12
 
 
-def test_am1bcc_refuses_a_proton_that_moved():
-    """AM1 in vacuum has no minimum near this geometry of β-alanine's zwitterion: a proton moves from N to O."""
+def test_am1bcc_keeps_a_proton_that_moves():
+    """AM1 in vacuum has no minimum near this geometry of β-alanine's zwitterion: a proton moves from N to O.
+
+    RESP charges (RHF/6-31G*) of N and its hydrogens sum to 0.57 e in Gly-Gly; after the move AM1-BCC has 0.06 e there.
+    """
     molecule = oh.Molecule.from_smiles("[NH3+]CCC(=O)[O-]", name="β-alanine")
-    with pytest.raises(NumericalError, match=r"β-alanine failed: sqm's .* broke .* 0 \(N\) and 7 \(H\).*nagl"):
-        assign_charges(molecule, "am1-bcc")
+    with pytest.warns(UserWarning, match=r"broke the bond between atoms 0 \(N\) and 7 \(H\) of β-alanine.*before"):
+        charges = assign_charges(molecule, "am1-bcc")
+    group = [0, *(atom for atom in molecule.neighbours[0] if molecule.elements[atom] == "H")]
+    assert 0.4 < charges[group].sum() < 0.7
+    assert abs(charges.sum()) < 1e-12
     assert abs(assign_charges(oh.Molecule.from_smiles("[NH3+]CC(=O)[O-]"), "am1-bcc").sum()) < 1e-12
 
 

@@ -9,10 +9,12 @@ from openmm_hybrid.diagnose.coordinates import (
     candidates,
     project_onto_atoms,
     rotatable_bonds,
+    sampled_straight_angles,
     torsional_displacements,
     without_rigid,
 )
 from tests.helpers import few_atoms
+from tests.helpers.straight_molecules import built, straight
 
 
 def test_candidates_of_a_chain() -> None:
@@ -61,3 +63,19 @@ def test_forces_projected_onto_atoms_have_no_net_force_and_torque():
     np.testing.assert_array_equal(
         project_onto_atoms(data.positions, few_atoms.BONDS, np.arange(6), data.forces), data.forces
     )
+
+
+def test_straight_angles_have_no_torsions_and_join_their_bonds_to_one_axis():
+    # 2-butyne rotates about its whole line; the lines of propyne and acetonitrile end in a single atom.
+    for name, rotations in (("butyne", [(0, 1)]), ("propyne", []), ("acetonitrile", [])):
+        (molecule,) = built(name).molecules
+        noise = np.random.default_rng(0).normal(scale=0.05, size=(50, molecule.n_atoms, 3))
+        wide = sampled_straight_angles(molecule.positions + noise, molecule.bonds)
+        assert wide == straight(name)
+        assert [tuple(sorted(bond[:2])) for bond in rotatable_bonds(molecule.bonds, wide)] == rotations
+        found = candidates(molecule.atomic_numbers, molecule.bonds, False, wide)
+        assert not [atoms for kind, atoms in found if kind == "dihedral"]
+        basis = torsional_displacements(molecule.positions + noise, molecule.bonds)
+        assert basis.shape == (50, 3 * molecule.n_atoms, len(rotations))
+        forces = project_onto_atoms(molecule.positions[None], molecule.bonds, np.array([0, 1, 2]), noise[:1])
+        assert np.abs(forces).max() < 10.0

@@ -1,20 +1,12 @@
 """Ordinary files and arguments that gave wrong numbers or raw errors, as functions that try them.
 
-Each function of `CASES` takes no arguments and returns its outcome: "right" (the value of the case's source), "warned"
-(another value, with a warning), "refused" (a HybridError that names what the case asks for), "silent" (another value
-without a word), "raw" (any other error, or a refusal that does not help) or "hang". A case's name begins with the
-number of the kind of fault.
+See `tests.faults.outcomes` for names and outcomes.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import signal
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +17,8 @@ from rdkit.Chem import AllChem
 
 import openmm_hybrid as oh
 from openmm_hybrid import Frames, Molecule
-from openmm_hybrid.core.errors import HybridError
 from openmm_hybrid.core.units import ANGSTROM_PER_BOHR, KCAL_PER_EV, KCAL_PER_HARTREE
+from tests.faults.outcomes import attempt
 from tests.helpers import foreign_files as files
 from tests.helpers.gaff_molecules import DRUGS
 from tests.helpers.molecule_files import (
@@ -37,40 +29,6 @@ from tests.helpers.molecule_files import (
     bare_mol2,
     sdf,
 )
-
-SECONDS = 60
-"""Longest time for one case."""
-
-
-def attempt(call: Callable[[Path], Any], right: Callable[[Any], bool] = lambda value: False, says: str = "(?!)") -> str:
-    """The outcome of `call` with a folder of its own; a refusal must match the pattern `says`, by default none does."""
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(record=True) as caught, _alarm():
-        warnings.simplefilter("always")
-        try:
-            value = call(Path(folder))
-        except TimeoutError:
-            return "hang"
-        except HybridError as error:
-            return "refused" if re.search(says, str(error)) and "\n" not in str(error) else "raw"
-        except Exception:  # noqa: BLE001
-            return "raw"
-    if right(value):
-        return "right"
-    return "warned" if caught else "silent"
-
-
-@contextmanager
-def _alarm() -> Iterator[None]:
-    def stop(*_: object) -> None:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _frames(text: str, **arguments: str) -> Callable[[Path], Frames]:

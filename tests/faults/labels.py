@@ -1,14 +1,12 @@
-"""Ordinary mistakes with labels, each tried on the package: is the result right, or is there a warning or a refusal?
+"""Ordinary mistakes with labels, as functions that try them.
 
-Every function of `CASES` returns "right" (the result has the right value), "warned", "refused", "silent" (a wrong
-result without a word) or "raw" (another exception than the package's own).
+See `tests.faults.outcomes` for names and outcomes.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
@@ -27,24 +25,15 @@ from openmm_hybrid.cli import app
 from openmm_hybrid.models.langevin import Langevin
 from openmm_hybrid.reference import ReferenceEngine, engine, label
 from openmm_hybrid.reference.ase import AseEngine
+from tests.faults.outcomes import attempt
 from tests.helpers.gaff_molecules import gasteiger
 
 QUICK = {"progress": False, "md_steps": 0}
 
 
 def tried(call: Callable[[], Any], right: Callable[[Any], bool]) -> str:
-    """The outcome of a call; `right` judges its result."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            result = call()
-        except oh.HybridError:
-            return "refused"
-        except Exception:  # noqa: BLE001
-            return "raw"
-    if any(issubclass(warning.category, UserWarning) for warning in caught):
-        return "warned"
-    return "right" if right(result) else "silent"
+    """The outcome of a call; `right` judges its result. Any refusal will do."""
+    return attempt(lambda folder: call(), right, says="")
 
 
 def never(result: Any) -> bool:

@@ -190,5 +190,5 @@ def test_refuses_the_same_elements_in_another_order() -> None:
     """Hydrogen peroxide with its hydrogens exchanged has the same list of elements and other bonds."""
     data = frames(peroxide(), 40)
     exchanged = replace(data, positions=data.positions[:, [3, 1, 2, 0]], forces=data.forces[:, [3, 1, 2, 0]])
-    with pytest.raises(MismatchError, match="the bond 0-1 of 'peroxide' is"):
+    with pytest.raises(MismatchError, match="the bond 0-1 of the force field 'peroxide' is"):
         oh.fit(peroxide(), exchanged, n_train=20, n_test=10, progress=False)

@@ -98,7 +98,7 @@ def test_networks_of_one_type_start_alike_and_of_other_seeds_differ(ethanol: For
     assert len({tuple(row) for row in group.assignment[hydrogens].tolist()}) == 1
 
 
-@pytest.mark.parametrize("kind", GROUPS)
+@pytest.mark.parametrize("kind", [kind for kind, group in GROUPS.items() if not group.straight])
 def test_cross_terms_have_the_symmetry_of_the_molecule(ethanol: ForceField, kind: str) -> None:
     # Exchanging hydrogens that the graph does not tell apart is no change, whatever the parameters are.
     edited = ethanol.edit(cross=[kind])
