@@ -18,6 +18,7 @@ import openmm_hybrid as oh
 from openmm_hybrid import Molecule, gaff
 from openmm_hybrid.correction import train
 from openmm_hybrid.reference import engine, label
+from openmm_hybrid.systems.plan import known_backends
 from tests.faults.outcomes import attempt
 from tests.helpers.gaff_molecules import gasteiger
 
@@ -99,6 +100,56 @@ def scale(name: str) -> str:
     return attempt(lambda folder: attached_energy("C(C)O", scale=name), says="coordinate in OpenMM's expressions")
 
 
+def complete_on_top(name: str) -> str:
+    """A complete force field beside the terms that it replaces."""
+
+    def call(_: Any) -> None:
+        system = built("C(C)O")
+        oh.attach(system.system, system.topology, oh.ForceField.load(name))
+
+    return attempt(call, says=r"would act twice.*oh\.replace")
+
+
+def free_energy(smiles: str) -> str:
+    """Negative over GAFF, as the correction favours the gauche form; with other atoms it was +3.14 kcal/mol."""
+
+    def call(folder: Path) -> None:
+        system = built(smiles)
+        found = oh.correction_free_energy(
+            system.system, system.topology, system.positions, oh.load(SHIPPED), output=folder / "run", duration=0.5,
+            interval=10, lambdas=(0.0, 1.0), friction=20.0, platform="Reference", progress=False,
+        )  # fmt: skip
+        if found.difference > 0.5:
+            raise ValueError(f"{found.difference} kcal/mol")
+
+    return attempt(call)
+
+
+def twice_with(first: dict[str, Any], second: dict[str, Any]) -> str:
+    """The same correction twice, with other settings the second time."""
+
+    def call(_: Any) -> None:
+        system = built("C(C)O")
+        for settings in (first, second):
+            oh.attach(system.system, system.topology, oh.load(SHIPPED), **settings)
+
+    return attempt(call, says="already")
+
+
+def saved_with_another_model() -> str:
+    """A System saved with a model that it does not have."""
+
+    def call(folder: Path) -> None:
+        system, correction = built("C(C)O"), oh.load(SHIPPED)
+        other = correction.with_values(np.asarray(correction.parameters.values) * 2.0)
+        backend = next(b.name for b in known_backends() if b.needs_torch and b.state().works)
+        oh.attach(system.system, system.topology, correction, backend=backend)
+        attachments = [oh.Attachment(other, backend=backend)]
+        oh.save_system(folder / "a", system.system, system.topology, system.positions, attachments=attachments)
+
+    return attempt(call, says="none of the System's torch forces")
+
+
 def noted(smiles: str, base: str) -> str:
     """The System is built with a warning."""
     return attempt(lambda folder: built(smiles, base))
@@ -137,6 +188,11 @@ CASES: dict[str, Callable[[], str]] = {
     "11 attached twice": twice,
     "11 attached twice, another force group": partial(twice, force_group=3),
     "11 attached twice, atoms given": partial(twice, atoms=list(range(9))),
+    "29 a complete force field attached": partial(complete_on_top, "ethanol-cross"),
+    "29 attached twice, one with a scale": partial(twice_with, {}, {"scale": "one"}),
+    "29 attached twice, two scales": partial(twice_with, {"scale": "one"}, {"scale": "two"}),
+    "29 free energy of CCO with a correction for C(C)O": partial(free_energy, "CCO"),
+    "29 saved with another model": saved_with_another_model,
     "16 scale x1": partial(scale, "x1"),
     "16 scale z3": partial(scale, "z3"),
     "16 scale theta": partial(scale, "theta"),
