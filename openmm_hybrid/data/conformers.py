@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.units import ANGSTROM_PER_BOHR
+from openmm_hybrid.data.equivalent_order import with_fixed_labels
 from openmm_hybrid.data.stereo import Unspecified
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def embedded(mol: Chem.Mol, title: str, n_conformers: int, seed: int) -> tuple[C
 
     All conformers are of one isomer: where the molecule leaves a configuration open, that of the first geometry becomes
     the molecule's. MMFF94 relaxes the conformers, UFF where MMFF94 lacks a type, and GFN2-xTB where UFF lacks one too.
+    Equivalent atoms, such as the hydrogens of CH2, have the same labels in all conformers and for all seeds.
 
     Raises
     ------
@@ -62,7 +64,7 @@ def embedded(mol: Chem.Mol, title: str, n_conformers: int, seed: int) -> tuple[C
             chosen = Chem.MolToSmiles(Chem.RemoveHs(mol))
             warnings.warn(unspecified.sentence(mol, title, chosen), stacklevel=4)
     positions, energies = _relaxed(_embed(isomer, title, n_conformers, parameters), title)
-    return mol, positions[np.argsort(energies, kind="stable")]
+    return mol, with_fixed_labels(mol, positions)[np.argsort(energies, kind="stable")]
 
 
 def _embed(mol: Chem.Mol, title: str, n_conformers: int, parameters: Any) -> Chem.Mol:

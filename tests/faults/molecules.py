@@ -68,6 +68,20 @@ def angles(smiles: str, centre: str, expected: set[int], *, tblite: bool = True)
     return attempt(found, lambda values: values == expected)
 
 
+def labelling(smiles: str, *atoms: int) -> str:
+    """The side of the first of two equivalent atoms is the same for 8 seeds: the sign of a tetrahedron, or cis."""
+
+    def sides(_: object) -> set[bool]:
+        found = set()
+        for seed in range(8):
+            a, b, c, d = Molecule.from_smiles(smiles, seed=seed).positions[list(atoms)]
+            triple = np.linalg.det([b - a, c - a, d - a])
+            found.add(bool(triple > 0) if abs(triple) > 1.0 else bool(np.linalg.norm(a - d) < 3.0))
+        return found
+
+    return attempt(sides, lambda found: len(found) == 1)
+
+
 CASES: dict[str, Callable[[], str]] = {
     "4 AM1-BCC of Gly-Gly": partial(am1bcc, "[NH3+]CC(=O)NCC(=O)[O-]"),
     "4 AM1-BCC of beta-alanine": partial(am1bcc, "[NH3+]CCC(=O)[O-]"),
@@ -91,5 +105,7 @@ CASES: dict[str, Callable[[], str]] = {
     "7 phosphorus pentachloride without tblite": partial(
         angles, "ClP(Cl)(Cl)(Cl)Cl", "P", {90, 120, 180}, tblite=False
     ),
+    "29 labels of the hydrogens of ethanol": partial(labelling, "CCO", 0, 2, 6, 7),
+    "29 labels of the hydrogens of acrolein": partial(labelling, "C=CC=O", 4, 0, 1, 2),
 }
 """Name → function that tries it."""
