@@ -123,6 +123,22 @@ def _xyz_cases() -> dict[str, Callable[[], str]]:
     }
 
 
+def _comment_cases() -> dict[str, Callable[[], str]]:
+    def found(line: str, kcal: float = 0.0, says: str = "(?!)") -> str:
+        return attempt(_frames(f"3\n{line}\n{files.WATER}"), _energies(kcal), says)
+
+    return {
+        "29 xyz comment, relative energy": lambda: found("conf 1 E(rel) = 3.2 kcal/mol"),
+        "29 xyz comment, Gaussian's energy in eV": lambda: found("E(RB3LYP) = -4210.18 eV", -4210.18 * KCAL_PER_EV),
+        "29 xyz comment, kinetic and potential energy": lambda: found(
+            "kinetic energy 0.013 Eh potential energy -154.7 Eh", -154.7 * KCAL_PER_HARTREE
+        ),
+        "29 xyz comment, gap and energy": lambda: found("gap energy 5.23 eV energy -4210.1 eV", -4210.1 * KCAL_PER_EV),
+        "29 xyz comment, two numbers": lambda: found("1.0 -154.72", says="several numbers .*energy="),
+        "29 xyz comment, a key and a unit": lambda: found("E=-97087 kcal/mol", -97087.0),
+    }
+
+
 def _record_cases() -> dict[str, Callable[[], str]]:
     def two(first: str, second: str, **arguments: Any) -> str:
         text = sdf(Molecule.from_smiles(first)) + sdf(Molecule.from_smiles(second))
@@ -381,6 +397,7 @@ def _home_cases() -> dict[str, Callable[[], str]]:
 
 CASES: dict[str, Callable[[], str]] = {
     **_xyz_cases(),
+    **_comment_cases(),
     **_record_cases(),
     **_geometry_cases(),
     **_argument_cases(),
