@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,24 @@ def _comment_cases() -> dict[str, Callable[[], str]]:
     }
 
 
+def _array_cases() -> dict[str, Callable[[], str]]:
+    frames = Frames(np.array([1, 9]), np.array([[[0, 0, 0], [0, 0, 0.9]]] * 3))
+    unlabelled = {"z": np.array([1, 9]), "R": frames.positions}
+    return {
+        "29 npz with a cell": lambda: attempt(_npz(unlabelled | {"cell": np.eye(3)}), says="'cell'.*periodic"),
+        "29 npz with a cell of zeros": lambda: attempt(_npz(unlabelled | {"cell": np.zeros((3, 3))}), lambda _: True),
+        "29 frames of symbols": lambda: attempt(
+            lambda _: Frames(np.array(["H", "F"]), frames.positions), says="atomic numbers are not integers"
+        ),
+        "29 frames of fractional atomic numbers": lambda: attempt(
+            lambda _: Frames(frames.atomic_numbers + 0.7, frames.positions), says="atomic numbers are not integers"
+        ),
+        "29 frames chosen by real numbers": lambda: attempt(
+            lambda _: frames[np.array([0.0, 1.0])], says="expected integers"
+        ),
+    }
+
+
 def _record_cases() -> dict[str, Callable[[], str]]:
     def two(first: str, second: str, **arguments: Any) -> str:
         text = sdf(Molecule.from_smiles(first)) + sdf(Molecule.from_smiles(second))
@@ -186,7 +205,7 @@ def _geometry_cases() -> dict[str, Callable[[], str]]:
 
     def scaled(smiles: str, factor: float, unit: str) -> str:
         molecule = Molecule.from_smiles(smiles)
-        moved = molecule.with_conformers(molecule.positions * factor)
+        moved = replace(molecule, conformers=molecule.conformers * factor)
         return attempt(_molecule("a.sdf", sdf(moved)), says=f"as in {unit}")
 
     def from_geometry() -> str:
@@ -398,6 +417,7 @@ def _home_cases() -> dict[str, Callable[[], str]]:
 CASES: dict[str, Callable[[], str]] = {
     **_xyz_cases(),
     **_comment_cases(),
+    **_array_cases(),
     **_record_cases(),
     **_geometry_cases(),
     **_argument_cases(),
