@@ -153,7 +153,7 @@ def refuse_impossible_labels(frames: Frames) -> None:
             f"the forces of {frames.name!r} have a {kind} in most frames (median {largest}), which forces in vacuum do "
             "not have",
             hint="check that they belong to these frames and atoms, in the same order, and that none is scaled or "
-            "missing; label without external field, point charges and frozen atoms (ASE: "
+            "missing; choose some atoms by atoms=; label without external field, point charges and frozen atoms (ASE: "
             "atoms.get_forces(apply_constraint=False)), since no model knows where a molecule is in space",
         )
 

@@ -23,6 +23,7 @@ def propane() -> Frames:
     return labelled(molecule.atomic_numbers, molecule.positions + shifts)
 
 
+@pytest.mark.filterwarnings("ignore:too few training frames")
 @pytest.mark.parametrize("selection", ["auto", "random"])
 def test_no_geometry_is_in_two_parts(selection: str) -> None:
     frames = water(40)
@@ -100,7 +101,8 @@ def test_some_atoms_of_a_molecule() -> None:
         positions=frames.positions[:, chosen],
         forces=frames.forces[:, chosen],
     )
-    alone = train(cut, sigma=5, perms=[[0, 1, 2], [2, 1, 0]], progress=False)
+    with pytest.warns(UserWarning, match="have a net force .*check the order"):
+        alone = train(cut, sigma=5, perms=[[0, 1, 2], [2, 1, 0]], progress=False)
     np.testing.assert_allclose(forces, alone.predict(cut.positions)[1], rtol=0, atol=1e-9)
     np.testing.assert_allclose((frames.energies - energies).mean(), 0.0, atol=1e-9)
 
@@ -140,3 +142,16 @@ def test_too_many_symmetries_of_the_graph_are_those_of_the_frames_by_default() -
         permutations_of(frames, "graph", None)
     with pytest.raises(InputError, match="324 permutations"):
         permutations_of(frames[:1], "auto", None)
+
+
+@pytest.mark.parametrize(("smiles", "needed"), [("O", 3), ("C", 6), ("CCC", 8)])
+def test_too_few_frames_are_warned_of(smiles: str, needed: int) -> None:
+    """Three waters, six methanes: a harmonic force field of N atoms needs (3N − 3) / 2 frames; eight are enough."""
+    molecule = Molecule.from_smiles(smiles, n_conformers=1)
+    shifts = np.random.default_rng(3).normal(scale=0.03, size=(8, molecule.n_atoms, 3))
+    frames = labelled(molecule.atomic_numbers, molecule.positions + shifts)
+    training_set(frames, n_train=needed, molecule=molecule)
+    with pytest.warns(UserWarning, match=f"too few training frames .* atoms, {needed - 1}: use {needed} or more"):
+        training_set(frames, n_train=needed - 1, molecule=molecule)
+    if smiles == "CCC":
+        training_set(frames, n_train=3, molecule=molecule, atoms=[0, 1, 2])
