@@ -173,7 +173,8 @@ def unbalanced_frames(frames: Frames, indices: NDArray[np.int64] | None = None) 
     kind, largest = _largest_imbalance(frames[off])
     shown = (off if indices is None else np.sort(np.asarray(indices)[off])).tolist()
     more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    which = "most frames" if 2 * len(off) > len(frames) else f"frames {', '.join(map(str, shown[:_SHOWN]))}{more}"
+    listed = f"frame{'s' if len(shown) > 1 else ''} {', '.join(map(str, shown[:_SHOWN]))}{more}"
+    which = "most frames" if 2 * len(off) > len(frames) else listed
     return (
         f"the forces of {which} of {frames.name!r} have a {kind} (median {largest}), which no model can "
         "reproduce: check the order of their atoms, the integration grid, external fields and frozen atoms."
