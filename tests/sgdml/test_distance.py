@@ -126,6 +126,7 @@ class TestDistanceOfTwoPermutations(TorchModelSuite):
         return water(22).positions[[13, 19, 21]]
 
 
+@pytest.mark.filterwarnings("ignore:too few training frames")
 def test_what_has_no_distance_is_refused(distance: TrainingDistance) -> None:
     with pytest.warns(UserWarning, match="1 training frames of 'toy' do not determine a model of 3 atoms"):
         single = train(water(), sigma=2, perms=SWAP, indices=[3], progress=False)
