@@ -94,7 +94,7 @@ def test_atoms_in_another_order_count_in_the_order_of_the_model(tmp_path: Path) 
     settings = SETTINGS | {"lambdas": (0.0, 0.5, 1.0)}
     where = (built.system, built.topology, built.positions, model)
     with pytest.warns(UserWarning, match="not in the model's order"):
-        found = oh.correction_free_energy(*where, output=tmp_path, duration=1.0, interval=10, **settings)
+        found = oh.correction_free_energy(*where, output=tmp_path, duration=3.0, interval=10, **settings)
     ends = [oh.SampleResult.open(tmp_path / f"lambda_{k}").positions[:, order] for k in (0, 2)]
     first, last = (mean_with_error(model.predict(frames)[0]) for frames in ends)
     assert last.value - 4 * np.hypot(last.error, found.error) < found.difference

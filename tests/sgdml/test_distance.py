@@ -128,7 +128,7 @@ class TestDistanceOfTwoPermutations(TorchModelSuite):
 
 @pytest.mark.filterwarnings("ignore:too few training frames")
 def test_what_has_no_distance_is_refused(distance: TrainingDistance) -> None:
-    with pytest.warns(UserWarning, match="1 training frames of 'toy' do not determine a model of 3 atoms"):
+    with pytest.warns(UserWarning, match="too few training frames of 'toy' for a model of 3 atoms, 1:"):
         single = train(water(), sigma=2, perms=SWAP, indices=[3], progress=False)
     with pytest.raises(InputError, match="one training geometry"):
         training_distance(single)

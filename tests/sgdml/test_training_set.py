@@ -34,7 +34,7 @@ def test_no_geometry_is_in_two_parts(selection: str) -> None:
         assert len(np.unique(first_copies(doubled, data.perms)[selected])) == 40
         again = training_set(doubled, n_train=15, n_valid=10, selection=selection, seed=seed)
         np.testing.assert_array_equal(again.idxs_rest, data.idxs_rest)
-    with pytest.warns(UserWarning, match="2 training frames"):
+    with pytest.warns(UserWarning, match="too few training frames"):
         data = training_set(doubled, indices=[40, 1])  # frame 40 is a copy of frame 0
     assert 0 not in data.idxs_rest
     assert len(data.idxs_rest) == 38
