@@ -13,6 +13,7 @@ from openmm import app
 
 from openmm_hybrid import Molecule, gaff
 from openmm_hybrid.bases.system import BuiltSystem
+from openmm_hybrid.charges.equivalent import symmetrized
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.models.system import SystemModel
 from tests.helpers.gaff_molecules import gasteiger
@@ -32,11 +33,7 @@ SMILES = {
 def built(name: str) -> BuiltSystem:
     """GAFF 1.81 with Gasteiger charges, equal on equivalent atoms."""
     molecule = Molecule.from_smiles(SMILES[name], name=name)
-    charges = gasteiger(molecule)
-    for kind in set(molecule.symmetry_classes):
-        same = molecule.symmetry_classes == kind
-        charges[same] = charges[same].mean()
-    return gaff.build(molecule, charges=charges)
+    return gaff.build(molecule, charges=symmetrized(gasteiger(molecule), molecule))
 
 
 def shaken(system: BuiltSystem, n_frames: int = 4, by: float = 0.08) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 import openmm_hybrid as oh
 from openmm_hybrid import Molecule
 from openmm_hybrid.bases.system import BuiltSystem
+from openmm_hybrid.charges.equivalent import symmetrized
 from openmm_hybrid.core.units import FORCE_KJ_NM, NM_PER_ANGSTROM
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.forms.cross import GROUPS
@@ -43,11 +44,7 @@ EDITS = {
 def built(name: str) -> BuiltSystem:
     """GAFF 2.2.20 with Gasteiger charges, equal on equivalent atoms."""
     molecule = Molecule.from_smiles(SMILES[name], name=name)
-    charges = gasteiger(molecule)
-    for kind in set(molecule.symmetry_classes):
-        same = molecule.symmetry_classes == kind
-        charges[same] = charges[same].mean()
-    return oh.build(molecule, base="gaff-2.2.20", charges=charges)
+    return oh.build(molecule, base="gaff-2.2.20", charges=symmetrized(gasteiger(molecule), molecule))
 
 
 def read(name: str) -> ForceField:
