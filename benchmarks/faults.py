@@ -8,7 +8,7 @@ damaged: files made from good ones with a seed; damaged_failures counts those th
 nor refused in one line, in bounded memory and time, without running code.
 trusted: inputs without a mistake; false_alarms counts those that give a warning or an error.
 cost: the share of the checks in the time of label, fit, train and attach for aspirin.
-OPENMM_HYBRID_DATA names the folder of the reference data.
+OPENMM_HYBRID_DATA names the folder of the reference data, which kind 27 needs too.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def train(
     reference: EnergyModel | None = None,
     sigma: float | str = 1.0,
     lam: float = 1e-10,
-    perms: ArrayLike | str | None = "graph",
+    perms: ArrayLike | str | None = "auto",
     molecule: Molecule | None = None,
     atoms: ArrayLike | None = None,
     n_train: int | None = None,

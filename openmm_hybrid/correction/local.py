@@ -32,7 +32,7 @@ def train_local(
     others: str = "relaxed",
     sigma: float = 1.0,
     lams: Sequence[float] = LAMS,
-    perms: ArrayLike | str | None = "graph",
+    perms: ArrayLike | str | None = "auto",
     n_train: int | None = None,
     n_valid: int | None = None,
     seed: int = 0,

@@ -201,14 +201,18 @@ class HessianKernel:
                 target.copy_(self._blocks(tile, image).flatten(0, 1))
         return columns
 
-    def diagonal(self) -> Tensor:
-        """Diagonal of the matrix, (n_rows,)."""
+    def diagonal_blocks(self) -> Tensor:
+        """The block of each point with itself, (n_points, block_size, block_size)."""
         moves, fixed = self._moves()
         parts = []
         for x, full in zip(self.x, self.jacobians, strict=True):
             row = _Rows.of(x.unsqueeze(0), full.t().unsqueeze(0), fixed)
-            parts.append(self._blocks(row, _image(x, full, moves, fixed))[0].diagonal())
+            parts.append(self._blocks(row, _image(x, full, moves, fixed)))
         return torch.cat(parts)
+
+    def diagonal(self) -> Tensor:
+        """Diagonal of the matrix, (n_rows,)."""
+        return self.diagonal_blocks().diagonal(dim1=1, dim2=2).flatten()
 
     def _moves(self) -> tuple[Tensor, Tensor]:
         """The permutations of the descriptor, (S, D), and whether they all fix a pair, (D,)."""

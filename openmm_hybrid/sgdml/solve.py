@@ -14,7 +14,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.errors import InputError, NumericalError
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.solvers import SOLVERS
 from openmm_hybrid.sgdml.solvers.solver import Size, Solver
@@ -53,7 +53,7 @@ def solve(
         λ ≥ 0.
     solver : str
         "direct", "iterative", the name of another distribution's solver, or "auto" for the fastest that fits into
-        memory.
+        memory. If that one fails, or expects to take longer than another, "auto" changes to the other.
     max_memory : float, optional
         Memory in GB that the solver may use; 80 % of the free memory by default.
     checkpoint : Path, optional
@@ -68,14 +68,26 @@ def solve(
     InputError
         No solver fits into memory, or a setting is not possible; nothing has been computed then.
     NumericalError
-        The solution does not reach the solver's accuracy.
+        No solver reaches its accuracy; the message names each with its reason.
     """
-    chosen = plan(
-        Size.of(kernel), solver=solver, max_memory=max_memory, checkpoint=checkpoint, device=str(kernel.x.device)
-    )
-    if progress and chosen.seconds > _ANNOUNCED:
-        print(chosen, file=sys.stderr)
-    return chosen.solver.solve(kernel, labels, lam=lam, start=start, progress=progress)
+    size, device = Size.of(kernel), str(kernel.x.device)
+    choices = plans(size, solver=solver, max_memory=max_memory, checkpoint=checkpoint, device=device)
+    failures: list[tuple[str, NumericalError]] = []
+    for k, chosen in enumerate(choices):
+        others = choices[k + 1 :]
+        variant = chosen.solver.within(min(other.seconds for other in others)) if others else chosen.solver
+        if progress and (failures or chosen.seconds > _ANNOUNCED):
+            print(f"{failures[-1][1].problem}; next: {chosen}" if failures else chosen, file=sys.stderr)
+        try:
+            solution = variant.solve(kernel, labels, lam=lam, start=start, progress=progress)
+        except NumericalError as error:
+            # Without its traceback, which would keep the solver's arrays.
+            failures.append((chosen.solver.name, error.with_traceback(None)))
+            continue
+        if checkpoint is not None and any(SOLVERS.load(name).keeps_checkpoint for name, _ in failures):
+            checkpoint.unlink(missing_ok=True)
+        return solution
+    raise _all_failed(failures, _too_large(solver, size, choices, checkpoint))
 
 
 @final
@@ -110,7 +122,14 @@ class Plan:
 def plan(
     size: Size, *, solver: str = "auto", max_memory: float | None = None, checkpoint: Path | None = None, device: str
 ) -> Plan:
-    """The fastest solver that fits into memory, or the named one; see `solve` for the settings.
+    """The first of `plans`: the fastest solver that fits into memory, or the named one."""
+    return plans(size, solver=solver, max_memory=max_memory, checkpoint=checkpoint, device=device)[0]
+
+
+def plans(
+    size: Size, *, solver: str = "auto", max_memory: float | None = None, checkpoint: Path | None = None, device: str
+) -> list[Plan]:
+    """The solvers that fit into memory, the fastest first, or the named one; see `solve` for the settings.
 
     A solver's time is divided by its `Solver.preference` before the times are compared.
 
@@ -135,8 +154,8 @@ def plan(
     if not found:
         raise _does_not_fit(kinds, size, budget, checkpoint)
     speed = _speed(device)
-    plans = [Plan(variant, size, variant.memory(size), budget, variant.operations(size) / speed) for variant in found]
-    return min(plans, key=lambda option: option.seconds / option.solver.preference)
+    options = [Plan(variant, size, variant.memory(size), budget, variant.operations(size) / speed) for variant in found]
+    return sorted(options, key=lambda option: option.seconds / option.solver.preference)
 
 
 def pick_device(name: str) -> str:
@@ -216,6 +235,29 @@ def _does_not_fit(kinds: list[type[Solver]], size: Size, budget: int, checkpoint
         f" with the {least.name} solver, {budget / 1e9:.1f} GB may be used",
         hint=(f"train on at most {fitting} geometries (n_train={fitting}), or " if fitting else "")
         + "raise max_memory, or use a machine with more memory",
+    )
+
+
+def _too_large(name: str, size: Size, choices: list[Plan], checkpoint: Path | None) -> str:
+    """Hint with the memory of the solvers that "auto" could not try."""
+    tried = {choice.solver.name for choice in choices}
+    options = [
+        f"max_memory={least / 1e9:.1f} or more, for the {kind.name} solver"
+        for kind in _suitable(name, size, checkpoint)
+        if kind.name not in tried
+        for least in [min(variant.memory(size) for variant in kind.candidates(size, checkpoint))]
+    ]
+    return " or ".join(options)
+
+
+def _all_failed(failures: list[tuple[str, NumericalError]], memory: str) -> NumericalError:
+    """The error of the only solver, or one error for all of them."""
+    if len(failures) == 1 and not memory:
+        return failures[0][1]
+    general = "raise lam tenfold or more, lower sigma, or drop almost equal geometries"
+    return NumericalError(
+        "; ".join(f"{name} solver: {error.problem}" for name, error in failures),
+        hint=f"give {memory}; or {general}" if memory else general,
     )
 
 

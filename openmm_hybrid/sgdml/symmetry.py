@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import product
+from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +22,11 @@ _MAX_MATCHES = 20_000
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+
+@final
+class TooManyPermutationsError(InputError):
+    """A molecular graph has more symmetries than a model can use."""
 
 
 def graph_permutations(
@@ -49,7 +55,7 @@ def graph_permutations(
 
     Raises
     ------
-    InputError
+    TooManyPermutationsError
         More than `max_permutations`.
     """
     elements = np.asarray(atomic_numbers, dtype=np.int64)
@@ -183,7 +189,7 @@ def _automorphisms(atomic_numbers: Ints, neighbours: list[list[int]]) -> Iterabl
                 graph.AddBond(i, j, Chem.BondType.SINGLE)
     matches = graph.GetSubstructMatches(graph, uniquify=False, maxMatches=_MAX_MATCHES)
     if len(matches) >= _MAX_MATCHES:
-        raise _exploded(f"{_MAX_MATCHES} symmetries of the graph or more", _MAX_MATCHES)
+        raise _exploded(f"{_MAX_MATCHES} symmetries or more", _MAX_MATCHES)
     return [np.array(match, dtype=np.int64) for match in sorted(matches)]
 
 
@@ -234,9 +240,10 @@ def _keeps_sides(perm: Ints, sides: dict[tuple[int, ...], bool]) -> bool:
     return all(sides.get(tuple(int(perm[k]) for k in atoms)) == side for atoms, side in sides.items())
 
 
-def _exploded(found: str, limit: int) -> InputError:
-    return InputError(
+def _exploded(found: str, limit: int) -> TooManyPermutationsError:
+    return TooManyPermutationsError(
         f"the molecular graph has {found}",
         expected=f"at most {limit}",
-        hint="give the important permutations as perms=, an array (n_perms, n_atoms), or perms=None for none",
+        hint='use perms="data" for the permutations that the frames show, give the important ones as perms=, an array '
+        "(n_perms, n_atoms), or use perms=None for none",
     )

@@ -31,7 +31,7 @@ def train(
     *,
     sigma: float | str,
     lam: float = 1e-10,
-    perms: str | ArrayLike | None = "graph",
+    perms: str | ArrayLike | None = "auto",
     molecule: Molecule | None = None,
     atoms: ArrayLike | None = None,
     n_train: int | None = None,
@@ -59,11 +59,13 @@ def train(
         validation frames (see `search`), and prints a table of the trials.
     lam : float
         λ, for forces divided by their standard deviation.
-    perms : "graph", "data", array (n_perms, n_atoms) or None
+    perms : "auto", "graph", "data", array (n_perms, n_atoms) or None
         Permutations of the whole molecule: symmetries of the molecular graph (see `graph_permutations`), permutations
-        that all the frames show (see `data_permutations`), a given group, or none.
+        that all the frames show (see `data_permutations`), a given group, or none. "auto" is "graph", or "data" if the
+        graph has too many symmetries.
     molecule : Molecule, optional
-        Molecule with the bonds (and, for "graph", the double bonds); by default, bonds are derived from the distances.
+        Molecule with the bonds (and the double bonds, for the symmetries of the graph); by default, bonds are derived
+        from the distances.
     atoms : (n_chosen,), optional
         Train on these atoms of the molecule only, in this order; the permutations are restricted to them (see
         `restrict_permutations`). The model has n_chosen atoms: `OnAtoms` and ``attach(atoms=…)`` put it into the
@@ -82,7 +84,8 @@ def train(
     seed : int
         Seed of the selection, and of the frames in which perms="data" finds permutations.
     solver : str
-        Name of the solver of the linear system; "auto" chooses the fastest that fits into memory.
+        Name of the solver of the linear system; "auto" chooses the fastest that fits into memory, and another one if
+        that fails or falls behind.
     max_memory : float, optional
         Memory in GB that the solver may use.
     checkpoint : path, optional
@@ -108,7 +111,8 @@ def train(
     Warns
     -----
     UserWarning
-        Energies and forces contradict each other (see `consistency`); the best sigma is the smallest or largest tried.
+        Energies and forces contradict each other (see `consistency`); the best sigma is the smallest or largest tried;
+        the graph has too many symmetries for perms="auto".
     """
     check_sigma(sigma, lam)
     data = training_set(

@@ -20,6 +20,7 @@ from openmm_hybrid.models.residual import RESIDUAL
 from openmm_hybrid.sgdml.descriptor import first_copies
 from openmm_hybrid.sgdml.matching import data_permutations
 from openmm_hybrid.sgdml.symmetry import (
+    TooManyPermutationsError,
     check_permutations,
     graph_permutations,
     restrict_permutations,
@@ -98,7 +99,7 @@ def training_set(
     *,
     n_train: int | None = None,
     n_valid: int | None = 0,
-    perms: str | ArrayLike | None = "graph",
+    perms: str | ArrayLike | None = "auto",
     molecule: Molecule | None = None,
     atoms: ArrayLike | None = None,
     indices: ArrayLike | None = None,
@@ -142,7 +143,7 @@ def training_set(
     -----
     UserWarning
         The atoms' distances look like bohr or nm, the forces like other units or gradients, or some frames are broken
-        (see `openmm_hybrid.data.frame_checks`).
+        (see `openmm_hybrid.data.frame_checks`); the graph has too many symmetries for perms="auto".
     """
     if frames.forces is None:
         raise InputError(f"the frames of {frames.name!r} have no forces", hint="label them with a reference engine")
@@ -190,13 +191,24 @@ def permutations_of(frames: Frames, perms: str | ArrayLike | None, molecule: Mol
         return np.arange(frames.n_atoms)[None]
     if not isinstance(perms, str):
         return check_permutations(perms, frames.atomic_numbers)
-    if perms not in ("graph", "data"):
-        raise InputError(f"perms = {perms!r}", expected='"graph", "data", an array (n_perms, n_atoms) or None')
+    if perms not in ("auto", "graph", "data"):
+        raise InputError(f"perms = {perms!r}", expected='"auto", "graph", "data", an array (n_perms, n_atoms) or None')
     bonds = bonds_from_geometry(frames.atomic_numbers, frames.positions) if molecule is None else molecule.bonds
-    if perms == "data":
-        return data_permutations(frames.atomic_numbers, frames.positions, bonds=bonds, seed=seed)
-    rigid = () if molecule is None else _double_bonds(molecule)
-    return graph_permutations(frames.atomic_numbers, bonds, frames.positions, rigid_bonds=rigid)
+    if perms != "data":
+        rigid = () if molecule is None else _double_bonds(molecule)
+        try:
+            return graph_permutations(frames.atomic_numbers, bonds, frames.positions, rigid_bonds=rigid)
+        except TooManyPermutationsError as error:
+            if perms == "graph" or frames.n_frames < 2:
+                raise
+            reason = error.problem
+    group = data_permutations(frames.atomic_numbers, frames.positions, bonds=bonds, seed=seed)
+    if perms == "auto":
+        warnings.warn(
+            f"{reason}; the model has the {len(group)} permutations that the frames show. Give others by perms=.",
+            stacklevel=3,
+        )
+    return group
 
 
 def _double_bonds(molecule: Molecule) -> Ints:

@@ -35,8 +35,10 @@ class KernelSettings(ABC):
     lam: float = option(1e-10, help="Regularisation λ of the forces, which are divided by their standard deviation.")
     n_valid: int | None = option(None, help="Validation frames; by default 200 for a search of sigma, otherwise none.")
     n_test: int = option(1000, help="Largest number of the remaining frames to test on.")
-    perms: Literal["graph", "data", "none"] = option(
-        "graph", help="Source of the permutation symmetries: the molecular graph, the frames, or none."
+    perms: Literal["auto", "graph", "data", "none"] = option(
+        "auto",
+        help="Source of the permutation symmetries: the molecular graph, the frames, or none; auto is the graph, or the"
+        " frames if the graph has too many symmetries.",
     )
     selection: Literal["auto", "stratified", "random"] = option(
         "auto",

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.faults import formats, labels, molecules, simulations, straight, systems
+from tests.faults import formats, labels, molecules, simulations, straight, systems, training
 
-CASES = {**formats.CASES, **labels.CASES, **molecules.CASES, **simulations.CASES, **straight.CASES, **systems.CASES}
+CASES = {
+    **formats.CASES,
+    **labels.CASES,
+    **molecules.CASES,
+    **simulations.CASES,
+    **straight.CASES,
+    **systems.CASES,
+    **training.CASES,
+}
 """Name → function that tries it."""

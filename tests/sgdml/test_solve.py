@@ -14,14 +14,15 @@ import torch
 from torch import Tensor
 
 from openmm_hybrid.core import registry
-from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.errors import InputError, NumericalError
 from openmm_hybrid.sgdml import solve as choice
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.solve import pick_device, plan, solve
-from openmm_hybrid.sgdml.solvers import SOLVERS
+from openmm_hybrid.sgdml.solvers import SOLVERS, convergence
+from openmm_hybrid.sgdml.solvers.direct import DirectSolver
 from openmm_hybrid.sgdml.solvers.iterative import IterativeSolver
 from openmm_hybrid.sgdml.solvers.solver import Size, Solver
-from tests.helpers.sgdml_data import LAM, matrix_of, water, water_kernel
+from tests.helpers.sgdml_data import LAM, matrix_of, water, water_kernel, water_labels
 
 SIZE = Size(n_points=600, block_size=57, n_pairs=210, n_perms=6)
 
@@ -145,3 +146,74 @@ def test_a_solver_of_another_distribution_is_chosen(kernel: HessianKernel, monke
 def test_every_built_in_solver_has_its_own_name() -> None:
     for name in SOLVERS.builtin:
         assert SOLVERS.load(name).name == name
+
+
+def failing(kind: type[Solver], monkeypatch: pytest.MonkeyPatch, problem: str) -> list[Solver]:
+    """Make a solver fail; the list grows by each variant that was tried."""
+    tried: list[Solver] = []
+
+    def solve(self: Solver, *_: object, **__: object) -> Tensor:
+        tried.append(self)
+        raise NumericalError(problem)
+
+    monkeypatch.setattr(kind, "solve", solve)
+    return tried
+
+
+@pytest.mark.parametrize(("fails", "works"), [(IterativeSolver, "direct"), (DirectSolver, "iterative")])
+def test_auto_changes_to_the_other_solver(
+    fails: type[Solver],
+    works: str,
+    kernel: HessianKernel,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Cheap, so that it is tried first.
+    monkeypatch.setattr(fails, "operations", lambda self, size: 1.0)
+    tried = failing(fails, monkeypatch, "the residual stopped falling")
+    labels = water_labels(kernel)
+    solution = solve(kernel, labels, lam=LAM, progress=True)
+    assert len(tried) == 1
+    error = torch.linalg.vector_norm(matrix_of(kernel) @ solution - labels) / torch.linalg.vector_norm(labels)
+    assert error < 2e-4
+    assert f"the residual stopped falling; next: {works} solver" in capsys.readouterr().err
+    with pytest.raises(NumericalError, match="stopped falling"):
+        solve(kernel, labels, lam=LAM, solver=fails.name, progress=False)
+
+
+def test_the_iterative_solver_gets_the_time_of_the_direct_one(
+    kernel: HessianKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "_speed", lambda device: 1e9)
+    monkeypatch.setattr(DirectSolver, "operations", lambda self, size: 7e9)
+    tried = failing(IterativeSolver, monkeypatch, "slow")
+    solve(kernel, water_labels(kernel), lam=LAM, progress=False)
+    assert isinstance(tried[0], IterativeSolver)
+    assert tried[0].seconds == 7.0
+
+
+def test_iterations_that_need_longer_than_the_direct_solver_end(
+    kernel: HessianKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convergence, "_FIRST", 2)
+    monkeypatch.setattr(IterativeSolver, "operations", lambda self, size: 1.0)
+    monkeypatch.setattr(IterativeSolver, "candidates", classmethod(lambda cls, size, checkpoint: [cls(1)]))
+    labels = water_labels(kernel)
+    exact = DirectSolver().solve(kernel, labels, lam=LAM, start=None, progress=False)
+    monkeypatch.setattr(DirectSolver, "operations", lambda self, size: 1e-30)
+    monkeypatch.setattr(IterativeSolver, "preference", 1e40)
+    np.testing.assert_array_equal(solve(kernel, labels, lam=LAM, progress=False), exact)
+
+
+def test_when_all_fail_the_error_says_what_would_work(
+    kernel: HessianKernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    failing(IterativeSolver, monkeypatch, "one reason")
+    failing(DirectSolver, monkeypatch, "another reason")
+    labels = water_labels(kernel)
+    with pytest.raises(NumericalError, match=r"iterative solver: one reason.*raise lam") as both:
+        solve(kernel, labels, lam=LAM, progress=False)
+    assert "direct solver: another reason" in str(both.value)
+    monkeypatch.setattr(DirectSolver, "memory", lambda self, size: 10**12)
+    with pytest.raises(NumericalError, match=r"one reason; give max_memory=1000\.0 or more, for the direct solver"):
+        solve(kernel, labels, lam=LAM, progress=False)

@@ -13,6 +13,7 @@ from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.sgdml import fit, train, training_set
 from openmm_hybrid.sgdml.descriptor import first_copies
+from openmm_hybrid.sgdml.training_set import permutations_of
 from tests.helpers.sgdml_data import SWAP, labelled, water
 
 
@@ -119,3 +120,23 @@ def test_a_start_has_the_shape_of_the_coefficients() -> None:
     np.testing.assert_allclose(
         again.predict(data.frames.positions)[1], model.predict(data.frames.positions)[1], atol=1e-6
     )
+
+
+def test_too_many_symmetries_of_the_graph_are_those_of_the_frames_by_default() -> None:
+    """The frames are near one irregular geometry, with one methyl group rotated in some of them."""
+    molecule = Molecule.from_smiles("CC(C)(C)C")
+    rng = np.random.default_rng(0)
+    rotation = np.arange(17)
+    hydrogens = [k for k in range(17) if molecule.atomic_numbers[k] == 1 and [0, k] in molecule.bonds.tolist()]
+    rotation[hydrogens] = np.roll(hydrogens, 1)
+    irregular = molecule.positions + rng.normal(scale=0.1, size=(17, 3))
+    near = irregular + rng.normal(scale=0.002, size=(10, 17, 3))
+    positions = np.concatenate([near, near[:, rotation], near[:, rotation][:, rotation]])
+    frames = labelled(molecule.atomic_numbers, positions)
+    with pytest.warns(UserWarning, match="the 3 permutations that the frames show"):
+        group = permutations_of(frames, "auto", None)
+    np.testing.assert_array_equal(np.unique(group, axis=0), np.unique(permutations_of(frames, "data", None), axis=0))
+    with pytest.raises(InputError, match='perms="data"'):
+        permutations_of(frames, "graph", None)
+    with pytest.raises(InputError, match="324 permutations"):
+        permutations_of(frames[:1], "auto", None)

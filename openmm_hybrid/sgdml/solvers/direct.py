@@ -19,6 +19,7 @@ from openmm_hybrid.core.errors import NumericalError
 from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.solvers.solver import Size, Solver
+from openmm_hybrid.sgdml.threads import MeasuredThreads
 
 _PANEL = 1024  # approximate number of columns per panel
 _REFINEMENTS = 3
@@ -84,37 +85,48 @@ def _assemble(kernel: HessianKernel, lam: float, progress: bool) -> list[Tensor]
     n = kernel.n_points
     step = _points_per_panel(kernel.block_size)
     panels = []
-    with progress_bar(n * (n + 1) // 2, "assembling the kernel matrix", "blocks", enabled=progress) as advance:
+    bar = progress_bar(n * (n + 1) // 2, "assembling the kernel matrix", "blocks", enabled=progress)
+    with bar as advance, MeasuredThreads() as threads:
         for first in range(0, n, step):
             last = min(first + step, n)
-            panel = kernel.columns(first, last)
-            panel.diagonal().add_(lam)
+            n_blocks = sum(n - j for j in range(first, last))
+            with threads.step(n_blocks):
+                panel = kernel.columns(first, last)
+                panel.diagonal().add_(lam)
             panels.append(panel)
-            advance(sum(n - j for j in range(first, last)))
+            advance(n_blocks)
     return panels
 
 
 def _factorise(panels: list[Tensor], lam: float, progress: bool) -> list[Tensor]:
     """The lower Cholesky factor in place of the matrix; left-looking, panel by panel."""
     work = [(k + 1) * (len(panels) - k) for k in range(len(panels))]
-    with progress_bar(sum(work), "Cholesky factorisation", "block products", enabled=progress) as advance:
+    bar = progress_bar(sum(work), "Cholesky factorisation", "block products", enabled=progress)
+    with bar as advance, MeasuredThreads() as threads:
         for k, panel in enumerate(panels):
-            width = panel.shape[1]
-            for earlier in panels[:k]:
-                rows = earlier[-len(panel) :]
-                panel.addmm_(rows, rows[:width].T, alpha=-1.0)
-            factor, failed = torch.linalg.cholesky_ex(panel[:width])
-            if int(failed):
+            with threads.step(work[k]):
+                positive = _factorise_panel(panel, panels[:k])
+            if not positive:
                 raise NumericalError(
                     "the kernel matrix is not positive definite in float64",
                     expected=f"a larger regularisation than lam = {lam:g}",
                     hint="raise lam tenfold or more, lower sigma, or drop almost equal geometries",
                 )
-            panel[:width] = factor
-            if len(panel) > width:
-                panel[width:] = torch.linalg.solve_triangular(factor.T, panel[width:], upper=True, left=False)
             advance(work[k])
     return panels
+
+
+def _factorise_panel(panel: Tensor, earlier_panels: list[Tensor]) -> bool:
+    """Replace a panel by its part of the factor; whether the matrix is positive definite."""
+    width = panel.shape[1]
+    for earlier in earlier_panels:
+        rows = earlier[-len(panel) :]
+        panel.addmm_(rows, rows[:width].T, alpha=-1.0)
+    factor, failed = torch.linalg.cholesky_ex(panel[:width])
+    panel[:width] = factor
+    if len(panel) > width:
+        panel[width:] = torch.linalg.solve_triangular(factor.T, panel[width:], upper=True, left=False)
+    return not int(failed)
 
 
 @final

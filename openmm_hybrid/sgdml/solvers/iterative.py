@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, final
 
@@ -22,16 +22,16 @@ from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.sgdml.kernel import HessianKernel
 from openmm_hybrid.sgdml.product import KernelProduct, weights_memory
 from openmm_hybrid.sgdml.solvers.checkpoint import State, describe_system, load_state, save_state
+from openmm_hybrid.sgdml.solvers.convergence import Convergence
 from openmm_hybrid.sgdml.solvers.preconditioner import Preconditioner, preconditioner_memory
 from openmm_hybrid.sgdml.solvers.solver import Size, Solver
+from openmm_hybrid.sgdml.threads import MeasuredThreads
 
 TOLERANCE = 1e-4
 """Relative residual at which the solver stops."""
 _ROWS_PER_RANK = 14  # iterations fall as 1/rank, and the cost of making the preconditioner grows as rank²
 _LEAST_RANK = 256
 _SLACK = 2.0  # factor by which the final residual, computed anew, may exceed the tolerance
-_PATIENCE = 200  # iterations without notable progress after which the preconditioner is softened
-_NOTABLE = 0.9  # factor by which the residual falls in notable progress
 _ATTEMPTS = 4
 _SAVE_EVERY = 30.0  # seconds between checkpoints
 _TYPICAL = 300  # typical number of iterations, for estimates
@@ -50,6 +50,8 @@ class IterativeSolver(Solver):
         Keep the weights of the product (see `KernelProduct`).
     checkpoint : Path, optional
         File for the state, written every half minute and removed at the end.
+    seconds : float
+        Time that the iterations may still be expected to need (see `Solver.within`).
     """
 
     name: ClassVar[str] = "iterative"
@@ -58,6 +60,7 @@ class IterativeSolver(Solver):
     rank: int
     keep: bool = True
     checkpoint: Path | None = None
+    seconds: float = math.inf
 
     @classmethod
     def candidates(cls, size: Size, checkpoint: Path | None) -> Sequence[Solver]:
@@ -78,6 +81,10 @@ class IterativeSolver(Solver):
         product = 15 * size.n_points**2 * size.n_pairs * (1 + size.n_perms / 2) * (1 if self.keep else 5)
         return 3 * size.n_rows * self.rank**2 + _TYPICAL * (product * (1 + 2 * share) + 40 * self.rank**2)
 
+    def within(self, seconds: float) -> IterativeSolver:
+        """The solver that gives up when the residuals fall too slowly for this time."""
+        return replace(self, seconds=seconds)
+
     def solve(
         self, kernel: HessianKernel, labels: Tensor, *, lam: float, start: Tensor | None, progress: bool
     ) -> Tensor:
@@ -96,22 +103,30 @@ class IterativeSolver(Solver):
         state = None if self.checkpoint is None else load_state(self.checkpoint, job, labels.device)
         if state is None:
             state = _first(matrix, inverse, labels, _best_multiple(matrix, labels, start))
+        began = time.monotonic()
         for _ in range(_ATTEMPTS):
-            solution = _conjugate_gradients(matrix, inverse, labels, state, keep, progress)
+            convergence = Convergence(TOLERANCE, self.seconds)
+            solution = _conjugate_gradients(matrix, inverse, labels, state, convergence, keep, progress)
             error = _norm(labels - kernel.times(solution) - lam * solution) / _norm(labels)
             if error < _SLACK * TOLERANCE:
                 break
+            if convergence.hopeless or time.monotonic() - began > self.seconds:
+                raise _failed(error, lam, kernel.sigma)
             inverse.soften()
             state = _first(matrix, inverse, labels, solution if error < 1.0 else torch.zeros_like(labels))
         else:
-            raise NumericalError(
-                f"conjugate gradients stopped at a relative residual of {error:.1e}",
-                expected=f"below {TOLERANCE:.0e}",
-                hint=f'raise lam (now {lam:g}) tenfold or more, lower sigma (now {kernel.sigma:g}), or solver="direct"',
-            )
+            raise _failed(error, lam, kernel.sigma)
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
         return solution
+
+
+def _failed(error: float, lam: float, sigma: float) -> NumericalError:
+    return NumericalError(
+        f"conjugate gradients stopped at a relative residual of {error:.1e}",
+        expected=f"below {TOLERANCE:.0e}",
+        hint=f'raise lam (now {lam:g}) tenfold or more, lower sigma (now {sigma:g}), or solver="direct"',
+    )
 
 
 Operator = Callable[[Tensor], Tensor]
@@ -133,34 +148,39 @@ def _first(matrix: Operator, inverse: Operator, labels: Tensor, solution: Tensor
 
 
 def _conjugate_gradients(
-    matrix: Operator, inverse: Operator, labels: Tensor, state: State, keep: Callable[[State], None], progress: bool
+    matrix: Operator,
+    inverse: Operator,
+    labels: Tensor,
+    state: State,
+    convergence: Convergence,
+    keep: Callable[[State], None],
+    progress: bool,
 ) -> Tensor:
-    """The solution when the residual is below the tolerance, or the best one when the residual no longer falls.
+    """The solution when the residual is below the tolerance, or the best one when it falls too slowly or no longer.
 
     The progress bar counts decibels of the residual.
     """
     scale, target = _norm(labels), _decibels(TOLERANCE)
-    best, solution, saved = math.inf, state.solution.clone(), time.monotonic()
-    mark, mark_at = math.inf, state.iteration  # the last notable progress
+    solution, saved = state.solution.clone(), time.monotonic()
     shown = min(_decibels(_norm(state.residual) / scale), target)
-    with progress_bar(target, "conjugate gradients", "dB", done=shown, enabled=progress) as advance:
+    bar = progress_bar(target, "conjugate gradients", "dB", done=shown, enabled=progress)
+    with bar as advance, MeasuredThreads() as threads:
         while (size := _norm(state.residual) / scale) > TOLERANCE:
-            if size < best:
-                best = size
+            if convergence.add(size):
                 solution.copy_(state.solution)
-            if size < _NOTABLE * mark:
-                mark, mark_at = size, state.iteration
-            if not math.isfinite(size) or state.iteration - mark_at > _PATIENCE:
+            if convergence.stalled or convergence.hopeless:
                 return solution
-            level = max(shown, min(_decibels(best), target))
+            level = max(shown, min(_decibels(convergence.best), target))
             advance(level - shown)
             shown = level
-            _iterate(matrix, inverse, state)
+            with threads.step():
+                _iterate(matrix, inverse, state)
             if time.monotonic() - saved > _SAVE_EVERY:
                 keep(state)
                 saved = time.monotonic()
         advance(target - shown)
-    return state.solution
+    # A residual that is not a number leaves the loop too.
+    return state.solution if math.isfinite(size) else solution
 
 
 def _iterate(matrix: Operator, inverse: Operator, state: State) -> None:

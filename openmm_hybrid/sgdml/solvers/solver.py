@@ -94,6 +94,14 @@ class Solver(ABC):
         The operations are those of a large matrix product: slower ones count more than once.
         """
 
+    def within(self, seconds: float) -> Solver:
+        """The solver for when another one would take this many seconds.
+
+        A solver that cannot know its time in advance raises NumericalError as soon as it expects to need longer. By
+        default a solver ignores the limit.
+        """
+        return self
+
     @abstractmethod
     def solve(
         self, kernel: HessianKernel, labels: Tensor, *, lam: float, start: Tensor | None, progress: bool
