@@ -183,7 +183,9 @@ def _simulated(
     if side == "gaff":
         return system, start, []
     if side == "cross":
-        return system, start, oh.replace(system, topology, oh.ForceField.load(CROSS), atoms=atoms)
+        forcefield = oh.ForceField.load(CROSS)
+        outside = forcefield.outer is None
+        return system, start, oh.replace(system, topology, forcefield, atoms=atoms, fitted_nonbonded_outside=outside)
     return system, start, oh.attach(system, topology, stage.model(), atoms=atoms, backend=side, dtype=dtype)
 
 

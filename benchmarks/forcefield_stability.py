@@ -59,7 +59,10 @@ def water(forcefield: ForceField, frames: oh.Frames, folder: Path, picoseconds: 
     built = _gaff(forcefield, frames)
     solvated = built.solvate(padding=_PADDING)
     n_atoms = forcefield.n_atoms
-    oh.replace(solvated.system, solvated.topology, forcefield, atoms=np.arange(n_atoms))
+    oh.replace(
+        solvated.system, solvated.topology, forcefield, atoms=np.arange(n_atoms),
+        fitted_nonbonded_outside=forcefield.outer is None,
+    )  # fmt: skip
     run = oh.sample(
         solvated.system, solvated.topology, solvated.positions, output=folder, duration=picoseconds,
         temperature=TEMPERATURE, interval=100,
@@ -78,10 +81,11 @@ def _report(found: NDArray[np.float64], picoseconds: float) -> dict[str, Any]:
 
 
 def _gaff(forcefield: ForceField, frames: oh.Frames) -> gaff.BuiltSystem:
-    """GAFF with any charges: the force field has its own."""
+    """GAFF with the outer charges of the force field, or with none where the force field brings those of its atoms."""
     lowest = int(np.argmin(frames.labels()[0]))
     molecule = oh.Molecule.from_geometry(frames.atomic_numbers, frames.positions[lowest], name=forcefield.name)
-    return gaff.build(molecule, version="1.81", charges=np.zeros(molecule.n_atoms))
+    charges = np.zeros(molecule.n_atoms) if forcefield.outer is None else forcefield.outer.charges
+    return gaff.build(molecule, version="1.81", charges=charges)
 
 
 def _starts(forcefield: ForceField, frames: oh.Frames) -> NDArray[np.float64]:

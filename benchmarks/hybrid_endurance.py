@@ -80,13 +80,18 @@ def build(
     lowest = int(np.argmin(frames.labels()[0]))
     molecule = oh.Molecule.from_geometry(frames.atomic_numbers, frames.positions[lowest])
     n_atoms = molecule.n_atoms
-    # A force field has its own charges.
-    built = gaff.build(molecule, version="1.81", charges="am1-bcc" if forcefield is None else np.zeros(n_atoms))
+    outer = None if forcefield is None else forcefield.outer
+    if outer is not None:
+        built = gaff.build(molecule, version="1.81", charges=outer.charges)
+    else:  # a force field without outer charges brings those of its atoms
+        built = gaff.build(molecule, version="1.81", charges="am1-bcc" if forcefield is None else np.zeros(n_atoms))
     half = 0.5 * (waters * _WATER + n_atoms * _ATOM) ** (1 / 3)
     box = built.solvate(padding=half, cutoff=min(9.0, 0.8 * half))
     particles = np.arange(n_atoms)
     if forcefield is not None:
-        oh.replace(box.system, box.topology, forcefield, atoms=particles)
+        oh.replace(
+            box.system, box.topology, forcefield, atoms=particles, fitted_nonbonded_outside=outer is None
+        )  # fmt: skip
     atoms = correction.on(particles)
     oh.attach(box.system, box.topology, correction.model, atoms=atoms)
     box.system.addForce(openmm.MonteCarloBarostat(1 * unit.bar, TEMPERATURE * unit.kelvin))

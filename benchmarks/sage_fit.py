@@ -3,7 +3,8 @@
 python -m benchmarks.sage_fit [--keep PARTS.json] [--frames 1100] [--only "aspirin openff-2.3.0"]
 
 For each molecule and base force field the result contains the errors on 1000 test frames of MD17 before the fit, after
-a fit of all parameters, and after a fit with cross terms too. Charges start from NAGL's for both bases.
+a fit of all parameters, and after a fit with cross terms too. Charges start from NAGL's for both bases and are fitted,
+as Lennard-Jones parameters are: pairs inside the molecule have the parameters of their atoms.
 OPENMM_HYBRID_DATA names the folder of the reference data.
 """
 
@@ -34,7 +35,7 @@ def fits(name: str, base: str, n_train: int) -> Part:
     start = oh.ForceField.from_system(built.system, built.topology, name=name)
     part: Part = {}
     for kind, cross in (("refitted", False), ("cross", True)):
-        fit = oh.fit(start.edit(cross=cross), frames, n_train=n_train, progress=False)
+        fit = oh.fit(start.edit(cross=cross, pairs="atoms"), frames, n_train=n_train, progress=False)
         test = frames[fit.molecules[0].split.test]
         part.setdefault("before", error_table(test, start.predict(test.positions)).as_dict())
         part[kind] = error_table(test, fit.model.predict(test.positions)).as_dict() | {"checks_passed": fit.passed}

@@ -35,17 +35,16 @@ chosen = np.linspace(0, len(run.positions) - 1, N_FRAMES).astype(int)
 engine = oh.reference.engine("gfn2")
 labelled = oh.reference.label(engine, molecule, run.positions[chosen], output=FOLDER / "labels.npz").frames
 
-# GAFF's parameters and additional cross terms, fitted to these labels.
+# GAFF's parameters and additional cross terms, fitted to these labels. The pairs inside the molecule have parameters of
+# their own; the charges and Lennard-Jones parameters of the atoms stay GAFF's.
 start = oh.ForceField.from_system(gaff.system, gaff.topology, name="ethanol")
 fit = oh.fit(start.edit(cross=True, propers="fourier4"), labelled, n_train=int(0.8 * N_FRAMES), n_test=N_FRAMES // 5)
 print(fit.table())
 fit.model.save(FOLDER / "ethanol.npz", notes={"theory": labelled.theory})
 
-# In water the fitted bonded terms replace those of GAFF. Charges and Lennard-Jones parameters stay GAFF's, because they
-# belong to this water model.
+# In water the molecule has the fitted terms inside and GAFF's interactions with the water.
 box = gaff.solvate(padding=12.0)
-bonded = fit.model.only(*(group for group in fit.model.groups if group not in ("coulomb", "lj.pairs")))
-oh.replace(box.system, box.topology, bonded, atoms=range(molecule.n_atoms))
+oh.replace(box.system, box.topology, fit.model, atoms=range(molecule.n_atoms))
 (FOLDER / "system.xml").write_text(openmm.XmlSerializer.serialize(box.system))  # plain OpenMM: loads anywhere
 water = oh.sample(
     box.system, box.topology, box.positions, temperature=300, duration=IN_WATER, timestep=1.0, output=FOLDER / "water"

@@ -55,6 +55,13 @@ def replace(
     ],
     output: OutputFolder,
     atoms: Annotated[str, typer.Option(help="Atoms of the force field, such as 0-8,12; by default the first.")] = "",
+    fitted_nonbonded_outside: Annotated[
+        bool,
+        typer.Option(
+            "--fitted-nonbonded-outside",
+            help="Let fitted charges and wells act on other molecules, which the fit says nothing about.",
+        ),
+    ] = False,
 ) -> None:
     """Replace a molecule's terms in a System by a fitted force field, as OpenMM's own forces."""
     from openmm_hybrid.forcefield import ForceField
@@ -66,6 +73,12 @@ def replace(
     is_file = forcefield.endswith(".npz")
     fitted = ForceField.load(Path(forcefield).expanduser() if is_file else forcefield)
     forces, topology, positions = load_system(system)
-    put(forces, topology, fitted, atoms=list(read_indices(atoms)) if atoms else range(fitted.n_atoms))
+    put(
+        forces,
+        topology,
+        fitted,
+        atoms=list(read_indices(atoms)) if atoms else range(fitted.n_atoms),
+        fitted_nonbonded_outside=fitted_nonbonded_outside,
+    )
     save_system(output, forces, topology, positions)
     print(f"{fitted.name} with {len(fitted.groups)} groups of terms in {output}")

@@ -44,7 +44,17 @@ def forcefield(
     impropers: Annotated[
         str, named("openmm_hybrid.forms:forms_of:impropers", help="Form of improper torsions.")
     ] = "fourier",
-    cross: Annotated[bool, typer.Option("--cross", help="Add cross terms.")] = False,
+    cross: Annotated[
+        bool, typer.Option("--cross", help="Add cross terms, and inner pairs unless --pairs atoms.")
+    ] = False,
+    pairs: Annotated[
+        Literal["atoms", "inner"] | None,
+        typer.Option(
+            help="Pairs inside the molecule have the parameters of their atoms, or their own (those of the atoms then "
+            "stay, for other molecules). By default inner with --cross, otherwise atoms.",
+            show_default=False,
+        ),
+    ] = None,
     fixed: Annotated[
         list[str] | None, typer.Option(help="Pattern of parameters that stay as they are, such as 'charges/*'.")
     ] = None,
@@ -68,7 +78,9 @@ def forcefield(
     forces, topology, _ = load_system(system)
     data = Frames.load(frames, e_unit=e_unit)
     start = ForceField.from_system(forces, topology, name=data.name)
-    edited = start.edit(bonds=bonds, angles=angles, propers=propers, impropers=impropers, cross=cross, seed=seed)
+    edited = start.edit(
+        bonds=bonds, angles=angles, propers=propers, impropers=impropers, pairs=pairs, cross=cross, seed=seed
+    )
     result = fit(
         edited,
         data,

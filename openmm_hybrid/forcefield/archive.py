@@ -13,7 +13,7 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.versioned_npz import Arrays, NpzFormat, reading, write
 from openmm_hybrid.forcefield.parameters import Parameters
 from openmm_hybrid.forcefield.straight_angles import warn_of_straight_dihedrals
-from openmm_hybrid.forcefield.tables import Tables
+from openmm_hybrid.forcefield.tables import Outer, Tables
 from openmm_hybrid.forcefield.terms import Terms
 from openmm_hybrid.forms import FORMS
 from openmm_hybrid.forms.form import FunctionalForm
@@ -68,6 +68,9 @@ def to_arrays(forcefield: Tables) -> tuple[dict[str, Any], dict[str, NDArray[Any
         "upper": parameters.upper,
         "fitted": parameters.fitted,
     }
+    if forcefield.outer is not None:
+        outer = forcefield.outer
+        arrays["outer"] = np.column_stack([outer.charges, outer.sigmas, outer.epsilons])
     for index, terms in enumerate(forcefield.terms):
         arrays[f"atoms_{index}"] = terms.atoms
         arrays[f"assignment_{index}"] = terms.assignment
@@ -113,9 +116,18 @@ def from_arrays(description: Mapping[str, Any], arrays: Arrays) -> Tables:
             "its types or groups contradict each other", expected="one type per atom, and unique names of groups"
         )
     bonds = arrays.integers("bonds", (None, 2), len(atomic_numbers))
-    tables = Tables(atomic_numbers, bonds, types, parameters, tuple(all_terms), str(description["name"]))
+    outer = _outer(arrays, len(types)) if "outer" in arrays else None
+    name = str(description["name"])
+    tables = Tables(atomic_numbers, bonds, types, parameters, tuple(all_terms), name, outer)
     warn_of_straight_dihedrals(tables)
     return tables
+
+
+def _outer(arrays: Arrays, n_atoms: int) -> Outer:
+    charges, sigmas, epsilons = columns = arrays.floats("outer", (n_atoms, 3)).T.copy()
+    if not np.isfinite(columns).all() or (columns[1:] < 0.0).any():
+        raise InputError("an outer parameter is impossible", expected="finite charges, and σ and ε of zero or more")
+    return Outer(charges, sigmas, epsilons)
 
 
 def _described(form: FunctionalForm) -> dict[str, Any]:

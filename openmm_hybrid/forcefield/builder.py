@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.data.molecule import equivalent_atoms
 from openmm_hybrid.forcefield.parameters import Parameters
-from openmm_hybrid.forcefield.tables import Tables
+from openmm_hybrid.forcefield.tables import Outer, Tables
 from openmm_hybrid.forcefield.terms import Terms, label, share
 from openmm_hybrid.forms.form import FunctionalForm
 
@@ -42,6 +42,7 @@ class Builder:
         self.name = name
         self.parameters = Parameters.empty()
         self.terms: list[Terms] = []
+        self.outer: Outer | None = None
 
     @classmethod
     def of(cls, forcefield: Tables, *, without: Sequence[str] = ()) -> Builder:
@@ -49,7 +50,7 @@ class Builder:
         builder = cls(forcefield.atomic_numbers, forcefield.bonds, types=forcefield.types, name=forcefield.name)
         kept = [terms for terms in forcefield.terms if terms.group not in without and len(terms)]
         used = np.unique(np.concatenate([terms.assignment.ravel() for terms in kept])) if kept else np.zeros(0, int)
-        builder.parameters = forcefield.parameters.kept(used)
+        builder.parameters, builder.outer = forcefield.parameters.kept(used), forcefield.outer
         builder.terms = [replace(terms, assignment=np.searchsorted(used, terms.assignment)) for terms in kept]
         return builder
 
@@ -175,7 +176,8 @@ class Builder:
 
     def finish(self) -> Tables:
         """The tables of all terms so far."""
-        return Tables(self.atomic_numbers, self.bonds, self.types, self.parameters, tuple(self.terms), self.name)
+        terms = tuple(self.terms)
+        return Tables(self.atomic_numbers, self.bonds, self.types, self.parameters, terms, self.name, self.outer)
 
 
 def without(forcefield: Tables, types: Sequence[str]) -> Tables:

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import MismatchError
-from openmm_hybrid.forcefield.paths import angles as every_angle
-from openmm_hybrid.forcefield.paths import chains, neighbours
-from openmm_hybrid.forcefield.tables import Tables
+from openmm_hybrid.forcefield.inner_pairs import pairs_by_bonds
+from openmm_hybrid.forcefield.paths import angles, chains, neighbours
+from openmm_hybrid.forcefield.tables import AtomParameter, Tables
 from openmm_hybrid.forcefield.terms import Terms
 
 Atoms = tuple[int, ...]
@@ -71,6 +71,12 @@ def classical(forcefield: Tables) -> Classical:
     MismatchError
         Classical force fields cannot express a form or term; the message names it.
     """
+    if forcefield.outer is not None:
+        raise MismatchError(
+            "the terms 'pairs.inner' are pairs with charge products and Lennard-Jones parameters of their own",
+            expected="charges and Lennard-Jones parameters of the atoms: the format has none for single pairs",
+            hint="put the force field into a System with oh.replace, or keep it with save()",
+        )
     for terms in forcefield.terms:
         if not terms.form.plain_force:
             raise MismatchError(
@@ -110,11 +116,9 @@ class _Graph:
 
     @classmethod
     def of(cls, bonds: NDArray[np.int64]) -> _Graph:
-        pairs = {_sorted(bond) for bond in bonds.tolist()}
-        angles, rows = every_angle(bonds), chains(bonds)
-        excluded = frozenset(pairs | {_sorted(atoms[::2]) for atoms in angles})
-        scaled = frozenset(_sorted(atoms[::3]) for atoms in rows) - excluded
-        return cls(frozenset(pairs | set(angles)), frozenset(rows), neighbours(bonds), excluded, scaled)
+        pairs: set[Atoms] = {_sorted(bond) for bond in bonds.tolist()}
+        excluded, scaled = pairs_by_bonds(bonds)
+        return cls(frozenset(pairs | set(angles(bonds))), frozenset(chains(bonds)), neighbours(bonds), excluded, scaled)
 
 
 def _sorted(pair: Sequence[int]) -> Atoms:
@@ -179,45 +183,23 @@ def _centred(atoms: Atoms, near: dict[int, list[int]]) -> Atoms | None:
 
 def _charges(forcefield: Tables, graph: _Graph) -> tuple[NDArray[np.float64], float]:
     """Charges (n_atoms,) and the divisor scee."""
-    terms = _pairs(forcefield, "charge")
-    if terms is None:
+    charges = forcefield.atom_parameter("charge")
+    if charges is None:
         return np.zeros(forcefield.n_atoms), _SCEE
-    charges = _by_atom(forcefield, terms, "charge")
-    return charges, _divisor(forcefield, terms, np.outer(charges, charges), graph, _SCEE)
+    return charges.values, _divisor(forcefield, charges, graph, _SCEE)
 
 
 def _wells(forcefield: Tables, graph: _Graph) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """σ and ε (n_atoms,) and the divisor scnb."""
-    terms = _pairs(forcefield, "epsilon")
-    if terms is None:
+    sigmas, epsilons = forcefield.atom_parameter("sigma"), forcefield.atom_parameter("epsilon")
+    if sigmas is None or epsilons is None:
         return np.ones(forcefield.n_atoms), np.zeros(forcefield.n_atoms), _SCNB
-    epsilons = _by_atom(forcefield, terms, "epsilon")
-    scnb = _divisor(forcefield, terms, np.outer(epsilons, epsilons), graph, _SCNB)
-    return _by_atom(forcefield, terms, "sigma"), epsilons, scnb
+    return sigmas.values, epsilons.values, _divisor(forcefield, epsilons, graph, _SCNB)
 
 
-def _pairs(forcefield: Tables, parameter: str) -> Terms | None:
-    """Pairs that contain a parameter of the atoms, such as "charge"; None without such pairs."""
-    for terms in forcefield.terms:
-        if parameter in terms.form.particle_parameters(torch.tensor(forcefield.values(terms))):
-            return terms
-    return None
-
-
-def _by_atom(forcefield: Tables, terms: Terms, parameter: str) -> NDArray[np.float64]:
-    """A parameter of each atom (n_atoms,), from its pairs."""
-    found = np.full(forcefield.n_atoms, np.nan)
-    found[terms.atoms] = terms.form.particle_parameters(torch.tensor(forcefield.values(terms)))[parameter].numpy()
-    if np.isnan(found).any():
-        raise MismatchError(
-            f"atom {int(np.argmax(np.isnan(found)))} has no pair in the terms {terms.group!r}",
-            expected="a molecule of two or more atoms, read by ForceField.from_system",
-        )
-    return found
-
-
-def _divisor(forcefield: Tables, terms: Terms, strength: NDArray[np.float64], graph: _Graph, usual: float) -> float:
+def _divisor(forcefield: Tables, parameter: AtomParameter, graph: _Graph, usual: float) -> float:
     """Divisor of pairs three bonds apart; it requires that nearer pairs are excluded and farther pairs unscaled."""
+    terms, strength = parameter.terms, np.outer(parameter.values, parameter.values)
     scales = forcefield.parameters.values[terms.assignment[:, -1]].tolist()
     found = dict(zip(map(_sorted, terms.atoms.tolist()), scales, strict=True))
     interacting = [pair for pair in combinations(range(len(strength)), 2) if strength[pair]]

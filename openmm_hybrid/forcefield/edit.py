@@ -14,6 +14,7 @@ import torch
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.units import BOLTZMANN
 from openmm_hybrid.forcefield.builder import Builder
+from openmm_hybrid.forcefield.inner_pairs import has_both, with_inner
 from openmm_hybrid.forcefield.paths import PATHS, chains
 from openmm_hybrid.forcefield.straight_angles import Atoms, has_straight_dihedral, is_straight, straight_angles
 from openmm_hybrid.forcefield.tables import Tables
@@ -25,8 +26,11 @@ _WIDTHS = 4.0  # half-width of the first range of a coordinate, in standard devi
 _TEMPERATURE = 500.0  # K, for these standard deviations
 
 
-def edit(tables: Tables, wanted: Mapping[str, str | None], cross: bool | Sequence[str], seed: int) -> Tables:
+def edit(
+    tables: Tables, wanted: Mapping[str, str | None], pairs: str | None, cross: bool | Sequence[str], seed: int
+) -> Tables:
     """Apply `ForceField.edit`; `wanted` maps slots to names of forms, or to None for the present form."""
+    tables = _with_pairs(tables, pairs, cross is True)
     forms = {slot: _form(slot, word) for slot, word in wanted.items() if word is not None}
     kinds = _cross_kinds(cross)
     for slot, (name, form) in forms.items():
@@ -39,6 +43,21 @@ def edit(tables: Tables, wanted: Mapping[str, str | None], cross: bool | Sequenc
         else:
             tables = _added(_on_every_chain(tables, slot), slot, name, form, seed)
     return _with_cross(tables, kinds) if kinds else tables
+
+
+def _with_pairs(tables: Tables, pairs: str | None, inner_by_default: bool) -> Tables:
+    """The tables with inner pairs if these are wanted."""
+    if pairs not in (None, "atoms", "inner"):
+        raise InputError(f"unknown form {pairs!r} for pairs", expected="'atoms' or 'inner'")
+    if pairs == "atoms" and tables.outer is not None:
+        raise MismatchError(
+            "the pairs of this force field have parameters of their own",
+            expected="charges and Lennard-Jones parameters of its atoms, to keep them",
+            hint="read the base force field again with ForceField.from_system",
+        )
+    if pairs == "inner" or (pairs is None and inner_by_default and has_both(tables)):
+        return with_inner(tables)
+    return tables
 
 
 def _form(slot: str, word: str) -> tuple[str, FunctionalForm]:

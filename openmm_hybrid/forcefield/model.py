@@ -21,7 +21,7 @@ from openmm_hybrid.forcefield.builder import without
 from openmm_hybrid.forcefield.edit import edit
 from openmm_hybrid.forcefield.parameters import Parameters
 from openmm_hybrid.forcefield.read_system import read_system
-from openmm_hybrid.forcefield.tables import Tables
+from openmm_hybrid.forcefield.tables import Outer, Tables
 from openmm_hybrid.forcefield.terms import Block, Terms, coordinates_of
 from openmm_hybrid.forcefield.write_frcmod import write_frcmod
 from openmm_hybrid.forcefield.write_xml import write_ffxml
@@ -68,6 +68,14 @@ class ForceField(TorchModel):
     def terms(self) -> tuple[Terms, ...]:
         """The groups of terms."""
         return self.tables.terms
+
+    @property
+    def outer(self) -> Outer | None:
+        """Charges and Lennard-Jones parameters towards other molecules, where pairs inside the molecule have their own.
+
+        It is None where the parameters of the atoms hold for both.
+        """
+        return self.tables.outer
 
     @property
     def name(self) -> str:
@@ -261,6 +269,7 @@ class ForceField(TorchModel):
         angles: str | None = None,
         propers: str | None = None,
         impropers: str | None = None,
+        pairs: str | None = None,
         cross: bool | Sequence[str] = False,
         seed: int = 0,
     ) -> ForceField:
@@ -281,6 +290,11 @@ class ForceField(TorchModel):
         propers, impropers : {"fourier", "spline", "neural"}, optional
             "fourier6" makes the series longer. Propers then cover every chain of bonds, with or without a barrier,
             except chains through a straight angle, which have no dihedral.
+        pairs : {"atoms", "inner"}, optional
+            "inner" gives the pairs inside the molecule a charge product, repulsion and dispersion of their own. The
+            charges and Lennard-Jones parameters of the atoms then are `outer`: they hold towards other molecules and
+            no fit changes them. "atoms" keeps one set of parameters for both. The default is "inner" with cross=True
+            (if all atoms have charges and Lennard-Jones parameters), and otherwise the present form.
         cross : bool or sequence of str
             Kinds of cross terms, keys of `openmm_hybrid.forms.cross.GROUPS`; True adds all but "torsion-torsion".
         seed : int
@@ -291,10 +305,11 @@ class ForceField(TorchModel):
         InputError
             Unknown form or kind, or a shorter series than the present one.
         MismatchError
-            A bond or angle of the molecule has no classical term, or a form cannot start from the present one.
+            A bond or angle of the molecule has no classical term, or a form cannot start from the present one, as inner
+            pairs without charges.
         """
         forms = {"bonds": bonds, "angles": angles, "propers": propers, "impropers": impropers}
-        return ForceField(edit(self.tables, forms, cross, seed))
+        return ForceField(edit(self.tables, forms, pairs, cross, seed))
 
     def without(self, *types: str) -> ForceField:
         """The force field without some types of terms, such as "cross.torsion/C0-C1-C2-H5", and their parameters.

@@ -13,9 +13,10 @@ import openmm
 from openmm import app, unit
 
 from openmm_hybrid.core.errors import MismatchError
-from openmm_hybrid.core.units import ANGSTROM_PER_NM, KCAL_PER_KJ, KJ_PER_KCAL
+from openmm_hybrid.core.units import ANGSTROM_PER_NM, KCAL_PER_KJ
 from openmm_hybrid.forcefield.builder import Builder
-from openmm_hybrid.forcefield.tables import Tables
+from openmm_hybrid.forcefield.inner_pairs import Pair, Row, add_inner, pairs_by_bonds
+from openmm_hybrid.forcefield.tables import Outer, Tables
 from openmm_hybrid.forms.fourier import Fourier
 from openmm_hybrid.forms.harmonic import Harmonic
 from openmm_hybrid.forms.morse import Morse
@@ -23,6 +24,7 @@ from openmm_hybrid.forms.nonbonded import Coulomb, LennardJones
 from openmm_hybrid.models.openmm_forces import terms_of
 
 _PER_AREA = KCAL_PER_KJ / ANGSTROM_PER_NM**2
+_ROUNDING = 1e-6  # of scales, which are quotients of stored products
 _MORSE = re.compile(r"(\w+)\*\(1-exp\(-(\w+)\*\(r-(\w+)\)\)\)\^2")
 #: Forces without an energy.
 _IGNORED = (openmm.CMMotionRemover, openmm.AndersenThermostat)
@@ -179,22 +181,69 @@ def _add_pairs(builder: Builder, force: openmm.NonbondedForce) -> None:
     particles = np.array(
         list(_parameters(force, force.getNumParticles(), force.getParticleParameters)), dtype=np.float64
     )
-    charges, sigmas = particles[:, 0], particles[:, 1] * ANGSTROM_PER_NM
-    roots = np.sqrt(particles[:, 2] * KCAL_PER_KJ)
-    scales: dict[tuple[int, int], tuple[float | None, float | None]]
-    scales = dict.fromkeys(combinations(range(len(charges)), 2), (1.0, 1.0))
+    outer = Outer(particles[:, 0], particles[:, 1] * ANGSTROM_PER_NM, particles[:, 2] * KCAL_PER_KJ)
+    special: dict[Pair, Row] = {}
     for i, j, product, sigma, epsilon in _parameters(force, force.getNumExceptions(), force.getExceptionParameters):
-        well = roots[i] * roots[j] * KJ_PER_KCAL
-        if epsilon and not np.isclose(sigma * ANGSTROM_PER_NM, 0.5 * (sigmas[i] + sigmas[j]), rtol=1e-9):
-            raise _unreadable(force, f"the exception {i}-{j} has a sigma of its own")
-        if (product and not charges[i] * charges[j]) or (epsilon and not well):
-            raise _unreadable(force, f"the exception {i}-{j} has an interaction that its atoms do not have")
+        special[_sorted(i, j)] = product, sigma * ANGSTROM_PER_NM, epsilon * KCAL_PER_KJ
+    by_atoms = {pair: _by_atoms(outer, pair) for pair in combinations(range(len(particles)), 2)}
+    excluded, near = pairs_by_bonds(builder.bonds)
+    if _are_inner(special, by_atoms, excluded | near):
+        rows = {pair: special.get(pair, usual) for pair, usual in by_atoms.items()}
+        # A pair of atoms without charges and wells has no interaction either, but it is not excluded.
+        add_inner(
+            builder,
+            outer,
+            {
+                pair: row
+                for pair, row in rows.items()
+                if _interacts(row) or not (pair in excluded or _interacts(by_atoms[pair]))
+            },
+        )
+        return
+    scales: dict[Pair, tuple[float | None, float | None]]
+    scales = dict.fromkeys(by_atoms, (1.0, 1.0))
+    for pair, (product, _, epsilon) in special.items():
         # Without a charge or a well the scale is unknown here, but it matters once a fit gives the atoms one.
-        coulomb = product / (charges[i] * charges[j]) if charges[i] * charges[j] else None
-        scales[_sorted(i, j)] = coulomb, epsilon / well if well else None
+        usual, _, well = by_atoms[pair]
+        scales[pair] = product / usual if usual else None, epsilon / well if well else None
     found = _settled(scales)
-    builder.add_charges(Coulomb(), charges, {pair: scale for pair, (scale, _) in found.items()})
-    builder.add_wells(LennardJones(), sigmas, roots, {pair: scale for pair, (_, scale) in found.items()})
+    builder.add_charges(Coulomb(), outer.charges, {pair: scale for pair, (scale, _) in found.items()})
+    roots = np.sqrt(outer.epsilons)
+    builder.add_wells(LennardJones(), outer.sigmas, roots, {pair: scale for pair, (_, scale) in found.items()})
+
+
+def _by_atoms(outer: Outer, pair: Pair) -> Row:
+    """Charge product, σ and ε of a pair without an exception."""
+    i, j = pair
+    sigma, epsilon = 0.5 * (outer.sigmas[i] + outer.sigmas[j]), np.sqrt(outer.epsilons[i]) * np.sqrt(outer.epsilons[j])
+    return float(outer.charges[i] * outer.charges[j]), float(sigma), float(epsilon)
+
+
+def _are_inner(special: dict[Pair, Row], by_atoms: dict[Pair, Row], close: frozenset[Pair]) -> bool:
+    """Whether the exceptions are pairs with parameters of their own rather than scaled ones of their atoms.
+
+    Then some pair more than three bonds apart has an exception that is no exclusion, or the exception of a pair has a σ
+    of its own, an interaction that its atoms do not have, or a scale that is not between 0 and 1. `close` are the pairs
+    up to three bonds apart.
+    """
+    for pair, (product, sigma, epsilon) in special.items():
+        usual, mean, well = by_atoms[pair]
+        if _interacts(special[pair]) and pair not in close:
+            return True
+        if epsilon and not np.isclose(sigma, mean, rtol=1e-9):
+            return True
+        if not (_is_scaled(product, usual) and _is_scaled(epsilon, well)):
+            return True
+    return False
+
+
+def _interacts(row: Row) -> bool:
+    return row[0] != 0.0 or row[2] != 0.0
+
+
+def _is_scaled(value: float, usual: float) -> bool:
+    """Whether a value is the usual one with a scale between 0 and 1."""
+    return -_ROUNDING <= value / usual <= 1.0 + _ROUNDING if usual else not value
 
 
 def _settled(

@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
-from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.forcefield.parameters import Parameters
 from openmm_hybrid.forcefield.terms import Terms
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Outer:
+    """Non-bonded parameters of a molecule's atoms towards everything outside the molecule.
+
+    Parameters
+    ----------
+    charges, sigmas, epsilons : (n_atoms,)
+        e, Å, kcal/mol.
+    """
+
+    charges: NDArray[np.float64]
+    sigmas: NDArray[np.float64]
+    epsilons: NDArray[np.float64]
+
+
+class AtomParameter(NamedTuple):
+    """Values (n_atoms,) of a parameter of the atoms, and the pairs that contain it."""
+
+    values: NDArray[np.float64]
+    terms: Terms
 
 
 @final
@@ -28,6 +52,9 @@ class Tables:
     parameters : Parameters
     terms : tuple of Terms
     name : str
+    outer : Outer, optional
+        Non-bonded parameters towards everything outside the molecule, where the pairs inside have their own; None where
+        the parameters of the atoms hold for both.
     """
 
     atomic_numbers: NDArray[np.int64] = field(repr=False)
@@ -36,6 +63,7 @@ class Tables:
     parameters: Parameters = field(repr=False)
     terms: tuple[Terms, ...] = field(repr=False)
     name: str = "molecule"
+    outer: Outer | None = field(default=None, repr=False)
 
     @property
     def n_atoms(self) -> int:
@@ -61,8 +89,12 @@ class Tables:
         raise InputError(f"the force field has no group {name!r}", expected=f"one of {', '.join(self.groups)}")
 
     def only(self, *groups: str) -> Tables:
-        """The tables with these groups of terms only and all parameters."""
-        return replace(self, terms=tuple(self.group(name) for name in groups))
+        """The tables with these groups of terms only and all parameters.
+
+        Without pairs there are no outer parameters either.
+        """
+        terms = tuple(self.group(name) for name in groups)
+        return replace(self, terms=terms, outer=self.outer if any(part.slot == "pairs" for part in terms) else None)
 
     def in_slot(self, slot: str) -> Terms | None:
         """Terms of the form that fills a slot such as "bonds": the classical form, or one that replaced it."""
@@ -74,6 +106,30 @@ class Tables:
     def values(self, terms: Terms) -> NDArray[np.float64]:
         """Parameters (n_terms, n_columns) of terms."""
         return self.parameters.values[terms.assignment]
+
+    def atom_parameter(self, name: str) -> AtomParameter | None:
+        """A non-bonded parameter of the atoms, such as "charge" (see `FunctionalForm.particle_parameters`).
+
+        It is None if no terms contain it.
+
+        Raises
+        ------
+        MismatchError
+            An atom has no pair.
+        """
+        for terms in self.terms:
+            parameters = terms.form.particle_parameters(torch.tensor(self.values(terms)))
+            if name not in parameters:
+                continue
+            values = np.full(self.n_atoms, np.nan)
+            values[terms.atoms] = parameters[name].numpy()
+            if np.isnan(values).any():
+                raise MismatchError(
+                    f"atom {int(np.argmax(np.isnan(values)))} has no pair in the terms {terms.group!r}",
+                    expected="a molecule of two or more atoms, read by ForceField.from_system",
+                )
+            return AtomParameter(values, terms)
+        return None
 
     def with_values(self, values: ArrayLike) -> Tables:
         """The tables with other values (n_parameters,) of the parameters."""

@@ -18,6 +18,7 @@ FORMS = Registry(
         "fourier2d": "openmm_hybrid.forms.fourier2d:Fourier2D",
         "coulomb": "openmm_hybrid.forms.nonbonded:Coulomb",
         "lennard-jones": "openmm_hybrid.forms.nonbonded:LennardJones",
+        "inner": "openmm_hybrid.forms.inner:Inner",
     },
     group="openmm_hybrid.forms",
 )

@@ -258,8 +258,9 @@ class FunctionalForm(torch.nn.Module, ABC):
     def plain_rows(self, p: Tensor) -> list[list[tuple[float, ...]]]:
         """Entries of each term in `plain_force`: the arguments after the particles, in Å, rad and kcal/mol.
 
-        They are (r₀, k) for HarmonicBondForce, (θ₀, k) for HarmonicAngleForce, (D, a, r₀) for CustomBondForce, and
-        (n, δ, k) for PeriodicTorsionForce, where a term can have several entries.
+        They are (r₀, k) for HarmonicBondForce, (θ₀, k) for HarmonicAngleForce, (D, a, r₀) for CustomBondForce,
+        (n, δ, k) for PeriodicTorsionForce, where a term can have several entries, and (charge product in e², σ, ε) of
+        the exception in NonbondedForce, for pairs with parameters of their own.
         """
         return []
 
@@ -270,8 +271,8 @@ class FunctionalForm(torch.nn.Module, ABC):
     def particle_parameters(self, p: Tensor) -> dict[str, Tensor]:
         """Parameters of both atoms of each pair (n_terms, 2) for NonbondedForce, for forms of the slot "pairs".
 
-        The keys are "charge" (e), or "sigma" (Å) and "epsilon" (kcal/mol). The last column of a form of pairs is the
-        scale of the pair.
+        The keys are "charge" (e), or "sigma" (Å) and "epsilon" (kcal/mol). The last column of a form with such
+        parameters is the scale of the pair.
         """
         return {}
 

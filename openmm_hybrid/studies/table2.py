@@ -35,7 +35,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "morse": {"bonds": "morse", "propers": "fourier8", "impropers": "fourier4"},
     "nn": {"bonds": "neural", "angles": "neural", "propers": "neural"},
     "spline": {"bonds": "spline", "angles": "spline", "propers": "spline"},
-    "cross": {"propers": "fourier4", "cross": True},
+    "cross": {"propers": "fourier4", "cross": True, "pairs": "atoms"},
     "sgdml": {},
 }
 """Row of the table → keyword arguments of `ForceField.edit`. The paper has no rows "spline" and "cross". One linear

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -15,6 +14,15 @@ from openmm_hybrid.core.errors import MismatchError
 from openmm_hybrid.core.units import KJ_PER_KCAL, NM_PER_ANGSTROM
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.systems.bonded_terms import copies_of, inside, irreplaceable
+from openmm_hybrid.systems.inner_exceptions import plan_inner
+from openmm_hybrid.systems.nonbonded_changes import (
+    Changes,
+    ExceptionEntry,
+    disagree,
+    exceptions_of,
+    first_difference,
+    particles_of,
+)
 from openmm_hybrid.systems.placement import Placement
 
 #: Forces with parameters for every particle, which would keep their old values.
@@ -26,21 +34,9 @@ _OTHERS = (
     openmm.DrudeForce,
     openmm.GBSAOBCForce,
 )
+#: Those whose exclusions must be the exceptions of the NonbondedForce, so that new exceptions are impossible.
+_SAME_EXCLUSIONS = (openmm.CustomGBForce, openmm.CustomNonbondedForce)
 _SCALE_TOLERANCE = 1e-4  # tolerance of 1-4 scales, which files hold with five digits
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Calls that write the new parameters, made by `plan_pairs`."""
-
-    force: openmm.NonbondedForce | None = None
-    calls: list[Callable[[], object]] = field(default_factory=list)
-
-    def apply(self) -> list[openmm.Force]:
-        """Make the calls; returns the changed force, if any, in a list."""
-        for call in self.calls:
-            call()
-        return [self.force] if self.calls and self.force is not None else []
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,25 +52,38 @@ class _Molecule:
     scales: dict[tuple[int, int], tuple[float, float]]
 
 
-def plan_pairs(system: openmm.System, placement: Placement, forcefield: ForceField) -> Pairs:
-    """Check exclusions and 1-4 scales and prepare the changes, without making them.
+def plan_pairs(
+    system: openmm.System, placement: Placement, forcefield: ForceField, *, fitted_outside: bool = False
+) -> Changes:
+    """Check the non-bonded parameters and plan the changes, without making them.
+
+    `fitted_outside` lets parameters that differ from the System's act on other molecules and periodic images.
 
     Raises
     ------
     MismatchError
-        There is no NonbondedForce, or several; exclusions or scales differ from the force field's; the molecule has
-        exceptions with other atoms, or parameters with offsets.
+        There is no NonbondedForce, or several; exclusions, scales or outer parameters differ from the force field's;
+        fitted parameters would act on other molecules; the molecule has exceptions with other atoms, or parameters
+        with offsets.
     """
     found = [force for force in system.getForces() if isinstance(force, openmm.NonbondedForce)]
     copy_of = copies_of(placement)
     for force in found:
         _check_exceptions(force, copy_of)
-    molecule = _read(forcefield)
-    if molecule is None:
-        return Pairs()
+    outer, molecule = forcefield.outer, _read(forcefield)
+    if outer is None and molecule is None:
+        return Changes()
+    if outer is not None and molecule is not None:
+        raise MismatchError(
+            "the force field has outer parameters and pairs with the parameters of their atoms",
+            expected="inner pairs with outer parameters, or pairs with the parameters of their atoms without",
+            hint="add pairs with ForceField.edit(pairs=…)",
+        )
     for other in system.getForces():
-        if isinstance(other, _OTHERS):
+        if outer is None and isinstance(other, _OTHERS):
             raise irreplaceable(other, "its parameters for the molecule would keep their old values")
+        if outer is not None and isinstance(other, _SAME_EXCLUSIONS):
+            raise irreplaceable(other, "it must exclude the pairs that become exceptions of the NonbondedForce")
     if len(found) != 1:
         raise MismatchError(
             f"the System has {len(found)} forces of the kind NonbondedForce",
@@ -83,13 +92,20 @@ def plan_pairs(system: openmm.System, placement: Placement, forcefield: ForceFie
         )
     force = found[0]
     _check_offsets(force, copy_of)
-    pairs = Pairs(force)
-    exceptions = _exceptions(force)
-    for atoms in placement.atoms:
-        _plan_copy(pairs, force, molecule, atoms, exceptions)
+    changes = Changes(force)
+    alone = not placement.periodic and placement.n_particles == forcefield.n_atoms
+    if outer is not None:
+        implicit = any(isinstance(other, _OTHERS) for other in system.getForces())
+        plan_inner(changes, placement.atoms, forcefield, outer, write=alone and not implicit)
+    elif molecule is not None:
+        exceptions = exceptions_of(force)
+        for atoms in placement.atoms:
+            if not alone and not fitted_outside:
+                _check_unfitted(force, molecule, atoms)
+            _plan_copy(changes, force, molecule, atoms, exceptions)
     if placement.periodic:
-        pairs.calls.append(lambda: force.setExceptionsUsePeriodicBoundaryConditions(True))
-    return pairs
+        changes.calls.append(lambda: force.setExceptionsUsePeriodicBoundaryConditions(True))
+    return changes
 
 
 def _read(forcefield: ForceField) -> _Molecule | None:
@@ -109,20 +125,20 @@ def _read(forcefield: ForceField) -> _Molecule | None:
 
 
 def _plan_copy(
-    pairs: Pairs,
+    changes: Changes,
     force: openmm.NonbondedForce,
     molecule: _Molecule,
     atoms: NDArray[np.int64],
-    exceptions: dict[tuple[int, int], tuple[int, float, float, float]],
+    exceptions: dict[tuple[int, int], ExceptionEntry],
 ) -> None:
     """Prepare the changes of one copy's particles and exceptions."""
-    old = np.array([[item._value for item in force.getParticleParameters(atom)] for atom in atoms.tolist()])
+    old = particles_of(force, atoms.tolist())
     charge, sigma, epsilon = (
         np.where(np.isnan(new), before, new)
         for new, before in zip((molecule.charge, molecule.sigma, molecule.epsilon), old.T, strict=True)
     )
     for k, atom in enumerate(atoms.tolist()):
-        _call(pairs, force.setParticleParameters, atom, charge[k], sigma[k], epsilon[k])
+        changes.add(force.setParticleParameters, atom, charge[k], sigma[k], epsilon[k])
     knows_charge, knows_well = not np.isnan(molecule.charge).all(), not np.isnan(molecule.epsilon).all()
     for i, j in combinations(range(len(atoms)), 2):
         one, two = sorted((int(atoms[i]), int(atoms[j])))
@@ -133,7 +149,7 @@ def _plan_copy(
             ):
                 raise _disagree(one, two, scales, None)
             continue
-        index, product, _, well = exception
+        product, well = exception.product, exception.epsilon
         if scales is None:
             if product or well:
                 raise _disagree(one, two, None, (product, well))
@@ -145,10 +161,9 @@ def _plan_copy(
         known = found[0] if not knows_charge else scales[0], found[1] if not knows_well else scales[1]
         if _differ(known, found):
             raise _disagree(one, two, scales, found)
-        _call(
-            pairs,
+        changes.add(
             force.setExceptionParameters,
-            index,
+            exception.index,
             one,
             two,
             known[0] * charge[i] * charge[j],
@@ -157,22 +172,8 @@ def _plan_copy(
         )
 
 
-def _call(pairs: Pairs, method: Callable[..., object], *arguments: float) -> None:
-    plain = [argument if isinstance(argument, int) else float(argument) for argument in arguments]
-    pairs.calls.append(lambda: method(*plain))
-
-
 def _differ(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
     return not np.allclose(first, second, rtol=_SCALE_TOLERANCE, atol=_SCALE_TOLERANCE)
-
-
-def _exceptions(force: openmm.NonbondedForce) -> dict[tuple[int, int], tuple[int, float, float, float]]:
-    """Index, charge product, σ and ε of all exceptions, by their particles in rising order."""
-    found = {}
-    for index in range(force.getNumExceptions()):
-        i, j, product, sigma, epsilon = force.getExceptionParameters(index)
-        found[min(i, j), max(i, j)] = (index, product._value, sigma._value, epsilon._value)
-    return found
 
 
 def _check_exceptions(force: openmm.NonbondedForce, copy_of: NDArray[np.int64]) -> None:
@@ -193,13 +194,22 @@ def _check_offsets(force: openmm.NonbondedForce, copy_of: NDArray[np.int64]) -> 
             )
 
 
-def _disagree(one: int, two: int, wanted: tuple[float, ...] | None, found: tuple[float, ...] | None) -> MismatchError:
-    def words(scales: tuple[float, ...] | None, none: str) -> str:
-        return none if scales is None else "scaled by " + " and ".join(f"{scale:.4g}" for scale in scales)
+def _words(scales: tuple[float, ...] | None, none: str) -> str:
+    return none if scales is None else "scaled by " + " and ".join(f"{scale:.4g}" for scale in scales)
 
-    return MismatchError(
-        f"atoms {one} and {two} are {words(wanted, 'excluded')} in the force field (Coulomb, Lennard-Jones), and "
-        f"{words(found, 'without an exception')} in the NonbondedForce",
-        expected="the exclusions and 1-4 scales that the force field was read with",
-        hint="compare the order of the atoms (atoms=), or read the force field from this System's molecule alone",
-    )
+
+def _disagree(one: int, two: int, wanted: tuple[float, ...] | None, found: tuple[float, ...] | None) -> MismatchError:
+    return disagree(one, two, _words(wanted, "excluded"), _words(found, "without an exception"))
+
+
+def _check_unfitted(force: openmm.NonbondedForce, molecule: _Molecule, atoms: NDArray[np.int64]) -> None:
+    """Refuse parameters that differ from the System's in a System with other molecules or periodic images."""
+    wanted = np.column_stack([molecule.charge, molecule.sigma, molecule.epsilon])
+    difference = first_difference(wanted, particles_of(force, atoms.tolist()))
+    if difference is not None:
+        raise MismatchError(
+            f"atom {atoms[difference[0]]} {difference[1]}, and it would act on other molecules or periodic images",
+            expected="the charges and Lennard-Jones parameters of the base force field outside the molecule: a fit to "
+            "forces inside one molecule says nothing about its surroundings",
+            hint="fit with inner pairs, forcefield.edit(pairs='inner'), or pass fitted_nonbonded_outside=True",
+        )

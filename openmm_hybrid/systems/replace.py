@@ -11,10 +11,10 @@ from openmm import app
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.straight_angles import warn_of_straight_dihedrals
+from openmm_hybrid.forms.form import PLAIN_FORCES
 from openmm_hybrid.models.torchscript import torch_dtype
 from openmm_hybrid.systems.attach import warn_of_constraints
 from openmm_hybrid.systems.bonded_terms import plan_bonded
-from openmm_hybrid.systems.force_kinds import is_bonded
 from openmm_hybrid.systems.nonbonded_terms import plan_pairs
 from openmm_hybrid.systems.placement import Placement, locate
 from openmm_hybrid.systems.plan import choose_for_terms, plan
@@ -29,15 +29,23 @@ def replace(
     backend: str = "auto",
     force_group: int = 0,
     dtype: str = "float64",
+    fitted_nonbonded_outside: bool = False,
 ) -> list[openmm.Force]:
     """Replace the classical terms of a molecule by a force field, such as a fitted one.
 
     `replace` removes the terms of HarmonicBondForce, HarmonicAngleForce, PeriodicTorsionForce and CustomBondForce
     (Morse) with all atoms in one copy of the molecule. The force field's harmonic, Morse and Fourier terms go into new
-    forces of the same kinds; references to the old forces become invalid. Charges, Lennard-Jones parameters and 1-4
-    exceptions go into the NonbondedForce. Atoms with excluded pairs only keep theirs, and so do all atoms where the
-    force field has no non-bonded terms. Everything else in the System stays, such as corrections and restraints. All
-    checks precede the first change.
+    forces of the same kinds; references to the old forces become invalid. Everything else in the System stays, such as
+    corrections and restraints. All checks precede the first change.
+
+    Inner pairs of the force field become exceptions of the NonbondedForce, which have no cutoff and no reaction field.
+    The atoms keep their charges and Lennard-Jones parameters, which must be the `outer` ones of the force field: the
+    molecule then interacts with its surroundings and its periodic images as before. A molecule alone in vacuum gets
+    the outer parameters, which have no effect there.
+
+    Without inner pairs, the charges, Lennard-Jones parameters and 1-4 exceptions of the force field go into the
+    NonbondedForce. Atoms with excluded pairs only keep theirs, and so do all atoms where the force field has no
+    non-bonded terms.
 
     In a periodic System, bonded forces and exceptions use the nearest images, so that atoms of the molecule may be
     wrapped one by one.
@@ -58,6 +66,9 @@ def replace(
         Force group of new kinds of forces, 0 to 31. Forces that replace old ones keep their groups.
     dtype : {"float64", "float32"}
         Precision of torch.
+    fitted_nonbonded_outside : bool
+        Let charges and Lennard-Jones parameters that differ from the System's, as fitted ones do, act on other
+        molecules and periodic images. A fit to forces inside one molecule does not determine these interactions.
 
     Returns
     -------
@@ -70,7 +81,9 @@ def replace(
         Atoms are out of range or repeated, or backend, dtype or force group are unknown.
     MismatchError
         The molecule is bonded to other atoms, a force on it cannot be replaced (the message names it), exclusions or
-        1-4 scales differ from the force field's, or System, topology and force field do not match.
+        1-4 scales differ from the force field's, the box has other charges or Lennard-Jones parameters than the
+        outer ones, or other ones than the force field in a System with other molecules or a periodic box, or System,
+        topology and force field do not match.
     NumericalError
         A neural or spline term has no table within the limits.
     MissingDependencyError
@@ -91,7 +104,7 @@ def replace(
         )
     placement = locate(system, topology, forcefield, atoms=atoms, force_group=force_group)
     bonded = plan_bonded(system, placement, forcefield)
-    pairs = plan_pairs(system, placement, forcefield)
+    pairs = plan_pairs(system, placement, forcefield, fitted_outside=fitted_nonbonded_outside)
     others = _other_forces(system, forcefield, placement, backend, dtype)
     warn_of_constraints(system, placement)
     warn_of_straight_dihedrals(forcefield.tables)
@@ -105,10 +118,8 @@ def replace(
 def _other_forces(
     system: openmm.System, forcefield: ForceField, placement: Placement, backend: str, dtype: str
 ) -> list[openmm.Force]:
-    """Forces of all terms except classical ones and non-bonded pairs."""
-    groups = [
-        terms.group for terms in forcefield.terms if not is_bonded(terms.form) and "pairs" not in terms.form.slots
-    ]
+    """Forces of all terms except classical ones and those in the NonbondedForce."""
+    groups = [terms.group for terms in forcefield.terms if terms.form.plain_force not in PLAIN_FORCES]
     backends = choose_for_terms(backend)
     if not groups:
         return []

@@ -371,9 +371,9 @@ def _in_plain_force(
     for charge, sigma, epsilon in zip(charges, sigmas, epsilons, strict=True):
         force.addParticle(charge, sigma * NM_PER_ANGSTROM, epsilon * KJ_PER_KCAL)
     scale, well = float(row[-1]), (epsilons[0] * epsilons[1]) ** 0.5
-    force.addException(
-        0, 1, scale * charges[0] * charges[1], 0.5 * sum(sigmas) * NM_PER_ANGSTROM, scale * well * KJ_PER_KCAL
-    )
+    by_atoms = (scale * charges[0] * charges[1], 0.5 * sum(sigmas), scale * well)
+    ((product, size, depth),) = [by_atoms] if found else form.plain_rows(_tensor(row[None]))[0]
+    force.addException(0, 1, product, size * NM_PER_ANGSTROM, depth * KJ_PER_KCAL)
     return _evaluated(force, frame)
 
 

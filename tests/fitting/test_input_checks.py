@@ -54,8 +54,8 @@ def test_plausible_labels_are_told_in_the_result(gaff: oh.ForceField, ethanol: o
 def test_too_few_frames_are_told_with_the_number_that_is_needed(
     gaff: oh.ForceField, ethanol: oh.Frames, n_test: int, words: str
 ) -> None:
-    """With cross terms ethanol has 199 parameters, and a frame 21 forces without those of the rigid motion."""
-    with pytest.warns(UserWarning, match=f"the check 'frames': {words}.* for 199 parameters; use 10 frames or more"):
+    """With cross terms ethanol has 196 parameters, and a frame 21 forces without those of the rigid motion."""
+    with pytest.warns(UserWarning, match=f"the check 'frames': {words}.* for 196 parameters; use 10 frames or more"):
         oh.fit(gaff.edit(cross=True), ethanol, n_train=4, n_test=n_test, **QUIET)
 
 

@@ -142,16 +142,41 @@ def test_bonds_across_an_angle_are_terms_but_no_bonds() -> None:
     assert ForceField.from_system(system, bare).bonds.tolist() == [[0, 1], [0, 2]]
 
 
+OWN = {
+    "sigma": (0, 3, 0.008, 0.31, 0.1),
+    "far": (0, 4, 0.02, 0.3, 0.3),
+    "negative": (0, 3, -0.01, 0.3, 0.1),
+    "well of an atom without one": (1, 4, 0.01, 0.3, 0.1),
+}
+"""Exceptions of five atoms in a row that are no scaled products of their atoms."""
+
+
+@pytest.mark.parametrize("case", OWN)
+def test_pairs_with_parameters_of_their_own_are_inner_pairs(case: str) -> None:
+    system, topology, positions = chain()
+    force = openmm.NonbondedForce()
+    for epsilon in (0.2, 0.0, 0.2, 0.2, 0.2):
+        force.addParticle(0.1, 0.3, epsilon)
+    force.createExceptionsFromBonds([(i, i + 1) for i in range(4)], 1 / 1.2, 0.5)
+    system.addForce(force)
+    assert ForceField.from_system(system, topology).outer is None
+    force.addException(*OWN[case], True)
+    forcefield = same_as_openmm(system, topology, positions)
+    assert forcefield.groups == ("pairs.inner",)
+    assert forcefield.outer is not None
+    np.testing.assert_allclose(forcefield.outer.charges, 0.1)
+    np.testing.assert_allclose(forcefield.outer.sigmas, 3.0)
+    np.testing.assert_allclose(forcefield.outer.epsilons, np.array([0.2, 0.0, 0.2, 0.2, 0.2]) / 4.184)
+
+
 def unreadable() -> dict[str, tuple[openmm.Force, str]]:
     """What cannot be read, and what the message says."""
     cutoff = openmm.NonbondedForce()
     cutoff.setNonbondedMethod(openmm.NonbondedForce.CutoffNonPeriodic)
-    sigma = openmm.NonbondedForce()
     offset = openmm.NonbondedForce()
-    for force in (cutoff, sigma, offset):
+    for force in (cutoff, offset):
         for _ in range(5):
             force.addParticle(0.1, 0.3, 0.2)
-    sigma.addException(0, 3, 0.01, 0.31, 0.1)
     offset.addGlobalParameter("lambda", 1.0)
     offset.addParticleParameterOffset("lambda", 0, 0.1, 0.0, 0.0)
     twice = openmm.HarmonicBondForce()
@@ -163,7 +188,6 @@ def unreadable() -> dict[str, tuple[openmm.Force, str]]:
     named.setName("butane")
     return {
         "cutoff": (cutoff, "NonbondedForce cannot be read: it has a cutoff"),
-        "sigma": (sigma, "the exception 0-3 has a sigma of its own"),
         "offset": (offset, "parameter offsets"),
         "twice": (twice, "HarmonicBondForce.*atoms 1-0 have two terms"),
         "quartic": (quartic, r"CustomBondForce cannot be read: its energy 'k\*r\^4'"),

@@ -17,6 +17,7 @@ from openmm_hybrid.forms.form import FunctionalForm
 from openmm_hybrid.forms.fourier import Fourier
 from openmm_hybrid.forms.fourier2d import Fourier2D
 from openmm_hybrid.forms.harmonic import Harmonic
+from openmm_hybrid.forms.inner import Inner
 from openmm_hybrid.forms.morse import Morse
 from openmm_hybrid.forms.neural import Neural
 from openmm_hybrid.forms.nonbonded import Coulomb, LennardJones
@@ -60,6 +61,7 @@ CASES = {
     "fourier2d": Case(Fourier2D("dihedral 0 1 2 3", "distance 4 0", order=2)),
     "coulomb": Case(Coulomb(), ((0.3, -0.6, 1.0), (0.2, 0.1, 1 / 1.2)), diverges=True),
     "lennard-jones": Case(LennardJones(), ((3.4, 2.6, 0.3, 0.2, 1.0), (3.0, 3.1, 0.4, 0.5, 0.5)), diverges=True),
+    "inner": Case(Inner(), ((3.4, -0.2, 0.4, 0.3), (2.6, 0.1, 0.06, 0.09)), diverges=True),
 }
 
 

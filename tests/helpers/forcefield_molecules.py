@@ -103,5 +103,6 @@ EDITS = {
     "morse, fourier6": lambda: ethanol().edit(bonds="morse", propers="fourier6"),
     "spline": lambda: ethanol().edit(bonds="spline", angles="spline8", propers="spline"),
     "neural": lambda: ethanol().edit(bonds="neural4", angles="neural4", propers="neural4"),
-    "cross": lambda: ethanol().edit(cross=True),
+    "cross": lambda: ethanol().edit(cross=True, pairs="atoms"),
+    "inner": lambda: ethanol().edit(pairs="inner"),
 }
