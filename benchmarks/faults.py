@@ -41,9 +41,7 @@ FILES = 208
 CHECKS = {
     "label": ("reference.label._check_charge", "reference.label.check_order"),
     "fit": (*("fitting.fit.paired", "fitting.fit.compared_labels", "fitting.fit.enough_frames"),),
-    "train": (
-        *("sgdml.training_set.length_fault", "sgdml.training_set.force_fault", "sgdml.training_set.broken_frames"),
-    ),
+    "train": ("sgdml.training_set._check_labels",),
     "attach": ("systems.placement.in_order",),
 }
 """Call → the functions that are its checks."""

@@ -1,10 +1,15 @@
-"""Plausibility of frames without a force field: lengths, stiffness and sign along bonds of hydrogen, broken frames."""
+"""Plausibility of frames without a force field.
+
+We look at lengths, at the stiffness along bonds of hydrogen, at broken frames, at labels that never change, and at the
+net force and net torque, which are zero in vacuum.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.unit_ratios import FORCES, explained, is_off
 from openmm_hybrid.core.units import ANGSTROM_PER_BOHR, NM_PER_ANGSTROM
 from openmm_hybrid.data.frames import Frames
@@ -19,6 +24,10 @@ _LARGE = 10.0  # largest force of a broken frame, relative to the median of the 
 _CENTRED = 1.0  # largest distance of the mean length from the minimum along a bond, in standard deviations [0.5]
 _FACTOR = 1.25  # longest bond, relative to the sum of the covalent radii
 _SHOWN = 8  # frames that a message lists
+_FEW = 3  # least number of frames whose energies cannot all be equal
+_SLIGHT = 1.0  # kcal/mol/Å and kcal/mol; net force and torque that an integration grid or rounding may leave
+_UNBALANCED = 0.03  # largest net force or torque, relative to that of unrelated forces on the atoms [0.004]
+_IMPOSSIBLE = 0.12  # median over the frames that is refused; two hydrogen atoms exchanged give 0.2 to 0.8
 
 #: Atomic number → force constant of its bonds with hydrogen, kcal/mol/Å², from the stretching frequencies of organic
 #: molecules [C 560 to 840, N 980 to 1070, O 1000 to 1100].
@@ -112,6 +121,93 @@ def broken_frames(frames: Frames) -> str:
         f"frames of {frames.name!r} with a bond or a force far beyond those of the others: "
         f"{', '.join(map(str, indices[:_SHOWN]))}{more}; check their geometries and labels, or leave them out."
     )
+
+
+def refuse_impossible_labels(frames: Frames) -> None:
+    """Refuse labels that never change, and forces with a large net force or net torque in most frames.
+
+    Raises
+    ------
+    InputError
+        All forces are zero or the same in all frames; all energies are the same in three frames or more; or half of the
+        frames have a net force or torque of more than 0.12 times that of unrelated forces.
+    """
+    r, energies, forces = frames.positions, frames.energies, frames.forces
+    if forces is not None and not forces.any():
+        raise InputError(f"all forces of {frames.name!r} are zero", expected="the forces of the reference")
+    if len(frames) > 1 and (r != r[0]).any():
+        if forces is not None and (forces == forces[0]).all():
+            raise InputError(
+                f"the forces of {frames.name!r} are the same in all {len(frames)} frames",
+                expected="the forces of each geometry",
+            )
+        if energies is not None and len(frames) >= _FEW and (energies == energies[0]).all():
+            raise InputError(
+                f"the energies of {frames.name!r} are {energies[0]:g} in all {len(frames)} frames",
+                hint="give the energy of each geometry, or leave them out: dataclasses.replace(frames, energies=None)",
+            )
+    size = float(np.median(imbalance(frames)))
+    if size > _IMPOSSIBLE:
+        kind, largest = _largest_imbalance(frames)
+        raise InputError(
+            f"the forces of {frames.name!r} have a {kind} in most frames (median {largest}), which forces in vacuum do "
+            "not have",
+            hint="check that they belong to these frames and atoms, in the same order, and that none is scaled or "
+            "missing; label without external field, point charges and frozen atoms (ASE: "
+            "atoms.get_forces(apply_constraint=False)), since no model knows where a molecule is in space",
+        )
+
+
+def unbalanced_frames(frames: Frames, indices: NDArray[np.int64] | None = None) -> str:
+    """Frames whose forces have a net force or torque, as a warning; empty if there are none.
+
+    Parameters
+    ----------
+    frames : Frames
+    indices : (n_frames,), optional
+        Indices of the frames in the data set that the user knows; 0, 1, 2, … by default.
+    """
+    off = np.flatnonzero(imbalance(frames) > _UNBALANCED)
+    if not off.size:
+        return ""
+    kind, largest = _largest_imbalance(frames[off])
+    shown = (off if indices is None else np.sort(np.asarray(indices)[off])).tolist()
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    which = "most frames" if 2 * len(off) > len(frames) else f"frames {', '.join(map(str, shown[:_SHOWN]))}{more}"
+    return (
+        f"the forces of {which} of {frames.name!r} have a {kind} (median {largest}), which no model can "
+        "reproduce: check the order of their atoms, the integration grid, external fields and frozen atoms."
+    )
+
+
+def imbalance(frames: Frames) -> NDArray[np.float64]:
+    """Net force or torque (n_frames,), the larger of the two, relative to that of unrelated forces on the atoms.
+
+    Unrelated forces of root mean square f on N atoms have |Σ F| ≈ f √(3N) and |Σ r × F| ≈ f √(Σ r²). Below 1 kcal/mol/Å
+    and 1 kcal/mol the net force and torque count as zero, also for single atoms and frames without forces.
+    """
+    if frames.forces is None or frames.n_atoms == 1:
+        return np.zeros(len(frames))
+    net, torque = _net(frames)
+    square = (frames.forces**2).sum(axis=(1, 2))
+    extent = frames.positions.var(axis=1).sum(axis=1)
+    forces = np.where(net > _SLIGHT, net, 0.0) / np.sqrt(np.maximum(square, np.finfo(float).tiny))
+    lever = np.sqrt(np.maximum(square * extent / 3.0, np.finfo(float).tiny))
+    return np.maximum(forces, np.where(torque > _SLIGHT, torque, 0.0) / lever)
+
+
+def _net(frames: Frames) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Net force and net torque (n_frames,) about the mean position."""
+    forces = np.zeros_like(frames.positions) if frames.forces is None else frames.forces
+    centred = frames.positions - frames.positions.mean(axis=1, keepdims=True)
+    torque = np.cross(centred, forces).sum(axis=1)
+    return np.linalg.norm(forces.sum(axis=1), axis=1), np.linalg.norm(torque, axis=1)
+
+
+def _largest_imbalance(frames: Frames) -> tuple[str, str]:
+    """The kind of the imbalance that stands out, and its median with its unit."""
+    net, torque = (float(np.median(values)) for values in _net(frames))
+    return ("net force", f"{net:.3g} kcal/mol/Å") if net > _SLIGHT else ("net torque", f"{torque:.3g} kcal/mol")
 
 
 def _bonds(frames: Frames) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.unit_ratios import ENERGIES, FORCES, OFF, explained, is_impossible, is_off
-from openmm_hybrid.data.frame_checks import length_fault
+from openmm_hybrid.data.frame_checks import length_fault, refuse_impossible_labels, unbalanced_frames
 from openmm_hybrid.data.frames import Frames
 
 Floats = NDArray[np.float64]
@@ -38,6 +38,10 @@ _AGREED, _LOWEST = 0.8, 0.25  # median correlation of frames that agree, and cor
 _ENERGY_ERROR, _SPREAD = 10.0, 6.0  # energy error of an outlier, relative to the usual error and to the spread
 _REACH = 1.0  # Å; largest energy error that a force error explains, relative to it
 _SMALL = 0.5  # kcal/mol; spread of energies below which they are not judged
+_APART, _MARGIN = 6.0, 60.0  # distance of two groups in standard deviations, in many frames, and its growth in few
+_SIDE, _LEAST = 0.05, 3  # least part and number of frames in the smaller of two groups
+_LEVELS = 10.0  # kcal/mol; distance of the energies of two groups that no force field explains
+_SCALED, _TAIL = 2.2, 6.0  # factor between the forces of a frame and those of others, also in usual deviations
 _SHOWN = 8  # outliers that a message lists
 _UNKNOWN = "no unit explains the factor, so check how they were computed and converted"
 
@@ -111,12 +115,14 @@ def check_labels(
     ------
     InputError
         The frames have no forces; forces or energies have the wrong sign, or are in other units by a factor of 8 or
-        more in all frames; or the positions are in bohr or nm.
+        more in all frames; the positions are in bohr or nm; labels never change; or the forces have a net force or
+        torque.
 
     Warns
     -----
     UserWarning
-        Labels in other units by a smaller factor, energies or forces of other frames, and outliers.
+        Labels in other units by a smaller factor or in some frames, energies or forces of other frames, energies of
+        two levels of theory, and outliers.
     """
     if text := length_fault(frames):
         problem, _, remedy = text.partition(": ")
@@ -125,8 +131,13 @@ def check_labels(
     for fault in found.faults:
         if fault.impossible:
             raise InputError(f"{fault.problem} in {frames.name!r}", hint=fault.remedy)
+    refuse_impossible_labels(frames)
     for fault in found.faults:
         warnings.warn(f"labels of {frames.name!r}: {fault}.", stacklevel=stacklevel)
+    names = np.arange(len(frames)) if indices is None else np.asarray(indices)
+    others = ~np.isin(names, found.outliers)
+    if text := unbalanced_frames(frames[others], names[others]):
+        warnings.warn(text, stacklevel=stacklevel)
     return found
 
 
@@ -148,19 +159,24 @@ def compare_labels(frames: Frames, predicted: tuple[Floats, Floats], *, indices:
         return LabelComparison(len(frames))
     ratio, correlation = float(np.median(ratios[judged])), float(np.median(correlations[judged]))
     outliers, spread, rank = np.zeros(0, dtype=np.int64), math.nan, math.nan
+    names = np.arange(len(frames)) if indices is None else np.asarray(indices)
+    mixed: list[Fault] = []
     if abs(correlation) > _RELATED:
         sign = float(np.sign(correlation))
         scaled = frames.forces * (sign / ratio)
         outliers = _outliers(scaled, forces, correlations * sign)
-        if frames.energies is not None:
+        mixed += _scaled_fault(ratios, correlations * sign, outliers, names)
+        if frames.energies is not None and (levels := _level_fault(frames.energies - energies, names)):
+            mixed.append(levels)
+        elif frames.energies is not None:
             more = _energy_outliers(frames.energies, energies, _REACH * _largest(scaled - forces))
             outliers = np.union1d(outliers, more)
             kept = np.setdiff1d(np.arange(len(frames)), outliers)
             spread, rank = _energy_agreement(frames.energies[kept], energies[kept])
     even = bool(np.quantile(ratios[judged], 0.75) < _EVEN * np.quantile(ratios[judged], 0.25))
-    faults = list(_faults(ratio, correlation, spread, rank, even, len(frames)))
+    faults = [*_faults(ratio, correlation, spread, rank, even, len(frames)), *mixed]
     if outliers.size:
-        outliers = outliers if indices is None else np.sort(np.asarray(indices)[outliers])
+        outliers = np.sort(names[outliers])
         faults.append(_outlier_fault(outliers.tolist()))
     return LabelComparison(len(frames), ratio, correlation, spread, rank, tuple(outliers.tolist()), tuple(faults))
 
@@ -183,6 +199,72 @@ def _outliers(reference: Floats, model: Floats, correlations: Floats) -> Ints:
     if np.nanmedian(correlations) > _AGREED:
         far |= (correlations < _LOWEST) & (errors > typical)
     return np.flatnonzero(far)
+
+
+def _groups(values: Floats) -> tuple[NDArray[np.bool_], float] | None:
+    """Mask of the smaller of two groups of values far apart, and the distance of its mean from that of the others.
+
+    The two groups are those with the smallest sum of squared deviations from their means. Two groups are far apart if
+    normally or evenly distributed values hardly ever give this distance; the limit is our choice.
+    """
+    n = len(values)
+    side = max(_LEAST, math.ceil(_SIDE * n))
+    if n < max(_FEWEST, 2 * side):
+        return None
+    order = np.argsort(values)
+    ordered = values[order] - np.median(values)
+    low = np.arange(1, n)
+    sums, squares = np.cumsum(ordered), np.cumsum(ordered**2)
+    means, others = sums[:-1] / low, (sums[-1] - sums[:-1]) / (n - low)
+    within = np.sqrt(np.maximum(squares[-1] - low * means**2 - (n - low) * others**2, 1e-12 * squares[-1]) / (n - 2))
+    inside = slice(side - 1, n - side)
+    at = side - 1 + int(np.argmin(within[inside]))
+    distance = float(others[at] - means[at])
+    if distance <= (_APART + _MARGIN / (n - 4)) * within[at]:
+        return None
+    mask = np.zeros(n, dtype=bool)
+    few = 2 * low[at] <= n
+    mask[order[: low[at]] if few else order[low[at] :]] = True
+    return mask, -distance if few else distance
+
+
+def _level_fault(differences: Floats, names: Ints) -> Fault | None:
+    """Two groups of reference energies less those of the force field (n_frames,), as of two levels of theory."""
+    found = _groups(differences)
+    if found is None or abs(found[1]) < _LEVELS:
+        return None
+    few = np.sort(names[found[0]]).tolist()
+    return Fault(
+        f"the energies less the force field's form two groups of {len(differences) - len(few)} and {len(few)} frames, "
+        f"{abs(found[1]):.3g} kcal/mol apart (one of them: frames {_listed(few)})",
+        "check that all come from one level of theory and one program",
+    )
+
+
+def _scaled_fault(ratios: Floats, correlations: Floats, outliers: Ints, names: Ints) -> Iterator[Fault]:
+    """Frames whose forces have the direction of the force field's, but are larger or smaller than in the others."""
+    if len(ratios) < _FEWEST or not (ratios > 0.0).all():
+        return
+    logarithms = np.log(ratios)
+    found = _groups(logarithms)
+    off = np.abs(logarithms - np.median(logarithms))
+    far = off > max(math.log(_SCALED), _TAIL * _spread(logarithms))
+    if found is not None and abs(found[1]) > math.log(_SCALED):
+        far = found[0]
+    far &= correlations > _RELATED
+    far[outliers] = False
+    if not far.any():
+        return
+    factor = math.exp(float(np.median(logarithms[far]) - np.median(logarithms[~far])))
+    few = np.sort(names[far]).tolist()
+    which = f"frames {_listed(few)} are" if len(few) > 1 else f"frame {few[0]} are"
+    problem = f"beside the force field's, the forces of {which} {factor:.3g} times those of the other frames"
+    yield Fault(problem, explained(factor, FORCES) or _UNKNOWN)
+
+
+def _listed(indices: list[int]) -> str:
+    more = f" and {len(indices) - _SHOWN} more" if len(indices) > _SHOWN else ""
+    return f"{', '.join(map(str, indices[:_SHOWN]))}{more}"
 
 
 def _largest(forces: Floats) -> Floats:
@@ -269,8 +351,8 @@ def _factor_fault(what: str, ratio: float, causes: str) -> tuple[str, str] | Non
 
 
 def _outlier_fault(outliers: list[int]) -> Fault:
-    listed = ", ".join(map(str, outliers[:_SHOWN]))
     if len(outliers) == 1:
-        return Fault(f"frame {listed} does not fit the others", "check its geometry and labels, or leave it out")
-    more = f" and {len(outliers) - _SHOWN} more" if len(outliers) > _SHOWN else ""
-    return Fault(f"frames {listed}{more} do not fit the others", "check their geometries and labels, or leave them out")
+        return Fault(f"frame {outliers[0]} does not fit the others", "check its geometry and labels, or leave it out")
+    return Fault(
+        f"frames {_listed(outliers)} do not fit the others", "check their geometries and labels, or leave them out"
+    )

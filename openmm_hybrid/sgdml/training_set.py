@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, replace
 from typing import final
@@ -12,7 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.data.bonds import bonds_from_geometry, check_order
 from openmm_hybrid.data.formats.npz import dataset_md5
-from openmm_hybrid.data.frame_checks import broken_frames, force_fault, length_fault
+from openmm_hybrid.data.frame_checks import (
+    broken_frames,
+    force_fault,
+    length_fault,
+    refuse_impossible_labels,
+    unbalanced_frames,
+)
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.data.selection import select
@@ -26,6 +33,8 @@ from openmm_hybrid.sgdml.symmetry import (
     restrict_permutations,
 )
 
+# A harmonic force field of N atoms has (3N − 6)(3N − 3)/2 parameters, of which each frame determines 3N − 6.
+_FEW = 8  # frames that are enough for molecules of any size, where the descriptor and the symmetries help; our choice
 _N_VALID = 200  # default number of validation frames, for a force error known to a few per cent
 
 Ints = NDArray[np.int64]
@@ -135,7 +144,8 @@ def training_set(
     ------
     InputError
         No forces; an energy constraint without energies, or on some atoms; too few frames; a geometry twice; atoms that
-        touch, are chosen twice or do not exist; an unknown setting; too many permutations.
+        touch, are chosen twice or do not exist; an unknown setting; too many permutations; labels that never change,
+        or forces with a large net force or torque.
     MismatchError
         The molecule has other atoms than the frames, or another order of atoms.
 
@@ -143,7 +153,8 @@ def training_set(
     -----
     UserWarning
         The atoms' distances look like bohr or nm, the forces like other units or gradients, or some frames are broken
-        (see `openmm_hybrid.data.frame_checks`); the graph has too many symmetries for perms="auto".
+        or have a net force or torque (see `openmm_hybrid.data.frame_checks`); there are fewer training frames than 8,
+        or than a harmonic force field of few atoms needs; the graph has too many symmetries for perms="auto".
     """
     if frames.forces is None:
         raise InputError(f"the frames of {frames.name!r} have no forces", hint="label them with a reference engine")
@@ -156,12 +167,7 @@ def training_set(
             "an energy constraint is not possible for some atoms of a molecule, whose energies are not known",
             hint="train on their forces alone",
         )
-    # The stiffness of a residual is not that of a molecule, and its labels were checked beside the force field.
-    checks = (length_fault,) if frames.theory.endswith(RESIDUAL) else (length_fault, force_fault, broken_frames)
-    for check in checks:
-        if fault := check(frames):
-            warnings.warn(fault, stacklevel=2)
-            break
+    _check_labels(frames)
     group = permutations_of(frames, perms, molecule, seed)
     chosen = None if atoms is None else np.asarray(atoms)
     cut = frames
@@ -171,7 +177,29 @@ def training_set(
     if cut.n_atoms < 2:
         raise InputError("sGDML needs two atoms or more")
     parts = _split(cut, first_copies(cut, group), n_train, n_valid, indices, selection, seed)
+    if len(parts[0]) < (needed := min(_FEW, math.ceil((3 * cut.n_atoms - 3) / 2))):
+        warnings.warn(
+            f"{len(parts[0])} training frames of {frames.name!r} do not determine a model of {cut.n_atoms} atoms; use "
+            f"{needed} or more, and judge the model by its errors on test frames.",
+            stacklevel=3,
+        )
     return TrainingSet(cut, group, *parts, md5=dataset_md5(frames), atoms=chosen, energy_constraint=energy_constraint)
+
+
+def _check_labels(frames: Frames) -> None:
+    """Refuse labels that cannot be right, and warn of the first fault.
+
+    The stiffness of a residual is not that of a molecule, and its labels were checked beside the force field.
+    """
+    found = [length_fault(frames)]
+    if not frames.theory.endswith(RESIDUAL):
+        found += [force_fault(frames), broken_frames(frames), unbalanced_frames(frames)]
+        if not any(found[:2]):
+            refuse_impossible_labels(frames)
+    for fault in found:
+        if fault:
+            warnings.warn(fault, stacklevel=3)
+            return
 
 
 def _cut(frames: Frames, atoms: Ints) -> Frames:

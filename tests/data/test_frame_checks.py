@@ -6,10 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import openmm_hybrid as oh
-from openmm_hybrid.data.frame_checks import broken_frames, force_fault, length_fault
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.data.frame_checks import (
+    broken_frames,
+    force_fault,
+    imbalance,
+    length_fault,
+    refuse_impossible_labels,
+    unbalanced_frames,
+)
 
 FILES = (
     "md17_ethanol.npz",
@@ -29,7 +38,9 @@ def test_nothing_is_said_of_published_data(reference_data: Data, name: str) -> N
     frames = oh.Frames.load(reference_data(name))
     parts = [frames, *(frames[first : first + 12] for first in range(0, 480, 40))]
     for part in parts:
-        assert length_fault(part) == force_fault(part) == broken_frames(part) == ""
+        assert length_fault(part) == force_fault(part) == broken_frames(part) == unbalanced_frames(part) == ""
+        refuse_impossible_labels(part)
+        assert imbalance(part).max() < 0.005
 
 
 @pytest.mark.parametrize("name", FILES[::2])
@@ -97,3 +108,55 @@ def test_training_warns_of_them(reference_data: Data) -> None:
     with pytest.warns(UserWarning, match="in nm") as caught:
         oh.sgdml.training_set(replace(frames, positions=frames.positions * 0.1), n_train=10, n_valid=0, perms=None)
     assert len(caught) == 1
+
+
+MASSES = np.array([12.011, 12.011, 15.999, *6 * [1.008]])[:, None]
+SPOILED = {
+    "two atoms exchanged": (lambda forces: forces[:, [0, 1, 2, 4, 3, 5, 6, 7, 8]], "net torque"),
+    "mass-weighted": (lambda forces: forces * MASSES, "net force"),
+    "square roots of the masses": (lambda forces: forces / np.sqrt(MASSES), "net force"),
+    "no z components": (lambda forces: forces * [1, 1, 0], "net torque"),
+    "a frozen atom": (lambda forces: forces * (np.arange(9) != 8)[:, None], "net force"),
+    "all zero": (lambda forces: 0.0 * forces, "are zero"),
+    "all equal": (lambda forces: np.broadcast_to(forces[0], forces.shape), "are the same in all"),
+}
+
+
+@pytest.mark.parametrize("kind", SPOILED)
+def test_forces_that_cannot_be_right_are_refused(reference_data: Data, kind: str) -> None:
+    frames = oh.Frames.load(reference_data("ethanol_ccsd_t-train.npz"))[:100]
+    spoil, words = SPOILED[kind]
+    wrong = replace(frames, forces=spoil(frames.forces))
+    with pytest.raises(InputError, match=words):
+        refuse_impossible_labels(wrong)
+    with pytest.raises(InputError, match=words):
+        oh.sgdml.train(wrong, sigma=10, n_train=20, progress=False)
+
+
+def test_energies_that_are_all_equal_are_refused(reference_data: Data) -> None:
+    frames = oh.Frames.load(reference_data("ethanol_ccsd_t-train.npz"))[:100]
+    wrong = replace(frames, energies=np.zeros(100))
+    with pytest.raises(InputError, match=r"are 0 in all 100 frames.*energies=None"):
+        refuse_impossible_labels(wrong)
+    refuse_impossible_labels(replace(wrong, energies=None))
+    same = frames[np.zeros(5, dtype=int)]
+    refuse_impossible_labels(same)
+
+
+def test_the_imbalance_is_that_of_its_definition() -> None:
+    """Two atoms, 2 Å apart: equal forces of 3 kcal/mol/Å along x, then a couple of 3 kcal/mol/Å across the axis."""
+    positions = np.array([[[0.0, 0.0, 0.0], [0.0, 0.0, 2.0]]] * 2)
+    forces = np.array([[[3.0, 0.0, 0.0], [3.0, 0.0, 0.0]], [[3.0, 0.0, 0.0], [-3.0, 0.0, 0.0]]])
+    frames = oh.Frames(np.array([1, 1]), positions, None, forces, name="pair")
+    np.testing.assert_allclose(imbalance(frames), [6.0 / np.sqrt(18.0), 6.0 / np.sqrt(18.0 * 2.0 / 6.0)])
+    assert (imbalance(replace(frames, forces=0.1 * forces)) == 0.0).all()
+
+
+def test_a_small_imbalance_is_warned_of(reference_data: Data) -> None:
+    """A coarse integration grid, and an external field on an ion, give all atoms a small force in common."""
+    frames = oh.Frames.load(reference_data("ethanol_ccsd_t-train.npz"))[:100]
+    wrong = replace(frames, forces=frames.forces + np.array([1.0, 0.0, 0.0]))
+    refuse_impossible_labels(wrong)
+    assert "the forces of most frames of " in unbalanced_frames(wrong)
+    some = replace(frames, forces=frames.forces + (np.arange(100) == 7)[:, None, None] * [1.0, 0.0, 0.0])
+    assert "the forces of frames 57 of " in unbalanced_frames(some, np.arange(100) + 50)

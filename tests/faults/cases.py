@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tests.faults import formats, labels, molecules, simulations, straight, systems, training
+from tests.faults import formats, labels, molecules, simulations, spoiled, straight, systems, training
 
 CASES = {
     **formats.CASES,
     **labels.CASES,
     **molecules.CASES,
     **simulations.CASES,
+    **spoiled.CASES,
     **straight.CASES,
     **systems.CASES,
     **training.CASES,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError
@@ -133,10 +134,52 @@ def test_labels_of_other_frames_are_warned_of(ethanol: oh.Frames, n: int) -> Non
     frames, order = ethanol[:n], np.random.default_rng(1).permutation(n)
     with pytest.warns(UserWarning, match="energies hardly correlate .*in the same order"):
         check(replace(frames, energies=frames.energies[order]))
-    with pytest.warns(UserWarning, match="forces hardly correlate .*in the same order of frames"):
-        check(replace(frames, forces=frames.forces[order]))
-    with pytest.warns(UserWarning, match="forces hardly correlate"):
-        check(replace(frames, energies=None, forces=frames.forces[:, ::-1]))
+    for forces in (frames.forces[order], frames.forces[:, ::-1]):
+        faulty = replace(frames, energies=None, forces=forces)
+        (fault,) = compare_labels(faulty, gaff().predict(frames.positions)).faults
+        assert "forces hardly correlate" in fault.problem
+        with pytest.raises(InputError, match=r"net torque in most frames .*in the same order"):
+            check(faulty)
+
+
+def exchanged(forces: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Forces (n_frames, 9, 3) of ethanol with those of two hydrogen atoms exchanged."""
+    return forces[:, [0, 1, 2, 4, 3, 5, 6, 7, 8]]
+
+
+def test_forces_of_exchanged_atoms_are_refused(ethanol: oh.Frames) -> None:
+    for settings in ({}, {"indices": np.arange(200)}):
+        with pytest.raises(InputError, match="net torque in most frames"):
+            check(replace(ethanol, forces=exchanged(ethanol.forces)), **settings)
+    some = np.where(np.arange(200)[:, None, None] % 100 == 3, exchanged(ethanol.forces), ethanol.forces)
+    with pytest.warns(UserWarning, match="the forces of frames 3, 103 of .* have a net torque"):
+        check(replace(ethanol, forces=some))
+    with pytest.raises(InputError, match="net torque in most frames"):
+        oh.correction.train(gaff(), replace(ethanol, forces=exchanged(ethanol.forces)), n_train=10, progress=False)
+
+
+@pytest.mark.parametrize("n", [20, 60, 200])
+@pytest.mark.parametrize("part", [2, 4])
+def test_energies_of_two_levels_are_told_apart(ethanol: oh.Frames, n: int, part: int) -> None:
+    other = np.arange(n) % part == 1
+    frames = ethanol[:n]
+    with pytest.warns(UserWarning, match=f"two groups of {n - other.sum()} and {other.sum()} frames, .* [01], "):
+        check(replace(frames, energies=frames.energies + np.where(other, 50.0, 0.0)))
+
+
+@pytest.mark.parametrize(("every", "size"), [(10, 20), (2, 100), (100, 2)])
+@pytest.mark.parametrize(("factor", "unit"), [(4.184, "kJ/mol/Å"), (1 / 23.0605, "eV/Å")])
+def test_frames_with_scaled_forces_are_named(
+    ethanol: oh.Frames, every: int, size: int, factor: float, unit: str
+) -> None:
+    scaled = np.arange(200) % every == 1
+    assert scaled.sum() == size
+    frames = replace(ethanol, forces=np.where(scaled[:, None, None], factor, 1.0) * ethanol.forces)
+    faults = compare_labels(frames, gaff().predict(frames.positions)).faults
+    (found,) = (str(fault) for fault in faults if "times those of the other frames" in fault.problem)
+    assert unit in found
+    if every > 2:
+        assert f"the forces of frames 1, {every + 1}" in found
 
 
 def test_outliers_are_named_by_their_index(ethanol: oh.Frames) -> None:
