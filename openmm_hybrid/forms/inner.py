@@ -41,9 +41,9 @@ class Inner(LinearForm):
         """ρ, q, a and b (n_columns 4)."""
         return (
             Column("rho", "Å", fitted=False),
-            Column("charge_product", "e²", width=0.1),
-            Column("repulsion", "kcal/mol", lower=0.0, width=0.2),
-            Column("dispersion", "kcal/mol", lower=0.0, width=0.2),
+            Column("charge_product", "e²", width=0.3),
+            Column("repulsion", "kcal/mol", lower=0.0, width=0.6),
+            Column("dispersion", "kcal/mol", lower=0.0, width=0.6),
         )
 
     def basis(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
