@@ -4,10 +4,10 @@ python -m benchmarks.bpa [--only gaff,cross,hybrid,sgdml,run0] [--keep PARTS.jso
 
 All are trained on 490 of the 500 frames of 3bpa_300K.npz (ωB97X/6-31G(d), Kovács et al., J. Chem. Theory Comput. 17,
 7696 (2021)). The test frames are the thirds of 3bpa_mixedT.npz at 300, 600 and 1200 K, without the frames that both
-files have. gaff is GAFF 2.2.20 with all its parameters refitted, cross has cross terms, hybrid adds sGDML (σ = 1) of the
-rest, sgdml is sGDML alone. The energies of each temperature have a free origin. run0 to run4 are dynamics of the cross
-force field at 1000 K from five training frames, in OpenMM's own forces; a bond that is 1.5 times as long as in the
-start counts as broken. OPENMM_HYBRID_DATA names the folder of the reference data.
+files have. gaff is GAFF 2.2.20 with all its parameters refitted, cross has cross terms, hybrid adds sGDML (σ = 1) of
+the rest, sgdml is sGDML alone. The energies of each temperature have a free origin. run0 to run4 are dynamics of the
+cross force field at 1000 K from five training frames, in OpenMM's own forces; a bond that is 1.5 times as long as in
+the start counts as broken. OPENMM_HYBRID_DATA names the folder of the reference data.
 """
 
 from __future__ import annotations
@@ -65,15 +65,14 @@ def test_frames() -> dict[str, oh.Frames]:
     return {name: mixed[np.flatnonzero(new[third]) + third.start] for name, third in THIRDS.items()}
 
 
-def forcefield(cross: bool) -> tuple[ForceField, ForceField]:
-    """GAFF before and after the fit."""
+def forcefield(cross: bool) -> ForceField:
+    """The fitted force field, in which equivalent atoms share parameters."""
     frames = training_frames()
     lowest = int(np.argmin(frames.labels()[0]))
     molecule = oh.Molecule.from_geometry(frames.atomic_numbers, frames.positions[lowest], name="3BPA")
     built = oh.build(molecule, charges="am1-bcc", progress=False)
-    start = ForceField.from_system(built.system, built.topology, types=built.atom_types, name="3BPA")
-    fit = oh.fit(start.edit(cross=cross), frames, n_train=N_TRAIN, n_test=0, progress=False)
-    return start, fit.model
+    start = ForceField.from_system(built.system, built.topology, name="3BPA")
+    return oh.fit(start.edit(cross=cross), frames, n_train=N_TRAIN, n_test=0, progress=False).model
 
 
 def tested(model: EnergyModel) -> Part:
@@ -93,7 +92,7 @@ def trained(kind: str) -> Part:
     if kind == "sgdml":
         model: EnergyModel = oh.sgdml.train(training_frames(), n_train=N_TRAIN, n_valid=10, sigma=20, progress=False)
     else:
-        base, model = forcefield(cross=kind != "gaff")
+        model = forcefield(cross=kind != "gaff")
         if kind == "hybrid":
             rest = oh.correction.train(model, training_frames(), n_train=N_TRAIN, n_valid=0, progress=False)
             model = Sum((model, rest.in_molecule()))
@@ -102,11 +101,10 @@ def trained(kind: str) -> Part:
 
 def run(number: int, picoseconds: float) -> Part:
     """Dynamics at 1000 K from a training frame."""
-    base, model = forcefield(cross=True)
-    frames = training_frames()
+    model, frames = forcefield(cross=True), training_frames()
     positions = frames.positions[number * (len(frames) // STARTS)]
     molecule = oh.Molecule.from_geometry(frames.atomic_numbers, positions, name="3BPA")
-    built = oh.build(molecule, charges=base.outer.charges, progress=False)
+    built = oh.build(molecule, charges=model.outer.charges, progress=False)
     oh.replace(built.system, built.topology, model)
     with tempfile.TemporaryDirectory() as folder:
         result = oh.sample(
