@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from openmm_hybrid.analysis.arguments import plain
 from openmm_hybrid.core.errors import InputError, MismatchError
 
 Array = NDArray[np.float64]
@@ -113,8 +114,8 @@ def statistical_inefficiency(series: ArrayLike) -> float:
 
 
 def _runs(series: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array]:
-    values = np.atleast_2d(np.asarray(series, dtype=np.float64))
-    weight = np.ones_like(values) if weights is None else np.atleast_2d(np.asarray(weights, dtype=np.float64))
+    values = np.atleast_2d(plain(series, "the series"))
+    weight = np.ones_like(values) if weights is None else np.atleast_2d(plain(weights, "an array of weights"))
     if values.ndim != 2 or values.shape[1] < _FEWEST_BLOCKS:
         raise InputError(
             f"the series has shape {np.shape(series)}", expected=f"at least {_FEWEST_BLOCKS} frames per run"

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import jensenshannon
 from scipy.special import i0e, logsumexp
 
+from openmm_hybrid.analysis.arguments import array, kelvin, radians
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.units import BOLTZMANN, strip
 
@@ -47,7 +48,7 @@ class Density:
     def free_energy(self, temperature: float) -> Array:
         """Free energy −kT ln p, kcal/mol, with the minimum at zero; infinite where the density is zero."""
         with np.errstate(divide="ignore"):
-            profile = -BOLTZMANN * strip(temperature, "temperature") * np.log(self.values)
+            profile = -BOLTZMANN * kelvin(temperature) * np.log(self.values)
         return np.asarray(profile - profile.min())
 
 
@@ -77,23 +78,24 @@ def boltzmann_weights(sampled: ArrayLike, target: ArrayLike, temperature: float)
 
     Parameters
     ----------
-    sampled, target : (n_frames,), kcal/mol
+    sampled, target : (n_frames,), kcal/mol, or Quantities
         Energies of the same frames by the model that sampled them and by the target model; constants cancel.
     temperature : float, K
 
     Raises
     ------
     InputError
-        An energy is not finite, or the temperature is zero.
+        An energy is not finite, or the temperature is not above zero.
     MismatchError
         The numbers of energies differ.
     """
-    made, wanted = np.asarray(sampled, dtype=np.float64), np.asarray(target, dtype=np.float64)
+    made, wanted = array(sampled, "energy"), array(target, "energy")
+    thermal = BOLTZMANN * kelvin(temperature)
     if made.ndim != 1 or made.shape != wanted.shape or not made.size:
         raise MismatchError(f"energies have shapes {made.shape} and {wanted.shape}", expected="two of (n_frames,)")
-    exponents = -(wanted - made) / (BOLTZMANN * strip(temperature, "temperature"))
+    exponents = -(wanted - made) / thermal
     if not np.isfinite(exponents).all():
-        raise InputError("an energy is not finite, or the temperature is zero")
+        raise InputError("an energy is not finite")
     weights = Weights(np.exp(exponents - logsumexp(exponents)))
     if weights.effective_samples < _FEW <= len(made):
         warnings.warn(
@@ -119,7 +121,7 @@ def dihedral_density(
 
     Parameters
     ----------
-    dihedrals : (n_frames,) or (n_frames, 2), rad
+    dihedrals : (n_frames,) or (n_frames, 2), rad, or a Quantity
     n_bins : int
         Number of bins per dihedral.
     method : {"kde", "histogram"}
@@ -131,9 +133,10 @@ def dihedral_density(
     Raises
     ------
     InputError
-        Wrong shape, numbers that are not finite, negative weights, a bin or bandwidth out of range.
+        Wrong shape, numbers that are not finite or beyond ±2π, negative weights, a bin or bandwidth out of range.
     """
-    values = np.asarray(dihedrals, dtype=np.float64)
+    values = radians(dihedrals)
+    bandwidth = float(strip(bandwidth, "angle"))
     columns = values[:, None] if values.ndim == 1 else values
     if columns.ndim != 2 or columns.shape[1] not in (1, 2) or not len(columns):
         raise InputError(f"dihedrals have shape {values.shape}", expected="(n_frames,) or (n_frames, 2)")

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from openmm_hybrid.analysis.arguments import array
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.data.frames import Frames
 
 Labels = Frames | tuple[ArrayLike, ArrayLike]
-"""Frames with labels, or (energies (n_frames,) in kcal/mol, forces (n_frames, n_atoms, 3) in kcal/mol/Å)."""
+"""Frames with labels, or (energies (n_frames,), forces (n_frames, n_atoms, 3)) in kcal/mol and kcal/mol/Å."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def error_table(reference: Labels, predicted: Labels, *, remove_offset: bool = T
 
 def _labels(labels: Labels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     energies, forces = labels.labels() if isinstance(labels, Frames) else labels
-    return np.asarray(energies, dtype=np.float64), np.asarray(forces, dtype=np.float64)
+    return array(energies, "energy"), array(forces, "force")
 
 
 def _measures(errors: NDArray[np.float64]) -> tuple[float, float, float]:

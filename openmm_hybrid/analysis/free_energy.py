@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from openmm_hybrid.analysis.arguments import array, kelvin
 from openmm_hybrid.analysis.blocks import statistical_inefficiency
 from openmm_hybrid.core.errors import InputError, MissingDependencyError, NumericalError
 from openmm_hybrid.core.units import BOLTZMANN
@@ -50,7 +52,7 @@ class FreeEnergies:
         return float(self.errors[-1])
 
 
-def mbar(energies: Sequence[ArrayLike], temperature: float) -> FreeEnergies:
+def mbar(energies: Sequence[Any], temperature: Any) -> FreeEnergies:
     """Free energies by the multistate Bennett acceptance ratio (Shirts and Chodera, J. Chem. Phys. 129, 124105 (2008)).
 
     Correlated frames are thinned out first, by the statistical inefficiency of the energy difference between
@@ -58,25 +60,27 @@ def mbar(energies: Sequence[ArrayLike], temperature: float) -> FreeEnergies:
 
     Parameters
     ----------
-    energies : for each sampled state k, (n_states, n_frames_k), kcal/mol
+    energies : for each sampled state k, (n_states, n_frames_k), kcal/mol or a Quantity
         Energies, in every state, of the frames that were sampled in state k, in time order. Terms that all states share
         may be left out.
-    temperature : float, K
+    temperature : float, K, or a Quantity
         Temperature of all states.
 
     Raises
     ------
     InputError
-        Fewer than two states or 8 frames, shapes that contradict each other, or numbers that are not finite.
+        Fewer than two states or 8 frames, shapes that contradict each other, numbers that are not finite, or a
+        temperature that is not above zero.
     MissingDependencyError
         pymbar is not installed.
     NumericalError
         The equations were not solved, or the states do not overlap at all.
     """
-    samples = [np.asarray(table, dtype=np.float64) for table in energies]
-    _check(samples, temperature)
+    samples = [array(table, "energy") for table in energies]
+    thermal = BOLTZMANN * kelvin(temperature)
+    _check(samples)
     thinned = [_independent(sample) for sample in samples]
-    reduced = np.concatenate(thinned, axis=1) / (BOLTZMANN * temperature)
+    reduced = np.concatenate(thinned, axis=1) / thermal
     counts = np.array([sample.shape[1] for sample in thinned])
     with _quiet():
         try:
@@ -96,15 +100,14 @@ def mbar(energies: Sequence[ArrayLike], temperature: float) -> FreeEnergies:
     values, errors = np.asarray(found["Delta_f"])[0], np.asarray(found["dDelta_f"])[0]
     if not (np.isfinite(values).all() and np.isfinite(errors).all()) or _residual(reduced, counts, values) > 1e-6:
         raise NumericalError("MBAR was not solved: its equations are not satisfied", hint=_HINT)
-    unit = BOLTZMANN * temperature
     nearest = min(float(overlap[k, k + 1]) for k in range(len(samples) - 1))
-    return FreeEnergies(unit * values, unit * errors, nearest, counts)
+    return FreeEnergies(thermal * values, thermal * errors, nearest, counts)
 
 
 _HINT = "take more states in between, or sample longer"
 
 
-def _check(samples: list[NDArray[np.float64]], temperature: float) -> None:
+def _check(samples: list[NDArray[np.float64]]) -> None:
     n_states = len(samples)
     if n_states < 2:
         raise InputError(f"{n_states} states were given", expected="at least two")
@@ -116,8 +119,6 @@ def _check(samples: list[NDArray[np.float64]], temperature: float) -> None:
             )
         if not np.isfinite(sample).all():
             raise InputError(f"state {number}'s frames have an energy that is not finite")
-    if not (np.isfinite(temperature) and temperature > 0):
-        raise InputError(f"temperature is {temperature!r}", expected="a number greater than 0")
 
 
 def _independent(sample: NDArray[np.float64]) -> NDArray[np.float64]:

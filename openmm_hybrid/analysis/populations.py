@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from openmm_hybrid.analysis.arguments import radians
 from openmm_hybrid.analysis.blocks import Estimate, mean_with_error
 from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.units import strip
 
 Basins = Mapping[str, tuple[float, float]]
 """Name → interval [low, high) of a dihedral in rad; an interval with low > high extends across ±π."""
@@ -22,20 +24,21 @@ def label_basins(dihedrals: ArrayLike, basins: Basins) -> NDArray[np.str_]:
 
     Parameters
     ----------
-    dihedrals : any shape, rad
-    basins : mapping of str to (low, high), rad
+    dihedrals : any shape, rad, or a Quantity
+    basins : mapping of str to (low, high), rad, or Quantities
 
     Raises
     ------
     InputError
-        No basins, a bound outside [−π, π], or a value in two basins.
+        No basins, a bound outside [−π, π], a value in two basins, or dihedrals beyond ±2π.
     """
-    values = np.asarray(dihedrals, dtype=np.float64)
+    values = radians(dihedrals)
     if not basins or REST in basins:
         raise InputError("the basins cannot be used", expected=f"at least one, none of them called {REST!r}")
     names = np.array([*basins, REST])
     inside = []
-    for name, (low, high) in basins.items():
+    for name, bounds in basins.items():
+        low, high = (float(strip(bound, "angle")) for bound in bounds)
         if not max(abs(low), abs(high)) <= np.pi + 1e-9:
             raise InputError(f"basin {name!r} reaches from {low:g} to {high:g}", expected="bounds within ±π rad")
         after, before = values >= low, values < high

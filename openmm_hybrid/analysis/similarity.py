@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from openmm_hybrid.analysis.arguments import kelvin
 from openmm_hybrid.analysis.distributions import Density
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.units import BOLTZMANN, strip
@@ -182,10 +183,11 @@ def free_energy_difference(temperature: float, below: float = 3.0) -> Measure:
     below : float, kcal/mol
         Bound above the minimum of the reference.
     """
-    thermal = BOLTZMANN * float(strip(temperature, "temperature"))
+    thermal = BOLTZMANN * kelvin(temperature)
+    bound = float(strip(below, "energy"))
 
     def measure(ensemble: Density, reference: Density) -> float:
-        inside = reference.free_energy(temperature) < below
+        inside = reference.free_energy(temperature) < bound
         tiny = reference.values[inside].min() * 1e-3
         difference = -thermal * np.log(np.maximum(ensemble.values[inside], tiny) / reference.values[inside])
         return float(difference.std())

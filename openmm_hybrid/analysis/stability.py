@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import linregress
 
+from openmm_hybrid.analysis.arguments import array
 from openmm_hybrid.analysis.blocks import statistical_inefficiency
 from openmm_hybrid.core.errors import InputError
 
@@ -38,8 +39,8 @@ def energy_drift(time: ArrayLike, total_energy: ArrayLike, n_atoms: int) -> Drif
 
     Parameters
     ----------
-    time : (n_frames,), ps
-    total_energy : (n_frames,), kcal/mol
+    time : (n_frames,), ps, or a Quantity
+    total_energy : (n_frames,), kcal/mol, or a Quantity
         Total energy, as in the log of an "nve" run.
     n_atoms : int
 
@@ -48,7 +49,11 @@ def energy_drift(time: ArrayLike, total_energy: ArrayLike, n_atoms: int) -> Drif
     InputError
         Fewer than 8 frames, shapes that differ, or numbers that are not finite.
     """
-    t, energy = np.asarray(time, dtype=np.float64), np.asarray(total_energy, dtype=np.float64)
+    # Times are in ps here, and in fs in internal units.
+    quantity = hasattr(time, "value_in_unit") or (
+        isinstance(time, list) and hasattr(next(iter(time), 0), "value_in_unit")
+    )
+    t, energy = array(time, "time") * (1e-3 if quantity else 1.0), array(total_energy, "energy")
     if t.ndim != 1 or t.shape != energy.shape or len(t) < 8 or n_atoms < 1:
         raise InputError(
             f"time has shape {t.shape}, the energy {energy.shape}", expected="two series of the same 8 frames or more"

@@ -91,10 +91,19 @@ def template_generator(
     """A template generator for `openmm.app.ForceField.registerTemplateGenerator` that parametrises these molecules.
 
     Each molecule is parametrised and charged when ForceField first meets a residue with its elements and bonds.
-    Parameters and errors are those of `build`.
+    Parameters are those of `build`.
+
+    Raises
+    ------
+    MismatchError
+        Two molecules have the same elements and bonds, which is all that ForceField knows of a residue, but differ in
+        stereochemistry, bond orders or charges. Mirror images and equal charge methods make no difference.
+    HybridError
+        The errors of `build`.
     """
     members, entries = _members(molecules, charges)
     chosen = _checked(base, members)
+    _refuse_isomers(members, entries)
     made: dict[int, str] = {}
 
     def generate(forcefield: app.ForceField, residue: Any) -> bool:
@@ -110,6 +119,36 @@ def template_generator(
         return False
 
     return generate
+
+
+def _refuse_isomers(members: Sequence[Molecule], entries: Sequence[Charges]) -> None:
+    """Refuse molecules that a residue cannot tell apart, unless they get the same parameters."""
+    first: dict[str | None, int] = {}
+    for index, (molecule, entry) in enumerate(zip(members, entries, strict=True)):
+        elements = [app.Element.getBySymbol(symbol) for symbol in molecule.elements]
+        other = first.setdefault(_skeleton(elements, molecule.bonds.tolist()), index)
+        if _identity(molecule, entry) == _identity(members[other], entries[other]):
+            continue
+        named = isinstance(entry, str) and entry == entries[other]
+        if not named or members[other].smiles not in (molecule.smiles, _mirrored(molecule)):
+            raise MismatchError(
+                f"the molecules {other} ({members[other].smiles}) and {index} ({molecule.smiles}) have the same "
+                "elements and bonds, but other parameters or charges: ForceField cannot tell their residues apart",
+                hint="write each with build(…).to_ffxml, and name one template per residue in the residueTemplates of "
+                "createSystem",
+            )
+
+
+def _mirrored(molecule: Molecule) -> str:
+    """Canonical SMILES of the mirror image."""
+    from rdkit import Chem
+
+    mirrored = Chem.MolFromSmiles(molecule.smiles)
+    if mirrored is None:
+        return molecule.smiles
+    for atom in mirrored.GetAtoms():
+        atom.InvertChirality()
+    return str(Chem.MolToSmiles(mirrored))
 
 
 def make_templates(

@@ -42,7 +42,9 @@ def sample(
     output: OutputFolder,
     model: Annotated[
         str | None,
-        typer.Option(help="Model to add: npz of `train`, pt of `export`, or the name of a shipped force field."),
+        typer.Option(
+            help="Model to add: npz of `train`, pt of `export`, or a shipped name; a force field replaces the terms."
+        ),
     ] = None,
     atoms: Annotated[
         str, typer.Option(help="Atoms of the model, such as 0-8,12; by default those in its file, or all.")
@@ -72,9 +74,7 @@ def sample(
     as_json: Json = False,
 ) -> None:
     """Run molecular dynamics with the force field and, if given, a model; the same command resumes after a stop."""
-    from openmm_hybrid.models.compose import OnAtoms
     from openmm_hybrid.sampling.sample import sample as run
-    from openmm_hybrid.systems.attach import attach
     from openmm_hybrid.systems.system_files import load_system
 
     if atoms and model is None:
@@ -90,11 +90,7 @@ def sample(
             expected="a rising ladder: --temperature, then each --exchange",
         )
     n_copies = replicas * len(rungs)
-    together: list[EnergyModel] = []
-    if loaded is not None and n_copies > 1:
-        together.append(OnAtoms(loaded, indices, [atom.element.atomic_number for atom in topology.atoms()]))
-    elif loaded is not None:
-        attach(forces, topology, loaded, atoms=indices, backend=backend)
+    together = [] if loaded is None else _add(forces, topology, loaded, indices, backend, n_copies)
     result = run(
         forces,
         topology,
@@ -124,6 +120,24 @@ def sample(
         lines, gate = _gate(loaded, indices, topology, frames, output)
         text, content = "\n".join((text, *lines)), content | gate
     print_result(text, content, as_json=as_json)
+
+
+def _add(
+    system: Any, topology: Any, model: EnergyModel, atoms: list[int], backend: str, n_copies: int
+) -> list[EnergyModel]:
+    """Put a model into the System, a complete force field in place of its terms; returns models for all copies."""
+    from openmm_hybrid.models.compose import OnAtoms
+    from openmm_hybrid.systems.attach import attach
+    from openmm_hybrid.systems.double_counting import is_complete
+    from openmm_hybrid.systems.replace import replace
+
+    if is_complete(model):
+        replace(system, topology, model, atoms=atoms, backend=backend)
+        return []
+    if n_copies > 1:
+        return [OnAtoms(model, atoms, [atom.element.atomic_number for atom in topology.atoms()])]
+    attach(system, topology, model, atoms=atoms, backend=backend)
+    return []
 
 
 def _gate(

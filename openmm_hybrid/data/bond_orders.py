@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -44,16 +44,28 @@ def plain_graph(atomic_numbers: ArrayLike, bonds: ArrayLike) -> Chem.RWMol:
     return graph
 
 
-def perceived(mol: Chem.Mol, charge: int, title: str) -> Chem.Mol:
+def perceived(mol: Chem.Mol, charge: int, title: str, most: int = 0) -> Chem.Mol:
     """The molecule with bond orders for its net charge, without stereochemistry.
 
     The connectivity comes from the distances if it has no bonds. RDKit (`rdDetermineBonds`, after Kim and Kim, Bull.
     Korean Chem. Soc. 36, 1769 (2015)) fails for some orders of the atoms, so several are tried.
 
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+    charge : int
+        Net charge, e.
+    title : str
+        Name for messages.
+    most : int
+        Largest number of combinations of valences for one order of the atoms; 0 for all of them.
+
     Raises
     ------
     InputError
         No bonds fit the geometry and the charge.
+    NumericalError
+        There are more than `most` combinations.
     """
     from rdkit import Chem, rdBase
     from rdkit.Chem import rdDetermineBonds
@@ -69,9 +81,11 @@ def perceived(mol: Chem.Mol, charge: int, title: str) -> Chem.Mol:
             try:
                 if not mol.GetNumBonds():
                     rdDetermineBonds.DetermineConnectivity(shuffled)
-                rdDetermineBonds.DetermineBondOrders(shuffled, charge=charge)
+                rdDetermineBonds.DetermineBondOrders(shuffled, charge=charge, maxIterations=most)
                 found = Chem.RenumberAtoms(shuffled, np.argsort(order).tolist())
             except (ValueError, RuntimeError) as error:
+                if "Max Iterations" in str(error):
+                    raise NumericalError(f"{title} has more than {most} combinations of valences") from None
                 reason = reason or str(error).splitlines()[0]
                 continue
             Chem.RemoveStereochemistry(found)
@@ -142,6 +156,12 @@ def read_smiles(smiles: str) -> Chem.Mol:
         raise InputError(f"the SMILES is {smiles!r}", expected='a text, such as "CCO"')
     with rdBase.BlockLogs():
         parsed = Chem.MolFromSmiles(smiles)
+    if parsed is None and len(smiles.split()) > 1:
+        raise InputError(
+            f"cannot read the SMILES {smiles!r}",
+            expected="no blank",
+            hint='give a name by name="…", not behind a blank',
+        )
     if parsed is None or parsed.GetNumAtoms() == 0:
         raise InputError(f"cannot read the SMILES {smiles!r}", hint="check brackets, ring closures and valences")
     return Chem.AddHs(parsed)

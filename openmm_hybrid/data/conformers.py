@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.units import ANGSTROM_PER_BOHR
-from openmm_hybrid.data.stereo import Unspecified
+from openmm_hybrid.data.equivalent_order import with_fixed_labels
+from openmm_hybrid.data.stereo import Unspecified, check_configuration
 
 if TYPE_CHECKING:
     from rdkit import Chem
@@ -35,6 +36,7 @@ def embedded(mol: Chem.Mol, title: str, n_conformers: int, seed: int) -> tuple[C
 
     All conformers are of one isomer: where the molecule leaves a configuration open, that of the first geometry becomes
     the molecule's. MMFF94 relaxes the conformers, UFF where MMFF94 lacks a type, and GFN2-xTB where UFF lacks one too.
+    Equivalent atoms, such as the hydrogens of CH2, have the same labels in all conformers and for all seeds.
 
     Raises
     ------
@@ -62,7 +64,7 @@ def embedded(mol: Chem.Mol, title: str, n_conformers: int, seed: int) -> tuple[C
             chosen = Chem.MolToSmiles(Chem.RemoveHs(mol))
             warnings.warn(unspecified.sentence(mol, title, chosen), stacklevel=4)
     positions, energies = _relaxed(_embed(isomer, title, n_conformers, parameters), title)
-    return mol, positions[np.argsort(energies, kind="stable")]
+    return mol, with_fixed_labels(mol, positions)[np.argsort(energies, kind="stable")]
 
 
 def _embed(mol: Chem.Mol, title: str, n_conformers: int, parameters: Any) -> Chem.Mol:
@@ -115,8 +117,7 @@ def _relaxed_by_xtb(shapes: Chem.Mol, title: str) -> tuple[NDArray[np.float64], 
     from ase.calculators.calculator import CalculationFailed
     from ase.optimize import LBFGS
 
-    atomic_numbers = np.array([atom.GetAtomicNum() for atom in shapes.GetAtoms()])
-    bonds = np.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in shapes.GetBonds()], dtype=int).reshape(-1, 2)
+    atomic_numbers, bonds = _graph(shapes)
     positions = np.array([_spread(atomic_numbers, bonds, conf.GetPositions()) for conf in shapes.GetConformers()])
     rough = f"{title}: MMFF94 and UFF do not know its shape, so that the geometry is only a rough guess; "
     try:
@@ -190,24 +191,53 @@ def given_conformers(mol: Chem.Mol, title: str) -> NDArray[np.float64] | None:
     ------
     InputError
         A coordinate is not finite, or the lengths of the bonds show another unit.
+    MismatchError
+        A conformer is another stereoisomer than the molecule states.
     """
     if not mol.GetNumConformers() or not mol.GetConformer().Is3D():
         return None
     conformers = np.array([conformer.GetPositions() for conformer in mol.GetConformers()])
     if not np.isfinite(conformers).all():
         raise InputError(f"{title} has coordinates that are not finite", hint="export the file again")
-    atomic_numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
-    bonds = np.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in mol.GetBonds()], dtype=int).reshape(-1, 2)
-    for index, positions in enumerate(conformers):
+    atomic_numbers, bonds = _graph(mol)
+    for positions in conformers:
         if _is_drawing(atomic_numbers, bonds, positions):
             warnings.warn(
                 f"{title}: the coordinates are a flat drawing, not a geometry; RDKit made a geometry instead",
                 stacklevel=3,
             )
             return None
-        check_unit(title, atomic_numbers, positions)
-        _warn_of_lengths(f"{title}, conformer {index}", atomic_numbers, bonds, positions)
+    check_geometries(mol, title, conformers, stacklevel=4)
     return conformers
+
+
+def check_geometries(mol: Chem.Mol, title: str, conformers: NDArray[np.float64], *, stacklevel: int = 3) -> None:
+    """Look at conformers (n, n_atoms, 3), Å: unit, lengths of bonds, atoms that overlap, stated configuration.
+
+    Raises
+    ------
+    InputError
+        The lengths of the bonds show another unit.
+    MismatchError
+        A conformer is another stereoisomer than the molecule states.
+
+    Warns
+    -----
+    UserWarning
+        A bond has an impossible length, as in another order of atoms, or two atoms overlap.
+    """
+    atomic_numbers, bonds = _graph(mol)
+    for index, positions in enumerate(conformers):
+        what = f"{title}, conformer {index}"
+        check_unit(title, atomic_numbers, positions)
+        _warn_of_lengths(what, atomic_numbers, bonds, positions, stacklevel + 1)
+        check_configuration(mol, positions, what)
+
+
+def _graph(mol: Chem.Mol) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Atomic numbers (n_atoms,) and bonds (n_bonds, 2)."""
+    bonds = np.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in mol.GetBonds()], dtype=int).reshape(-1, 2)
+    return np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()]), bonds
 
 
 def check_unit(title: str, atomic_numbers: ArrayLike, positions: ArrayLike) -> None:
@@ -249,7 +279,9 @@ def _is_drawing(atomic_numbers: NDArray[Any], bonds: NDArray[Any], positions: ND
     return bool(crowded.any() or lengths.min() < _PLANAR[0] or lengths.max() > _PLANAR[1])
 
 
-def _warn_of_lengths(what: str, atomic_numbers: NDArray[Any], bonds: NDArray[Any], positions: NDArray[Any]) -> None:
+def _warn_of_lengths(
+    what: str, atomic_numbers: NDArray[Any], bonds: NDArray[Any], positions: NDArray[Any], stacklevel: int
+) -> None:
     ratios = _relative(atomic_numbers, positions)
     odd = [(i, j) for i, j in bonds.tolist() if not _POSSIBLE[0] < ratios[i, j] < _POSSIBLE[1]]
     close = [(i, j) for i, j in np.argwhere(np.triu(ratios < _OVERLAP)).tolist() if (i, j) not in odd]
@@ -259,7 +291,8 @@ def _warn_of_lengths(what: str, atomic_numbers: NDArray[Any], bonds: NDArray[Any
             distance = np.linalg.norm(positions[i] - positions[j])
             more = f", and {len(pairs) - 1} pairs more" if len(pairs) > 1 else ""
             warnings.warn(
-                f"{what}: atoms {i} and {j} {which} at {distance:.2f} Å{more}; check the geometry", stacklevel=4
+                f"{what}: atoms {i} and {j} {which} at {distance:.2f} Å{more}; check geometry and atom order",
+                stacklevel=stacklevel,
             )
 
 

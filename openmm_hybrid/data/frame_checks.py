@@ -153,7 +153,7 @@ def refuse_impossible_labels(frames: Frames) -> None:
             f"the forces of {frames.name!r} have a {kind} in most frames (median {largest}), which forces in vacuum do "
             "not have",
             hint="check that they belong to these frames and atoms, in the same order, and that none is scaled or "
-            "missing; label without external field, point charges and frozen atoms (ASE: "
+            "missing; choose some atoms by atoms=; label without external field, point charges and frozen atoms (ASE: "
             "atoms.get_forces(apply_constraint=False)), since no model knows where a molecule is in space",
         )
 
@@ -173,7 +173,8 @@ def unbalanced_frames(frames: Frames, indices: NDArray[np.int64] | None = None) 
     kind, largest = _largest_imbalance(frames[off])
     shown = (off if indices is None else np.sort(np.asarray(indices)[off])).tolist()
     more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    which = "most frames" if 2 * len(off) > len(frames) else f"frames {', '.join(map(str, shown[:_SHOWN]))}{more}"
+    listed = f"frame{'s' if len(shown) > 1 else ''} {', '.join(map(str, shown[:_SHOWN]))}{more}"
+    which = "most frames" if 2 * len(off) > len(frames) else listed
     return (
         f"the forces of {which} of {frames.name!r} have a {kind} (median {largest}), which no model can "
         "reproduce: check the order of their atoms, the integration grid, external fields and frozen atoms."

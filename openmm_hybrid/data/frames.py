@@ -46,7 +46,10 @@ class Frames:
     theory: str = "unknown"
 
     def __post_init__(self) -> None:
-        atomic_numbers = np.array(self.atomic_numbers, dtype=np.int64)
+        given = np.asarray(self.atomic_numbers)
+        if given.dtype.kind not in "iuf" or (given.dtype.kind == "f" and (given % 1 != 0).any()):
+            raise InputError("atomic numbers are not integers", expected="integers from 1 to 118, one per atom")
+        atomic_numbers = np.array(given, dtype=np.int64)
         n_atoms = atomic_numbers.size
         arrays: dict[str, NDArray[Any]] = {"atomic_numbers": atomic_numbers}
         for field, kind in (("positions", "length"), ("energies", "energy"), ("forces", "force")):
@@ -96,6 +99,8 @@ class Frames:
 
     def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> Frames:
         """The frames of an integer, a slice, indices or a mask."""
+        if not isinstance(index, slice) and np.size(index) and np.asarray(index).dtype.kind not in "iub":
+            raise InputError(f"frames are chosen by {np.asarray(index).dtype}", expected="integers, a slice or a mask")
         indices = np.atleast_1d(np.arange(self.n_frames)[index])
         return replace(
             self,

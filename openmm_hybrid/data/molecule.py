@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,11 +17,13 @@ from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.openff import openff_toolkit
 from openmm_hybrid.core.units import positions_to_angstrom, strip
 from openmm_hybrid.data.bond_orders import perceived, plain_graph, read_smiles, with_template, without_bonds
-from openmm_hybrid.data.conformers import check_unit, checked_integer, embedded, given_conformers
+from openmm_hybrid.data.conformers import check_geometries, check_unit, checked_integer, embedded, given_conformers
 from openmm_hybrid.data.molecule_files import read_molecule
 
 if TYPE_CHECKING:
     from rdkit import Chem
+
+_CHECKED = 3  # conformers from arrays at which we look
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +104,15 @@ class Molecule:
         Raises
         ------
         InputError
-            It has implicit hydrogens, several parts or radicals, coordinates in another unit than Å, or no geometry was
-            found.
+            It has implicit hydrogens, dummy atoms, several parts or radicals, coordinates in another unit than Å, or
+            no geometry was found.
+        MismatchError
+            A conformer is another stereoisomer than the molecule states.
+
+        Warns
+        -----
+        UserWarning
+            It has isotopes, or a conformer has implausible lengths.
         """
         from rdkit import Chem
 
@@ -116,6 +126,8 @@ class Molecule:
                 raise InputError(f"RDKit cannot sanitise {name or 'the molecule'} ({error})") from None
         title = name or (mol.GetProp("_Name") if mol.HasProp("_Name") else "") or Chem.MolToSmiles(Chem.RemoveHs(mol))
         for atom in mol.GetAtoms():
+            if not atom.GetAtomicNum():
+                raise InputError(f"{title}: atom {atom.GetIdx()} is a dummy atom (*)", expected="an element")
             if atom.GetNumRadicalElectrons():
                 raise InputError(
                     f"{title}: atom {atom.GetIdx()} ({atom.GetSymbol()}) is a radical",
@@ -135,6 +147,9 @@ class Molecule:
                 expected="one molecule",
                 hint="give one part at a time; `solvate` adds water and ions",
             )
+        if any(atom.GetIsotope() for atom in mol.GetAtoms()):
+            text = "isotopes are ignored: masses are natural; set them with system.setParticleMass"
+            warnings.warn(f"{title}: {text}", stacklevel=2)
         clean = Chem.Mol(mol)
         conformers = given_conformers(clean, title)
         if conformers is None:
@@ -290,7 +305,22 @@ class Molecule:
         return matches
 
     def with_conformers(self, conformers: ArrayLike) -> Molecule:
-        """The same molecule with other geometries (n_conformers, n_atoms, 3) or (n_atoms, 3), Å, or a Quantity."""
+        """The same molecule with other geometries (n_conformers, n_atoms, 3) or (n_atoms, 3), Å, or a Quantity.
+
+        We look at the first three: units, lengths of bonds, and stated stereochemistry.
+
+        Raises
+        ------
+        InputError
+            A coordinate is not finite, or the lengths show another unit.
+        MismatchError
+            The shape is wrong, or a geometry is another stereoisomer.
+
+        Warns
+        -----
+        UserWarning
+            A bond has an impossible length, as in another order of atoms, or atoms overlap.
+        """
         array = positions_to_angstrom(conformers).copy()
         array = array[None] if array.ndim == 2 else array
         if array.ndim != 3 or array.shape[1:] != (self.n_atoms, 3) or not len(array):
@@ -299,6 +329,7 @@ class Molecule:
             )
         if not np.isfinite(array).all():
             raise InputError(f"conformers of {self.name} have coordinates that are not finite")
+        check_geometries(self.rdkit, self.name, array[:_CHECKED])
         return replace(self, conformers=_frozen(array))
 
     def reordered(self, order: Sequence[int]) -> Molecule:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
+from openmm_hybrid.core.errors import MismatchError
+
 if TYPE_CHECKING:
     from rdkit import Chem
 
 _HYDROGEN, _NITROGEN, _OXYGEN = 1, 7, 8
+_CHOSEN = "openmm_hybrid_mirror_image"  # property of a centre whose mirror image is the same to the user
 _ACIDS = (15, 16)  # phosphorus and sulfur, whose acidic protons move from one oxygen to the other
 
 
@@ -64,7 +69,9 @@ class Unspecified:
 
         known = Chem.Mol(mol)
         for index in self.centres:
-            known.GetAtomWithIdx(index).SetChiralTag(shape.GetAtomWithIdx(index).GetChiralTag())
+            atom = known.GetAtomWithIdx(index)
+            atom.SetChiralTag(shape.GetAtomWithIdx(index).GetChiralTag())
+            atom.SetBoolProp(_CHOSEN, not self.diastereomers)
         for index in self.bonds:
             double = known.GetBondWithIdx(index)
             for atom in (double.GetBeginAtom(), double.GetEndAtom()):
@@ -83,6 +90,61 @@ class Unspecified:
             f"{title} leaves the configuration of {', '.join(places)} open; {chosen} was made. Give the SMILES with "
             "/ \\ and @ of the isomer that you want"
         )
+
+
+def check_configuration(mol: Chem.Mol, positions: NDArray[Any], what: str) -> None:
+    """Refuse a geometry (n_atoms, 3) of another stereoisomer than the one that the molecule states.
+
+    Configurations that the molecule leaves open, and those that a nitrogen or an acidic proton can change, do not
+    count.
+
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+        With explicit hydrogens.
+    positions : (n_atoms, 3), Å
+    what : str
+        Noun for the message, with the name of the molecule.
+
+    Raises
+    ------
+    MismatchError
+        A stated centre or double bond has the other configuration.
+    """
+    from rdkit import Chem
+
+    hands = {Chem.ChiralType.CHI_TETRAHEDRAL_CW, Chem.ChiralType.CHI_TETRAHEDRAL_CCW}
+    sides = {Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOZ}
+    centres = [a for a in mol.GetAtoms() if a.GetChiralTag() in hands and _keeps_configuration(a) and not _either(a)]
+    doubles = [b for b in mol.GetBonds() if b.GetStereo() in sides and _is_rigid(b)]
+    if not centres and not doubles:
+        return
+    shape = Chem.Mol(mol)
+    shape.RemoveAllConformers()
+    conformer = Chem.Conformer(mol.GetNumAtoms())
+    conformer.SetPositions(positions.astype(float))
+    shape.AddConformer(conformer)
+    Chem.AssignStereochemistryFrom3D(shape, replaceExistingTags=True)
+    wrong = [
+        f"atom {atom.GetIdx()} ({atom.GetSymbol()})"
+        for atom in centres
+        if {atom.GetChiralTag(), shape.GetAtomWithIdx(atom.GetIdx()).GetChiralTag()} == hands
+    ] + [
+        f"the bond {bond.GetBeginAtomIdx()}-{bond.GetEndAtomIdx()}"
+        for bond in doubles
+        if {bond.GetStereo(), shape.GetBondWithIdx(bond.GetIdx()).GetStereo()} == sides
+    ]
+    if wrong:
+        raise MismatchError(
+            f"{what} has the other configuration at {', '.join(wrong)}",
+            expected=f"{Chem.MolToSmiles(Chem.RemoveHs(mol))}, as the molecule states",
+            hint="give the SMILES of this isomer, or its geometry",
+        )
+
+
+def _either(atom: Any) -> bool:
+    """Whether the user left the centre open, and both configurations have one energy."""
+    return bool(atom.HasProp(_CHOSEN)) and bool(atom.GetBoolProp(_CHOSEN))
 
 
 def _keeps_configuration(atom: Any) -> bool:

@@ -117,8 +117,7 @@ def from_arrays(description: Mapping[str, Any], arrays: Arrays) -> Tables:
         )
     bonds = arrays.integers("bonds", (None, 2), len(atomic_numbers))
     outer = _outer(arrays, len(types)) if "outer" in arrays else None
-    name = str(description["name"])
-    tables = Tables(atomic_numbers, bonds, types, parameters, tuple(all_terms), name, outer)
+    tables = Tables(atomic_numbers, bonds, types, parameters, tuple(all_terms), str(description["name"]), outer)
     warn_of_straight_dihedrals(tables)
     return tables
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, final
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import MismatchError
 from openmm_hybrid.core.units import KCAL_PER_EV
+from openmm_hybrid.data.bonds import bonds_from_geometry
+from openmm_hybrid.data.identity import Identity
 from openmm_hybrid.models.energy_model import EnergyModel, check_model
 
 
@@ -28,6 +32,11 @@ def as_ase(model: EnergyModel) -> Calculator:
         The model is no EnergyModel. In a calculation: the atoms are not the model's, or they are periodic.
     InputError
         In a calculation: a coordinate is not finite.
+
+    Warns
+    -----
+    UserWarning
+        In the first calculation: the bonds of the atoms are those of the model in another order of atoms.
     """
     check_model(model, "the model")
     return EnergyModelCalculator(model)
@@ -42,6 +51,7 @@ class EnergyModelCalculator(Calculator):
     def __init__(self, model: EnergyModel) -> None:
         super().__init__()
         self.model = model
+        self._seen = False
 
     def calculate(
         self,
@@ -51,7 +61,11 @@ class EnergyModelCalculator(Calculator):
     ) -> None:
         """Compute energy and forces, always both. ASE calls this."""
         super().calculate(atoms, list(properties), list(system_changes))
-        energy, forces = self.model.predict(_checked(self.model, self.atoms).get_positions())
+        positions = _checked(self.model, self.atoms).get_positions()
+        if not self._seen:
+            self._seen = True
+            _warn_of_another_order(self.model, positions)
+        energy, forces = self.model.predict(positions)
         in_ev = float(energy) / KCAL_PER_EV
         self.results: dict[str, Any] = {"energy": in_ev, "free_energy": in_ev, "forces": forces / KCAL_PER_EV}
 
@@ -71,3 +85,21 @@ def _checked(model: EnergyModel, atoms: Atoms | None) -> Atoms:
             "the atoms are periodic", expected="a molecule in vacuum, like the model", hint="set atoms.pbc = False"
         )
     return atoms
+
+
+def _warn_of_another_order(model: EnergyModel, positions: NDArray[np.float64]) -> None:
+    if model.bonds is None or not np.isfinite(positions).all():
+        return
+    expected = Identity.of("the model", model.atomic_numbers, model.bonds)
+    found = Identity.of("the atoms", model.atomic_numbers, bonds_from_geometry(model.atomic_numbers, positions))
+    try:
+        order = expected.order_in(found)
+    except MismatchError:
+        return  # distorted bonds tell nothing
+    moved = np.flatnonzero(order != np.arange(len(order)))
+    if len(moved):
+        warnings.warn(
+            f"the bonds of the atoms are those of the model in another order: its atom {moved[0]} is the atom "
+            f"{order[moved[0]]} here; give the atoms in the model's order: atoms[{order.tolist()}]",
+            stacklevel=3,
+        )

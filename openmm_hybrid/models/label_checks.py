@@ -257,8 +257,8 @@ def _scaled_fault(ratios: Floats, correlations: Floats, outliers: Ints, names: I
         return
     factor = math.exp(float(np.median(logarithms[far]) - np.median(logarithms[~far])))
     few = np.sort(names[far]).tolist()
-    which = f"frames {_listed(few)} are" if len(few) > 1 else f"frame {few[0]} are"
-    problem = f"beside the force field's, the forces of {which} {factor:.3g} times those of the other frames"
+    which = f"frame{'s' if len(few) > 1 else ''} {_listed(few)}"
+    problem = f"beside the force field's, the forces of {which} are {factor:.3g} times those of the other frames"
     yield Fault(problem, explained(factor, FORCES) or _UNKNOWN)
 
 

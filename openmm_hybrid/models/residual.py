@@ -44,7 +44,8 @@ def residual(forcefield: EnergyModel, frames: Frames, *, reference: EnergyModel 
     MismatchError
         The force field or the reference has other atoms than the frames, or another order.
     InputError
-        The frames lack energies or forces and there is no reference, or the labels cannot be right (see
+        The frames lack energies or forces and there is no reference, they are a residual already, or the labels cannot
+        be right (see
         `openmm_hybrid.models.label_checks.check_labels`).
 
     Warns
@@ -53,6 +54,12 @@ def residual(forcefield: EnergyModel, frames: Frames, *, reference: EnergyModel 
         The labels are not plausible beside the force field.
     """
     if reference is None:
+        if frames.theory.endswith(RESIDUAL):
+            raise InputError(
+                f"the labels of {frames.name!r} are a residual already ({frames.theory})",
+                expected="labels of the reference",
+                hint="give the frames before residual(); sgdml.train trains on a residual",
+            )
         energies, forces = frames.labels()
     else:
         _same_atoms(frames, reference, "reference")

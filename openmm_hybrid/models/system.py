@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -40,6 +41,11 @@ class SystemModel(EnergyModel):
     ------
     MismatchError
         System and topology have different numbers of particles.
+
+    Warns
+    -----
+    UserWarning
+        Constraints in place of bonds, other than those of rigid water: the model does not stretch these bonds.
     """
 
     system: openmm.System = field(repr=False)
@@ -53,6 +59,14 @@ class SystemModel(EnergyModel):
             raise MismatchError(
                 f"the system has {self.system.getNumParticles()} particles, the topology {self.topology.getNumAtoms()}",
                 expected="a topology of the same particles",
+            )
+        missing = _constrained(self.system, self.topology)
+        if missing:
+            warnings.warn(
+                f"the System has constraints in place of {len(missing)} bonds (the first: {missing[0][0]}-"
+                f"{missing[0][1]}), which the model lacks: it does not stretch them; build the System with "
+                "constraints=None",
+                stacklevel=3,
             )
 
     @property
@@ -106,6 +120,25 @@ class SystemModel(EnergyModel):
     def _context(self) -> openmm.Context:
         platform = openmm.Platform.getPlatformByName(self.platform)
         return openmm.Context(self.system, openmm.VerletIntegrator(0.001), platform)
+
+
+def _constrained(system: openmm.System, topology: app.Topology) -> list[tuple[int, int]]:
+    """Constrained bonds of the topology without a harmonic term, except those in rigid water."""
+    water = {
+        atom.index
+        for residue in topology.residues()
+        for atom in residue.atoms()
+        if sorted(a.element.atomic_number for a in residue.atoms() if a.element is not None) == [1, 1, 8]
+    }
+    bonded = {frozenset((first.index, second.index)) for first, second in topology.bonds()}
+    harmonic = {
+        frozenset(term.particles)
+        for force in system.getForces()
+        if isinstance(force, openmm.HarmonicBondForce)
+        for term in terms_of(force)
+    }
+    pairs = [tuple(system.getConstraintParameters(k)[:2]) for k in range(system.getNumConstraints())]
+    return [(i, j) for i, j in pairs if i not in water and frozenset((i, j)) in bonded - harmonic]
 
 
 def _by_terms(system: openmm.System, topology: app.Topology) -> openmm.System:

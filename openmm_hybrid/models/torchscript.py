@@ -106,6 +106,12 @@ class ScriptedModel(TorchModel):
         """See `EnergyModel.atomic_numbers`."""
         return np.array(self.metadata["atomic_numbers"], dtype=np.int64)
 
+    @property
+    def bonds(self) -> NDArray[np.int64] | None:
+        """See `EnergyModel.bonds`: those in the metadata; None for a file without them."""
+        pairs = self.metadata.get("bonds")
+        return None if pairs is None else np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
     def module(self) -> torch.nn.Module:
         """A copy of the scripted module, so that its conversion does not change the model."""
         return copy.deepcopy(self.script)
@@ -179,6 +185,7 @@ def metadata(
         },
         "elements": [chemical_symbols[number] for number in atomic_numbers],
         "atomic_numbers": atomic_numbers,
+        "bonds": None if model.bonds is None else np.asarray(model.bonds).tolist(),
         "dtype": dtype,
         "versions": {"openmm_hybrid": openmm_hybrid.__version__, "torch": torch.__version__, "numpy": np.__version__},
     }
@@ -237,4 +244,13 @@ def _checked_metadata(notes: Mapping[str, Any], source: object) -> dict[str, Any
     atomic_numbers = notes.get("atomic_numbers")
     if not isinstance(atomic_numbers, list) or not all(isinstance(number, int) for number in atomic_numbers):
         raise InputError(f"{source} does not name its atomic numbers", hint="export the model again")
+    bonds = notes.get("bonds")
+    if bonds is not None and not (
+        isinstance(bonds, list) and all(_is_bond(pair, len(atomic_numbers)) for pair in bonds)
+    ):
+        raise InputError(f"the bonds in {source} are no pairs of its atoms", hint="export the model again")
     return dict(notes)
+
+
+def _is_bond(pair: object, n_atoms: int) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and all(type(k) is int and 0 <= k < n_atoms for k in pair)

@@ -12,11 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from rdkit import Chem
 
 from openmm_hybrid.core import units
-from openmm_hybrid.core.errors import HybridError, InputError, MismatchError, NumericalError
+from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
 from openmm_hybrid.core.files import expanded, fingerprint
 from openmm_hybrid.core.progress import progress_bar
+from openmm_hybrid.data.bond_orders import perceived, without_bonds
 from openmm_hybrid.data.bonds import check_order
 from openmm_hybrid.data.formats import check_ending
+from openmm_hybrid.data.frame_checks import length_fault
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.reference.label_journal import Journal, Label
@@ -30,6 +32,9 @@ _ORGANIC = (1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 35, 53)
 
 _MOST_ATOMS = 80
 """Atoms up to which bonds are sought in a geometry."""
+
+_MOST_VALENCES = 5000
+"""Combinations of valences up to which bonds are sought; several nitro groups have millions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +91,8 @@ def label(
     Raises
     ------
     InputError
-        Wrong shapes, coordinates that are not finite, an unknown ending, no frames, a damaged journal, or atoms that
-        the engine refuses.
+        Wrong shapes, coordinates that are not finite or in bohr or nm, an unknown ending, no frames, a damaged journal,
+        or atoms that the engine refuses.
     MismatchError
         The net charge of the engine is not the molecule's, the positions are in another order of atoms than the
         molecule, or the journal belongs to other geometries, other atoms or another level of theory.
@@ -113,6 +118,7 @@ def label(
     if not len(given):
         raise InputError("there are no frames to label")
     engine.check(given.atomic_numbers)
+    _check_lengths(given)
     if isinstance(molecule, Molecule):
         check_order(molecule, given)
     else:
@@ -134,12 +140,18 @@ def _check_charge(engine: ReferenceEngine, molecule: Molecule) -> None:
         )
 
 
+def _check_lengths(frames: Frames) -> None:
+    """Refuse positions in bohr or nm. Two atoms, and atoms of other elements, may be as far apart as they are."""
+    if frames.n_atoms > 2 and np.isin(frames.atomic_numbers, _ORGANIC).all() and (fault := length_fault(frames)):
+        raise InputError(fault, expected="positions in Å, or a Quantity")
+
+
 def _look_at_charge(engine: ReferenceEngine, frames: Frames) -> None:
     """Warn if bonds fit the first geometry for another net charge, and not for that of the engine."""
     charge = engine.net_charge
     if charge is None or frames.n_atoms > _MOST_ATOMS or not np.isin(frames.atomic_numbers, _ORGANIC).all():
         return
-    if _can_be_drawn(frames, charge):
+    if _can_be_drawn(frames, charge) is not False:
         return
     others = [other for other in (charge + 2, charge - 2) if _can_be_drawn(frames, other)]
     if len(others) == 1:
@@ -151,10 +163,14 @@ def _look_at_charge(engine: ReferenceEngine, frames: Frames) -> None:
         )
 
 
-def _can_be_drawn(frames: Frames, charge: int) -> bool:
+def _can_be_drawn(frames: Frames, charge: int) -> bool | None:
+    """Whether bonds fit the first geometry and a charge; None if there are too many combinations to try."""
+    bare = without_bonds(frames.atomic_numbers, frames.positions[0])
     try:
-        molecule = Molecule.from_geometry(frames.atomic_numbers, frames.positions[0], charge=charge)
-    except HybridError:
+        molecule = Molecule.from_rdkit(perceived(bare, charge, frames.name, _MOST_VALENCES))
+    except NumericalError:
+        return None
+    except InputError:
         return False
     # RDKit reduces some nitro groups to reach a charge.
     return not molecule.to_rdkit().HasSubstructMatch(Chem.MolFromSmarts("[#7]([O-])[O-]"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from openmm_hybrid.models_io.correction import Correction
 from openmm_hybrid.sampling.input_checks import real
 from openmm_hybrid.sampling.sample import sample
 from openmm_hybrid.systems.attach import attach
+from openmm_hybrid.systems.placement import locate
 
 SCALE = "hybrid_lambda"
 """Global parameter that multiplies the correction."""
@@ -80,10 +82,10 @@ def correction_free_energy(
     kelvin = real("temperature", strip(temperature, "temperature"), above=0.0)
     scaled = copy.deepcopy(system)
     attach(scaled, topology, model, atoms=atoms, backend=backend, scale=SCALE)
-    chosen = np.arange(model.n_atoms) if atoms is None else np.asarray(atoms)
-    if isinstance(model, Correction):
-        chosen = model.on(chosen)
-        model = model.model
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # attach has warned of another order of atoms
+        placement = locate(system, topology, model, atoms=atoms)
+    model = placement.model
     energies = []
     for number, state in enumerate(states.tolist()):
         run = sample(
@@ -102,7 +104,7 @@ def correction_free_energy(
             parameters={SCALE: state},
             progress=progress,
         )
-        copies = run.positions[:, chosen].reshape(-1, model.n_atoms, 3)
+        copies = run.positions[:, placement.atoms].reshape(-1, model.n_atoms, 3)
         added = model.predict(copies)[0].reshape(len(run.positions), -1).sum(axis=1)
         energies.append(states[:, None] * added)
     return mbar(energies, kelvin)

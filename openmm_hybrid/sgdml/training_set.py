@@ -179,7 +179,7 @@ def training_set(
     parts = _split(cut, first_copies(cut, group), n_train, n_valid, indices, selection, seed)
     if len(parts[0]) < (needed := min(_FEW, math.ceil((3 * cut.n_atoms - 3) / 2))):
         warnings.warn(
-            f"{len(parts[0])} training frames of {frames.name!r} do not determine a model of {cut.n_atoms} atoms; use "
+            f"too few training frames of {frames.name!r} for a model of {cut.n_atoms} atoms, {len(parts[0])}: use "
             f"{needed} or more, and judge the model by its errors on test frames.",
             stacklevel=3,
         )

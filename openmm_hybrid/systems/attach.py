@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +10,11 @@ import openmm
 from numpy.typing import ArrayLike
 from openmm import app
 
-from openmm_hybrid.core.errors import MismatchError
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.torchscript import torch_dtype
 from openmm_hybrid.models_io.correction import Correction
-from openmm_hybrid.systems.placement import Placement, locate
+from openmm_hybrid.systems.double_counting import refuse_complete_models, refuse_repeats
+from openmm_hybrid.systems.placement import Placement, global_parameters, locate
 from openmm_hybrid.systems.plan import choose, plan
 
 
@@ -59,7 +57,8 @@ def attach(
     dtype : {"float64", "float32"}
         Precision of torch. OpenMM's platform sets the precision of backends without torch.
     repeat : bool
-        Add the model even if the System has the same force on the same particles already, so that it counts twice.
+        Add the model even if the System has the same force on the same particles already, or bonds in place of which a
+        complete force field belongs, so that both count.
 
     Returns
     -------
@@ -72,53 +71,30 @@ def attach(
         Atoms out of range or given twice, unknown backend or dtype, a bad force group or parameter name.
     MismatchError
         System, topology and model do not belong together (the message names the first wrong atom), the atoms of a
-        periodic System are not connected, no backend takes the model, the System has this model already, or it has a
-        TorchForce where the model needs a PythonForce, or the reverse: OpenMM hangs with both on OpenCL.
+        periodic System are not connected, no backend takes the model, or the System has this model already. It has
+        bonds of its own where the model is a complete force field (see `openmm_hybrid.replace`). Or it has a TorchForce
+        where the model needs a PythonForce, or the reverse: OpenMM hangs with both on OpenCL.
     MissingDependencyError
         The backend, or with "auto" every backend, does not work here; the message says what to install.
 
     Warns
     -----
     UserWarning
-        Constraints lie inside the model's atoms.
+        Constraints lie inside the model's atoms, or an sGDML model of the whole energy is added to bonds of the System.
     """
     torch_dtype(dtype)
     placement = locate(system, topology, model, atoms=atoms, scale=scale, force_group=force_group)
     forces = planned_forces(system, placement, backend, dtype)
     if not repeat:
-        _refuse_repeats(system, forces)
+        refuse_repeats(system, forces)
+        # The same forces with the name of a scale that the System has, or without one, are repeats too.
+        for name in {"", *global_parameters(system)} - {placement.scale}:
+            refuse_repeats(system, planned_forces(system, replace(placement, scale=name), backend, dtype))
+        refuse_complete_models(system, placement)
     warn_of_constraints(system, placement)
     for force in forces:
         system.addForce(force)
     return forces
-
-
-def _refuse_repeats(system: openmm.System, forces: Sequence[openmm.Force]) -> None:
-    """Refuse forces that the System has already, whatever their force group, as after a second call of `attach`.
-
-    Raises
-    ------
-    MismatchError
-        The message names the force.
-    """
-    for force in forces:
-        if any(_equal(old, force) for old in system.getForces()):
-            raise MismatchError(
-                f"the System has the force {force.getName()!r} of this model on these atoms already",
-                hint="attach a model once, or build the System again; repeat=True adds it a second time",
-            )
-
-
-def _equal(old: openmm.Force, new: openmm.Force) -> bool:
-    """Whether two forces have the same terms. The names of torch forces tell, see `module_name`."""
-    if old.getName() != new.getName():
-        return False
-    return type(new).__name__ in ("TorchForce", "PythonForce") or _text(old) == _text(new)
-
-
-def _text(force: openmm.Force) -> str:
-    """XML of a force without its force group."""
-    return re.sub(r'\bforceGroup="\d+"', "", openmm.XmlSerializer.serialize(force))
 
 
 def planned_forces(system: openmm.System, placement: Placement, backend: str, dtype: str) -> list[openmm.Force]:

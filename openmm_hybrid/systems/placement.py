@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +15,7 @@ from scipy.sparse.csgraph import breadth_first_order
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models_io.correction import Correction
-from openmm_hybrid.systems.atom_order import in_order
+from openmm_hybrid.systems.atom_order import in_order, system_bonds
 
 #: Variables that CustomBondForce, CustomAngleForce, CustomTorsionForce and CustomCompoundBondForce define.
 _OPENMM_VARIABLE = re.compile(r"r|theta|[xyzp]\d+")
@@ -125,7 +124,7 @@ def locate(
         raise InputError(f"force group {force_group!r}", expected="a whole number from 0 to 31")
     _check_scale(system, scale)
     copies = _copies(system.getNumParticles(), model, atoms)
-    copies = in_order(topology, model, copies)
+    copies = in_order(system, topology, model, copies)
     if isinstance(model, Correction):
         copies, model = model.on(copies), model.model
     periodic = system.usesPeriodicBoundaryConditions()
@@ -151,13 +150,18 @@ def _check_scale(system: openmm.System, scale: str | None) -> None:
             f"{scale!r} is a coordinate in OpenMM's expressions", hint="choose another name, such as 'lambda'"
         )
     for force in system.getForces():
-        if scale in _global_parameters(force):
+        if scale in _parameters_of(force):
             raise InputError(
                 f"the global parameter {scale!r} is in use by {type(force).__name__}", hint="choose another name"
             )
 
 
-def _global_parameters(force: openmm.Force) -> tuple[str, ...]:
+def global_parameters(system: openmm.System) -> set[str]:
+    """Names of the global parameters of all forces."""
+    return {name for force in system.getForces() for name in _parameters_of(force)}
+
+
+def _parameters_of(force: openmm.Force) -> tuple[str, ...]:
     if hasattr(force, "getNumGlobalParameters"):
         return tuple(force.getGlobalParameterName(k) for k in range(force.getNumGlobalParameters()))
     if hasattr(force, "getGlobalParameters"):
@@ -195,7 +199,7 @@ def _paths(system: openmm.System, topology: app.Topology, copies: NDArray[np.int
     bonds = {(first.index, second.index) for first, second in topology.bonds()}
     found = _bond_paths(n_particles, bonds, copies)
     if not isinstance(found, BondPaths):
-        found = _bond_paths(n_particles, bonds.union(_system_bonds(system)), copies)
+        found = _bond_paths(n_particles, bonds.union(system_bonds(system)), copies)
     if isinstance(found, BondPaths):
         return found
     raise MismatchError(
@@ -203,17 +207,6 @@ def _paths(system: openmm.System, topology: app.Topology, copies: NDArray[np.int
         expected="bonds along which the molecule can be made whole",
         hint="add them to the topology (topology.addBond); atoms of several molecules need a model each",
     )
-
-
-def _system_bonds(system: openmm.System) -> Iterator[tuple[int, int]]:
-    for k in range(system.getNumConstraints()):
-        first, second, _ = system.getConstraintParameters(k)
-        yield first, second
-    for force in system.getForces():
-        if isinstance(force, openmm.HarmonicBondForce | openmm.CustomBondForce):
-            for k in range(force.getNumBonds()):
-                first, second, *_ = force.getBondParameters(k)
-                yield first, second
 
 
 def _bond_paths(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,10 @@ from openmm_hybrid.models_io.any_model import AGAIN, UPGRADE, load_model, save_m
 from openmm_hybrid.models_io.correction import Correction
 from openmm_hybrid.systems.attach import attach
 from openmm_hybrid.systems.backends.backend import Backend
+from openmm_hybrid.systems.backends.torchforce import scriptable
+from openmm_hybrid.systems.placement import locate
 from openmm_hybrid.systems.plan import choose, known_backends, plan
+from openmm_hybrid.systems.torch_wrapper import module_name
 from openmm_hybrid.systems.xml import read_xml
 
 SYSTEM, TOPOLOGY, POSITIONS, MANIFEST = "system.xml", "topology.pdb", "positions.npy", "manifest.json"
@@ -83,7 +87,8 @@ def save_system(
         A file cannot be written.
     """
     folder = expanded(folder)
-    parts = [part for attachment in attachments for part in _coded_parts(attachment, system)]
+    parts = [part for attachment in attachments for part in _coded_parts(attachment, system, topology)]
+    _check_models(system, parts)
     xml = _without_coded_forces(system, [backend.force_type for backend, _, _ in parts])
     angstrom = positions_to_angstrom(positions)
     with replacing(folder / TOPOLOGY) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -104,7 +109,7 @@ def save_system(
         "units": {SYSTEM: "nm, kJ/mol (OpenMM)", TOPOLOGY: "Å", POSITIONS: "Å", "models": "Å, kcal/mol"},
         "atomic_numbers": _atomic_numbers(topology),
         "files": {name: sha256(folder / name) for name in (SYSTEM, TOPOLOGY, POSITIONS)},
-        "attachments": [_described(*part, system.getNumParticles(), folder) for part in parts],
+        "attachments": [_described(*part, folder) for part in parts],
     }
     with replacing(folder / MANIFEST) as temporary:
         temporary.write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -162,6 +167,7 @@ def load_system(
                 force_group=node["force_group"],
                 scale=node["scale"],
                 dtype=node["dtype"],
+                repeat=True,
             )
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         if isinstance(error, InputError):
@@ -196,19 +202,47 @@ def load_topology(folder: str | Path) -> tuple[app.Topology, NDArray[np.float64]
     return pdb.topology, positions_to_angstrom(pdb.getPositions(asNumpy=True))
 
 
-def _coded_parts(attachment: Attachment, system: openmm.System) -> list[tuple[Backend, EnergyModel, Attachment]]:
+def _coded_parts(
+    attachment: Attachment, system: openmm.System, topology: app.Topology
+) -> list[tuple[Backend, EnergyModel, Attachment]]:
     """The parts of an attachment whose forces hold code, one force each: backend, model, and arguments of `attach`.
 
     The finished System rules out the same backends as it did when the model was attached, because it never has forces
     that exclude each other.
     """
-    model, atoms = attachment.model, attachment.atoms
-    if isinstance(model, Correction):
-        atoms = model.atoms if atoms is None else model.on(atoms)
-        model = model.model
-    planned = plan(model, choose(attachment.backend), system)
-    given = replace(attachment, atoms=atoms)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # attach has warned of another order of atoms
+        placement = locate(system, topology, attachment.model, atoms=attachment.atoms)
+    planned = plan(placement.model, choose(attachment.backend), system)
+    given = replace(attachment, atoms=placement.atoms)
     return [(backend, part, given) for backend, part in planned if backend.holds_code]
+
+
+def _check_models(system: openmm.System, parts: Sequence[tuple[Backend, EnergyModel, Attachment]]) -> None:
+    """Refuse attachments of other models, or on other particles, than the System's torch forces have.
+
+    The names of the forces tell. Where a force has been renamed, or a model has no buffers, nothing is judged.
+
+    Raises
+    ------
+    MismatchError
+        The message names the attachment's model.
+    """
+    for kind in dict.fromkeys(backend for backend, _, _ in parts):
+        prefix = f"Hybrid{kind.force_type} "
+        present = [force.getName() for force in system.getForces() if force.getName().startswith(prefix)]
+        given = [(model, attachment.atoms) for backend, model, attachment in parts if backend is kind]
+        if len(present) != len(given) or not all(scriptable(model) for model, _ in given):
+            continue
+        for model, atoms in given:
+            module = model.module()
+            name = module_name(prefix.strip(), module, np.asarray(atoms))
+            if module.state_dict() and name not in present:
+                raise MismatchError(
+                    f"the attachment of a {type(model).__name__} is none of the System's torch forces: they hold "
+                    "another model, or act on other atoms",
+                    hint="give attachments=[oh.Attachment(model, atoms=…), …] as they were given to attach",
+                )
 
 
 def _without_coded_forces(system: openmm.System, expected: Sequence[str]) -> str:
@@ -229,15 +263,12 @@ def _without_coded_forces(system: openmm.System, expected: Sequence[str]) -> str
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _described(
-    backend: Backend, model: EnergyModel, given: Attachment, n_particles: int, folder: Path
-) -> dict[str, Any]:
+def _described(backend: Backend, model: EnergyModel, given: Attachment, folder: Path) -> dict[str, Any]:
     """The manifest's entry of an attachment; its model is written into the folder."""
-    atoms = np.arange(n_particles) if given.atoms is None else np.asarray(given.atoms)
     return {
         "model": save_model(model, folder),
         "atomic_numbers": model.atomic_numbers.tolist(),
-        "atoms": atoms.tolist(),
+        "atoms": np.asarray(given.atoms).tolist(),
         "backend": backend.name,
         "force_group": given.force_group,
         "scale": given.scale,

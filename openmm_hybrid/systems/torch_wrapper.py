@@ -47,7 +47,8 @@ def wrap_for_openmm(placement: Placement, inner: torch.nn.Module) -> torch.nn.Mo
 def module_name(kind: str, module: torch.nn.Module, particles: NDArray[np.int64]) -> str:
     """A name for a force: its kind and a hash of its particles and of the module's buffers, which hold the model.
 
-    OpenMM's XML of a torch force differs from one call to the next, so that two of them are compared by name.
+    OpenMM's XML of a torch force differs from one call to the next, so that two of them are compared by name. The
+    module is the model's own, in double precision, so that neither scale nor dtype change the name.
     """
     buffers = module.state_dict()
     if not buffers:

@@ -31,6 +31,7 @@ def charges_of(system: openmm.System) -> np.ndarray:
     return np.array([force.getParticleParameters(i)[0]._value for i in range(system.getNumParticles())])
 
 
+@pytest.mark.filterwarnings("ignore:the System has constraints in place of:UserWarning")
 @pytest.mark.parametrize("smiles", ["c1ccccc1", "c1ccsc1", "CC(C)C", "CS(C)(=O)=O"])
 @pytest.mark.parametrize("constraints", [None, app.HBonds])
 def test_terms_are_put_back(smiles: str, constraints: object) -> None:

@@ -123,3 +123,18 @@ def test_refusals(tmp_path: Path) -> None:
     ethanol = Molecule.from_smiles("CCO")
     with pytest.raises(HybridError, match="cannot write"):
         gaff.build(ethanol, charges=gasteiger(ethanol)).to_ffxml(tmp_path / "file" / "x.xml")
+
+
+def generator(*smiles: str, charges: object = "resp") -> object:
+    return gaff.template_generator([Molecule.from_smiles(text) for text in smiles], "1.81", charges)
+
+
+def test_a_template_generator_refuses_isomers_that_a_residue_does_not_tell_apart() -> None:
+    with pytest.raises(MismatchError, match=r"the molecules 0 .* and 1 .* have the same elements and bonds"):
+        generator("F/C=C/F", "F/C=C\\F")
+    with pytest.raises(MismatchError, match=r"the molecules 0 .* and 2 "):
+        generator("C[C@H](O)[C@H](C)F", "CCO", "C[C@H](O)[C@@H](C)F")
+    with pytest.raises(MismatchError, match="other parameters or charges"):
+        generator("CCO", "CCO", charges=[np.zeros(9), np.linspace(-0.4, 0.4, 9)])
+    generator("C[C@H](O)F", "C[C@@H](O)F", "CCO", "OCC")
+    generator("CCO", "CCO", charges=[np.zeros(9), np.zeros(9)])

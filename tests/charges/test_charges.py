@@ -161,7 +161,7 @@ def test_am1bcc_keeps_a_proton_that_moves():
     RESP charges (RHF/6-31G*) of N and its hydrogens sum to 0.57 e in Gly-Gly; after the move AM1-BCC has 0.06 e there.
     """
     molecule = oh.Molecule.from_smiles("[NH3+]CCC(=O)[O-]", name="β-alanine")
-    with pytest.warns(UserWarning, match=r"broke the bond between atoms 0 \(N\) and 7 \(H\) of β-alanine.*before"):
+    with pytest.warns(UserWarning, match=r"broke the bond between atoms 0 \(N\) and 6 \(H\) of β-alanine.*before"):
         charges = assign_charges(molecule, "am1-bcc")
     group = [0, *(atom for atom in molecule.neighbours[0] if molecule.elements[atom] == "H")]
     assert 0.4 < charges[group].sum() < 0.7

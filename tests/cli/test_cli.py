@@ -12,9 +12,11 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from openmm_hybrid import __version__
+import openmm_hybrid as oh
+from openmm_hybrid import Molecule, __version__
 from openmm_hybrid.cli import app, doctor
 from openmm_hybrid.core.errors import InputError
+from tests.helpers.gaff_molecules import gasteiger
 
 ROOT = Path(__file__).parents[2]
 
@@ -133,3 +135,23 @@ def test_a_whole_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(done.stdout.splitlines()) == (4 if line.startswith("train sgdml") else 1)  # a table of errors
         assert Path(result).is_file()
     assert Path("again/log_0.csv").read_text() == Path("hybrid/log_0.csv").read_text()
+
+
+@pytest.mark.parametrize("options", ["", " --replicas 2"])
+def test_a_complete_force_field_replaces_the_terms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str
+) -> None:
+    """The run is that in a folder of `replace`, whose bonds, angles and charges act once."""
+    monkeypatch.chdir(tmp_path)
+    ethanol = Molecule.from_smiles("C(C)O")
+    built = oh.gaff.build(ethanol, charges=gasteiger(ethanol))
+    oh.save_system("ethanol", built.system, built.topology, built.positions)
+    alike = f"--duration 0.02 --interval 20 --platform Reference{options}"
+    for line in (
+        f"sample ethanol -o direct {alike} --model ethanol-cross",
+        "replace ethanol ethanol-cross -o replaced",
+        f"sample replaced -o twostep {alike}",
+    ):
+        done = CliRunner().invoke(app, line.split())
+        assert done.exit_code == 0, done.stderr
+    assert Path("direct/log_0.csv").read_text() == Path("twostep/log_0.csv").read_text()

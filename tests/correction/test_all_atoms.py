@@ -40,6 +40,15 @@ def test_residual_and_force_field_add_up_to_the_reference(forcefield, labelled):
     assert labelled.theory in rest.theory
 
 
+def test_a_residual_is_not_subtracted_from_again(forcefield, labelled):
+    rest = oh.correction.residual(forcefield, labelled)
+    with pytest.raises(InputError, match="are a residual already"):
+        oh.correction.train(forcefield, rest, n_train=40, progress=False)
+    # A reference replaces the labels, so that those of the residual do not matter.
+    again = oh.correction.residual(forcefield, rest, reference=forcefield)
+    np.testing.assert_allclose(again.forces, 0.0, atol=1e-9)
+
+
 def test_correction_brings_unseen_forces_to_the_reference(forcefield, labelled, methanol):
     correction = oh.correction.train(forcefield, labelled[:60], molecule=methanol)
     unseen = labelled[60:]

@@ -58,6 +58,54 @@ class TestXyz:
         found = load(text) if "E =" not in line else load(text, e_unit="eV")
         assert found.energies.tolist() == pytest.approx([-5 * KCAL_PER_EV])
 
+    @pytest.mark.parametrize(
+        ("line", "kcal"),
+        [
+            ("E(RB3LYP) = -4210.18 eV", -4210.18 * KCAL_PER_EV),
+            ("E(RB3LYP) = -154.7", -154.7 * KCAL_PER_HARTREE),
+            ("kinetic energy 0.013 Eh potential energy -154.7 Eh", -154.7 * KCAL_PER_HARTREE),
+            ("gap energy 5.23 eV energy -4210.1 eV", -4210.1 * KCAL_PER_EV),
+            ("E=-97087 kcal/mol", -97087),
+            ("energy=-154.7 Eh", -154.7 * KCAL_PER_HARTREE),
+            ("step 3 E = -5.0 eV", -5.0 * KCAL_PER_EV),
+            ("energy (eV): -5.0", -5.0 * KCAL_PER_EV),
+            ("FINAL SINGLE POINT ENERGY -5.0 a.u.", -5.0 * KCAL_PER_HARTREE),
+            ("conf 1 E(rel) = 3.2 kcal/mol E = -154.7 Eh", -154.7 * KCAL_PER_HARTREE),
+            ("total energy -5.0 eV", -5.0 * KCAL_PER_EV),
+            ("relative energy = 0.0 eV E = -5.0 eV", -5.0 * KCAL_PER_EV),
+        ],
+    )
+    def test_the_unit_beside_the_number_counts(self, load, line, kcal):
+        assert load(f"3\n{line}\n{WATER}").energies.tolist() == pytest.approx([kcal])
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "conf 1 E(rel) = 3.2 kcal/mol",
+            "relative energy = 3.2 kcal/mol",
+            "gap energy 5.23 eV",
+            "zero point energy 0.05",
+            "kinetic energy 0.013 Eh total energy -154.7 Eh",
+        ],
+    )
+    def test_other_energies_are_not_taken(self, load, line):
+        with pytest.warns(UserWarning, match="look like labels but are not read"):
+            assert load(f"3\n{line}\n{WATER}").energies is None
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ("1.0 -154.72", "frame 0 has several numbers in its comment, '1.0 -154.72'; write .* as energy=VALUE"),
+            ("energy -154.7 Eh SCF energy -154.6 Eh", "frame 0 has several energies in its comment"),
+            ("energy=-154.7 Eh e_unit=eV", "frame 0 has 'energy=-154.7 Eh' and e_unit=eV"),
+            ("energy -154.7 Eh e_unit=eV", "frame 0 has an energy in hartree and e_unit=eV"),
+            ("energy -154.7 meV", "frame 0 has an energy in meV; expected one of kcal/mol"),
+        ],
+    )
+    def test_unclear_energies_are_refused(self, load, line, message):
+        with pytest.raises(InputError, match=message):
+            load(f"3\n{line}\n{WATER}", e_unit="eV")
+
     def test_unknown_units_are_asked_for(self, load):
         with pytest.raises(InputError, match="no unit of energy is named"):
             load(OPEN_BABEL)

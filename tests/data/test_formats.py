@@ -115,6 +115,8 @@ class TestNpz:
             ({"coords": np.zeros((4, 3, 3))}, "keys 'R' and 'coords' mean the same"),
             ({"type": "m"}, "a model or a task of sGDML"),
             ({"lattice": np.eye(3)}, "'lattice': the frames are periodic"),
+            ({"cell": np.eye(3)}, "'cell': the frames are periodic"),
+            ({"pbc": np.ones(3, dtype=bool)}, "'pbc': the frames are periodic"),
             ({"name": np.array(["a", "b"])}, "key 'name' is not a string"),
         ],
     )

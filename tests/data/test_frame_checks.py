@@ -159,4 +159,4 @@ def test_a_small_imbalance_is_warned_of(reference_data: Data) -> None:
     refuse_impossible_labels(wrong)
     assert "the forces of most frames of " in unbalanced_frames(wrong)
     some = replace(frames, forces=frames.forces + (np.arange(100) == 7)[:, None, None] * [1.0, 0.0, 0.0])
-    assert "the forces of frames 57 of " in unbalanced_frames(some, np.arange(100) + 50)
+    assert "the forces of frame 57 of " in unbalanced_frames(some, np.arange(100) + 50)

@@ -151,3 +151,17 @@ def test_a_molecule_in_another_order_of_the_same_elements_is_refused() -> None:
     check_order(molecule, Frames(molecule.atomic_numbers, molecule.positions[None], name="same"))
     with pytest.raises(MismatchError, match=r"the bond \d-\d of the molecule ethanol is .* Å long .*other.*reordered"):
         check_order(molecule, frames)
+
+
+@pytest.mark.parametrize("given", [list("CCO"), np.array([6, 6, 8]) + 0.7, [None] * 3])
+def test_atomic_numbers_are_integers(given) -> None:
+    with pytest.raises(InputError, match="atomic numbers are not integers"):
+        Frames(np.array(given), np.zeros((1, 3, 3)))
+    assert Frames(np.array([6.0, 6.0, 8.0]), np.zeros((1, 3, 3))).atomic_numbers.tolist() == [6, 6, 8]
+
+
+def test_frames_are_chosen_by_integers() -> None:
+    frames = Frames([1], np.arange(9.0).reshape(3, 1, 3))
+    with pytest.raises(InputError, match="frames are chosen by float64; expected integers"):
+        frames[np.array([0.0, 1.0])]
+    assert (len(frames[[]]), len(frames[[True, False, True]]), len(frames[np.int64(1)])) == (0, 2, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from openmm import unit
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-from openmm_hybrid import Molecule
+from openmm_hybrid import Frames, Molecule
 from openmm_hybrid.core.errors import InputError, MismatchError
 
 MOL2 = """@<TRIPOS>MOLECULE
@@ -249,11 +250,11 @@ class TestReordered:
 class TestWithConformers:
     def test_one_or_many(self):
         molecule = Molecule.from_smiles("O")
-        assert molecule.with_conformers(np.zeros((3, 3))).conformers.shape == (1, 3, 3)
-        given = np.ones((2, 3, 3))
+        assert molecule.with_conformers(molecule.positions).conformers.shape == (1, 3, 3)
+        given = np.array([molecule.positions] * 2)
         made = molecule.with_conformers(given)
         given[:] = 5
-        assert made.conformers.max() == 1
+        assert made.conformers.max() < 1
         with pytest.raises(ValueError, match="read-only"):
             made.conformers[0, 0, 0] = 2
         nanometers = molecule.with_conformers(molecule.positions * 0.1 * unit.nanometer)
@@ -267,6 +268,60 @@ class TestWithConformers:
     def test_not_finite(self):
         with pytest.raises(InputError, match="not finite"):
             Molecule.from_smiles("O").with_conformers(np.full((3, 3), np.nan))
+
+    @pytest.mark.parametrize(("factor", "unit_name"), [(1 / 0.529177, "bohr"), (0.1, "nm"), (100.0, "pm")])
+    def test_another_unit(self, factor, unit_name):
+        molecule = Molecule.from_smiles("CCO")
+        with pytest.raises(InputError, match=f"as in {unit_name}; expected Å"):
+            molecule.with_conformers(molecule.positions * factor)
+
+    def test_another_order_of_atoms(self):
+        molecule = Molecule.from_smiles("CCO")
+        with pytest.warns(UserWarning, match=r"CCO, conformer 0: atoms 1 and 6 are bonded at 2\.05 .* atom order"):
+            molecule.with_conformers(molecule.positions[[0, 2, 1, 3, 4, 5, 6, 7, 8]])
+
+    @pytest.mark.parametrize(
+        ("smiles", "where"),
+        [("C[C@H](F)Cl", r"atom 1 \(C\)"), ("F/C=C/F", "the bond 1-2"), ("C[C@@H](N)C(=O)O", r"atom 1 \(C\)")],
+    )
+    def test_another_stereoisomer(self, smiles, where):
+        """The mirror image of a centre, or the Z isomer of a double bond."""
+        molecule = Molecule.from_smiles(smiles)
+        other = molecule.positions * [1, 1, -1]
+        if "/" in smiles:
+            other = Molecule.from_smiles("F/C=C\\F").positions
+        shape = replace(molecule, conformers=other[None]).to_rdkit()
+        for call in (lambda: molecule.with_conformers(other), lambda: Molecule.from_rdkit(shape)):
+            with pytest.raises(MismatchError, match=f"conformer 0 has the other configuration at {where}"):
+                call()
+        assert molecule.with_conformers(molecule.positions).n_atoms == molecule.n_atoms
+
+    def test_open_configurations_and_hot_frames_pass(self, reference_data):
+        """pytest turns warnings into errors. The frames of 3BPA at up to 1200 K are the hottest that we have."""
+        molecule = Molecule.from_smiles("CC(F)Cl")
+        molecule.with_conformers(molecule.positions * [1, 1, -1])
+        frames = Frames.load(reference_data("3bpa_mixedT.npz"))
+        bare = Molecule.from_geometry(frames.atomic_numbers, frames.positions[0])
+        for r in frames.positions[::20]:
+            bare.with_conformers(r)
+
+
+@pytest.mark.parametrize(
+    ("smiles", "message"),
+    [
+        ("CCO |name|", 'expected no blank; give a name by name="…"'),
+        ("*C", r"atom 0 is a dummy atom \(\*\); expected an element"),
+        ("C(C", "check brackets"),
+    ],
+)
+def test_smiles_that_are_refused(smiles, message):
+    with pytest.raises(InputError, match=message):
+        Molecule.from_smiles(smiles)
+
+
+def test_isotopes_give_a_warning():
+    with pytest.warns(UserWarning, match=r"isotopes are ignored: masses are natural; set them with .*setParticleMass"):
+        assert Molecule.from_smiles("[2H]C").n_atoms == 5
 
 
 def test_an_sdf_keeps_the_name(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ Expected values are the SMILES and coordinates that the files were made from.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from rdkit import Chem
@@ -102,7 +104,7 @@ class TestGeometries:
     @pytest.mark.parametrize("smiles", ["CCO", "O", "c1ccccc1", "BrBr"])
     def test_other_units(self, tmp_path, factor, message, smiles):
         molecule = Molecule.from_smiles(smiles)
-        moved = molecule.with_conformers(molecule.positions * factor)
+        moved = replace(molecule, conformers=molecule.conformers * factor)
         with pytest.raises(InputError, match=message):
             Molecule.from_file(save(tmp_path / "a.sdf", sdf(moved)))
         with pytest.raises(InputError, match=message):
@@ -113,11 +115,11 @@ class TestGeometries:
         positions = molecule.positions.copy()
         positions[8] += 3 * (positions[8] - positions[2])
         with pytest.warns(UserWarning, match=r"CCO, conformer 0: atoms 2 and 8 are bonded at 3\.8\d Å"):
-            Molecule.from_rdkit(molecule.with_conformers(positions).to_rdkit())
+            Molecule.from_rdkit(replace(molecule, conformers=positions[None]).to_rdkit())
         positions = molecule.positions.copy()
         positions[[3, 6]] = (positions[0] + positions[1]) / 2 + np.array([[0.1, 0, 0], [-0.1, 0, 0]])
         with pytest.warns(UserWarning, match="atoms 3 and 6 overlap at 0.20 Å"):
-            Molecule.from_rdkit(molecule.with_conformers(positions).to_rdkit())
+            Molecule.from_rdkit(replace(molecule, conformers=positions[None]).to_rdkit())
 
     @pytest.mark.parametrize("name", DRUGS)
     def test_good_geometries_pass_without_a_warning(self, name):

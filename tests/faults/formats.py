@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,40 @@ def _xyz_cases() -> dict[str, Callable[[], str]]:
     }
 
 
+def _comment_cases() -> dict[str, Callable[[], str]]:
+    def found(line: str, kcal: float = 0.0, says: str = "(?!)") -> str:
+        return attempt(_frames(f"3\n{line}\n{files.WATER}"), _energies(kcal), says)
+
+    return {
+        "29 xyz comment, relative energy": lambda: found("conf 1 E(rel) = 3.2 kcal/mol"),
+        "29 xyz comment, Gaussian's energy in eV": lambda: found("E(RB3LYP) = -4210.18 eV", -4210.18 * KCAL_PER_EV),
+        "29 xyz comment, kinetic and potential energy": lambda: found(
+            "kinetic energy 0.013 Eh potential energy -154.7 Eh", -154.7 * KCAL_PER_HARTREE
+        ),
+        "29 xyz comment, gap and energy": lambda: found("gap energy 5.23 eV energy -4210.1 eV", -4210.1 * KCAL_PER_EV),
+        "29 xyz comment, two numbers": lambda: found("1.0 -154.72", says="several numbers .*energy="),
+        "29 xyz comment, a key and a unit": lambda: found("E=-97087 kcal/mol", -97087.0),
+    }
+
+
+def _array_cases() -> dict[str, Callable[[], str]]:
+    frames = Frames(np.array([1, 9]), np.array([[[0, 0, 0], [0, 0, 0.9]]] * 3))
+    unlabelled = {"z": np.array([1, 9]), "R": frames.positions}
+    return {
+        "29 npz with a cell": lambda: attempt(_npz(unlabelled | {"cell": np.eye(3)}), says="'cell'.*periodic"),
+        "29 npz with a cell of zeros": lambda: attempt(_npz(unlabelled | {"cell": np.zeros((3, 3))}), lambda _: True),
+        "29 frames of symbols": lambda: attempt(
+            lambda _: Frames(np.array(["H", "F"]), frames.positions), says="atomic numbers are not integers"
+        ),
+        "29 frames of fractional atomic numbers": lambda: attempt(
+            lambda _: Frames(frames.atomic_numbers + 0.7, frames.positions), says="atomic numbers are not integers"
+        ),
+        "29 frames chosen by real numbers": lambda: attempt(
+            lambda _: frames[np.array([0.0, 1.0])], says="expected integers"
+        ),
+    }
+
+
 def _record_cases() -> dict[str, Callable[[], str]]:
     def two(first: str, second: str, **arguments: Any) -> str:
         text = sdf(Molecule.from_smiles(first)) + sdf(Molecule.from_smiles(second))
@@ -170,7 +205,7 @@ def _geometry_cases() -> dict[str, Callable[[], str]]:
 
     def scaled(smiles: str, factor: float, unit: str) -> str:
         molecule = Molecule.from_smiles(smiles)
-        moved = molecule.with_conformers(molecule.positions * factor)
+        moved = replace(molecule, conformers=molecule.conformers * factor)
         return attempt(_molecule("a.sdf", sdf(moved)), says=f"as in {unit}")
 
     def from_geometry() -> str:
@@ -381,6 +416,8 @@ def _home_cases() -> dict[str, Callable[[], str]]:
 
 CASES: dict[str, Callable[[], str]] = {
     **_xyz_cases(),
+    **_comment_cases(),
+    **_array_cases(),
     **_record_cases(),
     **_geometry_cases(),
     **_argument_cases(),

@@ -307,6 +307,14 @@ def no_energies() -> str:
 ACETATE, AMMONIUM, DICATION, OXALATE = "CC(=O)[O-]", "C[NH3+]", "[NH3+]CC[NH3+]", "[O-]C(=O)C(=O)[O-]"
 EV, KJ, HARTREE = 23.060548, 1.0 / 4.184, 627.50947
 
+
+def positions_in(factor: float) -> str:
+    """Positions in another unit, with atomic numbers alone."""
+    molecule = ion("CCO")
+    moved = replace(molecule, conformers=molecule.conformers * factor)
+    return tried(labelled(lambda: engine("gfn2", charge=0), moved, bare=True), never)
+
+
 CASES: dict[str, Callable[[], str]] = {
     "1 acetate through ASE": partial(ase_ion, ACETATE),
     "1 acetate through ASE, atomic numbers alone": partial(ase_ion, ACETATE, bare=True),
@@ -382,6 +390,8 @@ CASES: dict[str, Callable[[], str]] = {
     "15 cross terms on 4 frames, no test frames": partial(few_frames, 4, 0),
     "15 cross terms on 8 frames, no test frames": partial(few_frames, 8, 0),
     "15 cross terms on 120 frames": partial(few_frames, 120, 100),
+    "29 label positions in bohr": partial(positions_in, 1 / 0.529177),
+    "29 label positions in nm": partial(positions_in, 0.1),
     "25 fit without energies": forces_alone,
     "25 fit without energies, by gradients": partial(forces_alone, "gradient"),
     "25 fit without energies, charges fixed": partial(forces_alone, fixed=("charges/*",)),

@@ -12,6 +12,7 @@ from functools import partial
 from unittest import mock
 
 import numpy as np
+from numpy.typing import NDArray
 from rdkit import Chem
 
 from openmm_hybrid import Molecule, gaff
@@ -68,6 +69,27 @@ def angles(smiles: str, centre: str, expected: set[int], *, tblite: bool = True)
     return attempt(found, lambda values: values == expected)
 
 
+def labelling(smiles: str, *atoms: int) -> str:
+    """The side of the first of two equivalent atoms is the same for 8 seeds: the sign of a tetrahedron, or cis."""
+
+    def sides(_: object) -> set[bool]:
+        found = set()
+        for seed in range(8):
+            a, b, c, d = Molecule.from_smiles(smiles, seed=seed).positions[list(atoms)]
+            triple = np.linalg.det([b - a, c - a, d - a])
+            found.add(bool(triple > 0) if abs(triple) > 1.0 else bool(np.linalg.norm(a - d) < 3.0))
+        return found
+
+    return attempt(sides, lambda found: len(found) == 1)
+
+
+def conformer(smiles: str, change: Callable[[Molecule], NDArray[np.float64]], says: str = "(?!)") -> str:
+    """A conformer in other units, of another isomer or in another order of atoms."""
+    return attempt(
+        lambda _: Molecule.from_smiles(smiles).with_conformers(change(Molecule.from_smiles(smiles))), says=says
+    )
+
+
 CASES: dict[str, Callable[[], str]] = {
     "4 AM1-BCC of Gly-Gly": partial(am1bcc, "[NH3+]CC(=O)NCC(=O)[O-]"),
     "4 AM1-BCC of beta-alanine": partial(am1bcc, "[NH3+]CCC(=O)[O-]"),
@@ -91,5 +113,23 @@ CASES: dict[str, Callable[[], str]] = {
     "7 phosphorus pentachloride without tblite": partial(
         angles, "ClP(Cl)(Cl)(Cl)Cl", "P", {90, 120, 180}, tblite=False
     ),
+    "29 conformer in bohr": partial(conformer, "CCO", lambda made: made.positions / 0.529177, "bohr; expected Å"),
+    "29 conformer in another order of atoms": partial(
+        conformer, "CCO", lambda made: made.positions[[0, 2, 1, 3, 4, 5, 6, 7, 8]]
+    ),
+    "29 conformer of the other enantiomer": partial(
+        conformer, "C[C@H](F)Cl", lambda made: made.positions * [1, 1, -1], "configuration at atom 1"
+    ),
+    "29 conformer of Z for E": partial(
+        conformer,
+        "F/C=C/F",
+        lambda made: Molecule.from_smiles(r"F/C=C\F").positions,
+        "configuration at the bond 1-2",
+    ),
+    "29 SMILES with deuterium": lambda: attempt(lambda _: Molecule.from_smiles("[2H]C")),
+    "29 SMILES with a dummy atom": lambda: attempt(lambda _: Molecule.from_smiles("*C"), says="atom 0 is a dummy"),
+    "29 SMILES and a name": lambda: attempt(lambda _: Molecule.from_smiles("CCO |name|"), says="no blank"),
+    "29 labels of the hydrogens of ethanol": partial(labelling, "CCO", 0, 2, 6, 7),
+    "29 labels of the hydrogens of acrolein": partial(labelling, "C=CC=O", 4, 0, 1, 2),
 }
 """Name → function that tries it."""

@@ -13,13 +13,24 @@ from typing import Any
 
 import numpy as np
 import openmm
+from ase import Atoms
 
 import openmm_hybrid as oh
 from openmm_hybrid import Molecule, gaff
 from openmm_hybrid.correction import train
+from openmm_hybrid.models.residual import RESIDUAL
 from openmm_hybrid.reference import engine, label
+from openmm_hybrid.systems.plan import known_backends
 from tests.faults.outcomes import attempt
 from tests.helpers.gaff_molecules import gasteiger
+
+SERIES = np.linspace(-0.3, 0.3, 40)
+"""Energies in kcal/mol, or any numbers."""
+
+
+def weights_of(target: Any, temperature: float) -> oh.analysis.Weights:
+    return oh.analysis.boltzmann_weights(np.zeros(40), target, temperature)
+
 
 SHIPPED = "ethanol-rotors"
 """A correction that was made for ethanol in the atom order of C(C)O."""
@@ -99,6 +110,116 @@ def scale(name: str) -> str:
     return attempt(lambda folder: attached_energy("C(C)O", scale=name), says="coordinate in OpenMM's expressions")
 
 
+def complete_on_top(name: str) -> str:
+    """A complete force field beside the terms that it replaces."""
+
+    def call(_: Any) -> None:
+        system = built("C(C)O")
+        oh.attach(system.system, system.topology, oh.ForceField.load(name))
+
+    return attempt(call, says=r"would act twice.*oh\.replace")
+
+
+def free_energy(smiles: str) -> str:
+    """Negative over GAFF, as the correction favours the gauche form; with other atoms it was +3.14 kcal/mol."""
+
+    def call(folder: Path) -> None:
+        system = built(smiles)
+        found = oh.correction_free_energy(
+            system.system, system.topology, system.positions, oh.load(SHIPPED), output=folder / "run", duration=0.5,
+            interval=10, lambdas=(0.0, 1.0), friction=20.0, platform="Reference", progress=False,
+        )  # fmt: skip
+        if found.difference > 0.5:
+            raise ValueError(f"{found.difference} kcal/mol")
+
+    return attempt(call)
+
+
+def twice_with(first: dict[str, Any], second: dict[str, Any]) -> str:
+    """The same correction twice, with other settings the second time."""
+
+    def call(_: Any) -> None:
+        system = built("C(C)O")
+        for settings in (first, second):
+            oh.attach(system.system, system.topology, oh.load(SHIPPED), **settings)
+
+    return attempt(call, says="already")
+
+
+def saved_with_another_model() -> str:
+    """A System saved with a model that it does not have."""
+
+    def call(folder: Path) -> None:
+        system, correction = built("C(C)O"), oh.load(SHIPPED)
+        other = correction.with_values(np.asarray(correction.parameters.values) * 2.0)
+        backend = next(b.name for b in known_backends() if b.needs_torch and b.state().works)
+        oh.attach(system.system, system.topology, correction, backend=backend)
+        attachments = [oh.Attachment(other, backend=backend)]
+        oh.save_system(folder / "a", system.system, system.topology, system.positions, attachments=attachments)
+
+    return attempt(call, says="none of the System's torch forces")
+
+
+def exported(smiles: str) -> str:
+    """The correction as a TorchScript file, which keeps its bonds."""
+
+    def call(folder: Path) -> None:
+        system = built(smiles)
+        model = oh.load(oh.export_torchscript(oh.load(SHIPPED), folder / "m.pt"))
+        before = energy(system.system, system.positions)
+        oh.attach(system.system, system.topology, model)
+        added = (energy(system.system, system.positions) - before) / 4.184
+        if abs(added + 1.2188) > 1e-3:
+            raise ValueError(f"{added} kcal/mol")
+
+    return attempt(call)
+
+
+def isomers(*smiles: str) -> str:
+    """Isomers that a residue does not tell apart, in one template generator."""
+    members = [Molecule.from_smiles(text) for text in smiles]
+    return attempt(lambda folder: oh.template_generator(members), says="tell their residues apart")
+
+
+def rigid_model() -> str:
+    """A model of a System whose bonds are constraints."""
+
+    def call(_: Any) -> None:
+        molecule = Molecule.from_smiles("CCO")
+        oh.build(molecule, charges=gasteiger(molecule), constraints="HBonds").model()
+
+    return attempt(call)
+
+
+def subtracted_twice() -> str:
+    def call(_: Any) -> None:
+        source = built("CCO")
+        molecule = source.molecules[0]
+        positions = molecule.positions + np.random.default_rng(0).normal(scale=0.03, size=(12, molecule.n_atoms, 3))
+        energies, forces = source.model().predict(positions)
+        rest = oh.Frames(
+            molecule.atomic_numbers, positions, energies=energies, forces=forces, theory=f"GAFF {RESIDUAL}"
+        )
+        train(source.model(), rest, n_train=8, progress=False)
+
+    return attempt(call, says="a residual already")
+
+
+def ase_in_other_order() -> str:
+    """Ethanol with its carbon atoms exchanged, in ASE."""
+
+    def call(_: Any) -> None:
+        model, positions = oh.ForceField.load("ethanol-gaff"), Molecule.from_smiles("C(C)O").positions
+        order = [1, 0, *range(2, 9)]
+        Atoms(model.atomic_numbers, positions[order], calculator=oh.as_ase(model)).get_potential_energy()
+
+    return attempt(call)
+
+
+def analysed(call: Callable[[], float], right: float) -> str:
+    return attempt(lambda folder: call(), lambda value: bool(abs(value - right) < 1e-6), says="±2π|temperature is")
+
+
 def noted(smiles: str, base: str) -> str:
     """The System is built with a warning."""
     return attempt(lambda folder: built(smiles, base))
@@ -137,6 +258,23 @@ CASES: dict[str, Callable[[], str]] = {
     "11 attached twice": twice,
     "11 attached twice, another force group": partial(twice, force_group=3),
     "11 attached twice, atoms given": partial(twice, atoms=list(range(9))),
+    "29 a complete force field attached": partial(complete_on_top, "ethanol-cross"),
+    "29 attached twice, one with a scale": partial(twice_with, {}, {"scale": "one"}),
+    "29 attached twice, two scales": partial(twice_with, {"scale": "one"}, {"scale": "two"}),
+    "29 free energy of CCO with a correction for C(C)O": partial(free_energy, "CCO"),
+    "29 exported correction in OCC": partial(exported, "OCC"),
+    "29 generator of E and Z": partial(isomers, "F/C=C/F", "F/C=C\\F"),
+    "29 model of a System with constraints": rigid_model,
+    "29 residual of a residual": subtracted_twice,
+    "29 another order in ASE": ase_in_other_order,
+    "29 dihedrals in degrees": partial(analysed, lambda: oh.analysis.dihedral_density(SERIES * 600.0).values[0], 0.0),
+    "29 negative temperature": partial(analysed, lambda: float(weights_of(SERIES, -300.0).values[0]), 0.0),
+    "29 energies in kJ/mol as a Quantity": partial(
+        analysed,
+        lambda: float(weights_of(SERIES * 4.184 * openmm.unit.kilojoule_per_mole, 300.0).values[0]),
+        float(weights_of(SERIES, 300.0).values[0]),
+    ),
+    "29 saved with another model": saved_with_another_model,
     "16 scale x1": partial(scale, "x1"),
     "16 scale z3": partial(scale, "z3"),
     "16 scale theta": partial(scale, "theta"),

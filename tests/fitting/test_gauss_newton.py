@@ -40,7 +40,8 @@ def test_a_linear_model_takes_one_step_to_the_optimum_of_numpy() -> None:
     energies, forces = clean.labels()
     noisy = replace(clean, energies=energies + rng.normal(size=40), forces=forces + 3.0 * rng.normal(size=forces.shape))
     weight = 0.7
-    result = oh.fit(model, noisy, n_train=40, n_test=0, fixed=OTHERS, energy_weight=weight, **EXACT)
+    with pytest.warns(UserWarning, match="have a net force"):  # of the noise
+        result = oh.fit(model, noisy, n_train=40, n_test=0, fixed=OTHERS, energy_weight=weight, **EXACT)
     free = [k for k, name in enumerate(model.parameters.names) if name[:8] == "propers/" and name[-2:] != "c0"]
     values = model.parameters.values
     start = model.predict(noisy.positions)

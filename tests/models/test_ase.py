@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,3 +75,13 @@ def test_periodic_atoms_and_broken_coordinates_are_refused(atoms: Atoms) -> None
     box = Atoms(NUMBERS, POSITIONS, cell=[10, 10, 10], pbc=True, calculator=as_ase(PairMorse(NUMBERS)))
     with pytest.raises(MismatchError, match="periodic"):
         box.get_potential_energy()
+
+
+def test_another_order_of_equal_elements_is_named() -> None:
+    forcefield = oh.ForceField.load("ethanol-gaff")
+    positions = oh.Molecule.from_smiles("C(C)O").positions
+    for order, message in ((np.arange(9), ""), (np.array([1, 0, 2, 3, 4, 5, 6, 7, 8]), "in another order: its atom 0")):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            Atoms(forcefield.atomic_numbers, positions[order], calculator=as_ase(forcefield)).get_potential_energy()
+        assert [message in str(warning.message) for warning in caught] == [True] * bool(message)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import openmm
 import pytest
@@ -69,3 +71,13 @@ def test_topology_of_another_system() -> None:
         topology = app.Topology()
         topology.addAtom("C", app.element.carbon, topology.addResidue("C", topology.addChain()))
         SystemModel(openmm.System(), topology)
+
+
+def test_constraints_in_place_of_bonds_are_named() -> None:
+    ethanol = Molecule.from_smiles("CCO")
+    built = gaff.build(ethanol, charges=gasteiger(ethanol), constraints="HBonds")
+    with pytest.warns(UserWarning, match="constraints in place of 6 bonds"):
+        built.model()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gaff.build(ethanol, charges=gasteiger(ethanol)).solvate(padding=7, cutoff=6).model()

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.models.torchscript import export_torchscript, load_torchscript
+from openmm_hybrid.models.torchscript import export_torchscript, load_torchscript, metadata, write_script
 from tests.helpers.morse import PairMorse, UnscriptableMorse
 
 NUMBERS = (6, 8, 1, 1)
@@ -101,3 +102,21 @@ def test_damaged_and_foreign_files_are_refused_in_one_line(write: object, messag
         load_torchscript(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_bonds_are_kept(tmp_path: Path) -> None:
+    model = oh.ForceField.load("ethanol-nn")
+    found = load_torchscript(export_torchscript(model, tmp_path / "m.pt"))
+    np.testing.assert_array_equal(found.bonds, model.bonds)
+    again = load_torchscript(export_torchscript(found, tmp_path / "again.pt"))
+    np.testing.assert_array_equal(again.bonds, model.bonds)
+    assert load_torchscript(export_torchscript(PairMorse(NUMBERS), tmp_path / "n.pt")).bonds is None
+
+
+@pytest.mark.parametrize("bonds", ["0-1", [[0, 9]], [[0]], [[0, True]], [["a", 1]]])
+def test_bonds_that_are_none_are_refused(tmp_path: Path, bonds: object) -> None:
+    model = PairMorse(NUMBERS)
+    notes = metadata(model, name="", theory="", dtype="float64", convention="model") | {"bonds": bonds}
+    write_script(torch.jit.script(model.module()), tmp_path / "m.pt", notes)
+    with pytest.raises(InputError, match="are no pairs of its atoms"):
+        load_torchscript(tmp_path / "m.pt")

@@ -19,6 +19,7 @@ import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
 from openmm_hybrid.reference import label
 from openmm_hybrid.reference.ase import AseEngine
+from openmm_hybrid.reference.label import _look_at_charge
 from openmm_hybrid.reference.tblite import TbliteEngine
 from tests.helpers import ROOT
 from tests.helpers.gaff_molecules import DRUGS
@@ -281,3 +282,22 @@ class _Charged(LennardJones):
     """A calculator that has a charge of its own."""
 
     default_parameters = LennardJones.default_parameters | {"charge": 0}
+
+
+@pytest.mark.parametrize(("factor", "name"), [(1 / 0.529177, "bohr"), (0.1, "nm")])
+def test_positions_in_another_unit_are_refused(tmp_path, factor, name):
+    water = oh.Molecule.from_smiles("O")
+    for atoms in (water, water.atomic_numbers):
+        with pytest.raises(InputError, match=f"positions are in {name}|bond 0-1 of the molecule O is 1.8"):
+            label(Spring(), atoms, water.conformers * factor, output=tmp_path / "a.npz", progress=False)
+
+
+def test_many_nitro_groups_do_not_stop_the_look_at_the_charge():
+    """Hexanitrostilbene has millions of combinations of valences, which took 39 s for each charge."""
+    nitro = "[N+](=O)[O-]"
+    left = f"O=[N+]([O-])c1cc({nitro})cc({nitro})c1"
+    molecule = oh.Molecule.from_smiles(f"{left}/C=C/c1c({nitro})cc({nitro})cc1{nitro}")
+    frames = oh.Frames(molecule.atomic_numbers, molecule.conformers)
+    start = time.process_time()
+    _look_at_charge(oh.reference.engine("gfn2", charge=2), frames)
+    assert time.process_time() - start < 5.0

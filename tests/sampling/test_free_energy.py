@@ -86,6 +86,22 @@ def test_a_correction_of_some_atoms_counts_as_its_model_on_them(tmp_path: Path) 
     assert found.difference == plain.difference
 
 
+def test_atoms_in_another_order_count_in_the_order_of_the_model(tmp_path: Path) -> None:
+    """Ethanol as CCO, a correction for C(C)O: the bounds of Gibbs and Bogoliubov, with atoms put in order by hand."""
+    charges = np.array([-0.10, 0.13, -0.60, 0.03, 0.03, 0.03, 0.04, 0.04, 0.40])
+    built = oh.gaff.build(oh.Molecule.from_smiles("CCO"), charges=charges)
+    model, order = oh.load("ethanol-rotors"), [1, 0, 2, 6, 7, 3, 4, 5, 8]
+    settings = SETTINGS | {"lambdas": (0.0, 0.5, 1.0)}
+    where = (built.system, built.topology, built.positions, model)
+    with pytest.warns(UserWarning, match="not in the model's order"):
+        found = oh.correction_free_energy(*where, output=tmp_path, duration=3.0, interval=10, **settings)
+    ends = [oh.SampleResult.open(tmp_path / f"lambda_{k}").positions[:, order] for k in (0, 2)]
+    first, last = (mean_with_error(model.predict(frames)[0]) for frames in ends)
+    assert last.value - 4 * np.hypot(last.error, found.error) < found.difference
+    assert found.difference < first.value + 4 * np.hypot(first.error, found.error)
+    assert first.value < 0.5
+
+
 def test_lambdas_must_rise(tmp_path: Path) -> None:
     system, topology = diatomic()
     with pytest.raises(InputError, match="at least two, rising"):

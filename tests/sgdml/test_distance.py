@@ -126,9 +126,12 @@ class TestDistanceOfTwoPermutations(TorchModelSuite):
         return water(22).positions[[13, 19, 21]]
 
 
+@pytest.mark.filterwarnings("ignore:too few training frames")
 def test_what_has_no_distance_is_refused(distance: TrainingDistance) -> None:
+    with pytest.warns(UserWarning, match="too few training frames of 'toy' for a model of 3 atoms, 1:"):
+        single = train(water(), sigma=2, perms=SWAP, indices=[3], progress=False)
     with pytest.raises(InputError, match="one training geometry"):
-        training_distance(train(water(), sigma=2, perms=SWAP, indices=[3], progress=False))
+        training_distance(single)
     with pytest.raises(InputError, match="copies"):
         TrainingDistance(
             distance.atomic_numbers, np.repeat(distance.descriptors[:1], 5, axis=0), distance.perms, np.arange(5)

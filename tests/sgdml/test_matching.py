@@ -22,6 +22,7 @@ from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.sgdml import data_permutations, graph_permutations, train
 from openmm_hybrid.sgdml.matching import _group
 from openmm_hybrid.sgdml.symmetry import check_permutations
+from tests.helpers.sgdml_data import labelled
 
 MOLECULE = Molecule.from_smiles("CC(=O)[C@H](O)F")
 NUMBERS, BONDS = MOLECULE.atomic_numbers, MOLECULE.bonds
@@ -147,10 +148,9 @@ def test_what_cannot_be_matched_is_refused() -> None:
 
 def test_training_finds_them() -> None:
     positions = free()
-    forces = np.random.default_rng(0).normal(size=positions.shape)
-    frames = Frames(NUMBERS, positions, forces=forces)
+    frames = labelled(NUMBERS, positions)
     for molecule in (None, MOLECULE):
-        model = train(frames, sigma=5, perms="data", molecule=molecule, n_train=2, progress=False)
+        model = train(frames, sigma=5, perms="data", molecule=molecule, n_train=8, progress=False)
         np.testing.assert_array_equal(model.perms, data_permutations(NUMBERS, positions))
 
 

@@ -34,7 +34,8 @@ def test_no_geometry_is_in_two_parts(selection: str) -> None:
         assert len(np.unique(first_copies(doubled, data.perms)[selected])) == 40
         again = training_set(doubled, n_train=15, n_valid=10, selection=selection, seed=seed)
         np.testing.assert_array_equal(again.idxs_rest, data.idxs_rest)
-    data = training_set(doubled, indices=[40, 1])  # frame 40 is a copy of frame 0
+    with pytest.warns(UserWarning, match="too few training frames"):
+        data = training_set(doubled, indices=[40, 1])  # frame 40 is a copy of frame 0
     assert 0 not in data.idxs_rest
     assert len(data.idxs_rest) == 38
 
@@ -100,7 +101,8 @@ def test_some_atoms_of_a_molecule() -> None:
         positions=frames.positions[:, chosen],
         forces=frames.forces[:, chosen],
     )
-    alone = train(cut, sigma=5, perms=[[0, 1, 2], [2, 1, 0]], progress=False)
+    with pytest.warns(UserWarning, match="net force"):  # of the other atoms
+        alone = train(cut, sigma=5, perms=[[0, 1, 2], [2, 1, 0]], progress=False)
     np.testing.assert_allclose(forces, alone.predict(cut.positions)[1], rtol=0, atol=1e-9)
     np.testing.assert_allclose((frames.energies - energies).mean(), 0.0, atol=1e-9)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import openmm
 import pytest
+from openmm import app
 
 import openmm_hybrid as oh
 from openmm_hybrid import Molecule, gaff
 from openmm_hybrid.core.errors import MismatchError
 from openmm_hybrid.correction import train
+from openmm_hybrid.models.torchscript import export_torchscript
 from tests.helpers.gaff_molecules import gasteiger
 
 
@@ -89,3 +92,52 @@ def test_a_correction_of_some_atoms_keeps_its_molecule(tmp_path: object) -> None
     reversed_ = built("OCC")
     with pytest.warns(UserWarning, match="not in the model's order"):
         oh.attach(reversed_.system, reversed_.topology, again)
+
+
+def without_bonds(topology: app.Topology) -> app.Topology:
+    copied = app.Topology()
+    residue = copied.addResidue("MOL", copied.addChain())
+    for atom in topology.atoms():
+        copied.addAtom(atom.name, atom.element, residue)
+    return copied
+
+
+@pytest.mark.parametrize("constraints", [None, "HBonds"])
+def test_the_bonds_of_the_system_help_where_the_topology_has_none(constraints: str | None) -> None:
+    expected, molecule = attached_energy("C(C)O"), Molecule.from_smiles("OCC")
+    system = gaff.build(molecule, charges=gasteiger(molecule), constraints=constraints)
+    before = energy(system.system, system.positions)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        oh.attach(system.system, without_bonds(system.topology), oh.load("ethanol-rotors"))
+    assert any("not in the model's order" in str(warning.message) for warning in caught)
+    assert energy(system.system, system.positions) - before == pytest.approx(expected, abs=1e-3)
+
+
+def test_more_bonds_in_the_system_do_no_harm() -> None:
+    """A Urey-Bradley term is a harmonic bond of a 1-3 pair."""
+    system = built("C(C)O")
+    bonds = next(force for force in system.system.getForces() if isinstance(force, openmm.HarmonicBondForce))
+    bonds.addBond(1, 2, 0.24, 1000.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        oh.attach(system.system, without_bonds(system.topology), oh.load("ethanol-rotors"))
+
+
+def test_no_bonds_at_all_are_named() -> None:
+    system = built("C(C)O")
+    bare = openmm.System()
+    for _ in range(9):
+        bare.addParticle(12.0)
+    with pytest.warns(UserWarning, match="neither the topology nor the System has bonds"):
+        oh.attach(bare, without_bonds(system.topology), oh.load("ethanol-rotors"))
+
+
+@pytest.mark.torchforce
+def test_an_exported_model_finds_its_atoms(tmp_path: Path) -> None:
+    path = export_torchscript(oh.load("ethanol-rotors"), tmp_path / "m.pt")
+    system = built("OCC")
+    before = energy(system.system, system.positions)
+    with pytest.warns(UserWarning, match="not in the model's order"):
+        oh.attach(system.system, system.topology, oh.load(path))
+    assert energy(system.system, system.positions) - before == pytest.approx(attached_energy("C(C)O"), abs=1e-3)

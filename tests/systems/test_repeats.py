@@ -42,3 +42,14 @@ def test_a_scale_may_not_be_a_coordinate(scale: str) -> None:
     system = built()
     with pytest.raises(InputError, match=f"'{scale}' is a coordinate in OpenMM's expressions"):
         oh.attach(system.system, system.topology, oh.load("ethanol-rotors"), atoms=range(9), scale=scale)
+
+
+@pytest.mark.parametrize("backend", ["native", *LEARNED])
+@pytest.mark.parametrize("first", [{}, {"scale": "one"}])
+@pytest.mark.parametrize("second", [{"scale": "two"}, {"dtype": "float32"}])
+def test_scale_and_dtype_do_not_hide_a_repeat(backend: str, first: dict[str, str], second: dict[str, str]) -> None:
+    system, correction = built(), oh.load("ethanol-rotors")
+    oh.attach(system.system, system.topology, correction, atoms=range(9), backend=backend, **first)
+    with pytest.raises(MismatchError, match="already; attach a model once"):
+        oh.attach(system.system, system.topology, correction, atoms=range(9), backend=backend, **second)
+    oh.attach(system.system, system.topology, correction, atoms=range(9, 18), backend=backend, **second)

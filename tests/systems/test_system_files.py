@@ -250,3 +250,30 @@ def test_models_are_stored_exactly_under_their_own_hash(tmp_path: Path) -> None:
     assert {path.name.split("-")[1][:12] for path in tmp_path.iterdir()} == {
         sha256(path)[:12] for path in tmp_path.iterdir()
     }
+
+
+@pytest.mark.torchforce
+@pytest.mark.parametrize("wrong", ["model", "atoms"])
+def test_another_model_or_other_atoms_are_refused(tmp_path: Path, wrong: str) -> None:
+    case = make(box=RECTANGULAR, n_copies=2, n_waters=10)
+    model, atoms = PairMorse(NUMBERS), case.atoms[0]
+    oh.attach(case.system, case.topology, model, atoms=atoms, dtype="float32")
+    given = Attachment(PairMorse(NUMBERS, 4.0), atoms) if wrong == "model" else Attachment(model, case.atoms[1])
+    with pytest.raises(MismatchError, match="is none of the System's torch forces"):
+        save_system(tmp_path, case.system, case.topology, case.whole, attachments=[given])
+    save_system(tmp_path, case.system, case.topology, case.whole, attachments=[Attachment(model, atoms)])
+
+
+@pytest.mark.torchforce
+def test_a_correction_of_some_atoms_keeps_the_order_that_was_found(tmp_path: Path) -> None:
+    """Ethanol in the order of CCO; the correction acts on three atoms of C(C)O."""
+    ethanol = oh.Molecule.from_smiles("C(C)O")
+    model = PairMorse((6, 6, 8))
+    correction = Correction(model, np.array([0, 1, 2]), ethanol.atomic_numbers, bonds=ethanol.bonds)
+    built = oh.gaff.build(oh.Molecule.from_smiles("CCO"), charges=np.zeros(9))
+    with pytest.warns(UserWarning, match="not in the model's order"):
+        oh.attach(built.system, built.topology, correction)
+    attachments = [Attachment(correction)]
+    save_system(tmp_path, built.system, built.topology, built.positions, attachments=attachments)
+    node = json.loads((tmp_path / "manifest.json").read_text())["attachments"][0]
+    assert np.ravel(node["atoms"]).tolist() == [1, 0, 2]

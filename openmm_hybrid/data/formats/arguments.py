@@ -18,6 +18,7 @@ from openmm_hybrid.data.formats.labels import GRADIENTS, NAMES, warn_unread
 _PUBLISHED = {"z", "R", "E", "F", "nuclear_charges", "coords", "energies", "forces"}  # sGDML's and rMD17's names
 _SIMILAR = _PUBLISHED | {"atomic_numbers", "positions"}
 _BOHR = "conformations"  # SPICE's name, in bohr; programs write positions of other names in Å
+_BOXES = ("cell", "cells", "box", "pbc")
 _TEXT = ("name", "theory", "r_unit", "e_unit", "type", "layout", "usual_e_unit", "unit_hint")
 
 
@@ -46,6 +47,9 @@ def frame_arguments(content: Mapping[str, Any], path: Path, r_unit: str, e_unit:
         )
     if "lattice" in content:
         raise InputError("key 'lattice': the frames are periodic", expected="a molecule in vacuum")
+    for key in content:
+        if key.lower() in _BOXES and np.any(content[key]):
+            raise InputError(f"key {key!r}: the frames are periodic", expected="a molecule in vacuum")
     names = {key: _found(content, key) for key in NAMES}
     for key in ("z", "R"):
         if not names[key]:

@@ -32,17 +32,10 @@ from ase.data import chemical_symbols as SYMBOL_OF
 from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.core.units import KCAL_PER_EV
+from openmm_hybrid.core.units import KCAL_PER_EV, energy_factor
+from openmm_hybrid.data.formats.comments import comment_energy, named_energies, unread_energies
 from openmm_hybrid.data.formats.frame_arrays import FrameArrays
-from openmm_hybrid.data.formats.labels import (
-    ENERGIES,
-    FORCES,
-    GRADIENTS,
-    PAIR,
-    comment_energy,
-    unread_quantity,
-    warn_unread,
-)
+from openmm_hybrid.data.formats.labels import ENERGIES, FORCES, GRADIENTS, PAIR, warn_unread
 
 _FORTRAN = re.compile(r"\*\^|(?<=[\d.])[dD](?=[-+\d])")  # exponents such as 1.2*^-6 (QM9) and 1.2D-6
 _TEXTS = ("name", "theory", "r_unit", "e_unit")
@@ -171,21 +164,25 @@ def _block(path: Path, frame: int, comment: str, rows: Sequence[str]) -> _Block:
     header, cells = _header(where, comment), [row.split() for row in rows]
     if header.keys() & {"lattice", "pbc"} and _periodic(header):
         raise InputError(f"{where} is periodic", expected="a molecule in vacuum", hint="remove Lattice and pbc")
+    header = named_energies(comment, header, where)
     properties, key = header.get("properties", _PLAIN), _only(where, header, ENERGIES)
     energy = header[key] if key else None
     usual, hint, layout, unread = "", "add e_unit=eV to every comment line, or give e_unit", "", ()
-    qm9, stated = _qm9(comment), None if key or "properties" in header else comment_energy(comment)
+    qm9 = _qm9(comment)
+    stated = None if qm9 or key or "properties" in header else comment_energy(comment, where)
     if qm9:
         electronic = _reals(where, "zpve", [[qm9[12], qm9[11]]], slice(0, 2))[0]
         energy = repr(float(electronic[0] - electronic[1]))
         header = {"name": " ".join(qm9[:2]), "theory": "B3LYP/6-31G(2df,p)", "e_unit": "hartree"}
     elif stated:
         energy, hint = stated.value, stated.hint
+        if stated.e_unit and energy_factor(header.get("e_unit", stated.e_unit)) != energy_factor(stated.e_unit):
+            raise InputError(f"{where} has an energy in {stated.e_unit} and e_unit={header['e_unit']}")
         header |= {"e_unit": stated.e_unit} if stated.e_unit and "e_unit" not in header else {}
         if stated.bare and len(cells[0]) >= 7:
             properties, usual, layout = _WITH_FORCES, "kcal/mol", "MD17"
     if "properties" not in header and energy is None:
-        unread = (*unread_quantity(comment), *(("forces in columns 5 to 7",) if len(cells[0]) == 7 else ()))
+        unread = (*unread_energies(comment), *(("forces in columns 5 to 7",) if len(cells[0]) == 7 else ()))
     columns = _columns(where, properties)
     width = max(part.stop for part in columns.values())
     for atom, cell in enumerate(cells):

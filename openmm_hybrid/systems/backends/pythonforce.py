@@ -68,9 +68,12 @@ class PythonForceBackend(Backend):
         particles, local = placement.localised() if restricts else (np.arange(placement.n_particles), placement)
         module: torch.nn.Module
         if scriptable(local.model):
-            module = torch.jit.script(wrap_for_openmm(local, local.model.module().to(torch_dtype(dtype))).eval())
+            inner = local.model.module()
+            name = module_name("HybridPythonForce", inner, placement.atoms)
+            module = torch.jit.script(wrap_for_openmm(local, inner.to(torch_dtype(dtype))).eval())
         else:
             module = wrap_for_openmm(local, _Evaluated(local.model))
+            name = module_name("HybridPythonForce", module, placement.atoms)
         compute = _Compute(module, local.periodic, local.scale)
         force = openmm.PythonForce(compute, {local.scale: 1.0} if local.scale else {})
         # Declare the force periodic in every periodic System: otherwise the State has no box, and OpenMM 8.6.1 passes
@@ -79,7 +82,7 @@ class PythonForceBackend(Backend):
         if len(particles) < placement.n_particles:
             force.setParticles(particles.tolist())
         force.setForceGroup(placement.force_group)
-        force.setName(module_name("HybridPythonForce", module, placement.atoms))
+        force.setName(name)
         return [force]
 
 

@@ -58,13 +58,15 @@ class TorchForceBackend(Backend):
 
     def forces(self, placement: Placement, *, dtype: str = "float64") -> list[openmm.Force]:
         """See `Backend.forces`: one TorchForce."""
-        module = wrap_for_openmm(placement, placement.model.module().to(torch_dtype(dtype)))
+        inner = placement.model.module()
+        name = module_name("HybridTorchForce", inner, placement.atoms)
+        module = wrap_for_openmm(placement, inner.to(torch_dtype(dtype)))
         # The module is not frozen here: the plugin first moves it to the GPU and then freezes it.
         force = load_plugin().TorchForce(torch.jit.script(module.eval()))
         force.setOutputsForces(True)
         force.setUsesPeriodicBoundaryConditions(placement.periodic)
         force.setForceGroup(placement.force_group)
-        force.setName(module_name("HybridTorchForce", module, placement.atoms))
+        force.setName(name)
         if placement.scale:
             force.addGlobalParameter(placement.scale, 1.0)
             force.addEnergyParameterDerivative(placement.scale)

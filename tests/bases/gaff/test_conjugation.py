@@ -14,7 +14,14 @@ FIRST, SECOND = set(PARTNERS), set(PARTNERS.values())
 
 @pytest.mark.parametrize(
     "smiles",
-    ["c1ccsc1", "Cc1ncc(n1CCO)[N+](=O)[O-]", "NCCc1c[nH]cn1", "C=CC=CC=C", "O=c1cc[nH]c(=O)[nH]1", "c1ccc2[nH]ccc2c1"],
+    [
+        "c1ccsc1",
+        "Cc1ncc(n1CCO)[N+](=O)[O-]",
+        "NCCc1c[nH]cn1",
+        "C=C/C=C/C=C",
+        "O=c1cc[nH]c(=O)[nH]1",
+        "c1ccc2[nH]ccc2c1",
+    ],
 )
 def test_like_types_single_unlike_types_double(smiles: str) -> None:
     """The rule of ATOMTYPE_GFF.DEF and of GAFF's bond lengths: cc-cc 1.43 Å, cc-cd 1.37 Å."""
