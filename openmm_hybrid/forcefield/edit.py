@@ -31,6 +31,9 @@ def edit(
 ) -> Tables:
     """Apply `ForceField.edit`; `wanted` maps slots to names of forms, or to None for the present form."""
     tables = _with_pairs(tables, pairs, cross is True)
+    bonds = tables.in_slot("bonds")
+    if cross is True and wanted["bonds"] is None and (bonds is None or bonds.form.name == CLASSICAL["bonds"]):
+        wanted = {**wanted, "bonds": "morse"}
     forms = {slot: _form(slot, word) for slot, word in wanted.items() if word is not None}
     kinds = _cross_kinds(cross)
     for slot, (name, form) in forms.items():
@@ -42,6 +45,9 @@ def edit(
             tables = _replaced(tables, slot, name, form)
         else:
             tables = _added(_on_every_chain(tables, slot), slot, name, form, seed)
+    bonds = tables.in_slot("bonds")
+    if cross is True and bonds is not None and bonds.form.name != CLASSICAL["bonds"]:
+        kinds = tuple(kind for kind in kinds if kind != "bond")  # these bonds are anharmonic already
     return _with_cross(tables, kinds) if kinds else tables
 
 

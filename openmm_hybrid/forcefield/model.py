@@ -285,7 +285,7 @@ class ForceField(TorchModel):
         ----------
         bonds : {"harmonic", "morse", "spline", "neural"}, optional
             "harmonic" and "morse" replace the present form at the same minimum and curvature; a spline or network is
-            added to it. By default the present form stays.
+            added to it. By default the present form stays, but cross=True replaces harmonic bonds by Morse bonds.
         angles : {"harmonic", "spline", "neural"}, optional
         propers, impropers : {"fourier", "spline", "neural"}, optional
             "fourier6" makes the series longer. Propers then cover every chain of bonds, with or without a barrier,
@@ -296,7 +296,8 @@ class ForceField(TorchModel):
             no fit changes them. "atoms" keeps one set of parameters for both. The default is "inner" with cross=True
             (if all atoms have charges and Lennard-Jones parameters), and otherwise the present form.
         cross : bool or sequence of str
-            Kinds of cross terms, keys of `openmm_hybrid.forms.cross.GROUPS`; True adds all but "torsion-torsion".
+            Kinds of cross terms, keys of `openmm_hybrid.forms.cross.GROUPS`; True adds all but "torsion-torsion",
+            and "bond" only beside harmonic bonds.
         seed : int
             Seed of the networks' random weights.
 
