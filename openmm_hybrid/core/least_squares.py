@@ -12,13 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Floats = NDArray[np.float64]
 
@@ -99,32 +96,6 @@ def left_out_errors(
         others = NormalEquations.total([part for number, part in enumerate(folds) if number != fold])
         errors[fold] = [left_out.error(others.solve(penalty, ridge=ridge)) for penalty in penalties]
     return errors
-
-
-def ridge_path(matrix: Tensor, right: Tensor, strengths: Sequence[float], *, centre: Tensor | None = None) -> Tensor:
-    """Minima u (n, n_strengths) of ½ uᵀ M u − r·u + ½ λ |u − u₀|² for all strengths λ, by one eigendecomposition.
-
-    With M = V w Vᵀ, u = V (Vᵀ(r + λ u₀)) / (w + λ). Negative eigenvalues count as rounding, that is, as zero.
-
-    Parameters
-    ----------
-    matrix : (n, n)
-        M, positive semidefinite.
-    right : (n,)
-        r.
-    strengths : sequence of float
-        λ, above zero if M is singular.
-    centre : (n,), optional
-        u₀; zero by default.
-    """
-    import torch
-
-    values, vectors = torch.linalg.eigh(matrix)
-    lam = torch.tensor(strengths, dtype=matrix.dtype)
-    projected = (vectors.t() @ right)[:, None]
-    if centre is not None:
-        projected = projected + (vectors.t() @ centre)[:, None] * lam
-    return vectors @ (projected / (values.clamp(min=0.0)[:, None] + lam))
 
 
 def smallest_error(errors: Floats) -> int:

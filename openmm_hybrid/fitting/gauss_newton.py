@@ -21,8 +21,9 @@ from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from openmm_hybrid.forcefield import Parameters
 from openmm_hybrid.forms.form import Column
 
-RIDGES = tuple(10.0 ** (0.5 * power) for power in range(-18, 1))
-"""Ridges for cross-validation, for columns scaled to a mean squared force of 1 (kcal/mol/Å)²."""
+_DECADES = range(0, -10, -1)
+"""Powers of ten of the ridges in a cross-validation, for columns scaled to a mean squared force of 1 (kcal/mol/Å)²."""
+_HALF_DECADE = 10.0**0.5
 _FIRST_FRAMES = 300  # frames of each molecule in the first stage of a fit of many frames
 _TOLERANCE = 1.01  # largest loss of the chosen ridge, relative to the smallest loss
 _NEAR, _CONVERGED = 1e-3, 2e-4  # relative decrease of the loss in a step that ends the first and the last stage
@@ -190,12 +191,21 @@ class _LeastSquares:
     def _ridge(self, equations: list[NormalEquations], scale: Tensor, theta: Tensor) -> tuple[float, list[RidgeLoss]]:
         if self.settings.ridge is not None:
             return self.settings.ridge, []
-        away = (theta - self._centre)[self.free]
-        rows = self._rows(scale)
-        losses = cross_validate(equations, scale, self._prior, away, rows, RIDGES)
-        found = [RidgeLoss(ridge, value) for ridge, value in zip(RIDGES, losses, strict=True)]
+        away, rows = (theta - self._centre)[self.free], self._rows(scale)
+        losses: dict[float, float] = {}
+        rising = 0
+        for power in _DECADES:  # from strong to weak ridges, until the loss has risen twice
+            ridge = 10.0**power
+            losses[ridge] = cross_validate(equations, scale, self._prior, away, rows, ridge)
+            rising = rising + 1 if losses[ridge] > _TOLERANCE * min(losses.values()) else 0
+            if rising == 2 and ridge < min(losses, key=losses.__getitem__):
+                break
+        best = min(losses, key=losses.__getitem__)
+        for ridge in (best / _HALF_DECADE, best * _HALF_DECADE):
+            losses[ridge] = cross_validate(equations, scale, self._prior, away, rows, ridge)
+        found = [RidgeLoss(ridge, losses[ridge]) for ridge in sorted(losses)]
         # The largest ridge whose loss is nearly the smallest: small coefficients extrapolate better.
-        return max(entry.ridge for entry in found if entry.loss <= _TOLERANCE * min(losses)), found
+        return max(entry.ridge for entry in found if entry.loss <= _TOLERANCE * min(losses.values())), found
 
     def _step(
         self, theta: Tensor, matrix: Tensor, right: Tensor, scale: Tensor, ridge: float, loss_now: float

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.linalg import blas
 from torch import Tensor
 
 from openmm_hybrid.core.errors import NumericalError
-from openmm_hybrid.core.least_squares import ridge_path
 from openmm_hybrid.fitting.residuals import LabelledMolecule
 
 _ROUNDS = 50  # most rounds of the active set; each one holds at least one more parameter at a bound
@@ -101,7 +104,8 @@ def accumulate(
     found = []
     levels: list[Tensor] = []  # subtracted from ∂E/∂θ of each molecule, so that the means in `normal` are small
     for fold in folds:
-        gram, rhs, square = torch.zeros(n, n, dtype=theta.dtype), theta.new_zeros(n), theta.new_zeros(())
+        gram = np.zeros((n, n), order="F")
+        rhs, square = theta.new_zeros(n), theta.new_zeros(())
         sums, residuals, counts = theta.new_zeros(n_molecules, n), theta.new_zeros(n_molecules), []
         for number, (molecule, frames) in enumerate(zip(molecules, fold, strict=True)):
             counts.append(len(frames))
@@ -110,13 +114,19 @@ def accumulate(
                 if len(levels) == number:
                     levels.append(chunk.energy_derivatives.mean(0))
                 phi, e = chunk.energy_derivatives - levels[number], chunk.energies
-                gram.addmm_(x.t(), x, alpha=of_force).addmm_(phi.t(), phi, alpha=of_energy)
+                gram = _added(_added(gram, x, of_force), phi, of_energy)
                 rhs.add_(x.t() @ r, alpha=of_force).add_(phi.t() @ e, alpha=of_energy)
                 square += of_force * (r @ r) + of_energy * (e @ e)
                 sums[number] += phi.sum(0)
                 residuals[number] += e.sum()
-        found.append(NormalEquations(gram, rhs, square, sums, residuals, theta.new_tensor(counts), of_energy))
+        whole = torch.from_numpy(gram + np.tril(gram, -1).T)
+        found.append(NormalEquations(whole, rhs, square, sums, residuals, theta.new_tensor(counts), of_energy))
     return found
+
+
+def _added(gram: NDArray[np.float64], rows: Tensor, weight: float) -> NDArray[np.float64]:
+    """The lower triangle of `gram` (n, n) plus that of weight · XᵀX of rows X (n_rows, n), at half the cost of XᵀX."""
+    return np.asarray(blas.dsyrk(weight, rows.numpy().T, beta=1.0, c=gram, lower=1, overwrite_c=1))
 
 
 def loss(
@@ -196,11 +206,11 @@ def _solve(matrix: Tensor, right: Tensor, rows: Tensor, sums: Tensor) -> Tensor:
 
 
 def cross_validate(
-    folds: Sequence[NormalEquations], scale: Tensor, prior: Tensor, away: Tensor, rows: Tensor, ridges: Sequence[float]
-) -> list[float]:
-    """Loss on frames left out for each ridge, in the linear approximation; each fold is left out once.
+    folds: Sequence[NormalEquations], scale: Tensor, prior: Tensor, away: Tensor, rows: Tensor, ridge: float
+) -> float:
+    """Loss on frames left out, in the linear approximation; each fold is left out once.
 
-    One eigendecomposition of S A S + S prior S per fold serves all ridges (`core.least_squares.ridge_path`).
+    The loss is infinite where the ridge is too small for positive definite equations.
 
     Parameters
     ----------
@@ -211,24 +221,27 @@ def cross_validate(
         Stiffness of the restraint, and distance of the parameters from its centre.
     rows : (n_rows, n)
         Derivatives of the conserved sums by the scaled parameters.
-    ridges : sequence of float
+    ridge : float
     """
     total = NormalEquations.total(folds)
     basis = _null_space(rows)
-    unscaled = torch.where(scale > 0, 1.0 / scale, torch.zeros_like(scale)) * away
-    losses = torch.zeros(len(ridges), dtype=scale.dtype)
+    pulled = ridge * torch.where(scale > 0, 1.0 / scale, torch.zeros_like(scale)) * away
+    found = 0.0
     for fold in folds:
         matrix, right, _ = total.without(fold).normal()
         fraction = 1.0 - float(fold.counts.sum() / total.counts.sum())  # share of the frames in the other folds
-        matrix = scale[:, None] * (matrix / fraction) * scale + torch.diag(scale**2 * prior)
-        fixed, pulled = scale * (right / fraction - prior * away), unscaled
+        matrix = scale[:, None] * (matrix / fraction) * scale + torch.diag(scale**2 * prior + ridge)
+        slope = scale * (right / fraction - prior * away) - pulled
         if len(rows):
-            matrix, fixed, pulled = basis.t() @ matrix @ basis, basis.t() @ fixed, basis.t() @ pulled
-        steps = ridge_path(matrix, fixed, ridges, centre=-pulled)
-        steps = scale[:, None] * (basis @ steps if len(rows) else steps)
+            matrix, slope = basis.t() @ matrix @ basis, basis.t() @ slope
+        factor, failed = torch.linalg.cholesky_ex(matrix)
+        if failed:
+            return math.inf
+        step = torch.cholesky_solve(slope[:, None], factor)[:, 0]
+        step = scale * (basis @ step if len(rows) else step)
         left, pull, square = fold.normal()
-        losses += square - 2.0 * (pull @ steps) + (steps * (left @ steps)).sum(0)
-    return losses.tolist()
+        found += float(square - 2.0 * (pull @ step) + step @ (left @ step))
+    return found
 
 
 def _null_space(rows: Tensor) -> Tensor:

@@ -12,19 +12,15 @@ from numpy.typing import NDArray
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.fitting.residuals import blocks_of
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
-from openmm_hybrid.forcefield.straight_angles import is_straight, straight_angles, straight_minima
+from openmm_hybrid.forcefield.straight_angles import straight_minima
 
 QUANTILES = (0.001, 0.999)
 """Quantiles of a coordinate in the training frames that end its range; our choice."""
-_BEYOND = 2.0  # width of the range of a cross term, relative to the sampled range; our choice
 _LEAST = {"distance": 0.02, "angle": 0.04}  # Å, rad; smallest width of a range
 
 
 def set_ranges(shared: SharedParameters, frames: Sequence[Frames]) -> SharedParameters:
     """Set all ranges to quantiles of their coordinates, over all terms and molecules that share them.
-
-    Cross terms get twice this width, so that they continue as polynomials in frames that are hotter than the training
-    frames, and fade farther away. Splines and networks, which are arbitrary outside the samples, saturate at their end.
 
     Parameters
     ----------
@@ -34,33 +30,22 @@ def set_ranges(shared: SharedParameters, frames: Sequence[Frames]) -> SharedPara
     """
     samples: dict[tuple[int, int], list[NDArray[np.float64]]] = {}
     kinds: dict[tuple[int, int], str] = {}
-    straight: set[tuple[int, int]] = set()
-    wide: set[tuple[int, int]] = set()
     for forcefield, indices, part in zip(shared.forcefields, shared.indices, frames, strict=True):
         module = forcefield.module()
         with torch.inference_mode():
             q = torch.cat([module.internal(chunk)[0] for chunk in torch.tensor(part.positions).split(500)])
-        angles = straight_angles(forcefield.tables)
         for terms, block in zip(forcefield.terms, blocks_of(module), strict=True):
             for lower, upper, number in terms.form.ranges:
                 values = q[:, block.coordinates[:, number]].numpy()
                 for term, ends in enumerate(zip(terms.assignment[:, lower], terms.assignment[:, upper], strict=True)):
                     key = int(indices[ends[0]]), int(indices[ends[1]])
                     samples.setdefault(key, []).append(values[:, term])
-                    coordinate = terms.form.coordinates[number]
-                    if "cross" in terms.form.slots:
-                        wide.add(key)
-                    kinds[key] = coordinate.kind
-                    if is_straight(coordinate, terms.atoms[term].tolist(), angles):
-                        straight.add(key)
+                    kinds[key] = terms.form.coordinates[number].kind
     changed = shared.parameters.values.copy()
     for key, parts in samples.items():
         low, high = np.quantile(np.concatenate(parts), QUANTILES)
-        width = max(_LEAST[kinds[key]], high - low)
-        half, middle = 0.5 * width * (_BEYOND if key in wide else 1.0), 0.5 * (low + high)
-        changed[list(key)] = middle - half, middle + half
-        if key in straight:
-            changed[key[1]] = 2.0 * np.pi - changed[key[0]]
+        missing = max(_LEAST[kinds[key]] - (high - low), 0.0)
+        changed[list(key)] = low - 0.5 * missing, high + 0.5 * missing
     return shared.with_values(changed)
 
 

@@ -6,21 +6,22 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import pi
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.sparse import csgraph
 
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.units import BOLTZMANN
 from openmm_hybrid.forcefield.builder import Builder
 from openmm_hybrid.forcefield.inner_pairs import has_both, with_inner
 from openmm_hybrid.forcefield.paths import PATHS, chains
-from openmm_hybrid.forcefield.straight_angles import Atoms, has_straight_dihedral, is_straight, straight_angles
+from openmm_hybrid.forcefield.straight_angles import has_straight_dihedral, is_straight, straight_angles
 from openmm_hybrid.forcefield.tables import Tables
 from openmm_hybrid.forms import CLASSICAL, FORMS, forms_of
-from openmm_hybrid.forms.cross import GROUPS, Cross, Group, mirrored
-from openmm_hybrid.forms.form import Coordinate, FunctionalForm
+from openmm_hybrid.forms.cross import GROUPS, Cross, mirrored
+from openmm_hybrid.forms.form import DIHEDRAL, FunctionalForm
 
 _WIDTHS = 4.0  # half-width of the first range of a coordinate, in standard deviations of its harmonic term
 _TEMPERATURE = 500.0  # K, for these standard deviations
@@ -45,9 +46,6 @@ def edit(
             tables = _replaced(tables, slot, name, form)
         else:
             tables = _added(_on_every_chain(tables, slot), slot, name, form, seed)
-    bonds = tables.in_slot("bonds")
-    if cross is True and bonds is not None and bonds.form.name != CLASSICAL["bonds"]:
-        kinds = tuple(kind for kind in kinds if kind != "bond")  # these bonds are anharmonic already
     return _with_cross(tables, kinds) if kinds else tables
 
 
@@ -84,7 +82,7 @@ def _form(slot: str, word: str) -> tuple[str, FunctionalForm]:
 
 def _cross_kinds(cross: bool | Sequence[str]) -> tuple[str, ...]:
     if isinstance(cross, bool):
-        return tuple(kind for kind, group in GROUPS.items() if group.usual) if cross else ()
+        return tuple(GROUPS) if cross else ()
     kinds = (cross,) if isinstance(cross, str) else tuple(cross)
     for kind in kinds:
         if kind not in GROUPS:
@@ -161,36 +159,23 @@ def _added(tables: Tables, slot: str, name: str, form: FunctionalForm, seed: int
 def _with_cross(tables: Tables, kinds: Iterable[str]) -> Tables:
     """The tables with cross terms of these kinds and zero energy."""
     ranges = _ranges(tables)
+    shortest, longest = _reaches(tables, ranges)
     straight = straight_angles(tables)
     builder = Builder.of(tables)
     for kind in kinds:
-        form = Cross(kind)
+        form, group = Cross(kind), GROUPS[kind]
         (start,) = form.start(1).tolist()
         rows = {}
-        for path in PATHS[GROUPS[kind].path](tables.bonds):
-            atoms = _oriented(path, GROUPS[kind], straight)
-            if atoms is None:
+        for atoms in PATHS[group.path](tables.bonds):
+            if group.path == "chains" and is_straight(DIHEDRAL, atoms, straight) != group.straight:
                 continue
             row = list(start)
             for lower, upper, number in form.ranges:
-                row[lower], row[upper] = _range(ranges, form.coordinates[number], atoms)
+                first, last = (atoms[index] for index in form.coordinates[number].indices)
+                row[lower], row[upper] = float(shortest[first, last]), float(longest[first, last])
             rows[atoms] = row
         builder.add_tied(f"cross.{kind}", form, rows, mirrored(kind))
     return builder.finish()
-
-
-def _oriented(path: Atoms, group: Group, straight: frozenset[Atoms]) -> Atoms | None:
-    """The path in the direction that has straight angles exactly where the group has them; None without one.
-
-    Kinds of groups with bent angles only have symmetric paths, so that one direction is enough.
-    """
-    for atoms in (path, path[::-1]) if group.straight else (path,):
-        if all(
-            is_straight(coordinate, atoms, straight) == (name in group.straight)
-            for name, coordinate in group.coordinates.items()
-        ):
-            return atoms
-    return None
 
 
 Key = tuple[str, tuple[int, ...]]
@@ -215,11 +200,8 @@ class _Ranges(dict[Key, tuple[float, float]]):
 
 
 def _ranges(tables: Tables) -> _Ranges:
-    """Ranges of distances and angles that their classical terms allow; a fit replaces them by those of its frames.
-
-    The ranges of straight angles are symmetric about π.
-    """
-    found, straight = _Ranges(), straight_angles(tables)
+    """Ranges of distances and angles that their classical terms allow; a fit replaces them by those of its frames."""
+    found = _Ranges()
     for terms in tables.terms:
         stiff = terms.form.harmonic(torch.tensor(tables.values(terms)))
         if stiff is None:
@@ -229,17 +211,21 @@ def _ranges(tables: Tables) -> _Ranges:
         coordinate = terms.form.coordinates[0]
         for atoms, low, high in zip(terms.atoms.tolist(), q0 - width, q0 + width, strict=True):
             key = _key(coordinate.kind, atoms, coordinate.indices)
-            found[key] = (float(low), 2.0 * pi - float(low) if key[1] in straight else float(high))
+            found[key] = float(low), float(high)
     return found
 
 
-def _range(ranges: _Ranges, coordinate: Coordinate, atoms: Atoms) -> tuple[float, float]:
-    """First range of a coordinate; between the ends of a chain, from half to all of the length of its bonds."""
-    first, last = coordinate.indices[0], coordinate.indices[-1]
-    if coordinate.kind == "distance" and last - first > 1:
-        bonds = [ranges[_key("distance", atoms, (k, k + 1))] for k in range(first, last)]
-        return 0.5 * sum(lower for lower, _ in bonds), sum(upper for _, upper in bonds)
-    return ranges[_key(coordinate.kind, atoms, coordinate.indices)]
+def _reaches(tables: Tables, ranges: _Ranges) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """First ranges of all distances, (n_atoms, n_atoms) each, Å.
+
+    They are those of the bonds, and from half to all of the length of the shortest path of bonds between other atoms.
+    """
+    n_atoms = len(tables.atomic_numbers)
+    lower, upper = np.zeros((n_atoms, n_atoms)), np.zeros((n_atoms, n_atoms))
+    for bond in tables.bonds.tolist():
+        lower[*bond], upper[*bond] = ranges[_key("distance", bond, (0, 1))]
+    shortest, longest = (csgraph.shortest_path(part, directed=False) for part in (lower, upper))
+    return np.where((lower + lower.T) > 0.0, shortest, 0.5 * shortest), longest
 
 
 def _by_atoms(atoms: np.ndarray, rows: Sequence[Sequence[float]]) -> dict[tuple[int, ...], Sequence[float]]:

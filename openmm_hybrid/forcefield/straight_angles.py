@@ -75,26 +75,11 @@ def straight_minima(tables: Tables) -> NDArray[np.int64]:
 def kept_at_straight_angles(tables: Tables) -> NDArray[np.int64]:
     """Indices of the parameters that a fit must not change.
 
-    These are the equilibrium angles of straight angles; all parameters of terms with a dihedral through one; and the
-    force constants of straight angles with cross terms, which have an a² of their own: inside the range both are the
-    same function, and outside, where cross terms saturate, the harmonic term is the wall.
+    These are the equilibrium angles of straight angles, and all parameters of terms with a dihedral through one.
     """
     found = set(straight_minima(tables).tolist())
     for terms, mask in straight_dihedrals(tables):
         found |= set(terms.assignment[mask].ravel().tolist())
-    straight = straight_angles(tables)
-    carried = {
-        _key(atoms, coordinate.indices)
-        for terms in tables.terms
-        if "cross" in terms.form.slots
-        for coordinate in terms.form.coordinates
-        for atoms in terms.atoms.tolist()
-        if is_straight(coordinate, atoms, straight)
-    }
-    carrier = tables.in_slot("angles")
-    if carrier is not None and carried:
-        rows = [is_straight(carrier.form.coordinates[0], atoms, carried) for atoms in carrier.atoms.tolist()]
-        found |= set(carrier.assignment[rows].ravel().tolist())
     return np.array(sorted(found), dtype=np.int64)
 
 

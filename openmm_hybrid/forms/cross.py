@@ -2,152 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
 from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.forms.form import ANGLE, DIHEDRAL, DISTANCE, Column, Coordinate, LinearForm, Role
-from openmm_hybrid.forms.saturate import range_columns, saturate_expression, standardise
+from openmm_hybrid.forms.form import DIHEDRAL, Column, Coordinate, LinearForm, Role
+from openmm_hybrid.forms.saturate import range_columns
 
 
 @dataclass(frozen=True)
 class Group:
-    """A kind of cross terms: its atoms, coordinates and products.
+    """A kind of cross terms: its atoms and products.
+
+    The coordinates are distances between any two atoms, with names such as r13 for the first and third atom, and the
+    dihedral of a chain of four atoms.
 
     Parameters
     ----------
     path : str
         Atoms that have such a term: a key of `openmm_hybrid.forcefield.paths.PATHS`.
-    coordinates : mapping of str to Coordinate
-        Coordinates by name: r1, r2 … for distances, a1, a2 … for angles, d1, d2 … for dihedrals.
     products : str
-        Products separated by blanks, with factors joined by "*": "r1*a1", "r1^2*a1", "a1*cos2d1", "sin1d1*sin1d2".
+        Products separated by blanks, with factors joined by "*": "r12*r13^2", "r13*r24*cos1". cos1, cos2 and cos3 are
+        cos nφ of the dihedral. One product stands for all that the symmetries make of it.
     symmetries : tuple of tuple of int
         Orders of the atoms that give a group of the same kind, such as a chain read backwards.
-    usual : bool
-        Whether ``ForceField.edit(cross=True)`` adds this kind.
-    straight : tuple of str
-        Names of the coordinates that are straight angles; the other angles are not.
+    straight : bool
+        Whether the kind is for the chains through a straight angle, which have no dihedral.
     """
 
     path: str
-    coordinates: Mapping[str, Coordinate]
     products: str
     symmetries: tuple[tuple[int, ...], ...]
-    usual: bool = True
-    straight: tuple[str, ...] = ()
+    straight: bool = False
 
 
-_STRAIGHT_CHAIN = {
-    "r1": DISTANCE,
-    "r2": Coordinate("distance", (1, 2)),
-    "r3": Coordinate("distance", (2, 3)),
-    "r4": Coordinate("distance", (0, 3)),
-    "a1": ANGLE,
-    "a2": Coordinate("angle", (1, 2, 3)),
-}
+_CHAIN = (
+    "r14 r14^2 r14^3 r14^4 r12*r14 r12*r14^2 r12*r14^3 r23*r14 r23*r14^3 r13*r14 r13*r14^2 r13*r14^3 "
+    "r12*r34*r14 r12*r34*r14^2 r12*r13*r14 r12*r24*r14 r12*r23*r14^2 r23*r13*r14 r23*r13*r14^2 r13*r24*r14 "
+    "r13*r24*r14^2 r12^2*r14 r23^2*r14 r13^2*r14 r13^2*r14^2 "
+    "r12*r34 r12*r24 r13*r24 r12^2*r24 r13^2*r24 r12*r23*r24 r12*r13*r24 r23*r13*r24"
+)
+_DIHEDRAL = (
+    "r12*cos1 r12*cos2 r12*cos3 r23*cos1 r23*cos2 r13*cos1 r13*cos2 r13*cos3 r12*r34*cos2 r12*r13*cos1 "
+    "r12*r24*cos1 r12*r24*cos2 r12*r24*cos3 r23*r13*cos1 r23*r13*cos2 r13*r24*cos1 r13*r24*cos2 r13*r24*cos3"
+)
 
 GROUPS: dict[str, Group] = {
-    "bond": Group("bonds", {"r1": DISTANCE}, "r1^3 r1^4", ((0, 1), (1, 0))),
     "angle": Group(
         "angles",
-        {"r1": DISTANCE, "r2": Coordinate("distance", (1, 2)), "a1": ANGLE},
-        "r1*r2 r1*a1 r2*a1 r1^2*a1 r2^2*a1 r1*a1^2 r2*a1^2 a1^3 a1^4",
+        "r13 r13^2 r13^3 r13^4 r12*r23 r12*r13 r12^2*r23 r12^2*r13 r12*r23*r13 r12*r13^2",
         ((0, 1, 2), (2, 1, 0)),
-    ),
-    "torsion": Group(
-        "chains",
-        {
-            "r1": DISTANCE,
-            "r2": Coordinate("distance", (1, 2)),
-            "r3": Coordinate("distance", (2, 3)),
-            "a1": ANGLE,
-            "a2": Coordinate("angle", (1, 2, 3)),
-            "d1": DIHEDRAL,
-        },
-        "a1*cos1d1 a2*cos1d1 a1*cos2d1 a2*cos2d1 r1*cos1d1 r3*cos1d1 r1*cos2d1 r3*cos2d1 r2*cos2d1 r2*cos3d1 "
-        "r1*r3 r1*a2 r3*a1 a1*a2 a1*a2*cos1d1 r1*a2*cos1d1 r3*a1*cos1d1",
-        ((0, 1, 2, 3), (3, 2, 1, 0)),
     ),
     "angle-angle": Group(
         "stars",
-        {
-            "a1": Coordinate("angle", (2, 0, 3)),
-            "a2": Coordinate("angle", (1, 0, 3)),
-            "a3": Coordinate("angle", (1, 0, 2)),
-        },
-        "a1*a2 a1*a3 a2*a3",
+        "r12*r34 r23*r24 r12^2*r34 r12*r34^2 r23^2*r24 r12*r13*r14 r12*r13*r24 r12*r23*r24 r12*r23*r34 r23*r24*r34",
         ((0, 1, 2, 3), (0, 1, 3, 2), (0, 2, 1, 3), (0, 2, 3, 1), (0, 3, 1, 2), (0, 3, 2, 1)),
     ),
+    "torsion": Group("chains", f"{_CHAIN} {_DIHEDRAL}", ((0, 1, 2, 3), (3, 2, 1, 0))),
+    "straight-chain": Group("chains", _CHAIN, ((0, 1, 2, 3), (3, 2, 1, 0)), straight=True),
     "torsion-torsion": Group(
         "pentads",
-        {"d1": DIHEDRAL, "d2": Coordinate("dihedral", (1, 2, 3, 4))},
-        "cos1d1*cos1d2 sin1d1*sin1d2 cos2d1*cos1d2 cos1d1*cos2d2 cos2d1*cos2d2 sin2d1*sin2d2 sin2d1*sin1d2 "
-        "sin1d1*sin2d2",
+        "r15 r15^2 r15^3 r12*r15 r12*r15^2 r13*r15 r13*r15^2 r14*r15 r14*r15^2 "
+        "r14*r25 r14^2*r25 r14^2*r25^2 r12*r14*r25 r13*r14*r25 r12*r25 r12*r25^2 r13*r25 r13*r25^2 "
+        "r12*r45 r12*r35 r13*r35 r12*r35*r14 r12*r35*r25 r13*r35*r14",
         ((0, 1, 2, 3, 4), (4, 3, 2, 1, 0)),
-        usual=False,
-    ),
-    "straight-angle": Group(
-        "angles",
-        {"r1": DISTANCE, "r2": Coordinate("distance", (1, 2)), "a1": ANGLE},
-        "a1^2 a1^4 r1*r2 r1*a1^2 r2*a1^2",
-        ((0, 1, 2), (2, 1, 0)),
-        straight=("a1",),
-    ),
-    "straight-end": Group(
-        "chains",
-        _STRAIGHT_CHAIN,
-        "r1*r3 r3*a1 r1*a2^2 a1*a2^2 r4 r4^2 r1*r4 r2*r4 r3*r4 r4*a1",
-        ((0, 1, 2, 3),),
-        straight=("a2",),
-    ),
-    "straight-chain": Group(
-        "chains",
-        _STRAIGHT_CHAIN,
-        "r1*r3 r3*a1^2 r1*a2^2 r4 r4^2",
-        ((0, 1, 2, 3), (3, 2, 1, 0)),
-        straight=("a1", "a2"),
     ),
 }
 """Kinds of cross terms.
 
-- bond: anharmonic stretches;
-- angle i-j-k: couplings of its two bonds and its angle;
-- torsion i-j-k-l: couplings of stretches and bends with the torsion, and of one end with the other;
-- angle-angle: couplings of angles with a common centre;
-- torsion-torsion: couplings of two torsions with a common bond;
-- straight-angle i-j-k: what "angle" is for a straight angle;
-- straight-end i-j-k-l with j-k-l straight, and straight-chain with both angles straight: what "torsion" is for chains
-  that have no dihedral. The distance i-l takes its place; it is smooth at 180°.
+- angle i-j-k: couplings of its two bonds and the distance i-k;
+- angle-angle: couplings of bonds and 1-3 distances around a common centre;
+- torsion i-j-k-l: couplings of the bonds, the 1-3 distances, the distance i-l and the dihedral;
+- straight-chain i-j-k-l: the same without a dihedral, for chains through a straight angle (see
+  `openmm_hybrid.forcefield.straight_angles`), since distances are smooth at 180°;
+- torsion-torsion i-j-k-l-m: couplings of both torsions and both ends by distances.
 
-Only these last three kinds contain straight angles (see `openmm_hybrid.forcefield.straight_angles`). The range of a
-straight angle is symmetric about π, so that x is 0 at 180°. Its products have even powers of x, which are smooth there.
+The products are our choice; docs/decisions.md describes how we found them."""
 
-The products are our choice."""
-
-_ORDERS = (1, 2, 3)  # n of cos nφ and sin nφ
-_POWERS = (1, 2, 3, 4)  # exponents of distances and angles
-_WAVES = {
-    "cos1": "cos1",
-    "cos2": "2*cos1^2-1",
-    "cos3": "4*cos1^3-3*cos1",
-    "sin1": "sin1",
-    "sin2": "2*sin1*cos1",
-    "sin3": "3*sin1-4*sin1^3",
-}
+_ORDERS = (1, 2, 3)  # n of cos nφ
+_POWERS = (1, 2, 3, 4)  # exponents of distances
+_FADING = 1.0 / (3.0 * 2.5**4)  # 1/(3 w⁴) of w = 2.5
+_WAVES = {"cos1": "c", "cos2": "2*c*c-1", "cos3": "c*(4*c*c-3)"}
+"""cos nφ as polynomials in c = cos φ, which OpenMM evaluates faster."""
 
 
 @final
 class Cross(LinearForm):
-    """E = Σ_c k_c Π_f f(q), with factors f that are powers of x or cos nφ or sin nφ.
+    """E = Σ_c k_c Π_f f(q), with factors f that are powers of x or cos nφ.
 
-    These are the cross terms of class II force fields (Hwang, Stockfisch, Hagler, J. Am. Chem. Soc. 116, 2515 (1994))
-    and some of third order. x is a distance or angle on a scale where the sampled range is [−1, 1], saturated outside
-    (see `saturate`). Every product is bounded, so that the harmonic terms dominate far outside the range.
+    These are the cross terms of class II force fields (Hwang, Stockfisch, Hagler, J. Am. Chem. Soc. 116, 2515 (1994)),
+    with distances in place of angles, and to third and fourth order. On a scale z where its sampled range is [−1, 1], a
+    distance enters as x = z/(1 + z²/w²) with w = 3. Beyond the range, x grows more slowly and fades from |z| = w on, so
+    that the products are bounded and the classical terms alone are left far outside.
 
     Parameters
     ----------
@@ -160,21 +112,19 @@ class Cross(LinearForm):
     def __init__(self, kind: str) -> None:
         if kind not in GROUPS:
             raise InputError(f"cross terms of kind {kind!r}", expected=f"one of {', '.join(GROUPS)}")
-        names = list(GROUPS[kind].coordinates)
-        straight = [name for name in names if name[0] in "ra"]
-        circular = [name for name in names if name[0] == "d"]
-        super().__init__(2 * len(straight))
+        distances = [name for name in _coordinates(kind) if name != "phi"]
+        super().__init__(2 * len(distances))
         self.kind = kind
-        self.n_straight = len(straight)  # distances and angles, which precede the dihedrals
-        factors = ["", *(f"{name}^{n}" for n in _POWERS for name in straight)]
-        factors += [f"{wave}{n}{name}" for wave in ("cos", "sin") for n in _ORDERS for name in circular]
+        self.fading = _FADING
+        self.n_distances = len(distances)
+        factors = ["", *(f"{name}^{n}" for n in _POWERS for name in distances), *_WAVES]
         picks = torch.zeros(len(_products(kind)), 3, dtype=torch.int64)
         for row, product in zip(picks, _products(kind), strict=True):
             for position, factor in enumerate(product):
                 row[position] = factors.index(factor)
         # Coordinate of each factor; the factor 1 can have any, since its slope is zero.
-        owner = [0, *list(range(len(straight))) * len(_POWERS)]
-        owner += list(range(len(straight), len(names))) * (2 * len(_ORDERS))
+        owner = [0, *list(range(len(distances))) * len(_POWERS)]
+        owner += list(range(len(distances), len(_coordinates(kind)))) * len(_ORDERS)
         self.owners = torch.nn.Buffer(torch.tensor(owner), persistent=False)
         self.picks = torch.nn.Buffer(picks, persistent=False)
 
@@ -187,14 +137,19 @@ class Cross(LinearForm):
 
     @property
     def coordinates(self) -> tuple[Coordinate, ...]:
-        return tuple(GROUPS[self.kind].coordinates.values())
+        return tuple(_coordinates(self.kind).values())
+
+    @property
+    def products(self) -> tuple[tuple[str, ...], ...]:
+        """Factors of each product."""
+        return _products(self.kind)
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Ranges of the distances and angles (lower and upper end of each), then k of each product."""
+        """Ranges of the distances (lower and upper end of each), then k of each product."""
         ranges = [
             column
-            for number, (name, coordinate) in enumerate(GROUPS[self.kind].coordinates.items())
+            for number, (name, coordinate) in enumerate(_coordinates(self.kind).items())
             for column in range_columns(coordinate.kind, number, f"_{name}")
         ]
         return (*ranges, *(Column(_identifier(product), "kcal/mol") for product in _products(self.kind)))
@@ -218,36 +173,41 @@ class Cross(LinearForm):
 
     def factors(self, q: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         """Factors (the first is 1) and their derivatives by coordinates, both (n_frames, n_terms, n_factors)."""
-        x, dx = standardise(q[:, :, : self.n_straight], p[:, 0 : self.n_fixed : 2], p[:, 1 : self.n_fixed : 2])
-        phi = q[:, :, self.n_straight :]
+        lower, upper = p[:, 0 : self.n_fixed : 2], p[:, 1 : self.n_fixed : 2]
+        per = 2.0 / (upper - lower)
+        z = per * (q[:, :, : self.n_distances] - 0.5 * (lower + upper))
+        fading = self.fading * z**4
+        x, dx = z / (1.0 + fading), per * (1.0 - 3.0 * fading) / (1.0 + fading) ** 2
+        phi = q[:, :, self.n_distances :]
         one = torch.ones_like(q[:, :, :1])
-        cos1, sin1 = torch.cos(phi), torch.sin(phi)
-        cos2, sin2 = torch.cos(2.0 * phi), torch.sin(2.0 * phi)
-        cos3, sin3 = torch.cos(3.0 * phi), torch.sin(3.0 * phi)
-        values = [one, x, x * x, x**3, x**4, cos1, cos2, cos3, sin1, sin2, sin3]
+        values = [one, x, x * x, x**3, x**4, torch.cos(phi), torch.cos(2.0 * phi), torch.cos(3.0 * phi)]
         slopes = [torch.zeros_like(one), dx, 2.0 * x * dx, 3.0 * x * x * dx, 4.0 * x**3 * dx]
-        slopes += [-sin1, -2.0 * sin2, -3.0 * sin3, cos1, 2.0 * cos2, 3.0 * cos3]
+        slopes += [-torch.sin(phi), -2.0 * torch.sin(2.0 * phi), -3.0 * torch.sin(3.0 * phi)]
         return torch.cat(values, dim=2), torch.cat(slopes, dim=2)
 
     def expression(self) -> str:
-        """The energy with waves of 2φ and 3φ as polynomials in cos φ and sin φ, which OpenMM evaluates faster."""
-        terms = [
-            "*".join([_identifier(product), *(f"x_{factor.replace('^1', '')}" for factor in product)])
-            for product in _products(self.kind)
-        ]
-        used = " ".join(terms)
+        """The energy as nested sums, Σ x (… + x (…)), which OpenMM evaluates faster than a sum of products."""
+        sums = _nested([(_identifier(product), [x for f in product for x in _letters(f)]) for product in self.products])
         definitions = []
-        for number, name in enumerate(GROUPS[self.kind].coordinates, 1):
-            if name[0] in "ra":
-                lower, upper = f"lower_{name}", f"upper_{name}"
-                saturated = saturate_expression(f"q{number}", lower, upper)
-                definitions.append(f"x_{name}=2*({saturated}-{lower})/({upper}-{lower})-1")
+        for number, name in enumerate(_coordinates(self.kind), 1):
+            if name == "phi":
+                definitions += [f"{wave}={polynomial}" for wave, polynomial in _WAVES.items()] + [f"c=cos(q{number})"]
             else:
-                for wave, polynomial in _WAVES.items():
-                    if f"x_{wave}{name}" in used:
-                        value = polynomial.replace("cos1", f"cos(q{number})").replace("sin1", f"sin(q{number})")
-                        definitions.append(f"x_{wave}{name}={value}")
-        return "; ".join(["+".join(terms), *definitions])
+                definitions += [
+                    f"x_{name}=z_{name}/(1+{self.fading!r}*s_{name}*s_{name})",
+                    f"s_{name}=z_{name}*z_{name}",
+                    f"z_{name}=(q{number}-middle_{name})*per_{name}",
+                ]
+        return "; ".join([sums, *definitions])
+
+    def expression_parameters(self, p: Tensor) -> dict[str, Tensor]:
+        """Middle and inverse half-width of each range in place of its ends, so that OpenMM need not divide."""
+        found = {}
+        for lower, upper, number in self.ranges:
+            name = list(_coordinates(self.kind))[number]
+            found[f"middle_{name}"] = 0.5 * (p[:, lower] + p[:, upper])
+            found[f"per_{name}"] = 2.0 / (p[:, upper] - p[:, lower])
+        return found | {_identifier(product): p[:, self.n_fixed + k] for k, product in enumerate(self.products)}
 
 
 def mirrored(kind: str) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
@@ -255,46 +215,75 @@ def mirrored(kind: str) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
 
     A term with atoms ``atoms[order]`` and parameters ``p[columns]`` has the same energy.
     """
-    group = GROUPS[kind]
     products = _products(kind)
     names = [column.name for column in Cross(kind).columns]
     found = []
-    for order in group.symmetries:
-        # Names of the reordered group's coordinates by their names in the original group.
-        renamed = {}
-        for name, coordinate in group.coordinates.items():
-            indices = tuple(order.index(index) for index in coordinate.indices)
-            renamed[name] = next(
-                other
-                for other, candidate in group.coordinates.items()
-                if candidate.kind == coordinate.kind and candidate.indices in (indices, indices[::-1])
-            )
-        sources = {_rename(name, renamed): name for name in names[: len(names) - len(products)]}
-        sources |= {
-            _identifier(tuple(sorted(_rename(factor, renamed) for factor in product))): _identifier(product)
-            for product in products
-        }
+    for order in GROUPS[kind].symmetries:
+        back = tuple(order.index(atom) for atom in range(len(order)))
+        sources = {_moved(name, back): name for name in names[: len(names) - len(products)]}
+        sources |= {_identifier(_moved_product(product, back)): _identifier(product) for product in products}
         found.append((order, tuple(names.index(sources[name]) for name in names)))
     return found
 
 
-def _products(kind: str) -> list[tuple[str, ...]]:
-    """Products of a kind, each as a sorted tuple of factors with explicit powers ("r1^1")."""
-    return [
-        tuple(sorted(factor if "^" in factor or factor[0] in "cs" else f"{factor}^1" for factor in product.split("*")))
-        for product in GROUPS[kind].products.split()
-    ]
+@cache
+def _coordinates(kind: str) -> dict[str, Coordinate]:
+    """Coordinates of the products by name: the distances, then the dihedral "phi" if there is one."""
+    factors = {factor.partition("^")[0] for product in _products(kind) for factor in product}
+    n_atoms = len(GROUPS[kind].symmetries[0])
+    pairs = {f"r{i + 1}{j + 1}": Coordinate("distance", (i, j)) for i, j in combinations(range(n_atoms), 2)}
+    found = {name: pair for name, pair in pairs.items() if name in factors}
+    return found | ({"phi": DIHEDRAL} if factors & set(_WAVES) else {})
+
+
+@cache
+def _products(kind: str) -> tuple[tuple[str, ...], ...]:
+    """All products of a kind, each as a sorted tuple of factors with explicit powers ("r12^1")."""
+    group = GROUPS[kind]
+    found: dict[tuple[str, ...], None] = {}
+    for text in group.products.split():
+        product = tuple(factor if "^" in factor or factor in _WAVES else f"{factor}^1" for factor in text.split("*"))
+        found |= dict.fromkeys(_moved_product(product, order) for order in group.symmetries)
+    return tuple(found)
+
+
+def _nested(terms: list[tuple[str, list[str]]]) -> str:
+    """Σ k Π x as nested sums. The factor that most terms have comes first: x*(k1+y*(k2))+…."""
+    counts = Counter(factor for _, factors in terms for factor in set(factors))
+    if not counts or max(counts.values()) == 1:
+        return "+".join("*".join([k, *factors]) for k, factors in terms)
+    common, _ = counts.most_common(1)[0]
+    inside = [(k, _without(common, factors)) for k, factors in terms if common in factors]
+    outside = [(k, factors) for k, factors in terms if common not in factors]
+    return f"{common}*({_nested(inside)})" + (f"+{_nested(outside)}" if outside else "")
+
+
+def _without(factor: str, factors: list[str]) -> list[str]:
+    index = factors.index(factor)
+    return factors[:index] + factors[index + 1 :]
+
+
+def _letters(factor: str) -> list[str]:
+    """Names of a factor in the expression, repeated for powers: x_r12, x_r12 for "r12^2"."""
+    name, _, power = factor.partition("^")
+    return [f"x_{name}"] * int(power) if power else [name]
+
+
+def _moved_product(product: tuple[str, ...], order: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple(sorted(_moved(factor, order) for factor in product))
+
+
+def _moved(name: str, order: tuple[int, ...]) -> str:
+    """A factor or column with the atoms of its distance replaced: atom k by ``order[k]``; waves stay."""
+    before, letter, after = name.rpartition("r")
+    if not letter or not after[:2].isdigit():
+        return name
+    first, last = sorted(order[int(digit) - 1] + 1 for digit in after[:2])
+    return f"{before}r{first}{last}{after[2:]}"
 
 
 def _identifier(product: tuple[str, ...]) -> str:
     return "k_" + "_".join(factor.replace("^1", "").replace("^", "p") for factor in product)
-
-
-def _rename(factor: str, renamed: Mapping[str, str]) -> str:
-    for name, other in renamed.items():
-        if name in factor:
-            return factor.replace(name, other)
-    return factor
 
 
 __all__ = ["GROUPS", "Cross", "Group", "mirrored"]

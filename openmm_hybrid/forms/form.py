@@ -190,12 +190,16 @@ class FunctionalForm(torch.nn.Module, ABC):
         return {}
 
     def expression(self) -> str:
-        """Energy as an OpenMM expression in q1, q2, … and the names of the columns, in Å, rad and kcal/mol.
+        """Energy as an OpenMM expression in q1, q2, … and `expression_parameters`, in Å, rad and kcal/mol.
 
         Definitions may follow after semicolons. The expression is empty for forms that become tables or non-bonded
         pairs.
         """
         return ""
+
+    def expression_parameters(self, p: Tensor) -> dict[str, Tensor]:
+        """Parameters of `expression` by name, (n_terms,) each; by default the columns."""
+        return {column.name: p[:, number] for number, column in enumerate(self.columns)}
 
     @property
     def n_atoms(self) -> int:

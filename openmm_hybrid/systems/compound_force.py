@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import openmm
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.core.errors import InputError
@@ -23,14 +24,14 @@ def function(coordinate: Coordinate) -> str:
 
 
 def expression_force(forcefield: ForceField, terms: Terms, placement: Placement) -> openmm.Force:
-    """A force with the expression of a form in q1, q2, … and its columns.
+    """A force with the expression of a form in q1, q2, … and its parameters.
 
-    Columns that are equal in all terms become numbers in the expression, so that OpenMM can simplify it and drop
+    Parameters that are equal in all terms become numbers in the expression, so that OpenMM can simplify it and drop
     products with zero.
     """
-    values = forcefield.parameters.values[terms.assignment]
+    parameters = terms.form.expression_parameters(torch.tensor(forcefield.parameters.values[terms.assignment]))
+    names, values = list(parameters), torch.stack(list(parameters.values()), dim=1).numpy()
     same = (values == values[:1]).all(axis=0)
-    names = [column.name for column in terms.form.columns]
     parts = [f"{KJ_PER_KCAL!r}*energy", *_named("energy", terms.form.expression())]
     for number, coordinate in enumerate(terms.form.coordinates, 1):
         scale = f"{ANGSTROM_PER_NM!r}*" if coordinate.kind == "distance" else ""

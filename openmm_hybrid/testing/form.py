@@ -134,7 +134,7 @@ class FunctionalFormSuite:
         assert values[0] >= -1e-10 * values[-1]
         assert values[-1] > 0.0
 
-    def test_coordinates_saturate_outside_their_ranges(
+    def test_coordinates_fade_outside_their_ranges(
         self, form: FunctionalForm, parameters: NDArray[np.float64], q: torch.Tensor
     ) -> None:
         if not form.ranges:
@@ -150,7 +150,7 @@ class FunctionalFormSuite:
             assert bool((p[:, lower] < p[:, upper]).all()), "give parameters with ranges"
             for end, sign in ((lower, -1.0), (upper, 1.0)):
                 far = q.clone()
-                far[..., number] = p[:, end] + 50.0 * sign * (p[:, upper] - p[:, lower])
+                far[..., number] = p[:, end] + 1e5 * sign * (p[:, upper] - p[:, lower])
                 assert float(form(far, p)[1][..., number].abs().max()) < 1e-9
 
     def test_a_costly_form_has_its_curve(self, form: FunctionalForm, parameters: NDArray[np.float64]) -> None:
@@ -345,9 +345,10 @@ def _in_openmm(
         factor = f"{ANGSTROM_PER_NM}*" if coordinate.kind == "distance" else ""
         lines.append(f"q{number}={factor}{coordinate.kind}({points})")
     force = openmm.CustomCompoundBondForce(form.n_atoms, ";".join(lines))
-    for column in form.columns:
-        force.addPerBondParameter(column.name)
-    force.addBond(list(range(form.n_atoms)), row.tolist())
+    parameters = form.expression_parameters(_tensor(row[None]))
+    for name in parameters:
+        force.addPerBondParameter(name)
+    force.addBond(list(range(form.n_atoms)), [float(value) for value in parameters.values()])
     return _evaluated(force, frame)
 
 

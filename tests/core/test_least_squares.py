@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from openmm_hybrid.core.least_squares import (
     NormalEquations,
     left_out_errors,
-    ridge_path,
     smallest_error,
     strongest_within_error,
 )
@@ -54,20 +52,6 @@ def test_errors_are_those_of_folds_that_were_left_out(problem) -> None:
             assert error == pytest.approx(np.sum((labels[fold] - rows[fold] @ c) ** 2), rel=1e-9)
     assert smallest_error(errors) == int(np.argmin(errors.sum(axis=0)))
     assert smallest_error(errors) < 3
-
-
-def test_one_decomposition_serves_all_ridges(problem) -> None:
-    rows, labels, _ = problem
-    equations, strengths = NormalEquations.of(rows, labels), (1e-3, 1.0, 50.0)
-    centre = np.array([0.5, 0.0, -1.0, 2.0, 1.0])
-    matrix, right = torch.tensor(equations.gram), torch.tensor(equations.right)
-    path = ridge_path(matrix, right, strengths, centre=torch.tensor(centre)).numpy()
-    for lam, found in zip(strengths, path.T, strict=True):
-        expected = np.linalg.solve(equations.gram + lam * np.eye(5), equations.right + lam * centre)
-        np.testing.assert_allclose(found, expected, rtol=1e-11)
-    np.testing.assert_allclose(
-        ridge_path(matrix, right, [2.0])[:, 0].numpy(), equations.solve(2.0 * np.eye(5)), rtol=1e-11
-    )
 
 
 def test_the_strongest_penalty_within_a_standard_error_is_chosen() -> None:

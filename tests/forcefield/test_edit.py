@@ -26,8 +26,8 @@ def ethanol() -> ForceField:
         {"propers": "fourier6"},
         {"bonds": "spline", "angles": "spline16", "propers": "spline"},
         {"bonds": "neural", "angles": "neural", "propers": "neural8", "impropers": "neural"},
-        {"cross": True},
         {"cross": tuple(GROUPS)},
+        {"bonds": "harmonic", "cross": True},
     ],
     ids=str,
 )
@@ -51,6 +51,16 @@ def test_morse_has_the_minimum_and_curvature_of_the_harmonic_bond(ethanol: Force
     depth, a, minimum = edited.parameters.values[morse.assignment].T
     np.testing.assert_allclose(minimum, r0)
     np.testing.assert_allclose(2 * depth * a**2, k)
+
+
+def test_cross_terms_come_with_morse_bonds_unless_bonds_are_named(ethanol: ForceField) -> None:
+    positions = shaken(built("ethanol"))
+    usual, morse = ethanol.edit(cross=True), ethanol.edit(bonds="morse")
+    assert "bonds.morse" in usual.groups
+    np.testing.assert_allclose(usual.predict(positions)[0], morse.predict(positions)[0], rtol=1e-12)
+    assert "bonds" in ethanol.edit(bonds="harmonic", cross=True).groups
+    assert "bonds" in ethanol.edit(cross=["angle"]).groups
+    assert "bonds.spline" in ethanol.edit(bonds="spline").edit(cross=True).groups
 
 
 def test_harmonic_bonds_come_back(ethanol: ForceField) -> None:
@@ -133,10 +143,10 @@ def test_a_chain_read_backwards_shares_its_parameters() -> None:
         for atoms, places in zip(terms.atoms.tolist(), terms.assignment.tolist(), strict=True)
         if [types[atom] for atom in atoms] == ["h", "c", "c", "h"]
     )
-    assert row[names.index("k_a1_cos1d1")] == row[names.index("k_a2_cos1d1")]
-    assert row[names.index("k_cos1d1_r1")] == row[names.index("k_cos1d1_r3")]
-    assert row[names.index("k_cos2d1_r1")] != row[names.index("k_cos2d1_r2")]
-    assert row[names.index("lower_r1")] == row[names.index("lower_r3")]
+    assert row[names.index("k_cos1_r13")] == row[names.index("k_cos1_r24")]
+    assert row[names.index("k_cos1_r12")] == row[names.index("k_cos1_r34")]
+    assert row[names.index("k_cos2_r12")] != row[names.index("k_cos2_r23")]
+    assert row[names.index("lower_r12")] == row[names.index("lower_r34")]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +167,7 @@ def test_refuses_what_it_does_not_know(ethanol: ForceField, forms: dict, message
 
 def test_names_the_bond_that_has_no_classical_term(ethanol: ForceField) -> None:
     with pytest.raises(MismatchError, match="distance of atoms 0-1 has no classical term"):
-        ethanol.only("angles", "propers").edit(cross=["bond"])
+        ethanol.only("angles", "propers").edit(cross=["angle"])
 
 
 def test_paths_of_propane_counted_by_hand() -> None:

@@ -19,7 +19,6 @@ from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.forcefield.builder import Builder
 from openmm_hybrid.forcefield.paths import chains
 from openmm_hybrid.forcefield.straight_angles import straight_angles, straight_dihedrals
-from openmm_hybrid.forms.cross import GROUPS
 from openmm_hybrid.forms.fourier import Fourier
 from openmm_hybrid.models.langevin import Langevin
 from openmm_hybrid.reference import engine, label
@@ -116,11 +115,10 @@ def test_dihedral_terms_that_a_system_has_stay_as_they_are() -> None:
         assert {terms.group for terms, _ in straight_dihedrals(edited.tables)} == {"propers"}
 
 
-@pytest.mark.parametrize("kind", [kind for kind, group in GROUPS.items() if group.straight])
-def test_cross_terms_have_the_symmetry_of_the_molecule(kind: str) -> None:
+def test_chains_without_a_dihedral_have_the_symmetry_of_the_molecule() -> None:
     """2-Butyne from its other end has the same energy, whatever the parameters are."""
     plain = read("butyne")
-    edited = straightened(plain.edit(cross=[kind]))
+    edited = straightened(plain.edit(cross=["straight-chain"]))
     molecule = built("butyne").molecules[0]
     moved, carbons = np.empty(molecule.n_atoms, dtype=int), line("butyne")
     moved[carbons] = carbons[::-1]
@@ -132,12 +130,12 @@ def test_cross_terms_have_the_symmetry_of_the_molecule(kind: str) -> None:
     np.testing.assert_allclose(edited.predict(positions[:, moved])[0], energies, rtol=1e-10)
 
 
-def test_cross_terms_of_a_straight_angle_are_even() -> None:
-    for kind, group in GROUPS.items():
-        for product in group.products.split():
-            for factor in product.split("*"):
-                name, _, power = factor.partition("^")
-                assert name not in group.straight or power in ("2", "4"), (kind, product)
+def test_every_chain_has_one_kind_of_cross_terms() -> None:
+    edited = read("acrylonitrile").edit(cross=True)
+    found = [edited.group(f"cross.{kind}").atoms.tolist() for kind in ("torsion", "straight-chain")]
+    assert all(found)
+    covered = sorted(min(tuple(atoms), tuple(atoms[::-1])) for part in found for atoms in part)
+    assert covered == sorted(min(chain, chain[::-1]) for chain in chains(edited.bonds))
 
 
 def test_a_fit_keeps_straight_angles_straight() -> None:

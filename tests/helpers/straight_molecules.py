@@ -14,7 +14,6 @@ from openmm_hybrid.bases.system import BuiltSystem
 from openmm_hybrid.charges.equivalent import symmetrized
 from openmm_hybrid.core.units import FORCE_KJ_NM, NM_PER_ANGSTROM
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.forms.cross import GROUPS
 from tests.helpers.gaff_molecules import gasteiger
 
 SMILES = {
@@ -31,8 +30,8 @@ SMILES = {
 """Name → SMILES."""
 
 EDITS = {
-    "cross": {"cross": tuple(GROUPS)},
-    "morse, cross": {"bonds": "morse", "cross": True},
+    "cross": {"cross": True},
+    "harmonic, cross": {"bonds": "harmonic", "cross": True},
     "neural": {"bonds": "neural4", "angles": "neural4", "propers": "neural4"},
     "spline": {"bonds": "spline", "angles": "spline8", "propers": "spline8"},
     "fourier": {"propers": "fourier6"},

@@ -46,7 +46,7 @@ def test_a_complete_force_field_is_refused_beside_bonds(summed: bool) -> None:
 def test_parts_of_a_force_field_and_corrections_are_added() -> None:
     system, forcefield = built(), oh.ForceField.load("ethanol-cross")
     assert is_complete(forcefield)
-    part = forcefield.only("cross.bond", "cross.angle")
+    part = forcefield.only("cross.angle")
     assert not is_complete(part)
     oh.attach(system.system, system.topology, part)
     oh.attach(system.system, system.topology, oh.load("ethanol-rotors"))
