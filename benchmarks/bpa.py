@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +65,14 @@ def test_frames() -> dict[str, oh.Frames]:
     return {name: mixed[np.flatnonzero(new[third]) + third.start] for name, third in THIRDS.items()}
 
 
+@cache
 def forcefield(cross: bool) -> ForceField:
-    """The fitted force field, in which equivalent atoms share parameters."""
+    """The fitted force field, in which terms of equal GAFF types share parameters."""
     frames = training_frames()
     lowest = int(np.argmin(frames.labels()[0]))
     molecule = oh.Molecule.from_geometry(frames.atomic_numbers, frames.positions[lowest], name="3BPA")
     built = oh.build(molecule, charges="am1-bcc", progress=False)
-    start = ForceField.from_system(built.system, built.topology, name="3BPA")
+    start = ForceField.from_system(built.system, built.topology, types=built.atom_types, name="3BPA")
     return oh.fit(start.edit(cross=cross), frames, n_train=N_TRAIN, n_test=0, progress=False).model
 
 

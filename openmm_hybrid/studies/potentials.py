@@ -140,7 +140,7 @@ def _cross(workspace: Workspace) -> Potential:
     """GAFF refitted with cross terms."""
 
     def make(path: Path) -> None:
-        edited, train = workspace.forcefield.edit(propers="fourier4", cross=True, pairs="atoms"), workspace.data.train
+        edited, train = workspace.forcefield.edit(propers="fourier4", cross=True), workspace.data.train
         found = fit(edited, train, n_train=len(train), n_test=0, restraint=_RESTRAINT, progress=workspace.progress)
         found.model.save(path)
 

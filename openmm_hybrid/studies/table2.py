@@ -35,7 +35,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "morse": {"bonds": "morse", "propers": "fourier8", "impropers": "fourier4"},
     "nn": {"bonds": "neural", "angles": "neural", "propers": "neural"},
     "spline": {"bonds": "spline", "angles": "spline", "propers": "spline"},
-    "cross": {"propers": "fourier4", "cross": True, "pairs": "atoms"},
+    "cross": {"propers": "fourier4", "cross": True},
     "sgdml": {},
 }
 """Row of the table → keyword arguments of `ForceField.edit`. The paper has no rows "spline" and "cross". One linear
@@ -104,12 +104,12 @@ class Table2Study(Study):
             for n in settings.n_train:
                 split(frames, n, 0, settings.n_test, 0)  # refuses too few frames before anything is fitted
         for frames in data:
-            start = _start(frames, output, progress)
+            built = _built(frames, output, progress)
             for form, n, seed in _wanted(settings):
                 key = cell_key(_name(frames), form, n, seed)
                 if key in done:
                     continue
-                done[key] = _cell(frames, start, form, n, seed, settings, output, progress)
+                done[key] = _cell(frames, built, form, n, seed, settings, output, progress)
                 write_json(journal, Table(job, tuple(done.values())).as_dict())
                 if progress:
                     print(done[key], file=sys.stderr)
@@ -129,7 +129,7 @@ def _wanted(settings: Table2Settings) -> list[tuple[str, int, int]]:
 
 def _cell(
     frames: Frames,
-    start: ForceField,
+    built: gaff.BuiltSystem,
     form: str,
     n: int,
     seed: int,
@@ -146,6 +146,9 @@ def _cell(
         test = frames[parts.test]
         errors = error_table(test, model.predict(test.positions))
     else:
+        # Cross terms of equal GAFF types share parameters; the paper's forms have parameters for each class of atoms.
+        types = built.atom_types if form == "cross" else None
+        start = ForceField.from_system(built.system, built.topology, types=types, name=_name(frames))
         edited = start.edit(**FORMS[form], seed=seed)
         result = fit(
             edited, frames, n_train=n, n_test=settings.n_test, seed=seed, restraint=RESTRAINT, progress=progress
@@ -156,7 +159,7 @@ def _cell(
     return Cell(_name(frames), form, n, seed, seconds, errors)
 
 
-def _start(frames: Frames, folder: Path, progress: bool) -> ForceField:
+def _built(frames: Frames, folder: Path, progress: bool) -> gaff.BuiltSystem:
     """GAFF 1.81 with RESP charges of the frames' molecule. The charges are computed once."""
     energies, _ = frames.labels()
     lowest = int(np.argmin(energies))
@@ -166,8 +169,7 @@ def _start(frames: Frames, folder: Path, progress: bool) -> ForceField:
         charges = gaff.assign_charges(molecule, "resp", progress=progress)
         with replacing(path) as temporary:
             np.save(temporary, charges)
-    built = gaff.build(molecule, version="1.81", charges=np.load(path, allow_pickle=False))
-    return ForceField.from_system(built.system, built.topology, name=_name(frames))
+    return gaff.build(molecule, version="1.81", charges=np.load(path, allow_pickle=False))
 
 
 def _name(frames: Frames) -> str:

@@ -118,8 +118,9 @@ class Workspace:
 
     @cached_property
     def forcefield(self) -> ForceField:
-        """GAFF as a force field with parameters."""
-        return ForceField.from_system(self.built.system, self.built.topology, name=self.molecule.name)
+        """GAFF as a force field with parameters, which terms of equal GAFF types share."""
+        system, types = self.built.system, self.built.atom_types
+        return ForceField.from_system(system, self.built.topology, types=types, name=self.molecule.name)
 
     @cached_property
     def data(self) -> sgdml.TrainingSet:

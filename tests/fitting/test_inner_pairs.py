@@ -42,7 +42,7 @@ def test_known_parameters_come_back_in_one_step() -> None:
 
 
 def test_the_outer_parameters_stay() -> None:
-    start = forcefield().edit(cross=["bond"], pairs="inner")
+    start = forcefield().edit(cross=["angle"], pairs="inner")
     fitted = oh.fit(start, labelled(moved(start, charge_product=0.03)), **EXACT).model
     assert fitted.outer is start.outer
     assert not fitted.tables.charge_atoms()
