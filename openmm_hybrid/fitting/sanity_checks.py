@@ -48,8 +48,8 @@ def run_checks(
       and a fit does not determine it. We subtract the mean of their mean slopes first.
     - minima: the minimum of that sum is within 0.15 Å or 0.35 rad of the minimum before the fit.
     - stiffness: force constants, Morse depths and widths are above 0.
-    - saturation: terms of several coordinates keep their energy when distances and angles move from 200 to 2000 widths of
-      their ranges away from the middle.
+    - saturation: terms of several coordinates keep their energy when distances and angles move from 200 to 2000 widths
+      of their ranges away from the middle.
     - dynamics: in `md_steps` of 0.5 fs at twice the temperature of the frames, from four of them, no bond grows beyond
       1.5 times its start. The temperature comes from the variance of the energies, (3N − 6)(kT)²/2, by equipartition.
 

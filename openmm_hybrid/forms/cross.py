@@ -87,7 +87,7 @@ The products are our choice; docs/decisions.md describes how we found them."""
 
 _ORDERS = (1, 2, 3)  # n of cos nφ
 _POWERS = (1, 2, 3, 4)  # exponents of distances
-_FADING = 1.0 / (3.0 * 2.5**4)  # 1/(3 w⁴) of w = 2.5
+_FADING = 1.0 / (3.0 * 4.0**4)  # 1/(3 w⁴) of w = 4
 _WAVES = {"cos1": "c", "cos2": "2*c*c-1", "cos3": "c*(4*c*c-3)"}
 """cos nφ as polynomials in c = cos φ, which OpenMM evaluates faster."""
 
@@ -98,7 +98,7 @@ class Cross(LinearForm):
 
     These are the cross terms of class II force fields (Hwang, Stockfisch, Hagler, J. Am. Chem. Soc. 116, 2515 (1994)),
     with distances in place of angles, and to third and fourth order. On a scale z where its sampled range is [−1, 1], a
-    distance enters as x = z/(1 + z²/w²) with w = 3. Beyond the range, x grows more slowly and fades from |z| = w on, so
+    distance enters as x = z/(1 + z⁴/(3w⁴)) with w = 4. Beyond the range, x grows more slowly and fades from |z| = w on, so
     that the products are bounded and the classical terms alone are left far outside.
 
     Parameters
