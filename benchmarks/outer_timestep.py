@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import openmm
+import torch
 from numpy.typing import NDArray
 
 import openmm_hybrid as oh
@@ -85,6 +86,7 @@ class Hybrid:
         runs: dict[str, dict[str, Any]] = {"cross": {}, "inner": {"models": [self.real]}}
         for name, outer in {"outer": OUTER, **LONG}.items():
             runs[name] = {"models": [self.real], "outer_timestep": outer * openmm.unit.femtosecond}
+        torch.set_num_threads(1)  # the correction is too small for more
         scale = 1e3 / (BOLTZMANN * KELVIN * degrees_of_freedom(system))
         found = {}
         for name, settings in runs.items():
