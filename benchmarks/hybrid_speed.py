@@ -1,6 +1,7 @@
 """Time per step of aspirin with a correction added to GAFF: in water, alone, as replicas, and against sgdml in ASE.
 
-python -m benchmarks.hybrid_speed [--peer PYTHON] [--threads 2] [--torch-threads 2] [--dtype float64] [--quick]
+python -m benchmarks.hybrid_speed [--peer PYTHON] [--threads 2] [--torch-threads 2] [--dtype float64]
+    [--picoseconds 100] [--quick]
 
 OPENMM_HYBRID_DATA names the folder of the reference data. "global" is the sGDML model of 2018 of all 21 atoms (1000
 points, 6 permutations), "local-forces" one of the 10 atoms of the ester and acid groups with 500 points, "distilled"
@@ -366,11 +367,14 @@ def main() -> None:
     )
     parser.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="in which torch computes")
     parser.add_argument("--quick", action="store_true", help="few steps: only to see that it runs")
+    parser.add_argument("--picoseconds", type=float, help="of each run at constant energy; 100 by default")
     options = parser.parse_args()
     use_settings("benchmarks.hybrid_speed", options.threads)
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # OpenMM's OpenCL platform writes warnings to standard output
     chosen = QUICK if options.quick else Plan()
+    if options.picoseconds is not None:
+        chosen = replace(chosen, picoseconds=options.picoseconds)
     torch_threads = options.torch_threads or options.threads
     print(
         to_json(measure(options.threads, torch_threads, chosen, options.dtype, options.peer)), file=output, flush=True

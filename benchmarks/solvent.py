@@ -19,6 +19,7 @@ GAFF's density in standard errors. A run stops after --minutes and resumes with 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -160,10 +161,13 @@ def run_part(name: str, forcefield: str | None, output: Path, picoseconds: float
             fitted_nonbonded_outside=outer is None,
         )  # fmt: skip
     system.addForce(openmm.MonteCarloBarostat(1 * unit.bar, KELVIN * unit.kelvin))
-    folder, began, done = output / (forcefield or f"{name}-gaff"), time.monotonic(), 0.0
-    while done < picoseconds:
-        if time.monotonic() - began > 60.0 * minutes:
-            raise SystemExit(f"{folder.name}: {done:g} of {picoseconds:g} ps are done; the same command resumes")
+    folder, began = output / (forcefield or f"{name}-gaff"), time.monotonic()
+    done = 0.0
+    if (folder / "settings.json").is_file():  # the last piece may be incomplete, and is then asked for again
+        steps = json.loads((folder / "settings.json").read_text(encoding="utf-8"))["n_steps"]
+        done = max(1e-3 * TIMESTEP * steps - chosen.piece, 0.0)
+    asked_again = done + chosen.piece
+    while True:
         done = min(done + chosen.piece, picoseconds)
         run = oh.sample(
             system, box.topology, box.positions, output=folder, duration=done, temperature=KELVIN, timestep=TIMESTEP,
@@ -171,6 +175,10 @@ def run_part(name: str, forcefield: str | None, output: Path, picoseconds: float
             format="xtc", platform="CPU", progress=False,
         )  # fmt: skip
         print(f"{folder.name}: {done:g} ps, {run.speed:.1f} ns/day", file=sys.stderr, flush=True)
+        if done >= picoseconds:
+            break
+        if time.monotonic() - began > 60.0 * minutes and done > asked_again:
+            raise SystemExit(f"{folder.name}: {done:g} of {picoseconds:g} ps are done; the same command resumes")
     found = stretch(run.positions[:, :n_atoms], shipped.bonds, alone.positions.value_in_unit(unit.angstrom))
     density = mean_with_error(densities(run.starts[0].files.trajectory, system)[len(run.log) // 10 :])
     return {
