@@ -153,6 +153,25 @@ def test_the_energy_is_conserved(tmp_path: Path) -> None:
     assert np.ptp(log["kinetic"]) > 0.1
 
 
+def test_outer_steps_sample_the_same_distribution(tmp_path: Path) -> None:
+    """Means and spreads of two distances are those of a run with the model at every step."""
+    system, topology, start = water()
+    found = {}
+    for name, outer in (("outer", 2.0), ("inner", 0.5)):
+        settings = {
+            **OUTER, "outer_timestep": outer, "n_steps": None, "duration": 5.0, "interval": round(40.0 / outer),
+            "equilibration": round(1000.0 / outer), "friction": 20.0, "replicas": 32, "seed": round(outer),
+        }  # fmt: skip
+        run = sample(system, topology, start, output=tmp_path / name, **settings)
+        x = run.positions.astype(np.float64).reshape(32, -1, 3, 3)
+        distances = np.stack([np.linalg.norm(x[:, :, i] - x[:, :, j], axis=-1) for i, j in ((0, 1), (1, 2))])
+        found[name] = np.concatenate([distances.mean(axis=2), distances.std(axis=2)])  # (4, n_replicas)
+    means = {name: values.mean(axis=1) for name, values in found.items()}
+    error = np.sqrt(sum(values.var(axis=1, ddof=1) / 32 for values in found.values()))
+    np.testing.assert_array_less(np.abs(means["outer"] - means["inner"]), 4.0 * error)
+    np.testing.assert_array_less(error, 0.05 * means["inner"])
+
+
 def test_a_long_outer_timestep_gives_a_warning(tmp_path: Path) -> None:
     system, topology, start = water()
     with pytest.warns(UserWarning, match=r"outer timestep is 3 fs: above 2 fs .* resonate"):
