@@ -1,6 +1,7 @@
 """Time per step of aspirin with a correction added to GAFF: in water, alone, as replicas, and against sgdml in ASE.
 
-python -m benchmarks.hybrid_speed [--peer PYTHON] [--threads 2] [--torch-threads 2] [--dtype float64] [--quick]
+python -m benchmarks.hybrid_speed [--peer PYTHON] [--threads 2] [--torch-threads 2] [--dtype float64]
+    [--picoseconds 100] [--quick]
 
 OPENMM_HYBRID_DATA names the folder of the reference data. "global" is the sGDML model of 2018 of all 21 atoms (1000
 points, 6 permutations), "local-forces" one of the 10 atoms of the ester and acid groups with 500 points, "distilled"
@@ -17,6 +18,12 @@ all cores of the machine, so run this on as many as there are threads. replica_g
 copies, of 32 replicas in one context, divided by those of one alone, global correction, each on the platform that
 `sample` would choose. speed: ns per day, summed over the copies. Where OpenMM has a GPU, the cases of water and alone
 are repeated on it.
+
+water_ratio.outer: GAFF with cross terms and a correction of all atoms in outer steps of 2 fs over GAFF with cross
+terms; water_ratio.inner: with the correction at every step; .openmm: outer steps by OpenMM's MTSLangevinIntegrator.
+vacuum_gain.outer: time per step with the correction at every step over that in outer steps. drift: slope of the total
+energy at constant energy, in kT/ns per degree of freedom, of cross terms alone, with the correction at every step, and
+in outer steps of 2, 3 and 4 fs; Reference platform (benchmarks/outer_timestep.py).
 
 torch computes on one thread with OpenMM's CPU platform, as in `sample`. All sides of a case take turns, A B C …
 A B C …; a ratio is the median over rounds of the ratio within a round. Leave the machine alone meanwhile.
@@ -40,6 +47,9 @@ from numpy.typing import NDArray
 from openmm import unit
 
 import openmm_hybrid as oh
+from benchmarks import outer_timestep
+from benchmarks.outer_timestep import STEPS as STEPS_OUT
+from benchmarks.outer_timestep import Hybrid, integrator_of
 from benchmarks.timing import Timed, interleaved, ratio, rounded, stepper
 from benchmarks.worker import THREADS, Worker, data_folder, settings, use_settings
 from openmm_hybrid.bases.system import BuiltSystem
@@ -65,6 +75,10 @@ STEPS = {
     "replicas": 16,
     "ase": 5,
     "ase_tuned": 25,
+    "cross": 400,
+    "inner": 200,
+    "outer": 400,
+    "openmm": 400,
 }
 """Steps in a row of a side in vacuum: about a tenth of a second."""
 NS_PER_DAY = 0.5e-6 * 86400e3
@@ -92,6 +106,12 @@ class Plan:
     padding : float, Å
     charges : str or tuple of float
         As `gaff.build` takes them.
+    picoseconds : float
+        Length of the runs at constant energy.
+    all_points : int
+        Training points of the correction of all atoms in outer steps, of which the time is measured.
+    n_fit, n_train : int
+        Number of frames for the force field with cross terms, and for its correction.
     """
 
     rounds: int = 60
@@ -103,11 +123,16 @@ class Plan:
     order: int = 5
     padding: float = PADDING
     charges: str | tuple[float, ...] = "am1-bcc"
+    picoseconds: float = 100.0
+    all_points: int = 900
+    n_fit: int = 900
+    n_train: int = 150
 
 
 QUICK = Plan(
-    rounds=2, water_steps=1, share=0.002, replicas=3, points=20, frames=20, order=1, padding=11.0, charges=(0.0,) * 21
-)
+    rounds=2, water_steps=1, share=0.002, replicas=3, points=20, frames=20, order=1, padding=11.0, charges=(0.0,) * 21,
+    picoseconds=1.0, all_points=20, n_fit=0, n_train=20,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -120,17 +145,21 @@ class Correction:
 
 @dataclass(frozen=True)
 class Side:
-    """What is stepped: `steps` in a row from positions `start` (n_particles, 3) in nm."""
+    """What is stepped: `steps` in a row from positions `start` (n_particles, 3) in nm; `name` as in `integrator_of`."""
 
     system: openmm.System
     start: NDArray[np.float64]
     platform: str
     steps: int
     replicas: int = 1
+    name: str = ""
 
     def stepper(self, threads: int, torch_threads: int) -> Timed:
         """Takes the steps, with torch's threads as `sample` would set them."""
-        run = stepper(self.system, self.start, self.platform, threads, self.steps)
+        integrator, substeps = integrator_of(self.name)
+        run = stepper(
+            self.system, self.start, self.platform, threads, self.steps, integrator=integrator, substeps=substeps
+        )
 
         def call(number: int) -> list[float]:
             torch.set_num_threads(torch_threads)
@@ -223,6 +252,8 @@ def figures_of(times: Mapping[str, Times], replicas: int) -> dict[str, tuple[flo
     figures: dict[str, tuple[float, str]] = {}
     for case, sides in times.items():
         suffix = "" if case in ("water", "vacuum") else ".gpu"
+        if "cross" in sides:
+            continue  # benchmarks.outer_timestep
         if "replicas" in sides:
             figures[f"replica_gain{suffix}"] = (replicas * ratio(sides["global"], sides["replicas"]), "1")
         else:
@@ -265,6 +296,24 @@ def cases_of(gas: BuiltSystem, box: BuiltSystem, added: Mapping[str, Correction]
     return cases
 
 
+def outer_cases(hybrid: Hybrid, chosen: Plan, dtype: str) -> Cases:
+    """Sides with cross terms, in water and in vacuum; the latter on the platform that `sample` would choose."""
+    box = hybrid.gas.solvate(padding=chosen.padding, cutoff=9.0)
+    alone = hybrid.systems(hybrid.gas, dtype)
+    platform = choose_platform(alone["inner"], "auto", _nm(hybrid.gas) * ANGSTROM_PER_NM)[0].getName()
+    water_steps = STEPS_OUT * -(-chosen.water_steps // STEPS_OUT)
+    return {
+        "water_outer": {
+            name: Side(system, _nm(box), "CPU", water_steps, name=name)
+            for name, system in hybrid.systems(box, dtype).items()
+        },
+        "vacuum_outer": {
+            name: Side(system, _nm(hybrid.gas), platform, _steps(name, chosen.share), name=name)
+            for name, system in alone.items()
+        },
+    }
+
+
 def _nm(gaff: BuiltSystem) -> NDArray[np.float64]:
     return np.array(gaff.positions.value_in_unit(unit.nanometer))
 
@@ -276,7 +325,10 @@ def measure(threads: int, torch_threads: int, chosen: Plan, dtype: str, python: 
     molecule = oh.Molecule.from_geometry(frames.atomic_numbers, lowest, name="aspirin")
     gas = oh.gaff.build(molecule, charges=chosen.charges, progress=False)
     box = gas.solvate(padding=chosen.padding, cutoff=9.0)
-    cases = cases_of(gas, box, corrections(gas, frames, chosen), chosen, dtype)
+    everything = tuple(range(frames.n_atoms))
+    timed_model = random_model(frames, molecule, everything, chosen.all_points)
+    hybrid = Hybrid.make(gas, frames, timed_model, n_fit=chosen.n_fit, n_train=chosen.n_train)
+    cases = cases_of(gas, box, corrections(gas, frames, chosen), chosen, dtype) | outer_cases(hybrid, chosen, dtype)
     times: dict[str, Times] = {}
     for case, sides in cases.items():
         with ExitStack() as stack:
@@ -285,10 +337,12 @@ def measure(threads: int, torch_threads: int, chosen: Plan, dtype: str, python: 
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hybrid-speed-")))
                 runs |= ase_sides(python, folder, lowest, chosen.share, stack)
             times[case] = interleaved(runs, chosen.rounds, dict.fromkeys(runs, 2), skipped=1)
+    drifts = hybrid.drifts(chosen.picoseconds)
     platforms = {case: {name: side.platform for name, side in sides.items()} for case, sides in cases.items()}
     return document(
         "hybrid_speed",
-        figures_of(times, chosen.replicas),
+        figures_of(times, chosen.replicas)
+        | outer_timestep.figures_of(times["water_outer"], times["vacuum_outer"], drifts),
         threads=threads,
         torch_threads=torch_threads,
         dtype=dtype,
@@ -297,6 +351,8 @@ def measure(threads: int, torch_threads: int, chosen: Plan, dtype: str, python: 
         gpu=platforms.get("gpu_water", {}).get("gaff", "none"),
         platforms=platforms,
         particles_of_the_water_box=box.system.getNumParticles(),
+        drifts=drifts,
+        published_drift=outer_timestep.PUBLISHED,
         rounds_ms={case: rounded(sides) for case, sides in times.items()},
     )
 
@@ -311,11 +367,14 @@ def main() -> None:
     )
     parser.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="in which torch computes")
     parser.add_argument("--quick", action="store_true", help="few steps: only to see that it runs")
+    parser.add_argument("--picoseconds", type=float, help="of each run at constant energy; 100 by default")
     options = parser.parse_args()
     use_settings("benchmarks.hybrid_speed", options.threads)
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # OpenMM's OpenCL platform writes warnings to standard output
     chosen = QUICK if options.quick else Plan()
+    if options.picoseconds is not None:
+        chosen = replace(chosen, picoseconds=options.picoseconds)
     torch_threads = options.torch_threads or options.threads
     print(
         to_json(measure(options.threads, torch_threads, chosen, options.dtype, options.peer)), file=output, flush=True

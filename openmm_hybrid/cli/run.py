@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from openmm_hybrid.models.energy_model import EnergyModel
+    from openmm_hybrid.systems.system_files import Attachment
 
 
 def doctor(as_json: Json = False) -> None:
@@ -62,6 +63,10 @@ def sample(
         typer.Option(help="Higher temperature for replica exchange (parallel tempering), K; repeat it, rising."),
     ] = None,
     timestep: Annotated[float, typer.Option(help="Time step, fs.")] = 0.5,
+    outer_timestep: Annotated[
+        float | None,
+        typer.Option(help="Time step of the model, fs: a multiple of --timestep, such as 2; by default --timestep."),
+    ] = None,
     friction: Annotated[float, typer.Option(help="Friction of the thermostat, 1/ps.")] = 1.0,
     interval: Annotated[int, typer.Option(help="Steps between frames, and between exchange attempts.")] = 200,
     ensemble: Annotated[
@@ -89,19 +94,19 @@ def sample(
             f"the temperatures are {', '.join(f'{rung:g}' for rung in rungs)} K",
             expected="a rising ladder: --temperature, then each --exchange",
         )
-    n_copies = replicas * len(rungs)
-    together = [] if loaded is None else _add(forces, topology, loaded, indices, backend, n_copies)
+    models = [] if loaded is None else _add(forces, topology, loaded, indices, backend)
     result = run(
         forces,
         topology,
         positions,
         output=output,
-        models=together,
-        replicas=n_copies,
+        models=models,
+        replicas=replicas * len(rungs),
         exchange=interval if len(rungs) > 1 else None,
         duration=duration,
         temperature=rungs * replicas if len(rungs) > 1 else temperature,
         timestep=timestep,
+        outer_timestep=outer_timestep,
         friction=friction,
         interval=interval,
         ensemble=ensemble,
@@ -122,22 +127,16 @@ def sample(
     print_result(text, content, as_json=as_json)
 
 
-def _add(
-    system: Any, topology: Any, model: EnergyModel, atoms: list[int], backend: str, n_copies: int
-) -> list[EnergyModel]:
-    """Put a model into the System, a complete force field in place of its terms; returns models for all copies."""
-    from openmm_hybrid.models.compose import OnAtoms
-    from openmm_hybrid.systems.attach import attach
+def _add(system: Any, topology: Any, model: EnergyModel, atoms: list[int], backend: str) -> list[Attachment]:
+    """The model for `sample`; a complete force field goes into the System in place of its terms instead."""
     from openmm_hybrid.systems.double_counting import is_complete
     from openmm_hybrid.systems.replace import replace
+    from openmm_hybrid.systems.system_files import Attachment
 
     if is_complete(model):
         replace(system, topology, model, atoms=atoms, backend=backend)
         return []
-    if n_copies > 1:
-        return [OnAtoms(model, atoms, [atom.element.atomic_number for atom in topology.atoms()])]
-    attach(system, topology, model, atoms=atoms, backend=backend)
-    return []
+    return [Attachment(model, atoms=atoms, backend=backend)]
 
 
 def _gate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -17,6 +18,9 @@ from openmm_hybrid.core.units import positions_to_angstrom, strip
 from openmm_hybrid.sampling.exchange import neighbours
 from openmm_hybrid.sampling.job import Job
 from openmm_hybrid.sampling.structure import NEAREST
+
+LONGEST_OUTER = 2.0
+"""Outer timestep above which `sample` warns, fs; `benchmarks.hybrid_speed` measures the drift."""
 
 
 def real(name: str, value: Any, *, above: float) -> float:
@@ -146,12 +150,51 @@ def force_groups(respa: Sequence[Sequence[int]], system: openmm.System) -> tuple
     return pairs
 
 
+def outer_steps(outer_timestep: Any, timestep: float, models: Sequence[object], respa: Sequence[Sequence[int]]) -> int:
+    """Timesteps (fs) in an outer timestep: evaluations of the system's forces for each one of the models.
+
+    Raises
+    ------
+    InputError
+        The outer timestep is not a whole multiple of the timestep, there is no model, or `respa` is given too.
+
+    Warns
+    -----
+    UserWarning
+        The outer timestep is above `LONGEST_OUTER`.
+    """
+    if outer_timestep is None:
+        return 1
+    outer = real("outer_timestep", strip(outer_timestep, "time"), above=0.0)
+    steps = round(outer / timestep)
+    if steps < 1 or abs(outer - steps * timestep) > 1e-6 * timestep:
+        raise InputError(
+            f"the outer timestep is {outer:g} fs",
+            expected=f"a whole multiple of the timestep of {timestep:g} fs, such as {max(2, steps) * timestep:g}",
+            hint="a number without a unit is in fs",
+        )
+    if not models:
+        raise InputError(
+            "outer_timestep was given without models",
+            expected="models=[…], whose forces act once per outer timestep",
+            hint="for forces that are in the System already, give their force groups in respa",
+        )
+    if respa:
+        raise InputError("outer_timestep and respa were both given", expected="one of them: outer_timestep sets respa")
+    if steps > 1 and outer > LONGEST_OUTER:
+        warnings.warn(
+            f"the outer timestep is {outer:g} fs: above {LONGEST_OUTER:g} fs the impulses of the models resonate with "
+            "flexible bonds, and the energy drifts (docs/sampling.md, Multiple time steps); check a run with "
+            'ensemble="nve", or use 2 fs.',
+            stacklevel=3,
+        )
+    return steps
+
+
 def check_combination(job: Job) -> None:
     """Refuse settings that exclude each other."""
     if job.replicas > 1 and job.ensemble == "nve":
         raise MismatchError("replicas cannot run at constant energy", expected='ensemble="nvt", or replicas=1')
-    if job.replicas > 1 and job.respa and len(set(job.temperatures)) > 1:
-        raise MismatchError("replicas at several temperatures cannot run with respa", expected="one temperature")
     if job.exchange is not None:
         _check_ladders(job)
 

@@ -22,7 +22,8 @@ class Job:
 
     `system` holds one start, `stepped` the `replicas` starts that one context steps. `temperatures` has one number per
     start. `free` means that replicas may be translated as a whole; `exchange` is the number of steps between attempts
-    to exchange temperatures.
+    to exchange temperatures. With `outer_steps` above 1, `timestep` is the outer timestep of the models, and group 0 of
+    `respa` holds all forces of the user's system.
     """
 
     system: openmm.System
@@ -43,7 +44,13 @@ class Job:
     free: bool = False
     exchange: int | None = None
     respa: tuple[tuple[int, int], ...] = ()
+    outer_steps: int = 1
     parameters: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def bond_timestep(self) -> tuple[float, tuple[tuple[int, int], ...]]:
+        """The timestep that the user gave (fs), and the `respa` that belongs to it."""
+        return (self.timestep / self.outer_steps, ()) if self.outer_steps > 1 else (self.timestep, self.respa)
 
 
 def settings_of(job: Job, starts: NDArray[np.float64], energies: list[float]) -> dict[str, Any]:

@@ -21,7 +21,12 @@ from openmm_hybrid.core.units import ANGSTROM_PER_NM
 from openmm_hybrid.sampling.blow_up import Cause, find_cause, timestep_hint
 from openmm_hybrid.sampling.box import shrunk
 from openmm_hybrid.sampling.exchange import Exchange
-from openmm_hybrid.sampling.integrators import draw_velocities, langevin, langevin_per_particle, verlet
+from openmm_hybrid.sampling.integrators import (
+    RunIntegrator,
+    draw_velocities,
+    langevin,
+    langevin_per_particle,
+)
 from openmm_hybrid.sampling.job import Job
 from openmm_hybrid.sampling.minimize import ABSURD, minimize_context, set_positions
 from openmm_hybrid.sampling.reporters import Recorder, StartFiles, degrees_of_freedom, log_line
@@ -101,22 +106,23 @@ def run_batch(job: Job, batch: Batch, advance: Callable[[int], None]) -> None:
 
 def _context(job: Job, batch: Batch, steps_run: int) -> openmm.Context:
     """A context without positions; its random numbers are fixed by the seed of the job and the steps already run."""
-    temperature = float(batch.temperatures[0])
-    integrator: openmm.Integrator
-    if (batch.temperatures == temperature).all():
-        integrator = langevin(temperature, job.friction, job.timestep, job.respa)
-    else:
-        integrator = langevin_per_particle(_particle_temperatures(job, batch), job.friction, job.timestep)
-    integrator.setRandomNumberSeed(_seed(job.seed, batch.files[0].index, steps_run, 1))
-    if job.ensemble == "nve":
-        both = openmm.CompoundIntegrator()
-        both.addIntegrator(integrator)
-        both.addIntegrator(verlet(job.timestep, job.respa))
-        integrator = both
+    integrator = _integrator(job, batch, _seed(job.seed, batch.files[0].index, steps_run, 1))
     context = openmm.Context(job.stepped, integrator, *job.platform)
     for name, value in job.parameters.items():
         context.setParameter(name, value)
     return context
+
+
+def _integrator(job: Job, batch: Batch, seed: int) -> openmm.Integrator:
+    temperature = float(batch.temperatures[0])
+    shortest = job.timestep / max((evaluations for _, evaluations in job.respa), default=1)
+    if (batch.temperatures == temperature).all():
+        thermostat = langevin(temperature, job.friction, shortest)
+    else:
+        thermostat = langevin_per_particle(_particle_temperatures(job, batch), job.friction, shortest)
+    thermostat.setRandomNumberSeed(seed)
+    nve = job.ensemble == "nve"
+    return RunIntegrator(thermostat, job.timestep, job.respa, constant_energy=nve) if nve or job.respa else thermostat
 
 
 def _particle_temperatures(job: Job, batch: Batch) -> NDArray[np.float64]:
@@ -164,7 +170,7 @@ class _Loop:
         with _interruptible() as interrupted:
             while self._step < job.n_steps:
                 if job.ensemble == "nve":
-                    integrator.setCurrentIntegrator(0 if self._step < 0 else 1)
+                    integrator.keep_energy(self._step >= 0)
                 steps = self._stride()
                 self._advance(steps)
                 advance(steps * len(self._batch.files))
@@ -276,7 +282,7 @@ class _Loop:
             steps = step - self._good_step
             found = find_cause(self._context, self._good_state, steps, self._structure(), self._batch.starts)
             reason = found or reason
-        hint = timestep_hint(self._job.system, self._job.timestep, self._job.respa) or reason[1] or _SHORTER
+        hint = timestep_hint(self._job.system, *self._job.bond_timestep) or reason[1] or _SHORTER
         return NumericalError(
             f"the simulation of {name} blew up between {since} and {self._named(step)}: {reason[0]}",
             hint=f"{kept}{hint}",

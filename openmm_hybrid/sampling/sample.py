@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace as with_changes
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openmm
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from openmm import app, unit
 
 from openmm_hybrid.core.errors import InputError
@@ -27,6 +28,7 @@ from openmm_hybrid.sampling.input_checks import (
     checked_starts,
     force_groups,
     one_of,
+    outer_steps,
     real,
     replicated_starts,
     whole,
@@ -49,6 +51,7 @@ from openmm_hybrid.sampling.sample_result import SampleResult
 from openmm_hybrid.sampling.structure import Structure
 from openmm_hybrid.systems.attach import attach
 from openmm_hybrid.systems.replicas import replicate, without_motion_removal
+from openmm_hybrid.systems.system_files import Attachment
 
 
 def sample(
@@ -57,7 +60,7 @@ def sample(
     positions: Any,
     *,
     # Forces
-    models: Sequence[EnergyModel | Correction] = (),
+    models: Sequence[EnergyModel | Correction | Attachment] = (),
     parameters: Mapping[str, float] | None = None,
     # Length and ensemble
     n_steps: int | None = None,
@@ -68,6 +71,7 @@ def sample(
     equilibration: int = 2000,
     # Integrator
     timestep: Any = 0.5,
+    outer_timestep: Any = None,
     friction: Any = 1.0,
     respa: Sequence[Sequence[int]] = (),
     seed: int = 0,
@@ -103,9 +107,9 @@ def sample(
     topology : openmm.app.Topology
     positions : (n_atoms, 3) or (n_starts, n_atoms, 3), Å, or a Quantity
         Several starts run independently, one after another, or side by side as replicas.
-    models : sequence of EnergyModel or Correction
-        Models whose forces are added to those of the system for this run; the system itself is not changed. Each model
-        is of all atoms in their order (`OnAtoms` turns a model of some atoms into one), or a Correction of them.
+    models : sequence of EnergyModel, Correction or Attachment
+        Models whose forces are added to those of the system for this run; the system itself is not changed. A model
+        acts on all atoms in their order; ``oh.Attachment(model, atoms=…)`` names its atoms, as `attach` does.
     parameters : mapping of str to float, optional
         Values of global parameters of the forces, such as {"lambda": 0.5}; the others keep their defaults.
     n_steps : int
@@ -121,6 +125,11 @@ def sample(
     equilibration : int
         Steps before the first stored interval; they always use the thermostat.
     timestep : float, fs
+    outer_timestep : float, fs, optional
+        Multiple time steps for `models`: their forces act once per `outer_timestep`, a whole multiple of `timestep`,
+        and the forces of the system once per `timestep` (see `respa`). A step is then an outer one: `n_steps`,
+        `interval`, `equilibration`, `exchange` and `checkpoint_interval` count these. All replicas and temperatures
+        are supported.
     friction : float, 1/ps
     respa : sequence of (force group, evaluations per step)
         Multiple time steps: with [(0, 4), (1, 1)] the forces of group 0 act four times per step, those of group 1
@@ -175,10 +184,11 @@ def sample(
     Warns
     -----
     UserWarning
-        A number without a unit is likely to be in another unit, the timestep is long for a bond, or a barostat may
-        shrink the box below twice the cutoff.
+        A number without a unit is likely to be in another unit, the timestep is long for a bond, the outer timestep is
+        above 2 fs, or a barostat may shrink the box below twice the cutoff.
     """
-    fs = timestep_fs(timestep)
+    steps = outer_steps(outer_timestep, inner := timestep_fs(timestep), models, respa)
+    fs = steps * inner
     replicas = whole("replicas", replicas, 1)
     starts = replicated_starts(checked_starts(system, topology, positions), replicas)
     ensemble = one_of("ensemble", ensemble, ("nvt", "nve"))
@@ -186,7 +196,7 @@ def sample(
     folder = expanded(output)
     n_steps = whole_steps(n_steps, duration_ps(duration), fs, whole("interval", interval, 1))
     check_box(system, run=True)
-    alone, stepped = _systems(system, topology, models, replicas)
+    alone, stepped = _systems(system, topology, models, replicas, outside=steps > 1)
     job = Job(
         system=alone,
         stepped=stepped,
@@ -209,12 +219,13 @@ def sample(
         replicas=replicas,
         exchange=None if exchange is None else whole("exchange", exchange, 1),
         free=replicas > 1 and any(isinstance(force, openmm.CMMotionRemover) for force in system.getForces()),
-        respa=force_groups(respa, stepped),
+        respa=((0, steps), (1, 1)) if steps > 1 else force_groups(respa, stepped),
+        outer_steps=steps,
         parameters={name: real(name, value, above=-np.inf) for name, value in (parameters or {}).items()},
     )
     check_thermostats(job)
     check_combination(job)
-    check_timestep(job.system, Structure.of(job.system, topology), fs, job.respa)
+    check_timestep(job.system, Structure.of(job.system, topology), *job.bond_timestep)
     energies = _start_energies(job, starts)
     batches = _batches(job, starts, energies, folder, suffix)
     with lock_folder(folder):
@@ -235,23 +246,71 @@ def sample(
 
 
 def _systems(
-    system: openmm.System, topology: app.Topology, models: Sequence[EnergyModel | Correction], replicas: int
+    system: openmm.System,
+    topology: app.Topology,
+    models: Sequence[EnergyModel | Correction | Attachment],
+    replicas: int,
+    *,
+    outside: bool,
 ) -> tuple[openmm.System, openmm.System]:
-    """Systems of one start and of all replicas, both with the models; the user's System is not changed."""
+    """Systems of one start and of all replicas, both with the models; the user's System is not changed.
+
+    The models are in force group 1 and all other forces in group 0 if the models are `outside`.
+    """
     if replicas == 1 and not models:
         return system, system
-    parts = [model.in_molecule() if isinstance(model, Correction) else model for model in models]
-    model = None if not parts else parts[0] if len(parts) == 1 else Sum(parts)
+    attachments = _attachments(models)
     if replicas == 1:
         alone = stepped = copy.deepcopy(system)
     else:
         stepped, many = replicate(system, topology, replicas)
         alone = without_motion_removal(system)
-        if model is not None:
-            attach(stepped, many, model, atoms=np.arange(stepped.getNumParticles()).reshape(replicas, -1))
-    if model is not None:
-        attach(alone, topology, model)
+    if outside:
+        for force in [*alone.getForces(), *stepped.getForces()]:
+            force.setForceGroup(0)
+            if isinstance(force, openmm.NonbondedForce):
+                force.setReciprocalSpaceForceGroup(-1)
+        if any(attachment.force_group for attachment in attachments):
+            raise InputError(
+                "outer_timestep was given with a force group", expected="the default force group of models"
+            )
+        attachments = [with_changes(attachment, force_group=1) for attachment in attachments]
+    for attachment in attachments:
+        if replicas > 1:
+            _attach(stepped, many, with_changes(attachment, atoms=_copied(attachment.atoms, system, replicas)))
+        _attach(alone, topology, attachment)
     return alone, stepped
+
+
+def _attachments(models: Sequence[EnergyModel | Correction | Attachment]) -> list[Attachment]:
+    """The models as attachments; those without arguments of their own become one, which is evaluated at once."""
+    found, parts = [], []
+    for model in models:
+        if isinstance(model, Attachment):
+            found.append(model)
+        else:
+            parts.append(model.in_molecule() if isinstance(model, Correction) else model)
+    return found if not parts else [Attachment(parts[0] if len(parts) == 1 else Sum(parts)), *found]
+
+
+def _attach(system: openmm.System, topology: app.Topology, made: Attachment) -> None:
+    attach(
+        system,
+        topology,
+        made.model,
+        atoms=made.atoms,
+        backend=made.backend,
+        force_group=made.force_group,
+        scale=made.scale,
+        dtype=made.dtype,
+    )
+
+
+def _copied(atoms: ArrayLike | None, system: openmm.System, replicas: int) -> NDArray[np.int64]:
+    """Particles of a model in all replicas, (n_copies, n_atoms)."""
+    n_particles = system.getNumParticles()
+    first = np.atleast_2d(np.arange(n_particles) if atoms is None else np.asarray(atoms))
+    return np.concatenate([first + n_particles * copy for copy in range(replicas)])
 
 
 def _batches(job: Job, starts: NDArray[np.float64], energies: list[float], folder: Path, suffix: str) -> list[Batch]:

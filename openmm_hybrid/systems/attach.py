@@ -50,7 +50,8 @@ def attach(
         Name of a backend (see docs/backends.md), or "auto" to give each part of the model to the first backend that
         takes it and works here.
     force_group : int
-        Force group, 0 to 31.
+        Force group, 0 to 31. In a group of its own, a model can act less often than the other forces, with OpenMM's
+        MTSLangevinIntegrator or MTSIntegrator; `sample` does so with `outer_timestep`.
     scale : str, optional
         Name of a new global parameter, such as "lambda", that multiplies energy and forces; it starts at 1. Every
         backend with `parameter_derivatives` lets ``context.getState(parameterDerivatives=True)`` return dE/dλ.

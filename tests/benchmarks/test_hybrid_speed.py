@@ -26,9 +26,15 @@ def test_the_quick_form_gives_every_figure(reference_data: Callable[[str], Path]
     figures = {name: (figure["value"], figure["unit"]) for name, figure in found["figures"].items()}
     expected = {"replica_gain"} | {f"water_ratio.{name}" for name in SIDES[1:]}
     timed = [f"water.{name}" for name in SIDES] + [f"vacuum.{name}" for name in (*SIDES, "replicas")]
+    timed += [f"{case}_outer.{name}" for case in ("water", "vacuum") for name in ("cross", "inner", "outer", "openmm")]
     expected |= {f"{kind}.{name}" for kind in ("step", "speed") for name in timed}
+    expected |= {"water_ratio.inner"} | {
+        f"{kind}.{name}" for kind in ("water_ratio", "vacuum_gain") for name in ("outer", "outer.openmm")
+    }
+    drifts = {f"drift.{name}" for name in ("cross", "inner", "outer", "outer_3fs", "outer_4fs")}
+    expected |= drifts | {name.replace("drift", "drift_error") for name in drifts}
     assert {name for name in figures if "gpu" not in name} == expected  # no peer was given
-    assert all(math.isfinite(value) and value > 0.0 for value, _ in figures.values())
+    assert all(math.isfinite(value) and (value > 0.0 or name in drifts) for name, (value, _) in figures.items())
     assert found["platforms"]["water"] == dict.fromkeys(SIDES, "CPU")
     assert (found["gpu"] == "none") == (not any("gpu" in name for name in figures))
 
@@ -61,5 +67,30 @@ def test_figures_of_known_times(monkeypatch: pytest.MonkeyPatch) -> None:
         "step.vacuum.global": 0.5,
         "speed.water.gaff": 4.32,
         "speed.vacuum.replicas": 32 * 10.8,
+    }.items():
+        assert figures[name][0] == pytest.approx(value), name
+
+
+def test_figures_of_outer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ratios worked out by hand."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks.outer_timestep import figures_of
+
+    water = {
+        "cross": np.full(3, 10.0),
+        "inner": np.full(3, 12.0),
+        "outer": np.full(3, 10.5),
+        "openmm": np.full(3, 13.0),
+    }
+    vacuum = {"cross": np.full(3, 0.2), "inner": np.full(3, 0.6), "outer": np.full(3, 0.3), "openmm": np.full(3, 0.4)}
+    figures = figures_of(water, vacuum, {"outer": {"drift": -0.1, "error": 0.2}})
+    for name, value in {
+        "water_ratio.outer": 1.05,
+        "water_ratio.outer.openmm": 1.3,
+        "water_ratio.inner": 1.2,
+        "vacuum_gain.outer": 2.0,
+        "vacuum_gain.outer.openmm": 1.5,
+        "drift.outer": -0.1,
+        "drift_error.outer": 0.2,
     }.items():
         assert figures[name][0] == pytest.approx(value), name

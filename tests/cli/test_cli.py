@@ -127,6 +127,7 @@ def test_a_whole_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         f"sample methanol -o hybrid {alike} --model correction.npz": "hybrid/trajectory_0.dcd",
         "sample methanol -o many --duration 0.02 --interval 20 --model correction.npz --replicas 3": "many/log_2.csv",
         "sample methanol -o ladder --duration 0.02 --interval 20 --exchange 650 --replicas 2": "ladder/log_3.csv",
+        f"sample methanol -o outer {alike} --model correction.npz --outer-timestep 1": "outer/trajectory_0.dcd",
         f"sample methanol -o again {alike} --model correction.pt --atoms 0-5": "again/log_0.csv",
     }.items():
         done = CliRunner().invoke(app, line.split())
@@ -135,6 +136,7 @@ def test_a_whole_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(done.stdout.splitlines()) == (4 if line.startswith("train sgdml") else 1)  # a table of errors
         assert Path(result).is_file()
     assert Path("again/log_0.csv").read_text() == Path("hybrid/log_0.csv").read_text()
+    assert json.loads(Path("outer/settings.json").read_text())["respa"] == [[0, 2], [1, 1]]
 
 
 @pytest.mark.parametrize("options", ["", " --replicas 2"])

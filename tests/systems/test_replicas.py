@@ -283,10 +283,6 @@ def _cutoff() -> openmm.System:
             lambda: {"replicas": 2, "system": _with(openmm.GBSAOBCForce())},
             "'GBSAOBCForce' .* cannot be copied.*models=",
         ),
-        (
-            lambda: {"replicas": 2, "temperature": [300.0, 400.0], "respa": [(0, 2), (2, 1)]},
-            "several temperatures cannot run with respa",
-        ),
         (lambda: {"models": [PairMorse((8, 6, 1))]}, "9 particles, the model 3 atoms"),
     ],
 )

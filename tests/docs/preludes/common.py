@@ -22,7 +22,7 @@ from tests.docs.snippets import ROOT
 SAMPLE = {
     "duration": 0.05,
     "n_steps": 100,
-    "interval": 5,
+    "interval": 3,
     "equilibration": 2,
     "platform": lambda name: "Reference" if name == "auto" else name,
 }
