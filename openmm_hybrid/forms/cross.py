@@ -98,8 +98,8 @@ class Cross(LinearForm):
 
     These are the cross terms of class II force fields (Hwang, Stockfisch, Hagler, J. Am. Chem. Soc. 116, 2515 (1994)),
     with distances in place of angles, and to third and fourth order. On a scale z where its sampled range is [−1, 1], a
-    distance enters as x = z/(1 + z⁴/(3w⁴)) with w = 4. Beyond the range, x grows more slowly and fades from |z| = w on, so
-    that the products are bounded and the classical terms alone are left far outside.
+    distance enters as x = z/(1 + z⁴/(3w⁴)) with w = 4. Beyond the range, x grows more slowly and fades from |z| = w on,
+    so that the products are bounded and the classical terms alone are left far outside.
 
     Parameters
     ----------
