@@ -90,7 +90,7 @@ def sample(
             expected="a rising ladder: --temperature, then each --exchange",
         )
     n_copies = replicas * len(rungs)
-    together = [] if loaded is None else _add(forces, topology, loaded, indices, backend, n_copies)
+    together = [] if loaded is None else _add(forces, topology, loaded, indices, backend, n_copies, temperature)
     result = run(
         forces,
         topology,
@@ -123,7 +123,7 @@ def sample(
 
 
 def _add(
-    system: Any, topology: Any, model: EnergyModel, atoms: list[int], backend: str, n_copies: int
+    system: Any, topology: Any, model: EnergyModel, atoms: list[int], backend: str, n_copies: int, temperature: float
 ) -> list[EnergyModel]:
     """Put a model into the System, a complete force field in place of its terms; returns models for all copies."""
     from openmm_hybrid.models.compose import OnAtoms
@@ -132,7 +132,7 @@ def _add(
     from openmm_hybrid.systems.replace import replace
 
     if is_complete(model):
-        replace(system, topology, model, atoms=atoms, backend=backend)
+        replace(system, topology, model, atoms=atoms, backend=backend, temperature=temperature)
         return []
     if n_copies > 1:
         return [OnAtoms(model, atoms, [atom.element.atomic_number for atom in topology.atoms()])]

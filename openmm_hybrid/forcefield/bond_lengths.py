@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 StretchTerms = list[tuple[Terms, tuple[float, ...]]]
 """Terms that depend on the length of one bond only, each with its row of parameters."""
 
-_CONFORMATIONS = 6  # number of random conformations that we relax
+_CONFORMATIONS = 4  # number of random conformations that we relax
 _MAX_FORCE = 0.2  # kcal/mol/Å; it stretches a bond to hydrogen by 3e-4 Å
 _STRAINED = 0.2  # Å; largest plausible difference between a bond's length in the molecule and at its own minimum
 _REACH = 0.35  # Å; half of the interval of the averages, six standard deviations of C-C at 1000 K
