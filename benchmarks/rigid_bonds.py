@@ -81,7 +81,7 @@ def sampled(
 
 
 def length_error(forcefield: ForceField, system: openmm.System, positions: NDArray[np.float64]) -> float:
-    """Largest difference (Å) between constraints and the mean lengths of their flexible bonds, by groups of one length."""
+    """Largest difference (Å) between a constraint and the mean over the flexible bonds of constraints of its length."""
     groups: dict[float, list[float]] = {}
     for k in range(system.getNumConstraints()):
         i, j, length = system.getConstraintParameters(k)

@@ -31,16 +31,26 @@ def timed(call: Callable[[], object]) -> Timed:
 
 
 def stepper(
-    system: openmm.System, positions: Any, platform: str, threads: int, steps: int, *, relaxed: bool = False
+    system: openmm.System,
+    positions: Any,
+    platform: str,
+    threads: int,
+    steps: int,
+    *,
+    relaxed: bool = False,
+    timestep: float = 0.5,
 ) -> Timed:
     """A function that repeats `steps` steps a given number of times and returns the seconds per step of each.
 
-    Langevin dynamics at 300 K with 0.5 fs and 1/ps; `positions` are in nm, and are minimised unless they are `relaxed`.
+    Langevin dynamics at 300 K with 1/ps; `timestep` is in fs. `positions` are in nm, and are minimised unless they are
+    `relaxed`.
     """
     properties = {"Threads": str(threads)} if platform == "CPU" else platform_properties(platform)
-    integrator = openmm.LangevinMiddleIntegrator(300.0, 1.0, 0.0005)
+    integrator = openmm.LangevinMiddleIntegrator(300.0, 1.0, 1e-3 * timestep)
     context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName(platform), properties)
     context.setPositions(positions)
+    if system.getNumConstraints():
+        context.applyConstraints(1e-6)
     if not relaxed:
         openmm.LocalEnergyMinimizer.minimize(context, maxIterations=20)
     context.setVelocitiesToTemperature(300.0, 1)
