@@ -14,7 +14,7 @@ from openmm_hybrid.core.units import BOLTZMANN
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.paths import angles
 from openmm_hybrid.forcefield.terms import Terms
-from openmm_hybrid.models.minima import relax
+from openmm_hybrid.models.minima import relax_by
 
 Bond = tuple[int, int]
 Floats = NDArray[np.float64]
@@ -109,11 +109,17 @@ def _relaxed(forcefield: ForceField) -> Floats:
     bonds = [(i, j) for i, j in forcefield.bonds.tolist()]
     minima = np.array([_SCAN[_stretch(_stretch_terms(forcefield, bond), _SCAN)[0].argmin()] for bond in bonds])
     lower, upper = _bounds(forcefield, dict(zip(bonds, minima.tolist(), strict=True)))
-    rng = np.random.default_rng(0)
+    rng, module = np.random.default_rng(0), forcefield.module()  # it takes long to make, so we make it once
+
+    def predict(r: Floats) -> tuple[Floats, Floats]:
+        with torch.inference_mode():
+            energies, forces = module(torch.from_numpy(r))
+        return energies.numpy(), forces.numpy()
+
     found = []
     for _ in range(_CONFORMATIONS):
         try:
-            positions, _ = relax(forcefield, _embedded(lower, upper, rng), max_force=_MAX_FORCE)
+            positions, _ = relax_by(predict, _embedded(lower, upper, rng), max_force=_MAX_FORCE)
         except NumericalError:
             continue
         ends = positions[forcefield.bonds]
