@@ -38,19 +38,22 @@ def stepper(
     steps: int,
     *,
     relaxed: bool = False,
+    timestep: float = 0.5,
     integrator: openmm.Integrator | None = None,
     substeps: int = 1,
 ) -> Timed:
     """A function that repeats `steps` steps a given number of times and returns the seconds per step of each.
 
-    Langevin dynamics at 300 K with 0.5 fs and 1/ps, or another `integrator`, each of whose steps counts as `substeps`;
-    `positions` are in nm, and are minimised unless they are `relaxed`.
+    Langevin dynamics at 300 K with steps of `timestep` (fs) and 1/ps, or another `integrator`, each of whose steps counts
+    as `substeps`; `positions` are in nm, and are minimised unless they are `relaxed`.
     """
     properties = {"Threads": str(threads)} if platform == "CPU" else platform_properties(platform)
-    stepped = integrator or openmm.LangevinMiddleIntegrator(300.0, 1.0, 0.0005)
+    stepped = integrator or openmm.LangevinMiddleIntegrator(300.0, 1.0, 1e-3 * timestep)
     outer = max(1, steps // substeps)
     context = openmm.Context(system, stepped, openmm.Platform.getPlatformByName(platform), properties)
     context.setPositions(positions)
+    if system.getNumConstraints():
+        context.applyConstraints(1e-6)
     if not relaxed:
         openmm.LocalEnergyMinimizer.minimize(context, maxIterations=20)
     context.setVelocitiesToTemperature(300.0, 1)

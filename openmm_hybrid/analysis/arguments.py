@@ -13,24 +13,6 @@ from openmm_hybrid.core.units import strip
 _LARGEST = 2.0 * np.pi + 1e-6  # largest dihedral in rad, from any convention
 
 
-def kelvin(temperature: Any) -> float:
-    """A temperature in K, above zero, from a number in K or a Quantity.
-
-    Raises
-    ------
-    InputError
-        It is no temperature, or not above zero.
-    """
-    value = strip(temperature, "temperature")
-    try:
-        plain = float(value)
-    except (TypeError, ValueError):
-        plain = float("nan")
-    if isinstance(value, bool) or not 0.0 < plain < np.inf:
-        raise InputError(f"temperature is {temperature!r}", expected="a number greater than 0, in K")
-    return plain
-
-
 def array(values: Any, kind: str) -> NDArray[np.float64]:
     """Numbers in internal units, from numbers in these units or from Quantities; for `kind` see `strip`."""
     return np.asarray(strip(values, kind), dtype=np.float64)

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import jensenshannon
 from scipy.special import i0e, logsumexp
 
-from openmm_hybrid.analysis.arguments import array, kelvin, radians
+from openmm_hybrid.analysis.arguments import array, radians
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.core.units import BOLTZMANN, strip
+from openmm_hybrid.core.units import BOLTZMANN, kelvin, strip
 
 Array = NDArray[np.float64]
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from openmm_hybrid.analysis.arguments import array, kelvin
+from openmm_hybrid.analysis.arguments import array
 from openmm_hybrid.analysis.blocks import statistical_inefficiency
 from openmm_hybrid.core.errors import InputError, MissingDependencyError, NumericalError
-from openmm_hybrid.core.units import BOLTZMANN
+from openmm_hybrid.core.units import BOLTZMANN, kelvin
 
 
 @dataclass(frozen=True, eq=False)

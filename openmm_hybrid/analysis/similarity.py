@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from openmm_hybrid.analysis.arguments import kelvin
 from openmm_hybrid.analysis.distributions import Density
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.core.units import BOLTZMANN, strip
+from openmm_hybrid.core.units import BOLTZMANN, kelvin, strip
 
 Array = NDArray[np.float64]
 Measure = Callable[[Density, Density], float]

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from openmm_hybrid.bases import DEFAULT, base_forcefield
 from openmm_hybrid.bases.base import Base
-from openmm_hybrid.bases.system import BuiltSystem, assemble, constraint_name
+from openmm_hybrid.bases.system import BuiltSystem, assemble, constraint_name, hydrogen_daltons
 from openmm_hybrid.bases.template import Template, to_xml
 from openmm_hybrid.charges.assign import assign_charges
 from openmm_hybrid.core.errors import InputError, MismatchError
@@ -30,6 +30,7 @@ def build(
     base: str | Base = DEFAULT,
     charges: str | ArrayLike | Sequence[str | ArrayLike] = "resp",
     constraints: str | None = None,
+    hydrogen_mass: Any = None,
     positions: Any = None,
     progress: bool = True,
 ) -> BuiltSystem:
@@ -46,6 +47,9 @@ def build(
     charges : {"resp", "am1-bcc", "nagl"} or array (n_atoms,) in e
         For a sequence of molecules: one method for all, or one entry per molecule.
     constraints : {None, "HBonds", "AllBonds"} or OpenMM's objects of these names
+    hydrogen_mass : float, Da, or Quantity, optional
+        Mass of hydrogen atoms; the atom that each is bonded to becomes lighter by the same amount. With constraints and
+        3 Da, steps of 4 fs are possible. By default all atoms have their natural mass.
     positions : array (n_atoms, 3) in Å or Quantity, optional
         Positions of all atoms. By default the first conformer of each molecule, moved along x if molecules overlap.
     progress : bool
@@ -59,7 +63,8 @@ def build(
     Raises
     ------
     InputError
-        Elements or terms without parameters, charges with a wrong number or sum, or an unknown option.
+        Elements or terms without parameters, charges with a wrong number or sum, an unknown option, or a mass of
+        hydrogen that leaves another atom lighter than 1 Da.
     MissingDependencyError
         A program or package of the base force field or of the charge method is not installed.
     HybridError
@@ -72,10 +77,10 @@ def build(
     """
     members, entries = _members(molecules, charges)
     chosen = _checked(base, members)
-    constraints = constraint_name(constraints)
+    constraints, daltons = constraint_name(constraints), hydrogen_daltons(hydrogen_mass)
     coordinates = _row(members) if positions is None else _given_positions(members, positions)
     templates = make_templates(members, entries, chosen, progress=progress)
-    built = assemble(templates, coordinates, constraints)
+    built = assemble(templates, coordinates, constraints, daltons)
     for note in built.notes:
         warnings.warn(note, stacklevel=2)
     return built

@@ -9,14 +9,19 @@ import numpy as np
 import openmm
 from openmm import app, unit
 
-from openmm_hybrid.bases.system import CONSTRAINTS, BuiltSystem, constraint_name
+from openmm_hybrid.bases.system import CONSTRAINTS, BuiltSystem, check_masses, constraint_name, hydrogen_daltons
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.units import NM_PER_ANGSTROM, positions_to_angstrom, strip
 
 
 def from_prmtop(
-    prmtop: str | Path, coordinates: Any, *, constraints: str | None = None, cutoff: Any = 9.0
+    prmtop: str | Path,
+    coordinates: Any,
+    *,
+    constraints: str | None = None,
+    hydrogen_mass: Any = None,
+    cutoff: Any = 9.0,
 ) -> BuiltSystem:
     """The system of an AMBER prmtop file: without a cutoff in vacuum, with PME and rigid water in a periodic box.
 
@@ -28,6 +33,8 @@ def from_prmtop(
     prmtop : path
     coordinates : path of an inpcrd or rst7 file, array (n_atoms, 3) in Å, or Quantity
     constraints : {None, "HBonds", "AllBonds"}
+    hydrogen_mass : float, Da, or Quantity, optional
+        Mass of hydrogen atoms outside rigid water, as in `openmm_hybrid.build`.
     cutoff : float, Å, or Quantity
         Nonbonded cutoff in a periodic box.
 
@@ -39,11 +46,11 @@ def from_prmtop(
     Raises
     ------
     InputError
-        A file is missing or cannot be read.
+        A file is missing or cannot be read, or a mass of hydrogen leaves another atom lighter than 1 Da.
     MismatchError
         The number of coordinates is not the number of atoms.
     """
-    constraints = constraint_name(constraints)
+    constraints, daltons = constraint_name(constraints), hydrogen_daltons(hydrogen_mass)
     path = _existing(prmtop)
     positions, box = _coordinates(coordinates)
     try:
@@ -63,7 +70,9 @@ def from_prmtop(
         nonbondedCutoff=float(strip(cutoff, "length")) * NM_PER_ANGSTROM * unit.nanometer,
         constraints=CONSTRAINTS[constraints],
         rigidWater=periodic,
+        hydrogenMass=None if daltons is None else daltons * unit.dalton,
     )
+    check_masses(system, topology)
     nonbonded = next(force for force in system.getForces() if isinstance(force, openmm.NonbondedForce))
     charges = [nonbonded.getParticleParameters(i)[0] for i in range(system.getNumParticles())]
     return BuiltSystem(
@@ -74,6 +83,7 @@ def from_prmtop(
         charges=np.array([charge.value_in_unit(unit.elementary_charge) for charge in charges]),
         atom_types=_atom_types(path),
         constraints=constraints,
+        hydrogen_mass=daltons,
     )
 
 

@@ -72,10 +72,12 @@ def add_solvent(
     positions: unit.Quantity,
     template_names: Sequence[str],
     constraints: Any,
+    hydrogen_mass: float | None,
 ) -> tuple[openmm.System, app.Topology, unit.Quantity]:
     """System (PME, rigid water), topology and positions of the molecules in the centre of a cubic box of solvent.
 
     The molecules come first and keep their atom order. `template_names` has one name for each residue of `topology`.
+    `hydrogen_mass` (Da) is for the molecules only.
     """
     forcefield = app.ForceField(io.StringIO(templates_xml), f"amber14/{solvent.water}.xml")
     forcefield.registerTemplateMatcher(_water_template)
@@ -97,6 +99,7 @@ def add_solvent(
         nonbondedMethod=app.PME,
         nonbondedCutoff=solvent.cutoff * NM_PER_ANGSTROM * unit.nanometer,
         constraints=constraints,
+        hydrogenMass=hydrogen_mass,
         rigidWater=True,
         residueTemplates=_named(modeller.topology, template_names),
     )

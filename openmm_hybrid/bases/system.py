@@ -25,6 +25,8 @@ from openmm_hybrid.models.system import SystemModel
 CONSTRAINTS: dict[str | None, Any] = {None: None, "HBonds": app.HBonds, "AllBonds": app.AllBonds}
 """Name → OpenMM's constraints, for those that `build` takes."""
 
+_LIGHTEST = 1.0  # Da; lightest atom of a molecule, about the mass of a hydrogen atom
+
 
 def constraint_name(constraints: Any) -> str | None:
     """The name of these constraints in `CONSTRAINTS`, from the name itself or from OpenMM's object.
@@ -38,6 +40,46 @@ def constraint_name(constraints: Any) -> str | None:
     if name not in CONSTRAINTS:
         raise InputError(f"unknown constraints {name!r}", expected="None, 'HBonds' or 'AllBonds'")
     return name
+
+
+def hydrogen_daltons(mass: Any) -> float | None:
+    """A mass of hydrogen atoms in Da from a number in Da, a Quantity, or None.
+
+    Raises
+    ------
+    InputError
+        It is not a number of at least 1 Da.
+    """
+    if mass is None:
+        return None
+    try:
+        plain = float(strip(mass, "mass"))
+    except (TypeError, ValueError):
+        plain = 0.0
+    if isinstance(mass, bool) or not _LIGHTEST <= plain < np.inf:
+        raise InputError(
+            f"hydrogen_mass = {mass!r}", expected=f"a mass of {_LIGHTEST:g} Da or more, usually 1.5 to 4 Da"
+        )
+    return plain
+
+
+def check_masses(system: openmm.System, topology: app.Topology) -> None:
+    """Refuse hydrogens that leave too little mass to the atoms that they are bonded to.
+
+    Raises
+    ------
+    InputError
+        An atom with hydrogens is lighter than 1 Da.
+    """
+    for bond in topology.bonds():
+        for atom in bond:
+            mass = system.getParticleMass(atom.index).value_in_unit(unit.dalton)
+            if mass < _LIGHTEST and atom.element is not None:
+                raise InputError(
+                    f"the mass of the hydrogens leaves {mass:.3g} Da to the atom {atom.name} of {atom.residue.name}",
+                    expected=f"at least {_LIGHTEST:g} Da",
+                    hint="give hydrogen_mass a smaller value",
+                )
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +106,8 @@ class BuiltSystem:
         One template per molecule; equal molecules share one.
     constraints : str or None
         Constraints as given to `build`.
+    hydrogen_mass : float or None, Da
+        Mass of the hydrogen atoms as given to `build`.
     """
 
     system: openmm.System = field(repr=False)
@@ -74,6 +118,7 @@ class BuiltSystem:
     atom_types: tuple[str, ...] = field(repr=False)
     templates: tuple[Template, ...] = field(default=(), repr=False)
     constraints: str | None = None
+    hydrogen_mass: float | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -119,6 +164,8 @@ class BuiltSystem:
         negative_ion: str = Solvent.negative_ion,
     ) -> BuiltSystem:
         """The molecules in a periodic box of rigid water, with PME.
+
+        They keep their constraints and the mass of their hydrogen atoms. Water has normal masses.
 
         Parameters
         ----------
@@ -169,6 +216,7 @@ class BuiltSystem:
             self.positions,
             [template.name for template in templates],
             CONSTRAINTS[self.constraints],
+            self.hydrogen_mass,
         )
         assign_terms(system, lay_out(templates))
         return replace(self, system=system, topology=topology, positions=positions)
@@ -183,12 +231,15 @@ class BuiltSystem:
 
 
 def assemble(
-    templates: Sequence[Template], positions: NDArray[np.float64], constraints: str | None = None
+    templates: Sequence[Template],
+    positions: NDArray[np.float64],
+    constraints: str | None = None,
+    hydrogen_mass: float | None = None,
 ) -> BuiltSystem:
     """The BuiltSystem of these templates in vacuum and without a cutoff, at `positions` (n_atoms, 3) in Å."""
     topology = make_topology(templates)
     return BuiltSystem(
-        system=_vacuum_system(topology, templates, constraints),
+        system=_vacuum_system(topology, templates, constraints, hydrogen_mass),
         topology=topology,
         positions=positions * NM_PER_ANGSTROM * unit.nanometer,
         molecules=tuple(template.molecule for template in templates),
@@ -196,6 +247,7 @@ def assemble(
         atom_types=tuple(kind for template in templates for kind in template.types),
         templates=tuple(templates),
         constraints=constraints,
+        hydrogen_mass=hydrogen_mass,
     )
 
 
@@ -215,12 +267,19 @@ def make_topology(templates: Sequence[Template]) -> app.Topology:
     return topology
 
 
-def _vacuum_system(topology: app.Topology, templates: Sequence[Template], constraints: str | None) -> openmm.System:
+def _vacuum_system(
+    topology: app.Topology, templates: Sequence[Template], constraints: str | None, hydrogen_mass: float | None
+) -> openmm.System:
     """The System of these molecules alone, without a cutoff."""
     forcefield = app.ForceField(io.StringIO(to_xml(templates)))
     chosen = {residue: template.name for residue, template in zip(topology.residues(), templates, strict=True)}
     system = forcefield.createSystem(
-        topology, nonbondedMethod=app.NoCutoff, constraints=CONSTRAINTS[constraints], residueTemplates=chosen
+        topology,
+        nonbondedMethod=app.NoCutoff,
+        constraints=CONSTRAINTS[constraints],
+        hydrogenMass=hydrogen_mass,
+        residueTemplates=chosen,
     )
+    check_masses(system, topology)
     assign_terms(system, lay_out(templates))
     return system

@@ -62,6 +62,9 @@ def replace(
             help="Let fitted charges and wells act on other molecules, which the fit says nothing about.",
         ),
     ] = False,
+    temperature: Annotated[
+        float, typer.Option(help="Temperature of the mean lengths at which constraints hold fitted bonds, K.")
+    ] = 300.0,
 ) -> None:
     """Replace a molecule's terms in a System by a fitted force field, as OpenMM's own forces."""
     from openmm_hybrid.forcefield import ForceField
@@ -79,6 +82,7 @@ def replace(
         fitted,
         atoms=list(read_indices(atoms)) if atoms else range(fitted.n_atoms),
         fitted_nonbonded_outside=fitted_nonbonded_outside,
+        temperature=temperature,
     )
     save_system(output, forces, topology, positions)
     print(f"{fitted.name} with {len(fitted.groups)} groups of terms in {output}")

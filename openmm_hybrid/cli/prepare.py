@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -25,6 +25,14 @@ def build(
     name: Annotated[str, typer.Option(help="Name of the molecule.")] = "",
     base: Annotated[str, named("openmm_hybrid.bases:names", help="Base force field.")] = "gaff-2.2.20",
     charges: Annotated[str, named("openmm_hybrid.charges:METHODS", help="Method for the partial charges.")] = "resp",
+    constraints: Annotated[
+        Literal["none", "HBonds", "AllBonds"],
+        typer.Option(help="Bonds of the molecule with a fixed length: those to hydrogen (HBonds), or all."),
+    ] = "none",
+    hydrogen_mass: Annotated[
+        float | None,
+        typer.Option(help="Mass of the molecule's hydrogen atoms, Da; 3 allows steps of 4 fs with HBonds."),
+    ] = None,
     padding: Annotated[
         float | None, typer.Option(help="Solvate the molecule, with this distance to its periodic images, Å.")
     ] = None,
@@ -51,7 +59,14 @@ def build(
         if is_file
         else Molecule.from_smiles(molecule, name=name)
     )
-    built = build_system(parsed, base=base, charges=charges, progress=progress_wanted(ctx))
+    built = build_system(
+        parsed,
+        base=base,
+        charges=charges,
+        constraints=None if constraints == "none" else constraints,
+        hydrogen_mass=hydrogen_mass,
+        progress=progress_wanted(ctx),
+    )
     if padding is not None:
         built = built.solvate(padding=padding, water=water)
     with replacing(output / "molecule.sdf") as temporary:

@@ -94,7 +94,7 @@ def sample(
             f"the temperatures are {', '.join(f'{rung:g}' for rung in rungs)} K",
             expected="a rising ladder: --temperature, then each --exchange",
         )
-    models = [] if loaded is None else _add(forces, topology, loaded, indices, backend)
+    models = [] if loaded is None else _add(forces, topology, loaded, indices, backend, temperature)
     result = run(
         forces,
         topology,
@@ -127,14 +127,16 @@ def sample(
     print_result(text, content, as_json=as_json)
 
 
-def _add(system: Any, topology: Any, model: EnergyModel, atoms: list[int], backend: str) -> list[Attachment]:
+def _add(
+    system: Any, topology: Any, model: EnergyModel, atoms: list[int], backend: str, temperature: float
+) -> list[Attachment]:
     """The model for `sample`; a complete force field goes into the System in place of its terms instead."""
     from openmm_hybrid.systems.double_counting import is_complete
     from openmm_hybrid.systems.replace import replace
     from openmm_hybrid.systems.system_files import Attachment
 
     if is_complete(model):
-        replace(system, topology, model, atoms=atoms, backend=backend)
+        replace(system, topology, model, atoms=atoms, backend=backend, temperature=temperature)
         return []
     return [Attachment(model, atoms=atoms, backend=backend)]
 

@@ -117,3 +117,21 @@ def positions_to_angstrom(positions: Any) -> NDArray[np.float64]:
     """Positions (…, n_atoms, 3) in Å from an array in Å, an `openmm.unit` Quantity (of Vec3 too) or a list of them."""
     plain: ArrayLike = strip(positions, "length")
     return np.asarray(plain, dtype=np.float64)
+
+
+def kelvin(temperature: Any) -> float:
+    """A temperature in K, above zero, from a number in K or a Quantity.
+
+    Raises
+    ------
+    InputError
+        It is no temperature, or not above zero.
+    """
+    value = strip(temperature, "temperature")
+    try:
+        plain = float(value)
+    except (TypeError, ValueError):
+        plain = float("nan")
+    if isinstance(value, bool) or not 0.0 < plain < math.inf:
+        raise InputError(f"temperature is {temperature!r}", expected="a number greater than 0, in K")
+    return plain

@@ -23,6 +23,7 @@ from openmm_hybrid.fitting.gradient import Descent, GradientSettings, descend
 from openmm_hybrid.fitting.input_checks import compared_labels, enough_frames, paired, with_energies
 from openmm_hybrid.fitting.ranges import set_ranges, set_straight_angles
 from openmm_hybrid.fitting.residuals import LabelledMolecule
+from openmm_hybrid.fitting.rigid_forces import rigid_errors
 from openmm_hybrid.fitting.sanity_checks import SanityCheck, run_checks
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from openmm_hybrid.forcefield import ForceField
@@ -299,7 +300,8 @@ class _Assessment:
                 )
         train = _errors(after, frames[chosen.train])
         valid = _errors(after, frames[chosen.valid]) if len(chosen.valid) else None
-        return MoleculeFit(after, chosen, start, train, valid, test, (labels, *checks))
+        rigid = rigid_errors(after, frames[chosen.test]) if len(chosen.test) else None
+        return MoleculeFit(after, chosen, start, train, valid, test, rigid, (labels, *checks))
 
 
 def _errors(forcefield: ForceField, frames: Frames) -> ErrorTable:

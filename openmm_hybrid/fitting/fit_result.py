@@ -33,6 +33,10 @@ class MoleculeFit:
         of the other tables, its energy errors are NaN if the frames have no energies.
     train, valid, test : ErrorTable or None
         Errors of the fitted force field; None without frames.
+    rigid : ErrorTable or None
+        Errors on the test frames of the forces that remain with constrained bonds to hydrogen (see
+        `openmm_hybrid.fitting.rigid_forces.rigid_errors`). Energy errors are NaN. None without test frames or without
+        such bonds.
     checks : tuple of SanityCheck
     """
 
@@ -42,6 +46,7 @@ class MoleculeFit:
     train: ErrorTable
     valid: ErrorTable | None
     test: ErrorTable | None
+    rigid: ErrorTable | None
     checks: tuple[SanityCheck, ...]
 
 
@@ -103,6 +108,11 @@ class FitResult:
         return self._only.test
 
     @property
+    def rigid(self) -> ErrorTable | None:
+        """Force errors on the test frames with constrained bonds to hydrogen, where the fit has one molecule."""
+        return self._only.rigid
+
+    @property
     def passed(self) -> bool:
         """Whether all checks passed."""
         return all(check.passed for molecule in self.molecules for check in molecule.checks)
@@ -123,6 +133,7 @@ class FitResult:
         rows = []
         for molecule in self.molecules:
             tables = {"before": molecule.start, "train": molecule.train, "valid": molecule.valid, "test": molecule.test}
+            tables["test, rigid X-H"] = molecule.rigid
             for name, table in tables.items():
                 if table is not None:
                     errors = (table.force_mae, table.force_rmse, table.energy_mae, table.energy_rmse)
@@ -148,6 +159,7 @@ class FitResult:
                     "train": known(molecule.train),
                     "valid": None if molecule.valid is None else known(molecule.valid),
                     "test": None if molecule.test is None else known(molecule.test),
+                    "rigid": None if molecule.rigid is None else known(molecule.rigid),
                     "checks": {check.name: {"passed": check.passed, "found": check.found} for check in molecule.checks},
                 }
                 for molecule in self.molecules

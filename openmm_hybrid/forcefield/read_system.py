@@ -103,7 +103,7 @@ def _collect(system: openmm.System) -> _Raw:
             for atoms, (n, phase, k) in terms_of(force):
                 raw.torsions.setdefault(min(atoms, atoms[::-1]), []).append((n, phase, k * KCAL_PER_KJ))
         elif isinstance(force, openmm.CustomBondForce):
-            for i, j, row in _morse(force):
+            for i, j, row in morse_bonds(force):
                 raw.graph.add(_sorted(i, j))
                 _put(raw.morse, (i, j), row, force)
         elif isinstance(force, openmm.NonbondedForce):
@@ -133,7 +133,8 @@ def is_morse(force: openmm.CustomBondForce) -> bool:
     return _MORSE.fullmatch(force.getEnergyFunction().replace(" ", "")) is not None
 
 
-def _morse(force: openmm.CustomBondForce) -> Iterator[tuple[int, int, tuple[float, ...]]]:
+def morse_bonds(force: openmm.CustomBondForce) -> Iterator[tuple[int, int, tuple[float, ...]]]:
+    """Atoms of each bond of a force for which `is_morse` is true, with D (kcal/mol), a (1/Å) and r₀ (Å)."""
     match = _MORSE.fullmatch(force.getEnergyFunction().replace(" ", ""))
     if match is None:
         raise _unreadable(force, f"its energy {force.getEnergyFunction()!r} is not D*(1-exp(-a*(r-r0)))^2")

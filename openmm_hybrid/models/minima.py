@@ -68,8 +68,16 @@ def relax(model: EnergyModel, positions: ArrayLike, *, max_force: float = 0.005)
     if start.shape != shape:
         raise InputError(f"positions have shape {start.shape}", expected=f"{shape}")
 
+    return relax_by(model.predict, start, max_force=max_force)
+
+
+def relax_by(
+    predict: Callable[[Floats], tuple[Floats, Floats]], start: Floats, *, max_force: float
+) -> tuple[Floats, float]:
+    """As `relax`, with a function from positions (1, n_atoms, 3) to energies (1,) and forces (1, n_atoms, 3)."""
+
     def energy_and_slope(x: Floats) -> tuple[float, Floats]:
-        energies, forces = model.predict(_STEP * x.reshape(1, *shape))
+        energies, forces = predict(_STEP * x.reshape(1, *start.shape))
         return float(energies[0]), -_STEP * forces[0].ravel()
 
     options = {"maxiter": _MAX_ITERATIONS, "maxfun": 2 * _MAX_ITERATIONS, "maxcor": 30, "ftol": 1e-14}
@@ -81,7 +89,7 @@ def relax(model: EnergyModel, positions: ArrayLike, *, max_force: float = 0.005)
             f"the search for a minimum stopped at a force of {left:.3g} kcal/mol/Å",
             hint="start closer to a minimum, within the range of the model",
         )
-    return _STEP * found.x.reshape(shape), float(found.fun)
+    return _STEP * found.x.reshape(start.shape), float(found.fun)
 
 
 def minima(

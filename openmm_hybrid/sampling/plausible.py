@@ -11,7 +11,9 @@ import openmm
 from openmm import unit
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.units import strip
+from openmm_hybrid.core.units import ANGSTROM_PER_NM, KJ_PER_KCAL, strip
+from openmm_hybrid.forcefield.read_system import is_morse, morse_bonds
+from openmm_hybrid.models.openmm_forces import terms_of
 from openmm_hybrid.sampling.input_checks import real, temperature_per_start
 from openmm_hybrid.sampling.structure import Structure
 
@@ -19,7 +21,7 @@ SHORTEST, LONGEST = 0.05, 10.0
 """Range of a timestep without a unit, fs; molecular dynamics of atoms uses 0.1 to 5 fs."""
 
 UNSTABLE = 2.0
-"""Timestep times angular frequency of a harmonic bond at which leapfrog integrators, LFMiddle too, become unstable."""
+"""Timestep times angular frequency of a bond at which leapfrog integrators, LFMiddle too, become unstable."""
 
 COARSE = 1.5
 """The same product above which `sample` warns: 4 fs with heavy hydrogens and constrained bonds reaches 1.4."""
@@ -98,10 +100,10 @@ def friction_rate(value: Any) -> float:
 def stiffest_bond(
     system: openmm.System, timestep: float, respa: Sequence[tuple[int, int]] = ()
 ) -> tuple[float, int, int] | None:
-    """Timestep (fs) times angular frequency of the fastest harmonic bond without a constraint, and its atoms.
+    """Timestep (fs) times angular frequency of the fastest bond without a constraint, and its atoms.
 
-    The frequency of a bond with force constant k and reduced mass μ is √(k/μ). With multiple time steps the timestep is
-    that of the bond's force group. None if the system has no such bond.
+    The frequency of a harmonic bond with force constant k and reduced mass μ is √(k/μ); for a Morse bond k = 2Da². With
+    multiple time steps the timestep is that of the bond's force group. None if the system has no such bond.
     """
     inner = dict(respa)
     found = [
@@ -114,7 +116,7 @@ def stiffest_bond(
 def check_timestep(
     system: openmm.System, structure: Structure, timestep: float, respa: Sequence[tuple[int, int]] = ()
 ) -> None:
-    """Compare a timestep (fs) with the vibrations of harmonic bonds.
+    """Compare a timestep (fs) with the vibrations of harmonic and Morse bonds that no constraint holds.
 
     Raises
     ------
@@ -135,7 +137,8 @@ def check_timestep(
         f"whose vibration takes {2.0 * np.pi * timestep / product:.3g} fs"
     )
     limit = (
-        f'{timestep / product:.1f} fs or less; longer steps need constrained bonds (constraints="HBonds" in `build`)'
+        f"{timestep / product:.1f} fs or less; longer steps need rigid bonds and heavy hydrogens "
+        '(constraints="HBonds" and hydrogen_mass=3 in `build`)'
     )
     if product >= UNSTABLE:
         raise InputError(problem, expected=limit)
@@ -143,15 +146,23 @@ def check_timestep(
 
 
 def _bonds(system: openmm.System) -> Iterator[tuple[int, int, int, float, tuple[float, float]]]:
-    """Force group, atoms, force constant (kJ/mol/nm²) and masses (amu) of harmonic bonds that are not constrained."""
+    """Force group, atoms, force constant (kJ/mol/nm²) and masses (amu) of bonds that are not constrained."""
     masses = [system.getParticleMass(i).value_in_unit(unit.dalton) for i in range(system.getNumParticles())]
     fixed = {frozenset(system.getConstraintParameters(k)[:2]) for k in range(system.getNumConstraints())}
     for force in system.getForces():
-        if isinstance(force, openmm.HarmonicBondForce):
-            for index in range(force.getNumBonds()):
-                i, j, _, k = force.getBondParameters(index)
-                if masses[i] > 0 and masses[j] > 0 and frozenset((i, j)) not in fixed:
-                    yield force.getForceGroup(), i, j, k._value, (masses[i], masses[j])
+        for i, j, k in _stiffnesses(force):
+            if masses[i] > 0 and masses[j] > 0 and frozenset((i, j)) not in fixed:
+                yield force.getForceGroup(), i, j, k, (masses[i], masses[j])
+
+
+def _stiffnesses(force: openmm.Force) -> Iterator[tuple[int, int, float]]:
+    """Atoms and force constant (kJ/mol/nm²) of each bond of a force; none for forces that are no bonds."""
+    if isinstance(force, openmm.HarmonicBondForce):
+        for (i, j), (_, k) in terms_of(force):
+            yield i, j, k
+    elif isinstance(force, openmm.CustomBondForce) and is_morse(force):
+        for i, j, (depth, a, _) in morse_bonds(force):
+            yield i, j, 2.0 * depth * a**2 * KJ_PER_KCAL * ANGSTROM_PER_NM**2
 
 
 def _has_unit(value: Any) -> bool:

@@ -13,7 +13,7 @@ from openmm_hybrid.core.errors import MismatchError
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.read_system import is_morse
 from openmm_hybrid.models.openmm_forces import LAYOUTS, Term, terms_of
-from openmm_hybrid.systems.force_kinds import KINDS, MORSE, MORSES, Kind, classical_rows, new_force
+from openmm_hybrid.systems.force_kinds import BONDS, KINDS, MORSE, MORSES, Kind, classical_rows, new_force
 from openmm_hybrid.systems.placement import Placement
 
 
@@ -47,18 +47,23 @@ class Bonded:
 def plan_bonded(system: openmm.System, placement: Placement, forcefield: ForceField) -> Bonded:
     """Check the bonded forces and make new ones, without changing the System.
 
+    Constrained bonds get no k = 0 to mark them, since the constraint does.
+
     Raises
     ------
     MismatchError
         A term joins a copy with other atoms, or a force on a copy cannot be replaced.
     """
     copy_of = copies_of(placement)
-    _check_constraints(system, copy_of)
     for force in system.getForces():
         _check_other(force, copy_of)
     planned = Bonded()
+    constrained = {frozenset(system.getConstraintParameters(k)[:2]) for k in range(system.getNumConstraints())}
     for kind, rows in classical_rows(forcefield, placement.atoms, mark_all=True).items():
-        _plan_kind(planned, system, placement, kind, rows, copy_of)
+        needed = [
+            row for row in rows if kind is not BONDS or row.values[1] or frozenset(row.particles) not in constrained
+        ]
+        _plan_kind(planned, system, placement, kind, needed, copy_of)
     return planned
 
 
@@ -166,11 +171,6 @@ def _check_other(force: openmm.Force, copy_of: NDArray[np.int64]) -> None:
             raise irreplaceable(
                 force, f"its term on atoms {'-'.join(map(str, atoms))} would act in addition to the new ones"
             )
-
-
-def _check_constraints(system: openmm.System, copy_of: NDArray[np.int64]) -> None:
-    for k in range(system.getNumConstraints()):
-        inside(copy_of, system.getConstraintParameters(k)[:2], "the constraint")
 
 
 def irreplaceable(force: openmm.Force, why: str) -> MismatchError:

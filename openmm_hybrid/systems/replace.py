@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace as with_changes
+from typing import Any
 
 import openmm
 from numpy.typing import ArrayLike
@@ -13,11 +14,11 @@ from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.straight_angles import warn_of_straight_dihedrals
 from openmm_hybrid.forms.form import PLAIN_FORCES
 from openmm_hybrid.models.torchscript import torch_dtype
-from openmm_hybrid.systems.attach import warn_of_constraints
 from openmm_hybrid.systems.bonded_terms import plan_bonded
 from openmm_hybrid.systems.nonbonded_terms import plan_pairs
 from openmm_hybrid.systems.placement import Placement, locate
 from openmm_hybrid.systems.plan import choose_for_terms, plan
+from openmm_hybrid.systems.rigid_bonds import plan_rigid
 
 
 def replace(
@@ -30,6 +31,7 @@ def replace(
     force_group: int = 0,
     dtype: str = "float64",
     fitted_nonbonded_outside: bool = False,
+    temperature: Any = 300.0,
 ) -> list[openmm.Force]:
     """Replace the classical terms of a molecule by a force field, such as a fitted one.
 
@@ -46,6 +48,11 @@ def replace(
     Without inner pairs, the charges, Lennard-Jones parameters and 1-4 exceptions of the force field go into the
     NonbondedForce. Atoms with excluded pairs only keep theirs, and so do all atoms where the force field has no
     non-bonded terms.
+
+    Constraints inside the molecule may hold bonds, such as those to hydrogen (``constraints="HBonds"``). `replace` sets
+    their lengths to the mean lengths of the force field's bonds at `temperature`, and leaves out the terms that they
+    make constant. Move the positions onto the constraints afterwards, by a minimisation or
+    ``Context.applyConstraints``.
 
     In a periodic System, bonded forces and exceptions use the nearest images, so that atoms of the molecule may be
     wrapped one by one.
@@ -69,6 +76,8 @@ def replace(
     fitted_nonbonded_outside : bool
         Let charges and Lennard-Jones parameters that differ from the System's, as fitted ones do, act on other
         molecules and periodic images. A fit to forces inside one molecule does not determine these interactions.
+    temperature : float, K, or Quantity
+        Temperature of the mean lengths of constrained bonds. It has no effect without constraints inside the molecule.
 
     Returns
     -------
@@ -78,22 +87,23 @@ def replace(
     Raises
     ------
     InputError
-        Atoms are out of range or repeated, or backend, dtype or force group are unknown.
+        Atoms are out of range or repeated, backend, dtype or force group are unknown, or the temperature is not
+        positive.
     MismatchError
-        The molecule is bonded to other atoms, a force on it cannot be replaced (the message names it), exclusions or
-        1-4 scales differ from the force field's, the box has other charges or Lennard-Jones parameters than the
-        outer ones, or other ones than the force field in a System with other molecules or a periodic box, or System,
-        topology and force field do not match.
+        The molecule is bonded to other atoms, a force on it cannot be replaced (the message names it), a constraint
+        holds atoms of the molecule that are not bonded, its copies have different constraints, exclusions or 1-4 scales
+        differ from the force field's, the box has other charges or Lennard-Jones parameters than the outer ones, or
+        other ones than the force field in a System with other molecules or a periodic box, or System, topology and
+        force field do not match.
     NumericalError
-        A neural or spline term has no table within the limits.
+        A neural or spline term has no table within the limits, or the lengths of constrained bonds cannot be found.
     MissingDependencyError
         The backend does not work here.
 
     Warns
     -----
     UserWarning
-        Constraints lie inside the molecule, where its fitted bonds are rigid; or a dihedral term of the force field
-        goes through a straight angle.
+        A dihedral term of the force field goes through a straight angle.
     """
     torch_dtype(dtype)
     if not isinstance(forcefield, ForceField):
@@ -103,11 +113,13 @@ def replace(
             hint="add other models with oh.attach",
         )
     placement = locate(system, topology, forcefield, atoms=atoms, force_group=force_group)
-    bonded = plan_bonded(system, placement, forcefield)
+    rigid = plan_rigid(system, placement, forcefield, temperature)
+    flexible = rigid.flexible_part(forcefield)
+    bonded = plan_bonded(system, placement, flexible)
     pairs = plan_pairs(system, placement, forcefield, fitted_outside=fitted_nonbonded_outside)
-    others = _other_forces(system, forcefield, placement, backend, dtype)
-    warn_of_constraints(system, placement)
+    others = _other_forces(system, flexible, placement, backend, dtype)
     warn_of_straight_dihedrals(forcefield.tables)
+    rigid.apply(system)
     made = bonded.apply(system)
     made += pairs.apply()
     for force in others:

@@ -95,9 +95,11 @@ class BaseSuite:
 
     def test_water_and_constraints(self, base: Base, molecule: Molecule) -> None:
         charges = np.linspace(-0.2, 0.2, molecule.n_atoms) + molecule.charge / molecule.n_atoms
-        built = build(molecule, base=base, charges=charges, constraints="HBonds")
+        built = build(molecule, base=base, charges=charges, constraints="HBonds", hydrogen_mass=2)
         n_hydrogens = int((molecule.atomic_numbers == 1).sum())
         assert built.system.getNumConstraints() == n_hydrogens
+        masses = [built.system.getParticleMass(i)._value for i in range(molecule.n_atoms)]
+        assert masses.count(2.0) == n_hydrogens
         box = built.solvate(padding=10.0, cutoff=9.0)
         assert box.system.usesPeriodicBoundaryConditions()
         assert box.topology.getNumAtoms() > molecule.n_atoms

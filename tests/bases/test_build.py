@@ -118,6 +118,36 @@ def test_constraints(constraints: object, number: int) -> None:
     assert built.system.getNumConstraints() == number
 
 
+def masses(system: openmm.System) -> np.ndarray:
+    return np.array([system.getParticleMass(i).value_in_unit(unit.dalton) for i in range(system.getNumParticles())])
+
+
+@pytest.mark.parametrize("mass", [3.0, 3.0 * unit.dalton])
+def test_heavy_hydrogens(mass: object) -> None:
+    """Their mass is taken from the atoms that they are bonded to; water keeps its own."""
+    ethanol = Molecule.from_smiles("CCO")
+    usual = gaff.build(ethanol, charges=gasteiger(ethanol))
+    built = gaff.build(ethanol, charges=gasteiger(ethanol), constraints="HBonds", hydrogen_mass=mass)
+    is_hydrogen = ethanol.atomic_numbers == 1
+    np.testing.assert_allclose(masses(built.system)[is_hydrogen], 3.0)
+    before, after = masses(usual.system), masses(built.system)
+    assert after.sum() == pytest.approx(before.sum())
+    for heavy in np.flatnonzero(~is_hydrogen):
+        n_hydrogens = sum(is_hydrogen[other] for other in ethanol.neighbours[heavy])
+        assert after[heavy] == pytest.approx(before[heavy] - n_hydrogens * (3.0 - before[is_hydrogen][0]))
+    box = built.solvate(padding=8.0, cutoff=7.0)
+    assert (usual.hydrogen_mass, built.hydrogen_mass, box.hydrogen_mass) == (None, 3.0, 3.0)
+    np.testing.assert_allclose(masses(box.system)[: len(after)], after)
+    assert set(masses(box.system)[len(after) :].round(2)) == {1.01, 16.0}
+
+
+@pytest.mark.parametrize(("mass", "message"), [(0.5, "1 Da or more"), ("heavy", "1 Da or more"), (6.0, "leaves -2.9")])
+def test_masses_that_cannot_work(mass: object, message: str) -> None:
+    ethanol = Molecule.from_smiles("CCO")
+    with pytest.raises(InputError, match=message):
+        gaff.build(ethanol, charges=gasteiger(ethanol), hydrogen_mass=mass)
+
+
 def test_charges_stay_with_their_atoms() -> None:
     """ForceField may exchange atoms of equal element and bonds; charges and 1-4 terms must follow the index."""
     benzene = Molecule.from_smiles("c1ccccc1")

@@ -52,6 +52,15 @@ def test_constraints(molecule: Molecule) -> None:
     assert force.getNonbondedMethod() == openmm.NonbondedForce.NoCutoff
 
 
+def test_heavy_hydrogens(molecule: Molecule) -> None:
+    built = gaff.from_prmtop(PRMTOP, molecule.positions, hydrogen_mass=3)
+    masses = np.array([built.system.getParticleMass(i)._value for i in range(molecule.n_atoms)])
+    np.testing.assert_allclose(masses[molecule.atomic_numbers == 1], 3.0)
+    assert built.hydrogen_mass == 3.0
+    with pytest.raises(InputError, match=r"leaves .* Da to the atom"):
+        gaff.from_prmtop(PRMTOP, molecule.positions, hydrogen_mass=6)
+
+
 def test_refusals(molecule: Molecule, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         gaff.from_prmtop(tmp_path / "none.prmtop", molecule.positions)

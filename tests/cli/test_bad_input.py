@@ -170,6 +170,8 @@ CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
     "two molecules": (None, ("build", "CO.O", "-o", "out"), "one part at a time"),
     "unknown version": (None, ("build", "CO", "-o", "out", "--base", "gaff-3.0"), "1.81"),
     "unknown charges": (None, ("build", "CO", "-o", "out", "--charges", "rsep"), "did you mean resp"),
+    "unknown constraints": (None, ("build", "CO", "-o", "out", "--constraints", "all"), "HBonds"),
+    "hydrogen in g": (None, ("build", "CO", "-o", "out", "--hydrogen-mass", "5e-24"), "1.5 to 4 Da"),
     "missing molecule file": (None, ("build", "none.sdf", "-o", "out"), "does not exist"),
     "empty molecule file": (lambda: text("empty.sdf", ""), ("build", "empty.sdf", "-o", "out"), "no molecule"),
     "unknown water": (

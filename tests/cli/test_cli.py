@@ -157,3 +157,13 @@ def test_a_complete_force_field_replaces_the_terms(
         done = CliRunner().invoke(app, line.split())
         assert done.exit_code == 0, done.stderr
     assert Path("direct/log_0.csv").read_text() == Path("twostep/log_0.csv").read_text()
+
+
+def test_build_with_constraints_and_heavy_hydrogens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = "build CO -o methanol --charges am1-bcc --constraints HBonds --hydrogen-mass 3"
+    done = CliRunner().invoke(app, line.split())
+    assert done.exit_code == 0, done.stderr
+    system = oh.load_system(Path("methanol"))[0]
+    assert system.getNumConstraints() == 4
+    assert [round(system.getParticleMass(i)._value) for i in range(6)] == [6, 14, 3, 3, 3, 3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from openmm_hybrid.sampling.plausible import (
 from openmm_hybrid.sampling.structure import Structure
 from tests.faults.systems import built
 from tests.helpers.oscillators import oscillators, water
+
+ASPIRIN = Path(__file__).parents[2] / "examples" / "drop_in" / "aspirin.pdb"
 
 
 @pytest.mark.parametrize("value", [0.05, 0.5, 2, 10.0, np.float64(1.0), 0.001 * unit.femtosecond, 1 * unit.picosecond])
@@ -77,6 +80,23 @@ def test_frequency_of_the_stiffest_bond() -> None:
     assert stiffest_bond(oscillators(2, 1e5)[0], 1.0) is None
 
 
+def test_frequency_of_a_morse_bond() -> None:
+    """k = 2Da², whatever the names of the parameters; other CustomBondForces have no known frequency."""
+    system, _, _ = water()
+    system.removeForce(0)
+    other, morse = openmm.CustomBondForce("1e9*r^2"), openmm.CustomBondForce("D*(1-exp(-b*(r-r0)))^2")
+    for name in ("b", "r0", "D"):
+        morse.addPerBondParameter(name)
+    morse.addBond(0, 2, [20.0, 0.096, 400.0])
+    other.addBond(0, 1)
+    system.addForce(other)
+    system.addForce(morse)
+    expected = 1e-3 * np.sqrt(2 * 400.0 * 20.0**2 * 17 / 16)
+    assert stiffest_bond(system, 1.0) == (pytest.approx(expected), 0, 2)
+    system.addConstraint(2, 0, 0.096)
+    assert stiffest_bond(system, 1.0) is None
+
+
 def test_limits_of_the_timestep_are_those_of_the_integrator() -> None:
     """Above ω Δt = 2 leapfrog amplifies the vibration; the check refuses from there on."""
     system, topology, start = water()
@@ -109,19 +129,19 @@ def test_usual_timesteps_pass(constraints: str | None, timestep: float) -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_4_fs_pass_with_heavy_hydrogens_and_constraints() -> None:
-    built_system = _constrained("CC(=O)Oc1ccccc1C(=O)O")
-    system = built_system.system
-    for bond in built_system.topology.bonds():
-        heavy, light = sorted((atom.index for atom in bond), key=lambda i: -system.getParticleMass(i)._value)
-        if system.getParticleMass(light)._value < 1.1:
-            system.setParticleMass(heavy, system.getParticleMass(heavy)._value - 2.016)
-            system.setParticleMass(light, 3.024)
+    """GAFF's bonds, and those of a force field fitted to aspirin's vibrations."""
+    from openmm_hybrid import ForceField, Molecule, replace
+
+    aspirin = _constrained(Molecule.from_file(ASPIRIN, template="CC(=O)Oc1ccccc1C(=O)O"), hydrogen_mass=3.0)
+    system = aspirin.system
+    check_timestep(system, Structure.of(system), 4.0)
+    replace(system, aspirin.topology, ForceField.load("aspirin-cross"))
     check_timestep(system, Structure.of(system), 4.0)
 
 
-def _constrained(smiles: str) -> Any:
+def _constrained(source: Any, **options: Any) -> Any:
     from openmm_hybrid import Molecule, build
     from tests.helpers.gaff_molecules import gasteiger
 
-    molecule = Molecule.from_smiles(smiles)
-    return build(molecule, charges=gasteiger(molecule), constraints="HBonds")
+    molecule = Molecule.from_smiles(source) if isinstance(source, str) else source
+    return build(molecule, charges=gasteiger(molecule), constraints="HBonds", **options)

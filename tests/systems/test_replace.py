@@ -263,14 +263,6 @@ def test_other_models_are_attached_instead() -> None:
         oh.replace(case.system, case.topology, oh.Sum((forcefield(),)))  # type: ignore[arg-type]
 
 
-def test_constraints_inside_are_warned_of() -> None:
-    system, topology = molecule()
-    system.addConstraint(0, 3, 0.109)
-    with pytest.warns(UserWarning, match="1 constraints lie inside") as caught:
-        oh.replace(system, topology, forcefield())
-    assert caught[0].filename == __file__
-
-
 def test_exclusions_of_another_molecule_are_named() -> None:
     """A pair that the force field has and the NonbondedForce excludes."""
     system, topology = molecule()

@@ -26,13 +26,20 @@ def build(
     charges: str | ArrayLike | Sequence[str | ArrayLike] = "resp",
     typing: str = "antechamber",
     constraints: str | None = None,
+    hydrogen_mass: Any = None,
     positions: Any = None,
     progress: bool = True,
 ) -> BuiltSystem:
     """GAFF for one or several molecules: `openmm_hybrid.build` with ``base=Gaff(version, typing=typing)``."""
     base = Gaff(version, typing=typing)
     return any_base.build(
-        molecules, base=base, charges=charges, constraints=constraints, positions=positions, progress=progress
+        molecules,
+        base=base,
+        charges=charges,
+        constraints=constraints,
+        hydrogen_mass=hydrogen_mass,
+        positions=positions,
+        progress=progress,
     )
 
 
