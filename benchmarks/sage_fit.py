@@ -3,8 +3,8 @@
 python -m benchmarks.sage_fit [--keep PARTS.json] [--frames 1100] [--only "aspirin openff-2.3.0"]
 
 For each molecule and base force field the result contains the errors on 1000 test frames of MD17 before the fit, after
-a fit of all parameters, and after a fit with cross terms too. Charges start from NAGL's for both bases and are fitted,
-as Lennard-Jones parameters are: pairs inside the molecule have the parameters of their atoms.
+a fit of all parameters, and after a fit with cross terms, whose pairs inside the molecule have parameters of their own.
+Charges start from NAGL's, and terms of equal GAFF types share parameters, for both bases.
 OPENMM_HYBRID_DATA names the folder of the reference data.
 """
 
@@ -32,10 +32,11 @@ def fits(name: str, base: str, n_train: int) -> Part:
     lowest = int(np.argmin(frames.labels()[0]))
     molecule = oh.Molecule.from_geometry(frames.atomic_numbers, frames.positions[lowest], name=name)
     built = oh.build(molecule, base=base, charges="nagl", progress=False)
-    start = oh.ForceField.from_system(built.system, built.topology, name=name)
+    types = oh.build(molecule, base=BASES[0], charges="nagl", progress=False).atom_types
+    start = oh.ForceField.from_system(built.system, built.topology, types=types, name=name)
     part: Part = {}
     for kind, cross in (("refitted", False), ("cross", True)):
-        fit = oh.fit(start.edit(cross=cross, pairs="atoms"), frames, n_train=n_train, progress=False)
+        fit = oh.fit(start.edit(cross=cross), frames, n_train=n_train, progress=False)
         test = frames[fit.molecules[0].split.test]
         part.setdefault("before", error_table(test, start.predict(test.positions)).as_dict())
         part[kind] = error_table(test, fit.model.predict(test.positions)).as_dict() | {"checks_passed": fit.passed}

@@ -44,8 +44,8 @@ def stepper(
 ) -> Timed:
     """A function that repeats `steps` steps a given number of times and returns the seconds per step of each.
 
-    Langevin dynamics at 300 K with steps of `timestep` (fs) and 1/ps, or another `integrator`, each of whose steps counts
-    as `substeps`; `positions` are in nm, and are minimised unless they are `relaxed`.
+    Langevin dynamics at 300 K with steps of `timestep` (fs) and 1/ps, or another `integrator`, each of whose steps
+    counts as `substeps`; `positions` are in nm, and are minimised unless they are `relaxed`.
     """
     properties = {"Threads": str(threads)} if platform == "CPU" else platform_properties(platform)
     stepped = integrator or openmm.LangevinMiddleIntegrator(300.0, 1.0, 1e-3 * timestep)

@@ -296,8 +296,7 @@ class ForceField(TorchModel):
             no fit changes them. "atoms" keeps one set of parameters for both. The default is "inner" with cross=True
             (if all atoms have charges and Lennard-Jones parameters), and otherwise the present form.
         cross : bool or sequence of str
-            Kinds of cross terms, keys of `openmm_hybrid.forms.cross.GROUPS`; True adds all but "torsion-torsion",
-            and "bond" only beside harmonic bonds.
+            Kinds of cross terms, keys of `openmm_hybrid.forms.cross.GROUPS`; True adds all of them.
         seed : int
             Seed of the networks' random weights.
 
