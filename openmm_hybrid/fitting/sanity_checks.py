@@ -48,8 +48,8 @@ def run_checks(
       and a fit does not determine it. We subtract the mean of their mean slopes first.
     - minima: the minimum of that sum is within 0.15 Å or 0.35 rad of the minimum before the fit.
     - stiffness: force constants, Morse depths and widths are above 0.
-    - saturation: terms of several coordinates keep their energy when distances and angles move from 200 to 2000 widths
-      of their ranges away from the middle.
+    - saturation: terms of several coordinates keep their energy when distances and angles move from 2000 to 20000
+      widths of their ranges away from the middle.
     - dynamics: in `md_steps` of 0.5 fs at twice the temperature of the frames, from four of them, no bond grows beyond
       1.5 times its start. The temperature comes from the variance of the energies, (3N − 6)(kT)²/2, by equipartition.
 
@@ -166,7 +166,7 @@ def _saturation(module: ForceFieldModule, q: Tensor, forcefield: ForceField) -> 
             p = module.theta[block.assignment]
             circular = torch.tensor([coordinate.kind == "dihedral" for coordinate in terms.form.coordinates])
             near, far = (
-                block.form(_stretched(few, middle, block.coordinates, circular, by), p)[0] for by in (200.0, 2000.0)
+                block.form(_stretched(few, middle, block.coordinates, circular, by), p)[0] for by in (2e3, 2e4)
             )
             change = float((near - far).abs().max())
             if not change <= worst:
