@@ -109,6 +109,7 @@ def from_arrays(description: Mapping[str, Any], arrays: Arrays) -> Tables:
         form = FORMS.load(entry["form"]["family"])(**entry["form"]["settings"])
         atoms = arrays.integers(f"atoms_{index}", (None, form.n_atoms), len(atomic_numbers))
         assignment = arrays.integers(f"assignment_{index}", (len(atoms), len(form.columns)), len(names))
+        _check_columns(str(entry["group"]), form, {names[k] for k in np.unique(assignment).tolist()})
         all_terms.append(Terms(str(entry["group"]), form, atoms, assignment))
     types = tuple(map(str, description["types"]))
     if len(types) != len(atomic_numbers) or len({terms.group for terms in all_terms}) != len(all_terms):
@@ -120,6 +121,17 @@ def from_arrays(description: Mapping[str, Any], arrays: Arrays) -> Tables:
     tables = Tables(atomic_numbers, bonds, types, parameters, tuple(all_terms), str(description["name"]), outer)
     warn_of_straight_dihedrals(tables)
     return tables
+
+
+def _check_columns(group: str, form: FunctionalForm, names: set[str]) -> None:
+    """Refuse parameters of other columns than the form's, since their values would have another meaning."""
+    other = {name.rpartition("/")[2] for name in names} - {column.name for column in form.columns}
+    if other:
+        raise InputError(
+            f"the terms {group!r} have a parameter {min(other)!r}, which the form {form.name!r} does not have",
+            expected="a file of this version of openmm-hybrid",
+            hint="make the force field again with ForceField.edit and oh.fit",
+        )
 
 
 def _outer(arrays: Arrays, n_atoms: int) -> Outer:

@@ -111,7 +111,11 @@ class Cross(LinearForm):
 
     def __init__(self, kind: str) -> None:
         if kind not in GROUPS:
-            raise InputError(f"cross terms of kind {kind!r}", expected=f"one of {', '.join(GROUPS)}")
+            raise InputError(
+                f"cross terms of kind {kind!r}",
+                expected=f"one of {', '.join(GROUPS)}",
+                hint="other kinds are of earlier versions: make the force field again with ForceField.edit and oh.fit",
+            )
         distances = [name for name in _coordinates(kind) if name != "phi"]
         super().__init__(2 * len(distances))
         self.kind = kind

@@ -95,6 +95,11 @@ def pickled(description: dict[str, Any], arrays: dict[str, Any]) -> None:
     arrays["lower"] = np.array([{}] * len(arrays["lower"]), dtype=object)
 
 
+def other_column(description: dict[str, Any], arrays: dict[str, Any]) -> None:
+    names = description["parameters"]["names"]
+    names[0] = names[0].rpartition("/")[0] + "/k_a1_cos1d1"
+
+
 BROKEN = {
     newer: "version 2 of the format.*update openmm-hybrid",
     unknown_form: "unknown functional form 'harmonik'.*did you mean harmonic",
@@ -105,6 +110,7 @@ BROKEN = {
     no_number: "finite values",
     no_terms: "KeyError: 'terms'",
     lacking: "upper",
+    other_column: "parameter 'k_a1_cos1d1', which the form .* does not have.*make the force field again",
     pickled: "cannot be read as a force field.*allow_pickle",
 }
 
