@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 
 from openmm_hybrid.core.errors import NumericalError
 from openmm_hybrid.core.units import BOLTZMANN
+from openmm_hybrid.forcefield.builder import graph_classes
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.forcefield.paths import angles
 from openmm_hybrid.forcefield.terms import Terms
@@ -39,8 +40,8 @@ def mean_bond_lengths(forcefield: ForceField, bonds: Sequence[Bond], temperature
 
         ⟨r⟩ = ∫ r³ exp(−β(E(r) − f r)) dr / ∫ r² exp(−β(E(r) − f r)) dr,  f = E′(r*),
 
-    where r* is its length in a relaxed molecule. The result is the average over several conformations and over the
-    bonds with equal parameters, which therefore have equal lengths. The temperature enters by the anharmonicity of E
+    where r* is its length in a relaxed molecule. The result is the average over several conformations and over
+    equivalent bonds, which therefore have equal lengths. The temperature enters by the anharmonicity of E
     and by the centrifugal factor r².
 
     Parameters
@@ -62,9 +63,10 @@ def mean_bond_lengths(forcefield: ForceField, bonds: Sequence[Bond], temperature
     """
     own = {bond: _stretch_terms(forcefield, bond) for bond in bonds}
     conformations = _relaxed(forcefield)
-    alike: dict[tuple[tuple[str, tuple[float, ...]], ...], list[Bond]] = {}
-    for bond, terms in own.items():
-        alike.setdefault(tuple((part.group, row) for part, row in terms), []).append(bond)
+    classes = graph_classes(forcefield.atomic_numbers, forcefield.bonds)
+    alike: dict[frozenset[str], list[Bond]] = {}
+    for bond in bonds:
+        alike.setdefault(frozenset(classes[atom] for atom in bond), []).append(bond)
     lengths = {}
     for members in alike.values():
         first, second = np.array(members).T

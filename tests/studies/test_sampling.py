@@ -22,7 +22,7 @@ QUICK = SamplingSettings(
     Path("frames.npz"),
     molecule="ethanol",
     potentials=NAMES,
-    n_train=50,
+    n_train=120,
     n_fit=60,
     starts=4,
     duration=0.1,
