@@ -198,7 +198,7 @@ class _LeastSquares:
             ridge = 10.0**power
             losses[ridge] = cross_validate(equations, scale, self._prior, away, rows, ridge)
             rising = rising + 1 if losses[ridge] > _TOLERANCE * min(losses.values()) else 0
-            if rising == 2 and ridge < min(losses, key=losses.__getitem__):
+            if rising == 2:
                 break
         best = min(losses, key=losses.__getitem__)
         for ridge in (best / _HALF_DECADE, best * _HALF_DECADE):

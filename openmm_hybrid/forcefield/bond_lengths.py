@@ -69,9 +69,11 @@ def mean_bond_lengths(forcefield: ForceField, bonds: Sequence[Bond], temperature
         alike.setdefault(frozenset(classes[atom] for atom in bond), []).append(bond)
     lengths = {}
     for members in alike.values():
-        first, second = np.array(members).T
-        at_rest = np.linalg.norm(conformations[:, first] - conformations[:, second], axis=-1).mean(axis=1)
-        means = [_mean(own[members[0]], float(length), temperature) for length in at_rest]
+        means = [
+            _mean(own[i, j], float(length), temperature)
+            for i, j in members
+            for length in np.linalg.norm(conformations[:, i] - conformations[:, j], axis=-1)
+        ]
         lengths.update(dict.fromkeys(members, round(float(np.mean(means)), _DIGITS)))
     return lengths
 

@@ -85,7 +85,6 @@ GROUPS: dict[str, Group] = {
 
 The products are our choice; docs/decisions.md describes how we found them."""
 
-_ORDERS = (1, 2, 3)  # n of cos nφ
 _POWERS = (1, 2, 3, 4)  # exponents of distances
 _FADING = 1.0 / (3.0 * 4.0**4)  # 1/(3 w⁴) of w = 4
 _WAVES = {"cos1": "c", "cos2": "2*c*c-1", "cos3": "c*(4*c*c-3)"}
@@ -128,7 +127,7 @@ class Cross(LinearForm):
                 row[position] = factors.index(factor)
         # Coordinate of each factor; the factor 1 can have any, since its slope is zero.
         owner = [0, *list(range(len(distances))) * len(_POWERS)]
-        owner += list(range(len(distances), len(_coordinates(kind)))) * len(_ORDERS)
+        owner += list(range(len(distances), len(_coordinates(kind)))) * len(_WAVES)
         self.owners = torch.nn.Buffer(torch.tensor(owner), persistent=False)
         self.picks = torch.nn.Buffer(picks, persistent=False)
 
