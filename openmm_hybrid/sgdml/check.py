@@ -19,6 +19,7 @@ from openmm_hybrid.models.energy_model import EnergyModel
 # The limits are our choice. They are wider than what consistent data show, because the model itself errs.
 _FEW = 10  # smallest number of frames that are checked
 _CORRELATED = 0.8  # smallest correlation of consistent energies
+_EXPLAINED = 0.5  # largest error of unseen forces, relative to these, of a model whose integral is about the energy
 _SLOPE = 1.5  # largest factor between 1 and the slope of consistent energies; the nearest ratio of units is 1.9
 _NAMED = 1.15  # largest factor between a slope and the ratio of units that explains it
 _SPREAD = 0.8  # largest spread of consistent energies in Å, relative to the force RMSE
@@ -84,7 +85,9 @@ def consistency(model: EnergyModel, frames: Frames, *, force_rmse: float | None 
     frames : Frames
         Frames with energies, preferably the training frames, on which the model errs least.
     force_rmse : float, kcal/mol/Å, optional
-        Force error of the model on unseen frames; without it the spread is not judged.
+        Force error of the model on unseen frames. Without it the spread is not judged. If it is more than half of the
+        forces' size, as for the small and rough residual of a good force field, a low correlation is no fault: the
+        model is too far from the integral of the forces.
 
     Raises
     ------
@@ -98,7 +101,8 @@ def consistency(model: EnergyModel, frames: Frames, *, force_rmse: float | None 
     if n < _FEW or not np.ptp(frames.energies) or not np.ptp(predicted):
         return Consistency(n, nan, nan, nan, nan, fault="")
     slope, offset, correlation, spread = _line(predicted, frames.energies)
-    fault = _slope_fault(slope, correlation)
+    explained = force_rmse is None or force_rmse < _EXPLAINED * _size(frames)
+    fault = _slope_fault(slope, correlation) if explained or abs(correlation) >= _CORRELATED else ""
     if not fault and force_rmse is not None and spread > max(_SPREAD * force_rmse, _SMALL):
         fault = (
             f"the energies scatter by {spread:.2g} kcal/mol about the integral of the forces, more than the force "
@@ -136,6 +140,11 @@ def warn_of_faults(result: Consistency, name: str) -> None:
     """Warn if energies and forces of the data set of this name contradict each other."""
     if result.fault:
         warnings.warn(f"energies and forces of {name!r} contradict each other: {result.fault}.", stacklevel=3)
+
+
+def _size(frames: Frames) -> float:
+    """Root mean square force component, kcal/mol/Å."""
+    return math.inf if frames.forces is None else float(np.sqrt(np.mean(frames.forces**2)))
 
 
 def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, float, float]:

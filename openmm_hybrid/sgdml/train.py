@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from openmm_hybrid.core.errors import InputError, NumericalError
 from openmm_hybrid.core.files import expanded
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.models.residual import RESIDUAL
 from openmm_hybrid.sgdml.check import Consistency, assess, consistency, warn_of_faults
 from openmm_hybrid.sgdml.fit import DEFAULT_SOLVER, SolverSettings, check_lengths, fit
 from openmm_hybrid.sgdml.model import SGDMLModel
@@ -211,4 +213,7 @@ def _check(data: TrainingSet, model: SGDMLModel) -> Consistency | None:
     if data.frames.energies is None or data.atoms is not None:
         return None
     unseen = data.frames[np.concatenate([data.idxs_valid, data.idxs_rest])[:_UNSEEN]]
-    return consistency(model, data.train, force_rmse=assess(model, unseen).force_rmse if len(unseen) else None)
+    if len(unseen):
+        return consistency(model, data.train, force_rmse=assess(model, unseen).force_rmse)
+    # Nobody knows how well the model describes a residual, which may be rough.
+    return consistency(model, data.train, force_rmse=math.inf if data.frames.theory.endswith(RESIDUAL) else None)

@@ -14,6 +14,7 @@ import pytest
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.units import ANGSTROM_PER_BOHR, KCAL_PER_EV, KCAL_PER_HARTREE, KJ_PER_KCAL
 from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.models.residual import RESIDUAL
 from openmm_hybrid.sgdml import SGDMLModel, Training, assess, consistency, train, train_on, training_set
 from tests.helpers.sgdml_data import water
 
@@ -80,6 +81,25 @@ def test_scatter_beyond_the_force_error_is_noticed() -> None:
     noise = 0.3 * frames.energies.std() * np.random.default_rng(0).normal(size=60)
     with pytest.warns(UserWarning, match="scatter"):
         trained(replace(frames, energies=frames.energies + noise))
+
+
+def test_energies_are_not_judged_by_a_model_that_does_not_describe_the_forces(
+    reference_data: Callable[[str], Path],
+) -> None:
+    frames = Frames.load(reference_data("ethanol_ccsd_t-train.npz"))[:50]
+    energies, forces = frames.labels()
+    shuffled = replace(frames, energies=np.random.default_rng(0).permutation(energies))
+    model = train(frames, sigma=20, n_train=40, progress=False)
+    size = float(np.sqrt(np.mean(forces**2)))
+    assert "hardly correlate" in consistency(model, shuffled, force_rmse=0.4 * size).fault
+    assert consistency(model, shuffled, force_rmse=0.6 * size).fault == ""
+    assert "wrong sign" in consistency(model, replace(frames, energies=-energies), force_rmse=0.6 * size).fault
+    rest = replace(shuffled, theory=f"CCSD(T) {RESIDUAL}")  # no unseen frames: nobody knows how rough a residual is
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(rest, sigma=20, n_train=50, progress=False)
+    with pytest.warns(UserWarning, match="hardly correlate"):
+        train(shuffled, sigma=20, n_train=50, progress=False)
 
 
 def test_train_warns() -> None:
