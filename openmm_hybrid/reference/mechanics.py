@@ -53,7 +53,7 @@ class BondedEngine(ReferenceEngine):
         """Hash of the elements, bonds, bond orders and formal charges; empty without a molecule."""
         if self.molecule is None:
             return ""
-        mol = kekulized(self.molecule)
+        mol = self.molecule.rdkit  # aromatic bonds as such: the hash is that of every Kekulé structure
         atoms = [(atom.GetAtomicNum(), atom.GetFormalCharge()) for atom in mol.GetAtoms()]
         ends = [(*sorted((b.GetBeginAtomIdx(), b.GetEndAtomIdx())), str(b.GetBondType())) for b in mol.GetBonds()]
         return "bonds " + hashlib.sha256(f"{atoms} {sorted(ends)}".encode()).hexdigest()
@@ -99,9 +99,7 @@ class BondedEngine(ReferenceEngine):
             `for_molecule` has not been called.
         """
         if self.molecule is None:
-            raise InputError(
-                f"{self.method} needs the bonds of the molecule", hint="use engine.for_molecule(molecule)"
-            )
+            raise InputError(f"{self.method} needs the bonds of the molecule", hint="use engine.for_molecule(molecule)")
         return self.molecule
 
 
@@ -132,7 +130,7 @@ class RdkitEngine(BondedEngine):
 
     @property
     def program(self) -> str:
-        """The version of RDKit, such as "rdkit 2026.9.1"."""
+        """The version of RDKit, such as "rdkit 2026.09.1"."""
         return f"rdkit {rdkit.__version__}"
 
     def check_parameters(self, molecule: Molecule) -> None:

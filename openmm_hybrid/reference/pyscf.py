@@ -33,13 +33,14 @@ _GRID_LEVEL = 4  # PySCF's scale from 0 to 9, on which 3 is the default
 
 @dataclass(frozen=True)
 class PyscfEngine(ReferenceEngine):
-    """Hartree-Fock, a density functional, MP2 or coupled cluster by PySCF (Sun et al., J. Chem. Phys. 153, 024109 (2020)).
+    """Hartree-Fock, a density functional, MP2 or coupled cluster, computed by PySCF.
 
-    Singlets are restricted (RHF, RKS), all other multiplicities unrestricted (UHF, UKS). Gradients include the response
-    of the integration grid, so that forces are the derivative of the energy on that grid. Elements for which the basis
-    has an effective core potential get it. MP2, CCSD and CCSD(T) correlate all electrons outside of these potentials.
-    Dispersion corrections come from simple-dftd3 (D3, pairs only) and dftd4 (with its three-body term). Every
-    calculation starts from a fresh guess. PySCF uses OpenMP; ``OMP_NUM_THREADS`` sets the threads.
+    PySCF: Sun et al., J. Chem. Phys. 153, 024109 (2020). Singlets are restricted (RHF, RKS), all other multiplicities
+    unrestricted (UHF, UKS). Gradients include the response of the integration grid, so that forces are the derivative
+    of the energy on that grid. Elements for which the basis has an effective core potential get it. MP2, CCSD and
+    CCSD(T) correlate all electrons outside of these potentials. Dispersion corrections come from simple-dftd3 (D3,
+    pairs only) and dftd4 (with its three-body term). Every calculation starts from a fresh guess. PySCF uses OpenMP;
+    ``OMP_NUM_THREADS`` sets the threads.
 
     The integration grid has a fixed orientation: with a functional, energies depend on the orientation of the molecule
     by about 10⁻² kcal/mol or less. Hartree-Fock and the methods on top of it have no grid.
@@ -234,6 +235,8 @@ class PyscfEngine(ReferenceEngine):
         field.conv_tol = _CONVERGED
         field.max_cycle = self.max_cycles
         field.chkfile = None
+        if getattr(field, "_chkfile", None) is not None:
+            field._chkfile.close()  # correlated methods keep the field in a cycle, and the file open until it is collected
         return field
 
 

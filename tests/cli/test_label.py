@@ -24,6 +24,7 @@ from tests.helpers.sgdml_data import water
     [
         ("", ("gfn2", {})),
         ("--engine pyscf --method pbe --basis def2-svp", ("pyscf", {"method": "pbe", "basis": "def2-svp"})),
+        ("--engine pyscf:pbe/def2-svp?density_fit=true", ("pyscf:pbe/def2-svp?density_fit=true", {})),
         ("--charge -1 --multiplicity 2", ("gfn2", {"charge": -1, "multiplicity": 2})),
     ],
 )
