@@ -236,7 +236,7 @@ class PyscfEngine(ReferenceEngine):
         field.max_cycle = self.max_cycles
         field.chkfile = None
         if getattr(field, "_chkfile", None) is not None:
-            field._chkfile.close()  # correlated methods keep the field in a cycle, and the file open until it is collected
+            field._chkfile.close()  # otherwise a correlated method keeps this file open until garbage is collected
         return field
 
 

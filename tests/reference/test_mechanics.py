@@ -24,7 +24,7 @@ SMILES = [
     "C[N+](=O)[O-]",
     "c1ccncc1Cl",
     "CC#N",
-    "CN=NC",
+    "C/N=N/C",
 ]
 
 
