@@ -23,8 +23,10 @@ from openmm_hybrid.refinement.settings import RefineSettings
 _SHOWN = 200  # frames in the picture of the forces
 _USE = """import openmm_hybrid as oh
 forcefield = oh.load("forcefield.npz")
-system, topology, positions = oh.load_system("system")    # the molecule alone, ready for OpenMM
-oh.replace(your_system, your_topology, forcefield)        # or into a System of your own, in water too"""
+# The molecule alone, ready for OpenMM:
+system, topology, positions = oh.load_system("system")
+# Or in a System of your own, in water too; atoms are those of the molecule:
+oh.replace(your_system, your_topology, forcefield, atoms=range(forcefield.n_atoms))"""
 
 
 def write(result: Refined, molecule: Molecule, base: ForceField, settings: RefineSettings, labels: Frames) -> Path:
@@ -56,7 +58,7 @@ def write(result: Refined, molecule: Molecule, base: ForceField, settings: Refin
             ),
             Section("Notes", text="\n\n".join(result.rounds[-1].notes) or "All checks of the last fit passed."),
             Section("Forces", picture=forces, caption="Predicted against reference force components"),
-            Section("Use", text=_USE.replace("\n", "\n\n")),
+            Section("Use", text="In the folder of this report:", code=_USE),
             Section(
                 "What was used",
                 text=f"Base {settings.base} with {settings.charges} charges, {len(labels)} labels of {labels.theory}, "
