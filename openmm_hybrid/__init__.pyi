@@ -23,6 +23,9 @@ from openmm_hybrid import correction as correction
 from openmm_hybrid import reference as reference
 from openmm_hybrid import analysis as analysis
 from openmm_hybrid import figures as figures
+from openmm_hybrid.refinement.rounds import refine as refine
+from openmm_hybrid.refinement.settings import RefineSettings as RefineSettings
+from openmm_hybrid.refinement.refined import Refined as Refined
 from openmm_hybrid.systems.attach import attach as attach
 from openmm_hybrid.systems.replace import replace as replace
 from openmm_hybrid.systems.backends.spline import table_errors as table_errors

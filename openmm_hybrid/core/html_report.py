@@ -14,7 +14,7 @@ from openmm_hybrid.core.files import expanded, replacing
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a report: text, a table and a picture, in this order; each is optional.
+    """One part of a report: text, a table, a picture and code, in this order; each is optional.
 
     Parameters
     ----------
@@ -27,6 +27,8 @@ class Section:
         A PNG file, which is embedded.
     caption : str
         Caption of the picture, which is its alternative text too.
+    code : str
+        Lines to copy.
     """
 
     heading: str
@@ -35,6 +37,7 @@ class Section:
     rows: Sequence[Sequence[str]] = field(default=())
     picture: Path | None = None
     caption: str = ""
+    code: str = ""
 
     @property
     def paragraphs(self) -> list[str]:
@@ -54,15 +57,25 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ title }}</title>
 <style>
-  body { font: 16px/1.5 system-ui, sans-serif; color: #1d2430; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-  h1 { font-size: 1.7rem; line-height: 1.2; }
+  :root { color-scheme: light dark; --ink: #1d2430; --soft: #4c586b; --line: #d5dae2; --paper: #fff; --code: #f3f5f8; }
+  @media (prefers-color-scheme: dark) {
+    :root { --ink: #e4e8ee; --soft: #a5b0c0; --line: #3a4352; --paper: #14181f; --code: #1f2530; }
+  }
+  @media print { :root { --ink: #000; --soft: #333; --line: #bbb; --paper: #fff; --code: #fff; } }
+  body {
+    font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+    max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+  }
+  h1 { font-size: 1.7rem; line-height: 1.2; overflow-wrap: anywhere; }
   h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+  .wide, pre { overflow-x: auto; }
+  pre { background: var(--code); border: 1px solid var(--line); padding: .8rem; font-size: .85rem; }
   table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-  th, td { padding: .3rem .9rem .3rem 0; border-bottom: 1px solid #d5dae2; text-align: right; }
+  th, td { padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); text-align: right; }
   th:first-child, td:first-child { text-align: left; }
-  figure { margin: 1rem 0; }
-  img { max-width: 100%; height: auto; }
-  figcaption, .lead { color: #4c586b; }
+  figure { margin: 1rem 0; break-inside: avoid; }
+  img { max-width: 100%; height: auto; background: #fff; }
+  figcaption, .lead { color: var(--soft); }
 </style>
 </head>
 <body>
@@ -72,16 +85,17 @@ _PAGE = """<!doctype html>
 <h2>{{ section.heading }}</h2>
 {% for paragraph in section.paragraphs %}<p>{{ paragraph }}</p>
 {% endfor %}
-{% if section.rows %}<table>
+{% if section.rows %}<div class="wide"><table>
 <thead><tr>{% for cell in section.columns %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for row in section.rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</tbody>
-</table>{% endif %}
+</table></div>{% endif %}
 {% if section.picture %}<figure>
 <img alt="{{ section.caption }}" src="data:image/png;base64,{{ section.picture_data }}">
 <figcaption>{{ section.caption }}</figcaption>
 </figure>{% endif %}
+{% if section.code %}<pre>{{ section.code }}</pre>{% endif %}
 {% endfor %}
 </body>
 </html>

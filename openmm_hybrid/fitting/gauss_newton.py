@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import final
 
@@ -15,18 +15,26 @@ from torch import Tensor
 
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.progress import progress_bar
-from openmm_hybrid.fitting.least_squares import NormalEquations, accumulate, bounded_step, cross_validate, loss
+from openmm_hybrid.fitting.least_squares import (
+    NormalEquations,
+    accumulate,
+    bounded_step,
+    cross_validate,
+    loss,
+    moved,
+)
 from openmm_hybrid.fitting.residuals import LabelledMolecule
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from openmm_hybrid.forcefield import Parameters
 from openmm_hybrid.forms.form import Column
 
-_DECADES = range(0, -10, -1)
-"""Powers of ten of the ridges in a cross-validation, for columns scaled to a mean squared force of 1 (kcal/mol/Å)²."""
+_DECADES = ((0, -1, -2), (-3, -4, -5), (-6, -7, -8, -9))
+"""Powers of ten of the ridges of a cross-validation, for columns scaled to a mean squared force of 1 (kcal/mol/Å)²."""
 _HALF_DECADE = 10.0**0.5
-_FIRST_FRAMES = 300  # frames of each molecule in the first stage of a fit of many frames
+_MANY = 5000  # parameters from which on only one fold is left out
+_MOSTLY_LINEAR = 0.3  # share of nonlinear parameters up to which steps reuse the products of the others
 _TOLERANCE = 1.01  # largest loss of the chosen ridge, relative to the smallest loss
-_NEAR, _CONVERGED = 1e-3, 2e-4  # relative decrease of the loss in a step that ends the first and the last stage
+_CONVERGED = 2e-4  # relative decrease of the loss in a step that ends the fit
 _RARE = 0.1  # least diagonal element used for scaling, relative to the largest of the same function
 _EXACT = 1e-6  # relative error of the predicted loss below which the model was linear along a step
 _NOTHING = 1e-12  # diagonal element, relative to the largest, below which a column is rounding
@@ -88,7 +96,7 @@ class Solution:
     ridge : float
     ridge_losses : tuple of RidgeLoss
     losses : tuple of float
-        Loss of the training frames with penalties, at the start and after each step of the last stage.
+        Loss of the training frames with penalties, at the start and after each step.
     """
 
     values: NDArray[np.float64]
@@ -133,18 +141,11 @@ def solve(
     if not len(free):
         raise InputError("there is no parameter to fit", hint="name fewer parameters in fixed=")
     sizes = [len(molecule) for molecule in molecules]
-    few = [min(size, _FIRST_FRAMES) for size in sizes]
-    stages = [few] if start is None and max(sizes) > 2 * _FIRST_FRAMES else []
-    solution = Solution(shared.parameters.values if start is None else start, 0.0, (), ())
-    with progress_bar(len(stages) + 1, "fitting by solving", "stages", enabled=progress) as advance:
-        for stage in (*stages, sizes):
-            count = min(settings.folds, *stage)
-            folds = [[torch.arange(first, size, count) for size in stage] for first in range(count)]
-            problem = _LeastSquares(shared, molecules, folds, torch.tensor(free), settings)
-            last = problem.run(solution.values, _CONVERGED if stage is sizes else _NEAR)
-            solution = replace(last, ridge_losses=(*solution.ridge_losses, *last.ridge_losses))
-            advance(1)
-    return solution
+    count = min(settings.folds, *sizes)
+    folds = [[torch.arange(first, size, count) for size in sizes] for first in range(count)]
+    problem = _LeastSquares(shared, molecules, folds, torch.tensor(free), settings)
+    with progress_bar(settings.max_steps, "fitting by solving", "steps", enabled=progress) as advance:
+        return problem.run(shared.parameters.values if start is None else start, lambda: advance(1))
 
 
 @final
@@ -166,43 +167,64 @@ class _LeastSquares:
     def charges(self) -> Tensor:
         return torch.tensor(self.shared.charge_rows())
 
-    def run(self, start: NDArray[np.float64], tolerance: float) -> Solution:
-        """Take steps until the relative decrease of the loss is below `tolerance`."""
-        theta, losses = torch.tensor(start), []
-        ridge_losses: list[RidgeLoss] = []
-        ridge, scale, loss_now = 0.0, torch.zeros(0), math.inf
+    def run(self, start: NDArray[np.float64], advance: Callable[[], None]) -> Solution:
+        """Take steps until the loss hardly falls."""
+        theta, weight = torch.tensor(start), self.settings.energy_weight
+        first = accumulate(self.molecules, self.folds, theta, self.free, weight)
+        total = NormalEquations.total(first)
+        matrix, right, square = total.normal()
+        free = self.free.tolist()
+        names, columns = self.parameters.names, self.shared.columns
+        scale = _scales(matrix.diagonal(), [names[k] for k in free], [columns[k] for k in free])
+        ridge, ridge_losses = self._ridge(total, first, scale, theta)
+        loss_now = float(square) + self._penalty(theta, scale, ridge)
+        losses = [loss_now]
+        nonlinear = self._nonlinear()
         for step in range(self.settings.max_steps):
-            equations = accumulate(self.molecules, self.folds, theta, self.free, self.settings.energy_weight)
-            matrix, right, square = NormalEquations.total(equations).normal()
-            if step == 0:
-                free = self.free.tolist()
-                names, columns = self.parameters.names, self.shared.columns
-                scale = _scales(matrix.diagonal(), [names[k] for k in free], [columns[k] for k in free])
-                ridge, ridge_losses = self._ridge(equations, scale, theta)
-                loss_now = float(square) + self._penalty(theta, scale, ridge)
-                losses.append(loss_now)
+            if step:
+                if len(nonlinear) < _MOSTLY_LINEAR * len(free):
+                    (latest,) = moved([total], self.molecules, self._together, theta, self.free, nonlinear, weight)
+                else:
+                    (latest,) = accumulate(self.molecules, self._together, theta, self.free, weight)
+                matrix, right, _ = latest.normal()
             theta, found, exact = self._step(theta, matrix, right, scale, ridge, loss_now)
+            advance()
             fall, loss_now = loss_now - found, found
             losses.append(loss_now)
-            if exact or fall <= tolerance * loss_now:
+            if exact or fall <= _CONVERGED * loss_now:
                 break
         return Solution(theta.numpy(), ridge, tuple(ridge_losses), tuple(losses))
 
-    def _ridge(self, equations: list[NormalEquations], scale: Tensor, theta: Tensor) -> tuple[float, list[RidgeLoss]]:
+    @property
+    def _together(self) -> list[list[Tensor]]:
+        """All frames of each molecule in one fold."""
+        return [[torch.cat(parts) for parts in zip(*self.folds, strict=True)]]
+
+    def _nonlinear(self) -> Tensor:
+        """Positions in `free` of the parameters in which a term is not linear."""
+        masks = [molecule.nonlinear(self.free, len(self.parameters)) for molecule in self.molecules]
+        return torch.nonzero(torch.stack(masks).any(0)).flatten()
+
+    def _ridge(
+        self, total: NormalEquations, folds: list[NormalEquations], scale: Tensor, theta: Tensor
+    ) -> tuple[float, list[RidgeLoss]]:
         if self.settings.ridge is not None:
             return self.settings.ridge, []
         away, rows = (theta - self._centre)[self.free], self._rows(scale)
+        left_out = folds if len(self.free) <= _MANY else folds[:1]
         losses: dict[float, float] = {}
-        rising = 0
-        for power in _DECADES:  # from strong to weak ridges, until the loss has risen twice
-            ridge = 10.0**power
-            losses[ridge] = cross_validate(equations, scale, self._prior, away, rows, ridge)
-            rising = rising + 1 if losses[ridge] > _TOLERANCE * min(losses.values()) else 0
-            if rising == 2:
+
+        def look(ridges: Sequence[float]) -> None:
+            values = cross_validate(total, left_out, scale, self._prior, away, rows, ridges)
+            losses.update(zip(ridges, values, strict=True))
+
+        for batch in _DECADES:  # from strong to weak ridges, until the loss has risen twice
+            look([10.0**power for power in batch])
+            weakest = sorted(losses)[:2]
+            if all(losses[ridge] > _TOLERANCE * min(losses.values()) for ridge in weakest):
                 break
         best = min(losses, key=losses.__getitem__)
-        for ridge in (best / _HALF_DECADE, best * _HALF_DECADE):
-            losses[ridge] = cross_validate(equations, scale, self._prior, away, rows, ridge)
+        look((best / _HALF_DECADE, best * _HALF_DECADE))
         found = [RidgeLoss(ridge, losses[ridge]) for ridge in sorted(losses)]
         # The largest ridge whose loss is nearly the smallest: small coefficients extrapolate better.
         return max(entry.ridge for entry in found if entry.loss <= _TOLERANCE * min(losses.values())), found

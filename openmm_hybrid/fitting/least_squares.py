@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import final
 
@@ -33,7 +33,9 @@ class NormalEquations:
     gram, rhs, square : (n, n), (n,), ()
         Weighted sums XᵀX, Xᵀr and r·r over forces and energies.
     sums, residuals, counts : (n_molecules, n), (n_molecules,), (n_molecules,)
-        Sums over frames of ∂E/∂θ and of the energies' residuals, and the number of frames.
+        Sums over frames of ∂E/∂θ − `levels` and of the energies' residuals, and the number of frames.
+    levels : (n_molecules, n)
+        Values of ∂E/∂θ, of one chunk of frames, that all sums are relative to, which keeps them small.
     energy_weight : float
         Weight of the squared error of one energy in these sums.
     """
@@ -44,6 +46,7 @@ class NormalEquations:
     sums: Tensor
     residuals: Tensor
     counts: Tensor
+    levels: Tensor
     energy_weight: float
 
     @classmethod
@@ -63,6 +66,7 @@ class NormalEquations:
             sums=self.sums + sign * other.sums,
             residuals=self.residuals + sign * other.residuals,
             counts=self.counts + sign * other.counts,
+            levels=self.levels,
             energy_weight=self.energy_weight,
         )
 
@@ -102,25 +106,75 @@ def accumulate(
     of_force, of_energy = weights(molecules, folds, energy_weight)
     n, n_molecules = len(free), len(molecules)
     found = []
-    levels: list[Tensor] = []  # subtracted from ∂E/∂θ of each molecule, so that the means in `normal` are small
-    for fold in folds:
+    levels = theta.new_zeros(n_molecules, n)
+    for number, fold in enumerate(folds):
         gram = np.zeros((n, n), order="F")
         rhs, square = theta.new_zeros(n), theta.new_zeros(())
         sums, residuals, counts = theta.new_zeros(n_molecules, n), theta.new_zeros(n_molecules), []
-        for number, (molecule, frames) in enumerate(zip(molecules, fold, strict=True)):
+        for which, (molecule, frames) in enumerate(zip(molecules, fold, strict=True)):
             counts.append(len(frames))
-            for chunk in molecule.linearised(theta, free, frames):
+            for position, chunk in enumerate(molecule.linearised(theta, free, frames)):
                 x, r = chunk.force_derivatives, chunk.forces
-                if len(levels) == number:
-                    levels.append(chunk.energy_derivatives.mean(0))
-                phi, e = chunk.energy_derivatives - levels[number], chunk.energies
+                if number == position == 0:
+                    levels[which] = chunk.energy_derivatives.mean(0)
+                phi, e = chunk.energy_derivatives - levels[which], chunk.energies
                 gram = _added(_added(gram, x, of_force), phi, of_energy)
                 rhs.add_(x.t() @ r, alpha=of_force).add_(phi.t() @ e, alpha=of_energy)
                 square += of_force * (r @ r) + of_energy * (e @ e)
-                sums[number] += phi.sum(0)
-                residuals[number] += e.sum()
+                sums[which] += phi.sum(0)
+                residuals[which] += e.sum()
         whole = torch.from_numpy(gram + np.tril(gram, -1).T)
-        found.append(NormalEquations(whole, rhs, square, sums, residuals, theta.new_tensor(counts), of_energy))
+        found.append(NormalEquations(whole, rhs, square, sums, residuals, theta.new_tensor(counts), levels, of_energy))
+    return found
+
+
+def moved(
+    equations: Sequence[NormalEquations],
+    molecules: Sequence[LabelledMolecule],
+    folds: Sequence[Sequence[Tensor]],
+    theta: Tensor,
+    free: Tensor,
+    nonlinear: Tensor,
+    energy_weight: float,
+) -> list[NormalEquations]:
+    """The normal equations of `accumulate` at other parameters theta, from those at the first ones.
+
+    Derivatives by parameters in which all terms are linear do not change, nor do their products. What is left is
+    XᵀX_N and Xᵀr, where X_N are the columns of the `nonlinear` parameters.
+
+    Parameters
+    ----------
+    equations : sequence of NormalEquations
+    nonlinear : (n_nonlinear,)
+        Positions in `free` of all other parameters.
+    molecules, folds, theta, free, energy_weight
+        As in `accumulate`.
+    """
+    of_force, of_energy = weights(molecules, folds, energy_weight)
+    found = []
+    for before, fold in zip(equations, folds, strict=True):
+        gram, sums = before.gram.clone(), before.sums.clone()
+        rhs, square = torch.zeros_like(before.rhs), torch.zeros_like(before.square)
+        residuals = torch.zeros_like(before.residuals)
+        columns = theta.new_zeros(len(free), len(nonlinear))
+        sums[:, nonlinear] = 0.0
+        for which, (molecule, frames) in enumerate(zip(molecules, fold, strict=True)):
+            levels = before.levels[which]
+            for chunk in molecule.linearised(theta, free[nonlinear], frames):
+                x, r, e = chunk.force_derivatives, chunk.forces, chunk.energies
+                phi = chunk.energy_derivatives - levels[nonlinear]
+                rows = of_force * torch.cat([x, r[:, None]], dim=1)
+                energies = of_energy * torch.cat([phi, e[:, None]], dim=1)
+                products = molecule.products(theta, free, chunk.frames, rows, energies)
+                products -= torch.outer(levels, energies.sum(0))
+                columns += products[:, :-1]
+                rhs += products[:, -1]
+                square += of_force * (r @ r) + of_energy * (e @ e)
+                sums[which, nonlinear] += phi.sum(0)
+                residuals[which] += e.sum()
+        gram[:, nonlinear] = columns
+        gram[nonlinear] = columns.t()
+        found.append(replace(before, gram=gram, rhs=rhs, square=square, sums=sums, residuals=residuals))
     return found
 
 
@@ -206,41 +260,55 @@ def _solve(matrix: Tensor, right: Tensor, rows: Tensor, sums: Tensor) -> Tensor:
 
 
 def cross_validate(
-    folds: Sequence[NormalEquations], scale: Tensor, prior: Tensor, away: Tensor, rows: Tensor, ridge: float
-) -> float:
-    """Loss on frames left out, in the linear approximation; each fold is left out once.
+    total: NormalEquations,
+    folds: Sequence[NormalEquations],
+    scale: Tensor,
+    prior: Tensor,
+    away: Tensor,
+    rows: Tensor,
+    ridges: Sequence[float],
+) -> list[float]:
+    """Loss of each ridge on frames left out, in the linear approximation; each fold is left out once.
 
     The loss is infinite where the ridge is too small for positive definite equations.
 
     Parameters
     ----------
+    total : NormalEquations
+        Equations of all frames.
     folds : sequence of NormalEquations
+        Equations of the frames to leave out.
     scale : (n,)
         S, the change of each parameter for a unit step.
     prior, away : (n,), (n,)
         Stiffness of the restraint, and distance of the parameters from its centre.
     rows : (n_rows, n)
         Derivatives of the conserved sums by the scaled parameters.
-    ridge : float
+    ridges : sequence of float
     """
-    total = NormalEquations.total(folds)
     basis = _null_space(rows)
-    pulled = ridge * torch.where(scale > 0, 1.0 / scale, torch.zeros_like(scale)) * away
-    found = 0.0
+    pull_of_one = torch.where(scale > 0, 1.0 / scale, torch.zeros_like(scale)) * away
+    found = [0.0] * len(ridges)
     for fold in folds:
         matrix, right, _ = total.without(fold).normal()
         fraction = 1.0 - float(fold.counts.sum() / total.counts.sum())  # share of the frames in the other folds
-        matrix = scale[:, None] * (matrix / fraction) * scale + torch.diag(scale**2 * prior + ridge)
-        slope = scale * (right / fraction - prior * away) - pulled
+        matrix.mul_(scale[:, None] / fraction).mul_(scale)
+        matrix.diagonal().add_(scale**2 * prior)
+        slope = scale * (right / fraction - prior * away)
         if len(rows):
-            matrix, slope = basis.t() @ matrix @ basis, basis.t() @ slope
-        factor, failed = torch.linalg.cholesky_ex(matrix)
-        if failed:
-            return math.inf
-        step = torch.cholesky_solve(slope[:, None], factor)[:, 0]
-        step = scale * (basis @ step if len(rows) else step)
+            matrix = basis.t() @ matrix @ basis
         left, pull, square = fold.normal()
-        found += float(square - 2.0 * (pull @ step) + step @ (left @ step))
+        for number, ridge in enumerate(ridges):
+            stiff = matrix.clone()
+            stiff.diagonal().add_(ridge)
+            right_side = slope - ridge * pull_of_one
+            factor, failed = torch.linalg.cholesky_ex(stiff)
+            if failed:
+                found[number] = math.inf
+                continue
+            step = torch.cholesky_solve((basis.t() @ right_side if len(rows) else right_side)[:, None], factor)[:, 0]
+            step = scale * (basis @ step if len(rows) else step)
+            found[number] += float(square - 2.0 * (pull @ step) + step @ (left @ step))
     return found
 
 

@@ -252,7 +252,7 @@ def _products(kind: str) -> tuple[tuple[str, ...], ...]:
 
 def _nested(terms: list[tuple[str, list[str]]]) -> str:
     """Σ k Π x as nested sums. The factor that most terms have comes first: x*(k1+y*(k2))+…."""
-    counts = Counter(factor for _, factors in terms for factor in set(factors))
+    counts = Counter(factor for _, factors in terms for factor in dict.fromkeys(factors))  # in order
     if not counts or max(counts.values()) == 1:
         return "+".join("*".join([k, *factors]) for k, factors in terms)
     common, _ = counts.most_common(1)[0]

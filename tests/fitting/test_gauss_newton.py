@@ -9,7 +9,14 @@ import pytest
 import torch
 
 import openmm_hybrid as oh
-from openmm_hybrid.fitting.least_squares import NormalEquations, accumulate, bounded_step, cross_validate, loss
+from openmm_hybrid.fitting.least_squares import (
+    NormalEquations,
+    accumulate,
+    bounded_step,
+    cross_validate,
+    loss,
+    moved,
+)
 from openmm_hybrid.fitting.residuals import LabelledMolecule
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from tests.helpers.peroxides import changed, frames, peroxide, trioxidane
@@ -100,20 +107,44 @@ def test_moments_are_the_loss_to_second_order() -> None:
     assert float(c - 2 * b @ step + step @ a @ step) == pytest.approx(loss(molecules, folds, moved, 0.5), rel=1e-9)
 
 
+def test_equations_that_moved_are_those_of_the_new_parameters() -> None:
+    """Two molecules that share types, with terms that are linear in their parameters and others; one chunk and more."""
+    fields = [oh.ForceField.edit(each, cross=True) for each in (peroxide(), trioxidane())]
+    shared = SharedParameters.of(fields)
+    molecules = [LabelledMolecule(shared, k, frames(changed(ff, c1=1.5), 12)) for k, ff in enumerate(fields)]
+    folds = [[torch.arange(k, 12, 2)] * 2 for k in range(2)]
+    free = torch.tensor(np.flatnonzero(shared.parameters.fitted))
+    mask = torch.stack([molecule.nonlinear(free, len(shared.parameters)) for molecule in molecules]).any(0)
+    names = {shared.parameters.names[k].partition("/")[0] for k in free[mask].tolist()}
+    assert names == {"bonds.morse", "angles", "charges", "lj"}
+    theta = torch.tensor(shared.parameters.values)
+    rng = np.random.default_rng(5)
+    there = theta.index_add(0, free, 0.02 * torch.tensor(rng.normal(size=len(free))))
+    first = accumulate(molecules, folds, theta, free, 0.5)
+    found = moved(first, molecules, folds, there, free, torch.nonzero(mask).flatten(), 0.5)
+    for part, expected in zip(found, accumulate(molecules, folds, there, free, 0.5), strict=True):
+        for here, right in zip(part.normal(), expected.normal(), strict=True):
+            torch.testing.assert_close(here, right, rtol=1e-9, atol=1e-9 * float(right.abs().max()))
+
+
 def test_cross_validation_is_that_of_refits() -> None:
     """With a sum kept, against refits by Lagrange multipliers."""
     rng = np.random.default_rng(0)
     x, y = torch.tensor(rng.normal(size=(30, 5))), torch.tensor(rng.normal(size=30))
     nothing = torch.zeros(1, 5, dtype=torch.float64)
     folds = [
-        NormalEquations(p.t() @ p / 30, p.t() @ r / 30, r @ r / 30, nothing, nothing[0, :1], nothing[0, :1] + 10.0, 0.0)
+        NormalEquations(
+            p.t() @ p / 30, p.t() @ r / 30, r @ r / 30, nothing, nothing[0, :1], nothing[0, :1] + 10.0, nothing, 0.0
+        )
         for p, r in zip(x.split(10), y.split(10), strict=True)
     ]
     scale = torch.tensor([1.0, 2.0, 0.5, 1.0, 3.0], dtype=torch.float64)
     prior, away = torch.full((5,), 0.1, dtype=torch.float64), torch.tensor(rng.normal(size=5))
     rows = torch.tensor([[1.0, 2.0, 0.0, 0.0, -1.0]], dtype=torch.float64)
-    for ridge in (1e-3, 0.3):
-        found, expected = cross_validate(folds, scale, prior, away, rows, ridge), 0.0
+    ridges = (1e-3, 0.3)
+    losses = cross_validate(NormalEquations.total(folds), folds, scale, prior, away, rows, ridges)
+    for ridge, found in zip(ridges, losses, strict=True):
+        expected = 0.0
         for k in range(3):
             kept = torch.arange(30) // 10 != k
             a, b = x[kept].t() @ x[kept] / 20, x[kept].t() @ y[kept] / 20

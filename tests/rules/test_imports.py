@@ -26,6 +26,7 @@ LAYERS = (
     ("correction",),
     ("systems",),
     ("sampling",),
+    ("refinement",),
     ("studies",),
     ("cli",),
 )
@@ -35,6 +36,7 @@ ASIDE = {"analysis": {"core", "data"}, "figures": {"core", "analysis"}}
 #: analysis; only rooms that show pictures may import figures.
 MAY_IMPORT_ASIDE = {
     "studies": set(ASIDE),
+    "refinement": set(ASIDE),
     "cli": set(ASIDE),
     "sgdml": {"analysis"},
     "diagnose": {"analysis"},
@@ -48,6 +50,7 @@ MAY_IMPORT_OPENMM = {
     "forcefield",
     "systems",
     "sampling",
+    "refinement",
     "core/units.py",
     "models/openmm_forces.py",
     "models/system.py",

@@ -1,0 +1,64 @@
+"""The verb `refine`: from a molecule to a fitted and checked force field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openmm_hybrid.cli.error_lines import print_result, progress_wanted
+from openmm_hybrid.cli.options import Json, OutputFolder, Seed, named
+
+
+def refine(
+    ctx: typer.Context,
+    molecule: Annotated[str, typer.Argument(help="SMILES, or an SDF, MOL, MOL2 or PDB file.")],
+    output: OutputFolder,
+    base: Annotated[str, named("openmm_hybrid.bases:names", help="Base force field.")] = "gaff-2.2.20",
+    charges: Annotated[str, named("openmm_hybrid.charges:METHODS", help="Method for the partial charges.")] = "am1-bcc",
+    engine: Annotated[str, typer.Option(help="Reference engine of the labels.")] = "gfn2",
+    temperature: Annotated[float, typer.Option(help="Temperature of the dynamics, K.")] = 500.0,
+    conformers: Annotated[int, typer.Option(help="Conformers from which the dynamics start.")] = 8,
+    first: Annotated[int, typer.Option(help="Labels of frames of the base force field.")] = 500,
+    fresh: Annotated[int, typer.Option(help="Labels per round that check the model on its own dynamics.")] = 50,
+    more: Annotated[int, typer.Option(help="Further labels per round.")] = 150,
+    rounds: Annotated[int, typer.Option(help="Most fits.")] = 5,
+    factor: Annotated[
+        float, typer.Option(help="Error on the own dynamics, relative to that on unseen frames, that ends the rounds.")
+    ] = 1.2,
+    target: Annotated[
+        float, typer.Option(help="Force error on the own dynamics that ends the rounds, kcal/mol/Å.")
+    ] = 1.5,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Time after which no further round starts, minutes.", show_default=False)
+    ] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Make a force field for a molecule and check it on its own dynamics; the same command resumes after a stop.
+
+    The folder gets forcefield.npz, system/, labels.npz, result.json and report.html.
+    """
+    import math
+
+    from openmm_hybrid.refinement.rounds import refine as refine_molecule
+    from openmm_hybrid.refinement.settings import RefineSettings
+
+    settings = RefineSettings(
+        base=base,
+        charges=charges,
+        engine=engine,
+        temperature=temperature,
+        n_conformers=conformers,
+        n_first=first,
+        n_fresh=fresh,
+        n_more=more,
+        rounds=rounds,
+        factor=factor,
+        target=target,
+        max_minutes=math.inf if max_minutes is None else max_minutes,
+        seed=seed,
+    )
+    result = refine_molecule(molecule, Path(output), settings, progress=progress_wanted(ctx))
+    print_result(f"{result.verdict}\n{result.path / 'report.html'}", result.as_dict(), as_json=as_json)

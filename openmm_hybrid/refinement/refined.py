@@ -1,0 +1,115 @@
+"""The result of a refinement, and its files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, final
+
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import expanded
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.forcefield import ForceField
+
+FORCEFIELD, LABELS, RESULT, REPORT = "forcefield.npz", "labels.npz", "result.json", "report.html"
+
+
+@final
+@dataclass(frozen=True)
+class Round:
+    """Errors of one fit, force RMSE in kcal/mol/Å and energy RMSE in kcal/mol.
+
+    Parameters
+    ----------
+    n_train, n_labels : int
+        Frames of the fit, and all labels so far, with those of the check.
+    unseen_force, unseen_energy : float
+        Errors on labelled frames that the fit left out.
+    own_force, own_energy : float
+        Errors on random frames of the model's own dynamics.
+    own_worst : float
+        Largest force RMSE of one of these frames.
+    base_force, base_energy : float
+        Errors of the base force field on the frames of `unseen_force`.
+    n_broken : int
+        Frames of the own dynamics with a broken bond.
+    notes : tuple of str
+        Checks of the fit that failed, and the reason why the dynamics ended early.
+    """
+
+    n_train: int
+    n_labels: int
+    unseen_force: float
+    unseen_energy: float
+    own_force: float
+    own_energy: float
+    own_worst: float
+    base_force: float
+    base_energy: float
+    n_broken: int
+    notes: tuple[str, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether the dynamics kept all bonds and did not fail."""
+        return not self.n_broken and not any(note.startswith("dynamics") for note in self.notes)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """A refined molecule in its folder.
+
+    Parameters
+    ----------
+    path : Path
+        The folder. It holds forcefield.npz, labels.npz, result.json, report.html, and in ``system`` what
+        `openmm_hybrid.load_system` reads.
+    forcefield : ForceField
+    rounds : tuple of Round
+    verdict : str
+        One sentence on the quality of the force field.
+    converged : bool
+        Whether the errors met the factor and the target.
+    """
+
+    path: Path
+    forcefield: ForceField
+    rounds: tuple[Round, ...]
+    verdict: str
+    converged: bool
+
+    @property
+    def labels(self) -> Frames:
+        """All labelled frames."""
+        return Frames.load(self.path / LABELS)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Refined:
+        """The result in a folder.
+
+        Raises
+        ------
+        InputError
+            There is no finished refinement, or a file is damaged.
+        """
+        folder = expanded(path)
+        hint = "call refine again with the same settings: it resumes"
+        try:
+            content: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+            rounds = tuple(Round(**{**entry, "notes": tuple(entry["notes"])}) for entry in content["rounds"])
+            verdict, converged = str(content["verdict"]), bool(content["converged"])
+        except FileNotFoundError:
+            raise InputError(f"{folder} holds no finished refinement", hint=hint) from None
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise InputError(f"{folder / RESULT} is damaged ({error})", hint=hint) from None
+        return cls(folder, ForceField.load(folder / FORCEFIELD), rounds, verdict, converged)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Verdict and rounds, for JSON."""
+        return {
+            "verdict": self.verdict,
+            "converged": self.converged,
+            "rounds": [asdict(entry) for entry in self.rounds],
+        }

@@ -1,0 +1,305 @@
+"""Refinement of a base force field for one molecule: the public function `refine`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import openmm
+from numpy.typing import NDArray
+
+from openmm_hybrid import reference
+from openmm_hybrid.analysis.error_table import ErrorTable, error_table
+from openmm_hybrid.bases.build import build
+from openmm_hybrid.bases.system import BuiltSystem
+from openmm_hybrid.core.errors import InputError, NumericalError
+from openmm_hybrid.core.files import expanded, replacing
+from openmm_hybrid.core.result_document import versions, write_json
+from openmm_hybrid.core.same_job import ignored, lock_folder, note_job
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.fitting.fit import fit
+from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.reference import ReferenceEngine
+from openmm_hybrid.refinement.refined import FORCEFIELD, LABELS, RESULT, Refined, Round
+from openmm_hybrid.refinement.report import write
+from openmm_hybrid.refinement.select import Pool, farthest, sampled
+from openmm_hybrid.refinement.settings import RefineSettings
+from openmm_hybrid.systems.replace import replace
+from openmm_hybrid.systems.system_files import save_system
+
+_ENDINGS = (".sdf", ".mol", ".mol2", ".pdb")
+_LEFT_OUT = 8  # one of this many labelled frames tests the fit
+_FREE = ("rounds", "factor", "target", "max_minutes")  # settings that only decide when the rounds end
+
+
+def refine(
+    molecule: Molecule | str | Path,
+    output: str | Path,
+    settings: RefineSettings | None = None,
+    *,
+    engine: ReferenceEngine | None = None,
+    progress: bool = True,
+) -> Refined:
+    """Make a force field for a molecule: GAFF's or OpenFF's terms with cross terms, fitted to reference labels.
+
+    The base force field runs dynamics from several conformers. Frames far from each other are labelled and a force
+    field is fitted. Each round then runs dynamics of the fitted force field, labels random frames of these and compares
+    the error there with that on unseen training frames. The rounds end when the error on the own dynamics is within
+    `factor` of the other and below `target`; otherwise these frames, and those farthest from all others, are added and
+    the next round fits again. The force field of the result is one whose dynamics were checked.
+
+    Every label, run and fit is stored as soon as it is finished; the same call resumes after a stop. A call with
+    another factor, target or number of rounds continues from there.
+
+    Parameters
+    ----------
+    molecule : Molecule, SMILES, or an SDF, MOL, MOL2 or PDB file
+    output : path
+        Folder for the result (see `Refined`).
+    settings : RefineSettings, optional
+    engine : ReferenceEngine, optional
+        Engine of the labels, in place of the name in the settings.
+    progress : bool
+
+    Raises
+    ------
+    InputError
+        The molecule cannot be read or built, or the engine refuses it.
+    MismatchError
+        The folder belongs to another molecule or other settings.
+    NumericalError
+        No frame could be labelled, or the dynamics lost all bonds.
+    HybridError
+        A program failed, or a file cannot be written.
+
+    Warns
+    -----
+    UserWarning
+        The base force field has notes on the molecule, or frames could not be labelled.
+    """
+    chosen = settings or RefineSettings()
+    folder = expanded(output)
+    member = molecule if isinstance(molecule, Molecule) else _read(molecule)
+    with lock_folder(folder):
+        options: dict[str, Any] = {"charge": member.charge} if member.charge else {}
+        made = engine or reference.engine(chosen.engine, **options)
+        job = asdict(chosen) | {"engine": f"{made.theory} ({made.program})", "smiles": member.smiles}
+        job["max_minutes"] = str(chosen.max_minutes)
+        note_job(
+            folder / "job.json", job, what="refinement", hint="choose another folder",
+            rules=dict.fromkeys(_FREE, ignored),
+        )  # fmt: skip
+        return _Refinement(member, folder, chosen, made, progress).run()
+
+
+def _read(source: str | Path) -> Molecule:
+    if str(source).lower().endswith(_ENDINGS):
+        return Molecule.from_file(expanded(source))
+    if isinstance(source, Path):
+        raise InputError(
+            f"cannot read a molecule from {source.name!r}", expected=f"a file ending in {', '.join(_ENDINGS)}"
+        )
+    return Molecule.from_smiles(source)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Refinement:
+    """One refinement in its folder."""
+
+    molecule: Molecule
+    folder: Path
+    settings: RefineSettings
+    engine: ReferenceEngine
+    progress: bool
+    started: float = field(default_factory=time.monotonic)
+
+    @cached_property
+    def built(self) -> BuiltSystem:
+        """The molecule with the base force field; its charges are kept in a file, since they can take long."""
+        path = self.folder / "base" / "charges.npy"
+        if not path.is_file():
+            first = build(self.molecule, base=self.settings.base, charges=self.settings.charges, progress=self.progress)
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                np.save(file, first.charges, allow_pickle=False)
+        charges = np.load(path, allow_pickle=False)  # rounding differs from the first ones: a resumed run needs these
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the notes on the molecule, a second time
+            return build(self.molecule, base=self.settings.base, charges=charges, progress=False)
+
+    @cached_property
+    def base(self) -> ForceField:
+        """The base force field. GAFF's types share parameters; OpenFF's are too coarse for cross terms."""
+        types = {"types": self.built.atom_types} if self.settings.base.startswith("gaff") else {}
+        return ForceField.from_system(self.built.system, self.built.topology, name=self.molecule.name, **types)
+
+    @cached_property
+    def starts(self) -> NDArray[np.float64]:
+        """Conformers (n_starts, n_atoms, 3), Å: the given ones, or embedded ones after the first given one."""
+        given, wanted = self.molecule.conformers, self.settings.n_conformers
+        if len(given) >= wanted:
+            return given[:wanted]
+        bare = self.molecule.to_rdkit()
+        bare.RemoveAllConformers()
+        more = Molecule.from_rdkit(bare, n_conformers=wanted, seed=self.settings.seed).conformers
+        return np.concatenate([given, more[: wanted - len(given)]])
+
+    def run(self) -> Refined:
+        """All rounds, and the files of the result."""
+        settings = self.settings
+        pool = self._dynamics(0, self.built.system)
+        chosen = farthest(pool.positions, pool.positions[:0], settings.n_first)
+        labels = [self._labels(0, "first", pool.positions[chosen])]
+        rounds: list[Round] = []
+        models: list[ForceField] = []
+        for number in range(1, settings.rounds + 1):
+            model, fitted = self._fit(number, labels)
+            models.append(model)
+            pool = self._dynamics(number, self._system(model))
+            fresh, others = self._fresh(number, pool)
+            checked = self._labels(number, "fresh", pool.positions[fresh])
+            n_labels = sum(map(len, labels)) + len(checked)
+            rounds.append(self._round(model, fitted, pool, checked, n_labels))
+            self._say(f"round {number}: {_in_words(rounds[-1])}")
+            if self._good(rounds[-1]) or number == settings.rounds or self._late:
+                labels.append(checked)
+                break
+            known = np.concatenate([*(part.positions for part in labels), checked.positions])
+            more = others[farthest(pool.positions[others], known, settings.n_more)]
+            labels += [checked, *([self._labels(number, "more", pool.positions[more])] if len(more) else [])]
+        return self._finish(rounds, models, labels)
+
+    def _dynamics(self, number: int, system: openmm.System) -> Pool:
+        return sampled(
+            system, self.built.topology, self.starts, self.folder / f"round-{number}" / "dynamics",
+            temperature=self.settings.temperature, seed=self.settings.seed + number, progress=self.progress,
+        )  # fmt: skip
+
+    def _system(self, model: ForceField) -> openmm.System:
+        system = openmm.XmlSerializer.clone(self.built.system)
+        replace(system, self.built.topology, model)
+        return system
+
+    def _labels(self, number: int, name: str, positions: NDArray[np.float64]) -> Frames:
+        result = reference.label(
+            self.engine, self.molecule, positions, output=self.folder / f"round-{number}" / f"{name}.npz",
+            progress=self.progress,
+        )  # fmt: skip
+        if result.failed:
+            first, reason = next(iter(result.failed.items()))
+            warnings.warn(f"{len(result.failed)} frames have no label; frame {first}: {reason}", stacklevel=5)
+        return result.frames
+
+    def _fresh(self, number: int, pool: Pool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Random frames of a pool, and all others."""
+        order = np.random.default_rng((self.settings.seed, number)).permutation(len(pool.positions))
+        return order[: self.settings.n_fresh], order[self.settings.n_fresh :]
+
+    def _fit(self, number: int, labels: Sequence[Frames]) -> tuple[ForceField, dict[str, Any]]:
+        """The force field of a round, and its errors, from its files."""
+        path, summary = self.folder / f"round-{number}" / FORCEFIELD, self.folder / f"round-{number}" / "fit.json"
+        if not summary.is_file():
+            frames = Frames.concatenate(labels)
+            n_test = max(1, len(frames) // _LEFT_OUT)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                result = fit(
+                    self.base.edit(propers="fourier4", cross=True), frames, n_train=len(frames) - n_test,
+                    n_test=n_test, seed=self.settings.seed, progress=self.progress,
+                )  # fmt: skip
+            (found,) = result.molecules
+            test = frames[found.split.test]
+            found.forcefield.save(path)
+            notes = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+            fitted = {
+                "n_train": len(found.split.train),
+                "unseen": (found.test or found.train).as_dict(),
+                "base": error_table(test, self.base.predict(test.positions)).as_dict(),
+                "notes": notes,
+                "seconds": result.seconds,
+            }
+            write_json(summary, fitted)
+        return ForceField.load(path), json.loads(summary.read_text(encoding="utf-8"))
+
+    def _round(self, model: ForceField, fitted: dict[str, Any], pool: Pool, checked: Frames, n_labels: int) -> Round:
+        predicted = model.predict(checked.positions)
+        own: ErrorTable = error_table(checked, predicted)
+        worst = np.sqrt(np.mean((predicted[1] - checked.labels()[1]) ** 2, axis=(1, 2))).max()
+        notes = [*fitted["notes"], *([f"dynamics: {pool.failure}"] if pool.failure else [])]
+        return Round(
+            n_train=fitted["n_train"],
+            n_labels=n_labels,
+            unseen_force=fitted["unseen"]["force_rmse"],
+            unseen_energy=fitted["unseen"]["energy_rmse"],
+            own_force=own.force_rmse,
+            own_energy=own.energy_rmse,
+            own_worst=float(worst),
+            base_force=fitted["base"]["force_rmse"],
+            base_energy=fitted["base"]["energy_rmse"],
+            n_broken=pool.n_broken,
+            notes=tuple(notes),
+        )
+
+    def _good(self, last: Round) -> bool:
+        settings = self.settings
+        limit = min(settings.target, settings.factor * last.unseen_force)
+        return last.sound and last.own_force <= limit
+
+    @property
+    def _late(self) -> bool:
+        return time.monotonic() - self.started > 60.0 * self.settings.max_minutes
+
+    def _finish(self, rounds: Sequence[Round], models: Sequence[ForceField], labels: Sequence[Frames]) -> Refined:
+        """The result: the last round if it was good enough, otherwise the sound one with the smallest error."""
+        converged = self._good(rounds[-1])
+        sound = [number for number, entry in enumerate(rounds) if entry.sound]
+        if not sound:
+            raise NumericalError(
+                f"the dynamics of every fitted force field lost a bond or failed ({'; '.join(rounds[-1].notes)})",
+                hint="give more labels (n_first), more rounds, or a lower temperature",
+            )
+        best = len(rounds) - 1 if converged else min(sound, key=lambda number: rounds[number].own_force)
+        result = Refined(self.folder, models[best], tuple(rounds), self._verdict(rounds, best, converged), converged)
+        everything = Frames.concatenate(labels)
+        everything.save(self.folder / LABELS)
+        result.forcefield.save(self.folder / FORCEFIELD)
+        system = self._system(result.forcefield)
+        save_system(self.folder / "system", system, self.built.topology, self.molecule.positions)
+        used = asdict(self.settings) | {"max_minutes": str(self.settings.max_minutes)}
+        job = {"molecule": self.molecule.smiles, "theory": everything.theory, "settings": used}
+        write(result, self.molecule, self.base, self.settings, everything)
+        write_json(self.folder / RESULT, result.as_dict() | job | {"versions": versions()})
+        self._say(result.verdict)
+        return result
+
+    def _verdict(self, rounds: Sequence[Round], best: int, converged: bool) -> str:
+        entry, settings = rounds[best], self.settings
+        text = (
+            f"{self.molecule.name}: force RMSE {entry.own_force:.2f} kcal/mol/Å on its own dynamics at "
+            f"{settings.temperature:g} K, {entry.unseen_force:.2f} on unseen training frames, {entry.base_force:.1f} "
+            f"with {settings.base}"
+        )
+        if converged:
+            return f"{text}; converged after {len(rounds)} rounds and {entry.n_labels} labels."
+        reason = "time" if len(rounds) < settings.rounds else "rounds"
+        return f"{text}; not converged: the {reason} ended, and this is round {best + 1} of {len(rounds)}."
+
+    def _say(self, text: str) -> None:
+        if self.progress:
+            print(text, file=sys.stderr)
+
+
+def _in_words(entry: Round) -> str:
+    return (
+        f"{entry.n_labels} labels, force RMSE {entry.unseen_force:.2f} kcal/mol/Å on unseen frames, "
+        f"{entry.own_force:.2f} on the own dynamics (worst frame {entry.own_worst:.1f})"
+    )

@@ -1,0 +1,110 @@
+"""Frames of a model's dynamics: sampling, intact ones, and those farthest from all that is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import openmm
+from numpy.typing import NDArray
+from openmm import app
+from scipy.spatial.distance import cdist, pdist
+
+from openmm_hybrid.core import geometry
+from openmm_hybrid.core.errors import NumericalError
+from openmm_hybrid.sampling.sample import sample
+from openmm_hybrid.sampling.sample_result import SampleResult
+
+Floats = NDArray[np.float64]
+
+BROKEN = 1.5
+"""Length of a bond, relative to that in the start of the dynamics, from which on it counts as broken."""
+_PICOSECONDS = 5.0  # length of the dynamics from each start
+_TIMESTEP, _EVERY, _SETTLE = 1.0, 50, 1000  # fs, steps between frames, and steps before the first one
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Frames of a force field's own dynamics.
+
+    Parameters
+    ----------
+    positions : (n_frames, n_atoms, 3), Å
+        Frames with intact bonds.
+    n_broken : int
+        Number of frames with a broken bond, which are left out.
+    failure : str
+        The error that ended the dynamics early, or an empty text.
+    """
+
+    positions: Floats
+    n_broken: int
+    failure: str
+
+
+def sampled(
+    system: openmm.System,
+    topology: app.Topology,
+    starts: Floats,
+    folder: Path,
+    *,
+    temperature: float,
+    seed: int,
+    progress: bool,
+) -> Pool:
+    """Run dynamics from each start (n_starts, n_atoms, 3), Å; the same call again resumes or reads them.
+
+    Raises
+    ------
+    NumericalError
+        The dynamics failed before the first frame, or no frame has intact bonds.
+    """
+    failure = ""
+    try:
+        result = sample(
+            system, topology, starts, output=folder, duration=_PICOSECONDS, temperature=temperature, timestep=_TIMESTEP,
+            interval=_EVERY, equilibration=_SETTLE, replicas=len(starts), seed=seed, progress=progress,
+        )  # fmt: skip
+    except NumericalError as error:
+        failure = str(error)
+        result = SampleResult.open(folder)
+    positions = np.concatenate([start.positions.astype(np.float64) for start in result.starts])
+    bonds = np.array([[bond[0].index, bond[1].index] for bond in topology.bonds()])
+    at_rest = np.max([geometry.distance(start[None], bonds)[0] for start in starts], axis=0)
+    intact = (geometry.distance(positions, bonds) < BROKEN * at_rest).all(axis=1)
+    if not intact.any():
+        raise NumericalError(
+            f"no frame of the dynamics in {folder} has intact bonds", hint="lower the temperature, or raise n_first"
+        )
+    return Pool(positions[intact], int((~intact).sum()), failure)
+
+
+def farthest(pool: Floats, known: Floats, count: int) -> NDArray[np.int64]:
+    """Indices of `count` frames of a pool, each the farthest from all known frames and those chosen before it.
+
+    The distance is that of all inverse interatomic distances. A pool without known frames starts with its first one.
+
+    Parameters
+    ----------
+    pool : (n_frames, n_atoms, 3), Å
+    known : (n_known, n_atoms, 3), Å
+    count : int
+        At most the number of frames.
+    """
+    described = _inverse_distances(pool)
+    nearest = np.full(len(pool), np.inf)
+    if len(known):
+        nearest = cdist(described, _inverse_distances(known)).min(axis=1)
+    chosen: list[int] = []
+    for _ in range(min(count, len(pool))):
+        chosen.append(int(np.argmax(nearest)))
+        nearest = np.minimum(nearest, np.linalg.norm(described - described[chosen[-1]], axis=1))
+        nearest[chosen[-1]] = -1.0
+    return np.array(chosen, dtype=np.int64)
+
+
+def _inverse_distances(positions: Floats) -> Floats:
+    return np.array([1.0 / pdist(frame) for frame in positions])

@@ -1,0 +1,112 @@
+"""Refinement of small molecules with GFN2-xTB: the loop, its files, resumption and refusals."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from openmm import unit
+
+import openmm_hybrid as oh
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.refinement.select import farthest
+
+SMALL = oh.RefineSettings(n_conformers=1, n_first=60, n_fresh=20, n_more=20, rounds=2, target=0.01)
+
+
+@pytest.fixture(scope="module")
+def refined(tmp_path_factory: pytest.TempPathFactory) -> oh.Refined:
+    """Methanol after two rounds, which an unreachable target makes necessary."""
+    return oh.refine("CO", tmp_path_factory.mktemp("methanol") / "out", SMALL, progress=False)
+
+
+def test_the_force_field_is_far_better_than_its_base_on_its_own_dynamics(refined: oh.Refined) -> None:
+    assert len(refined.rounds) == 2
+    assert not refined.converged
+    assert "not converged" in refined.verdict
+    last = refined.rounds[-1]
+    assert last.own_force < 0.2 * last.base_force
+    assert last.own_force <= last.own_worst
+    assert [entry.n_labels for entry in refined.rounds] == [80, 120]
+    assert len(refined.labels) == 120
+    assert refined.rounds[1].n_train == 100 - 100 // 8
+
+
+def test_errors_are_those_of_the_stored_model_and_labels(refined: oh.Refined) -> None:
+    best = int(np.argmin([entry.own_force for entry in refined.rounds]))
+    fresh = oh.Frames.load(refined.path / f"round-{best + 1}" / "fresh.npz")
+    forces = oh.load(refined.path / "forcefield.npz").predict(fresh.positions)[1]
+    expected = float(np.sqrt(np.mean((forces - fresh.labels()[1]) ** 2)))
+    assert refined.rounds[best].own_force == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_stored_system_has_the_forces_of_the_model(refined: oh.Refined) -> None:
+    import openmm
+
+    system, _, positions = oh.load_system(refined.path / "system")
+    context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
+    context.setPositions(positions / 10.0)
+    found = context.getState(forces=True).getForces(asNumpy=True)
+    plain = found.value_in_unit(unit.kilocalorie_per_mole / unit.angstrom)
+    np.testing.assert_allclose(plain, refined.forcefield.predict(positions[None])[1][0], atol=1e-6)
+
+
+def test_charges_towards_the_surroundings_are_those_of_the_base(refined: oh.Refined) -> None:
+    charges = np.load(refined.path / "base" / "charges.npy")
+    np.testing.assert_array_equal(refined.forcefield.outer.charges, charges)
+
+
+def test_a_finished_refinement_computes_nothing_again(refined: oh.Refined, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr("openmm_hybrid.refinement.rounds.fit", never)
+    monkeypatch.setattr(type(oh.reference.engine("gfn2")), "compute", never)
+    again = oh.refine("CO", refined.path, SMALL, progress=False)
+    assert again.rounds == refined.rounds
+    assert oh.Refined.load(refined.path).verdict == refined.verdict
+
+
+def test_more_rounds_continue(refined: oh.Refined, tmp_path: Path) -> None:
+    """Another target ends at the first round, without other labels or fits."""
+    looser = oh.refine("CO", refined.path, replace(SMALL, target=50.0, factor=50.0), progress=False)
+    assert looser.converged
+    assert len(looser.rounds) == 1
+    content = json.loads((refined.path / "result.json").read_text(encoding="utf-8"))
+    assert content["converged"]
+    assert "converged after 1 round" in (refined.path / "report.html").read_text(encoding="utf-8")
+    oh.refine("CO", refined.path, SMALL, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("molecule", "settings", "words"),
+    [("CC", SMALL, "smiles"), ("CO", replace(SMALL, temperature=400.0), "temperature")],
+)
+def test_another_molecule_or_other_settings_are_refused(
+    refined: oh.Refined, molecule: str, settings: oh.RefineSettings, words: str
+) -> None:
+    with pytest.raises(MismatchError, match=f"another refinement.*{words}"):
+        oh.refine(molecule, refined.path, settings, progress=False)
+
+
+def test_bad_input_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="n_first = 5"):
+        oh.RefineSettings(n_first=5)
+    with pytest.raises(InputError, match="temperature"):
+        oh.RefineSettings(temperature=0.0)
+    with pytest.raises(InputError, match="nonsense"):
+        oh.refine("CO", tmp_path / "out", replace(SMALL, engine="nonsense"), progress=False)
+    with pytest.raises(InputError, match="no finished refinement"):
+        oh.Refined.load(tmp_path)
+    assert not (tmp_path / "out" / "job.json").exists()
+
+
+def test_fresh_frames_are_not_those_that_are_added(refined: oh.Refined) -> None:
+    fresh = oh.Frames.load(refined.path / "round-1" / "fresh.npz").positions
+    more = oh.Frames.load(refined.path / "round-1" / "more.npz").positions
+    assert len(fresh) == len(more) == 20
+    assert not (np.abs(fresh[:, None] - more[None]).max(axis=(2, 3)) < 1e-6).any()
+    assert len(farthest(more, fresh, 5)) == 5
