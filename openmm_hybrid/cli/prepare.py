@@ -86,9 +86,15 @@ def label(
     ctx: typer.Context,
     frames: Annotated[Path, argument("Frames (npz, xyz, h5), or a folder of `sample` or `build`.")],
     output: OutputFile,
-    engine: Annotated[str, named("openmm_hybrid.reference:ENGINES", help="Program that computes the labels.")] = "gfn2",
-    method: Annotated[str | None, typer.Option(help="Method of the engine, if it has several.")] = None,
-    basis: Annotated[str | None, typer.Option(help="Basis set of the engine, if it uses one.")] = None,
+    engine: Annotated[
+        str,
+        named(
+            "openmm_hybrid.reference:ENGINES",
+            help="Engine of the labels, with its level: pyscf:wb97x-d3/def2-svp, ase:MODULE:CLASS?key=value.",
+        ),
+    ] = "gfn2",
+    method: Annotated[str | None, typer.Option(help="Method of the engine, if --engine does not name it.")] = None,
+    basis: Annotated[str | None, typer.Option(help="Basis set of the engine, if --engine does not name it.")] = None,
     charge: Annotated[
         int | None,
         typer.Option(help="Net charge, e; by default that of the folder's System, or 0.", show_default=False),
@@ -102,6 +108,7 @@ def label(
 ) -> None:
     """Compute reference energies and forces of geometries; the same command resumes after a stop."""
     from openmm_hybrid import reference
+    from openmm_hybrid.data.molecule import Molecule
 
     atomic_numbers, positions, known = _geometries(frames, count, seed)
     used = _charge(frames, charge, known)
@@ -110,8 +117,10 @@ def label(
         optional["multiplicity"] = multiplicity
     given: dict[str, Any] = {name: value for name, value in optional.items() if value is not None}
     made = reference.engine(engine, **given)
+    drawn = frames / "molecule.sdf"
+    atoms = Molecule.from_file(drawn) if made.needs_bonds and drawn.is_file() else atomic_numbers
     try:
-        result = reference.label(made, atomic_numbers, positions, output=output, progress=progress_wanted(ctx))
+        result = reference.label(made, atoms, positions, output=output, progress=progress_wanted(ctx))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"stopped, the finished frames are in {output}.journal; call again with the same settings to resume"

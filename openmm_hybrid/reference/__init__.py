@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from inspect import signature
+
+from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.registry import Registry
+from openmm_hybrid.reference.engine_name import parsed
 from openmm_hybrid.reference.label import LabelResult, label
 from openmm_hybrid.reference.reference_engine import ReferenceEngine
 
@@ -13,26 +17,32 @@ ENGINES = Registry(
         "gfn1": "openmm_hybrid.reference.tblite:gfn1",
         "tblite": "openmm_hybrid.reference.tblite:tblite",
         "pyscf": "openmm_hybrid.reference.pyscf:pyscf",
+        "mmff94": "openmm_hybrid.reference.mechanics:mmff94",
+        "mmff94s": "openmm_hybrid.reference.mechanics:mmff94s",
+        "uff": "openmm_hybrid.reference.mechanics:uff",
+        "ghemical": "openmm_hybrid.reference.ghemical:ghemical",
+        "ase": "openmm_hybrid.reference.ase:ase",
     },
     "openmm_hybrid.engines",
 )
-"""Name → function(method, basis, charge, multiplicity) → ReferenceEngine."""
+"""Name → function(method, basis, charge, multiplicity) → ReferenceEngine; with options, also of a mapping `options`."""
 
 __all__ = ["ENGINES", "LabelResult", "ReferenceEngine", "engine", "label"]
 
 
 def engine(name: str, *, method: str = "", basis: str = "", charge: int = 0, multiplicity: int = 1) -> ReferenceEngine:
-    """The reference engine called `name`, at a level of theory and for a charge and multiplicity.
+    """The reference engine that a text names, at a level of theory and for a charge and multiplicity.
 
-    ``engine("gfn2")`` and ``engine("gfn1")`` compute GFN2-xTB and GFN1-xTB, as ``engine("tblite", method="GFN2-xTB")``
-    does. ``engine("pyscf", method="PBE", basis="6-31G*")`` computes Hartree-Fock or a density functional by PySCF.
-    Other distributions register engines in the entry-point group "openmm_hybrid.engines". An ASE calculator has its
-    own settings and is wrapped directly: ``reference.ase.AseEngine(calculator, charge=-1)``.
+    The text is the name of an engine, with method, basis and options where the engine takes them:
+    "gfn2", "pyscf:wb97x-d3/def2-svp", "pyscf:pbe/def2-svp?density_fit=true", "mmff94",
+    "ase:tblite.ase:TBLite?method=GFN2-xTB". Method and basis may be given as arguments instead. The
+    section "label" of docs/cli.md lists all engines. Other distributions register engines in the entry-point group
+    "openmm_hybrid.engines". An ASE calculator object is wrapped directly: ``reference.ase.AseEngine(calculator)``.
 
     Parameters
     ----------
     name : str
-        One of ``ENGINES.names()``.
+        Text whose first part is one of ``ENGINES.names()``.
     method : str
         Method or density functional; empty for the engine's own.
     basis : str
@@ -45,7 +55,8 @@ def engine(name: str, *, method: str = "", basis: str = "", charge: int = 0, mul
     Raises
     ------
     InputError
-        Unknown engine, method or basis, a method or basis that the engine does not take, or a multiplicity below 1.
+        Unknown engine, method, basis or option, a method, basis or option that the engine does not take, a method or
+        basis given in the text and as an argument, or a multiplicity below 1.
     MissingDependencyError
         The engine's package is not installed.
 
@@ -55,5 +66,19 @@ def engine(name: str, *, method: str = "", basis: str = "", charge: int = 0, mul
     >>> oh.reference.engine("gfn2", charge=-1).theory
     'GFN2-xTB, charge -1'
     """
-    made: ReferenceEngine = ENGINES.load(name)(method=method, basis=basis, charge=charge, multiplicity=multiplicity)
+    named = parsed(name)
+    make = ENGINES.load(named.name)
+    for part, in_text, given in (("method", named.method, method), ("basis", named.basis, basis)):
+        if in_text and given:
+            raise InputError(
+                f"the {part} is given twice: {in_text!r} in {name!r}, and {given!r} as an argument",
+                hint="leave one of them out",
+            )
+    level = {"method": named.method or method, "basis": named.basis or basis}
+    if not named.options:
+        made: ReferenceEngine = make(**level, charge=charge, multiplicity=multiplicity)
+        return made
+    if "options" not in signature(make).parameters:
+        raise InputError(f"the engine {named.name} takes no options, and {name!r} has {', '.join(named.options)}")
+    made = make(**level, charge=charge, multiplicity=multiplicity, options=named.options)
     return made

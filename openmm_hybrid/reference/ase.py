@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,8 @@ from openmm_hybrid.reference.ase_parameters import (
     resolved,
     stated,
 )
+from openmm_hybrid.reference.ase_text import calculator_named
+from openmm_hybrid.reference.engine_name import Option
 from openmm_hybrid.reference.reference_engine import (
     ReferenceEngine,
     charge_and_multiplicity,
@@ -62,6 +64,9 @@ class AseEngine(ReferenceEngine):
         Net charge, e; by default the calculator's own, or 0.
     multiplicity : int, optional
         Spin multiplicity 2S + 1; by default the calculator's own, or 1.
+    fixed_state : bool
+        The calculator's model was made for this charge and multiplicity, and need not read them from the Atoms.
+        Otherwise `label` refuses an ion whose charge the calculator does not read.
 
     Raises
     ------
@@ -75,6 +80,7 @@ class AseEngine(ReferenceEngine):
     theory: str = ""
     charge: int | None = None
     multiplicity: int | None = None
+    fixed_state: bool = False
     _parameters: Mapping[str, Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -92,13 +98,14 @@ class AseEngine(ReferenceEngine):
 
     @property
     def program(self) -> str:
-        """Package of the calculator with its version, such as "ase 3.29.0"."""
+        """Distribution of the calculator with its version, such as "ase 3.29.0" or "mace-torch 0.3.14"."""
         package = type(self.calculator).__module__.partition(".")[0]
+        distribution = packages_distributions().get(package, [package])[0]
         try:
-            number = version(package)
+            number = version(distribution)
         except PackageNotFoundError:
-            number = str(getattr(sys.modules.get(package), "__version__", ""))
-        return f"{package} {number}".strip()
+            distribution, number = package, str(getattr(sys.modules.get(package), "__version__", ""))
+        return f"{distribution} {number}".strip()
 
     @property
     def known_by_settings(self) -> bool:
@@ -129,38 +136,58 @@ class AseEngine(ReferenceEngine):
         check_electrons(atomic_numbers, self.net_charge, self.multiplicity or 1)
 
     def inspect(self, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> None:
-        """See `ReferenceEngine.inspect`. It warns if the calculator does not read the charge or the multiplicity.
+        """See `ReferenceEngine.inspect`. It warns if the calculator does not read the multiplicity.
 
         Raises
         ------
+        InputError
+            The calculator does not read the charge of an ion, and `fixed_state` is not set.
         MismatchError
             A parameter of the calculator was changed after the engine was made.
         """
         self._check_unchanged(lambda value: True)
+        if self.fixed_state:
+            return
         charge, multiplicity = self.net_charge, self.multiplicity or 1
         # Other states of the same parity: some programs end the process for electrons that cannot have the spin.
         other_charge = charge - 2 if charge > 0 else charge + 2
         other_multiplicity = multiplicity + 2 if multiplicity < 3 else multiplicity - 2
-        trials = []
-        if charge and not stated(self.calculator, self._parameters, CHARGE):
-            trials.append((f"charge {charge:+d} and {other_charge:+d}", "charge", (other_charge, multiplicity)))
-        if multiplicity != 1 and not stated(self.calculator, self._parameters, MULTIPLICITY):
-            pair = f"multiplicity {multiplicity} and {other_multiplicity}"
-            trials.append((pair, "multiplicity", (charge, other_multiplicity)))
-        for pair, what, other in trials:
+        kind = type(self.calculator).__name__
+        same = f"the {kind} gives the same energy for the"
+        if (
+            charge
+            and not stated(self.calculator, self._parameters, CHARGE)
+            and self._same_energy(atomic_numbers, positions, (other_charge, multiplicity))
+        ):
+            raise InputError(
+                f"{same} charge {charge:+d} and {other_charge:+d}: it does not read the charge of the Atoms",
+                expected="a calculator for ions",
+                hint="give the charge to the calculator itself, or fixed_state=True if its model was made for this ion",
+            )
+        if (
+            multiplicity != 1
+            and not stated(self.calculator, self._parameters, MULTIPLICITY)
+            and self._same_energy(atomic_numbers, positions, (charge, other_multiplicity))
+        ):
+            warnings.warn(
+                f"{same} multiplicity {multiplicity} and {other_multiplicity}: it does not read the multiplicity of "
+                "the Atoms; give it to the calculator itself, unless its model was made for this multiplicity.",
+                stacklevel=2,
+            )
+
+    def _same_energy(
+        self, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64], other: tuple[int, int]
+    ) -> bool:
+        """Whether the energy does not change with another charge and multiplicity."""
+        energies = []
+        for state in ((self.net_charge, self.multiplicity or 1), other):
+            if hasattr(self.calculator, "reset"):
+                self.calculator.reset()  # ASE does not compare `info`, and would give the energy of the state before
             try:
-                energies = [
-                    self._energy(atomic_numbers, positions, *state) for state in ((charge, multiplicity), other)
-                ]
+                energies.append(self._energy(atomic_numbers, positions, *state))
             except _FAILURES:
-                continue  # a calculator that fails for the other state reads it
-            if abs(energies[0] - energies[1]) < _EQUAL:
-                kind = type(self.calculator).__name__
-                warnings.warn(
-                    f"the {kind} gives the same energy for the {pair}: it does not read the {what} of the Atoms; "
-                    f"give it to the calculator itself, unless its model was made for this {what}.",
-                    stacklevel=3,
-                )
+                return False  # a calculator that fails for one of the states reads it
+        return abs(energies[0] - energies[1]) < _EQUAL
 
     def _check_unchanged(self, compared: Callable[[Any], bool]) -> None:
         """Refuse a calculator with other parameters than the engine was made with, of those whose old value counts."""
@@ -207,3 +234,47 @@ def _atoms(atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64], ch
     if multiplicity != 1:
         atoms.set_initial_magnetic_moments((multiplicity - 1) * heaviest.astype(float))
     return atoms
+
+
+def ase(
+    method: str = "",
+    basis: str = "",
+    charge: int = 0,
+    multiplicity: int = 1,
+    options: Mapping[str, Option] | None = None,
+) -> AseEngine:
+    """The engine "ase", whose method is "module:Class" of a calculator or of a function that returns one.
+
+    The options are keyword arguments of the class. Charge and multiplicity are handed over as keywords where it takes
+    them, and in the Atoms.
+
+    Parameters
+    ----------
+    method : str
+        Such as "tblite.ase:TBLite".
+    basis : str
+        Empty; a basis is an option of the calculator.
+    charge : int
+        Net charge, e; 0 leaves a charge among the options as it is.
+    multiplicity : int
+        Spin multiplicity 2S + 1; 1 leaves one among the options as it is.
+    options : mapping of str to bool, int, float, str or None
+
+    Raises
+    ------
+    InputError
+        The module or the class does not exist, it does not take an option or refuses its value, or a basis was given.
+    MismatchError
+        Charge or multiplicity differ from those in the options.
+    MissingDependencyError
+        The calculator needs a package that is not installed.
+    """
+    if basis:
+        raise InputError(f"the basis {basis!r} was given for an ASE calculator", hint="give it as an option: ?basis=…")
+    state = {} if charge == 0 else {"charge": charge}
+    if multiplicity != 1:
+        state["multiplicity"] = multiplicity
+    calculator, text = calculator_named(method, options or {}, state)
+    known = {name.lower() for name in parameters_of(calculator)}
+    tells = bool(known) and {name.lower() for name in options or {}} <= known
+    return AseEngine(calculator, "" if tells else text, state.get("charge"), state.get("multiplicity"))

@@ -80,6 +80,7 @@ def label(
     ----------
     engine : ReferenceEngine
     molecule : Molecule or atomic numbers (n_atoms,)
+        A force field such as MMFF94 needs bonds; without a Molecule it gets those of the first geometry.
     positions : (n_frames, n_atoms, 3), Å, or an `openmm.unit` quantity
     output : path
         File of the labelled frames: ``.npz``, ``.xyz``, ``.extxyz``, ``.h5`` or ``.hdf5``.
@@ -92,7 +93,8 @@ def label(
     ------
     InputError
         Wrong shapes, coordinates that are not finite or in bohr or nm, an unknown ending, no frames, a damaged journal,
-        or atoms that the engine refuses.
+        atoms that the engine refuses, bonds that it needs and that are not clear, or an ASE calculator that does not
+        read the charge of the Atoms.
     MismatchError
         The net charge of the engine is not the molecule's, the positions are in another order of atoms than the
         molecule, or the journal belongs to other geometries, other atoms or another level of theory.
@@ -104,8 +106,8 @@ def label(
     Warns
     -----
     UserWarning
-        An ASE calculator does not read the charge or the multiplicity of the Atoms; or, without a Molecule, the bonds
-        of the first geometry fit another net charge than the engine's.
+        An ASE calculator does not read the multiplicity of the Atoms; or, without a Molecule, the bonds of the first
+        geometry fit another net charge than the engine's.
     """
     path = expanded(output)
     check_ending(path)
@@ -117,8 +119,9 @@ def label(
     given = Frames(atomic_numbers, units.positions_to_angstrom(positions), name=title, theory=theory)
     if not len(given):
         raise InputError("there are no frames to label")
-    engine.check(given.atomic_numbers)
     _check_lengths(given)
+    engine = _with_bonds(engine, molecule, given)
+    engine.check(given.atomic_numbers)
     if isinstance(molecule, Molecule):
         check_order(molecule, given)
     else:
@@ -129,6 +132,24 @@ def label(
     result = _collect(given, labels, journal.path)
     result.frames.save(path)
     return result
+
+
+def _with_bonds(engine: ReferenceEngine, molecule: Molecule | ArrayLike, frames: Frames) -> ReferenceEngine:
+    """The engine for a molecule, or for the bonds of the first geometry if it needs bonds and there is no molecule."""
+    if isinstance(molecule, Molecule):
+        return engine.for_molecule(molecule)
+    if not engine.needs_bonds:
+        return engine
+    try:
+        found = Molecule.from_geometry(
+            frames.atomic_numbers, frames.positions[0], charge=engine.net_charge or 0, name=frames.name
+        )
+    except InputError as error:
+        raise InputError(
+            f"{engine.theory} needs the bonds, and those of the first geometry are not clear: {error}",
+            hint="give a Molecule in place of the atomic numbers",
+        ) from error
+    return engine.for_molecule(found)
 
 
 def _check_charge(engine: ReferenceEngine, molecule: Molecule) -> None:

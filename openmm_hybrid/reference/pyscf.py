@@ -1,11 +1,12 @@
-"""Hartree-Fock and density functionals with Gaussian basis sets, computed by PySCF."""
+"""Hartree-Fock, density functionals, MP2 and coupled cluster with Gaussian basis sets, computed by PySCF."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,50 +14,42 @@ from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import InputError, MissingDependencyError, NumericalError
 from openmm_hybrid.core.units import ANGSTROM_PER_BOHR, KCAL_PER_HARTREE
+from openmm_hybrid.reference.engine_name import Option, check_options
+from openmm_hybrid.reference.pyscf_methods import METHODS, Method, method_named
 from openmm_hybrid.reference.reference_engine import (
     ReferenceEngine,
     charge_and_multiplicity,
     check_electrons,
     check_multiplicity,
-    find_method,
 )
 
 if TYPE_CHECKING:
     from pyscf import gto
 
-METHODS = {
-    "HF": "",
-    "PBE": "pbe",
-    "BLYP": "blyp",
-    "TPSS": "tpss",
-    "r2SCAN": "r2scan",
-    "PBE0": "pbe0",
-    "B3LYP": "b3lyp",
-    "M06-2X": "m06-2x",
-    "wB97X": "wb97x",
-}
-"""Method → PySCF's name of the density functional; none for Hartree-Fock."""
-
 _CONVERGED = 1e-9  # hartree; largest change of the energy in the last step of a converged calculation
+_AMPLITUDES = 1e-7  # largest norm of the change of the amplitudes in a converged coupled-cluster calculation
 _GRID_LEVEL = 4  # PySCF's scale from 0 to 9, on which 3 is the default
 
 
 @dataclass(frozen=True)
 class PyscfEngine(ReferenceEngine):
-    """Hartree-Fock or a density functional by PySCF (Sun et al., J. Chem. Phys. 153, 024109 (2020)).
+    """Hartree-Fock, a density functional, MP2 or coupled cluster, computed by PySCF.
 
-    Singlets are restricted (RHF, RKS), all other multiplicities unrestricted (UHF, UKS). There is no dispersion
-    correction and no density fitting. Gradients include the response of the integration grid, so that forces are the
-    derivative of the energy on that grid. Elements for which the basis has an effective core potential get it. Every
-    calculation starts from a fresh guess. PySCF uses OpenMP; ``OMP_NUM_THREADS`` sets the threads.
+    PySCF: Sun et al., J. Chem. Phys. 153, 024109 (2020). Singlets are restricted (RHF, RKS), all other multiplicities
+    unrestricted (UHF, UKS). Gradients include the response of the integration grid, so that forces are the derivative
+    of the energy on that grid. Elements for which the basis has an effective core potential get it. MP2, CCSD and
+    CCSD(T) correlate all electrons outside of these potentials. Dispersion corrections come from simple-dftd3 (D3,
+    pairs only) and dftd4 (with its three-body term). Every calculation starts from a fresh guess. PySCF uses OpenMP;
+    ``OMP_NUM_THREADS`` sets the threads.
 
     The integration grid has a fixed orientation: with a functional, energies depend on the orientation of the molecule
-    by about 10⁻² kcal/mol or less. Hartree-Fock has no grid.
+    by about 10⁻² kcal/mol or less. Hartree-Fock and the methods on top of it have no grid.
 
     Parameters
     ----------
     method : str
-        "HF" or one of the functionals in `METHODS`, in upper or lower case.
+        One of `openmm_hybrid.reference.pyscf_methods.METHODS`, in upper or lower case, such as "HF", "B3LYP-D3BJ",
+        "wB97X-D3" or "CCSD(T)".
     basis : str
         Basis set, as PySCF names it, such as "6-31G*" or "def2-SVP".
     charge : int
@@ -64,14 +57,18 @@ class PyscfEngine(ReferenceEngine):
     multiplicity : int
         Spin multiplicity 2S + 1.
     max_cycles : int
-        Steps after which a self-consistent field that has not converged is given up.
+        Steps after which a self-consistent field, or coupled-cluster amplitudes, are given up as not converged.
+    density_fit : bool
+        Fit the density in PySCF's auxiliary basis for this basis: faster, and another level of theory. PySCF has no
+        gradients of MP2 and coupled cluster with it.
 
     Raises
     ------
     MissingDependencyError
-        PySCF is not installed.
+        PySCF is not installed, or pyscf-dispersion for a method with a dispersion correction.
     InputError
-        No or unknown method or basis, or a multiplicity below 1.
+        No or unknown method or basis, a multiplicity below 1, density fitting for a method without gradients, or
+        CCSD(T) for anything but a singlet.
     """
 
     method: str
@@ -79,31 +76,59 @@ class PyscfEngine(ReferenceEngine):
     charge: int = 0
     multiplicity: int = 1
     max_cycles: int = 100
+    density_fit: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "method", find_method(self.method, METHODS, "pyscf"))
+        method = method_named(self.method)
+        object.__setattr__(self, "method", method.name)
         check_multiplicity(self.multiplicity)
-        try:
-            import pyscf  # noqa: F401
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"{self.method} needs PySCF, which cannot be loaded ({error})",
-                hint='pip install "openmm-hybrid[gaff]", or choose another engine',
-            ) from None
+        _check_installed(method)
         if not self.basis:
             raise InputError("pyscf needs a basis", expected="a basis set such as 6-31G* or def2-SVP")
         if not any(_functions(self.basis, number) for number in (1, 6)):
             raise InputError(f"PySCF has no basis {self.basis!r}", expected="a basis set such as 6-31G* or def2-SVP")
+        if self.density_fit and method.correlation:
+            raise InputError(
+                f"PySCF has no gradient of {method.name} with density fitting",
+                expected="density fitting for Hartree-Fock or a functional",
+            )
+        if method.correlation == "CCSD(T)" and self.multiplicity != 1:
+            # Its forces differ from the derivative of the energy by 0.3 kcal/mol/Å and more in PySCF 2.14.0, for water
+            # with one electron less: https://github.com/pyscf/pyscf/issues/3305.
+            raise InputError(
+                f"PySCF has no correct gradient of CCSD(T) for the multiplicity {self.multiplicity}",
+                expected="a singlet",
+                hint="CCSD and MP2 take radicals",
+            )
 
     @property
     def theory(self) -> str:
-        """Level of theory, such as "PBE/6-31G*" or "HF/def2-SVP, charge -1, multiplicity 2"."""
-        return f"{self.method}/{_printed(self.basis)}" + charge_and_multiplicity(self.charge, self.multiplicity)
+        """Level of theory, such as "PBE/6-31G*" or "HF/def2-SVP, density fitting, charge -1, multiplicity 2"."""
+        level = f"{self.method}/{_printed(self.basis)}" + (", density fitting" if self.density_fit else "")
+        return level + charge_and_multiplicity(self.charge, self.multiplicity)
 
     @property
     def program(self) -> str:
-        """The version of PySCF, such as "pyscf 2.14.0"."""
-        return f"pyscf {version('pyscf')}"
+        """The versions of PySCF and of the dispersion correction, such as "pyscf 2.14.0, pyscf-dispersion 1.7.0"."""
+        main = f"pyscf {version('pyscf')}"
+        return f"{main}, pyscf-dispersion {version('pyscf-dispersion')}" if self._parts.dispersion else main
+
+    @property
+    def settings(self) -> str:
+        """Thresholds, and the grid and the version of libxc where there is a functional."""
+        parts = self._parts
+        text = f"energy converged to {_CONVERGED:g} hartree"
+        if parts.correlation.startswith("CC"):
+            text += f", amplitudes to {_AMPLITUDES:g}"
+        if parts.functional:
+            from pyscf.dft import libxc
+
+            text += f", {parts.functional} of libxc {libxc.__version__}, grid level {_GRID_LEVEL}"
+        return text + (f", {parts.dispersion}" if parts.dispersion else "")
+
+    @property
+    def _parts(self) -> Method:
+        return METHODS[self.method]
 
     @property
     def net_charge(self) -> int:
@@ -125,18 +150,60 @@ class PyscfEngine(ReferenceEngine):
     ) -> tuple[float, NDArray[np.float64]]:
         """See `ReferenceEngine.evaluate`."""
         try:
-            field = self._mean_field(self._molecule(atomic_numbers, positions))
+            mol = self._molecule(atomic_numbers, positions)
+            field = self._mean_field(mol)
             energy = field.kernel()
             if not field.converged:
                 raise NumericalError(
                     f"{self.theory}: the self-consistent field has not converged in {self.max_cycles} steps"
                 )
-            gradient = field.nuc_grad_method()
-            gradient.grid_response = True
-            forces = gradient.kernel()
+            if self._parts.correlation:
+                energy, gradient = self._correlated(field)
+            else:
+                derivative = field.nuc_grad_method()
+                derivative.grid_response = True
+                gradient = derivative.kernel()
+            if self._parts.dispersion:
+                correction = _dispersion(mol, self._parts.dispersion)
+                energy, gradient = energy + correction[0], gradient + correction[1]
         except (RuntimeError, np.linalg.LinAlgError) as error:
             raise NumericalError(f"{self.theory}: {type(error).__name__}: {error}") from error
-        return float(energy) * KCAL_PER_HARTREE, np.asarray(forces) * (-KCAL_PER_HARTREE / ANGSTROM_PER_BOHR)
+        return float(energy) * KCAL_PER_HARTREE, np.asarray(gradient) * (-KCAL_PER_HARTREE / ANGSTROM_PER_BOHR)
+
+    def _correlated(self, field: Any) -> tuple[float, NDArray[np.float64]]:
+        """Energy (hartree) and gradient (hartree/bohr) of a method on top of a converged Hartree-Fock field."""
+        from pyscf import cc, mp
+
+        if self._parts.correlation == "MP2":
+            solved = mp.MP2(field)
+            solved.kernel()
+            return solved.e_tot, solved.nuc_grad_method().kernel()
+        solved = cc.CCSD(field)
+        solved.conv_tol, solved.conv_tol_normt, solved.max_cycle = _CONVERGED, _AMPLITUDES, self.max_cycles
+        solved.kernel()
+        if not solved.converged:
+            raise NumericalError(f"{self.theory}: the amplitudes have not converged in {self.max_cycles} steps")
+        if self._parts.correlation == "CCSD(T)":
+            return self._with_triples(solved)
+        solved.solve_lambda()
+        if not solved.converged_lambda:
+            raise NumericalError(f"{self.theory}: the lambda equations have not converged")
+        return solved.e_tot, solved.nuc_grad_method().kernel()
+
+    def _with_triples(self, solved: Any) -> tuple[float, NDArray[np.float64]]:
+        """Energy and gradient of CCSD(T) for a singlet from converged CCSD amplitudes.
+
+        PySCF's gradient of CCSD(T) takes the lambda amplitudes of plain CCSD unless it is given those with triples.
+        """
+        from pyscf.cc import ccsd_t_lambda
+        from pyscf.grad import ccsd_t
+
+        integrals = solved.ao2mo()
+        energy = solved.e_tot + solved.ccsd_t(eris=integrals)
+        converged, *amplitudes = ccsd_t_lambda.kernel(solved, integrals, solved.t1, solved.t2, verbose=0)
+        if not converged:
+            raise NumericalError(f"{self.theory}: the lambda equations have not converged")
+        return energy, ccsd_t.Gradients(solved).kernel(solved.t1, solved.t2, *amplitudes, eris=integrals)
 
     def _molecule(self, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> gto.Mole:
         from pyscf import gto
@@ -155,22 +222,79 @@ class PyscfEngine(ReferenceEngine):
     def _mean_field(self, mol: gto.Mole) -> Any:
         from pyscf import dft, scf
 
-        functional = METHODS[self.method]
+        functional = self._parts.functional
         if functional:
             field = dft.RKS(mol) if self.multiplicity == 1 else dft.UKS(mol)
             field.xc = functional
+            field.nlc = False  # of the functionals here, those with a nonlocal correlation have D3 or D4 instead
             field.grids.level = _GRID_LEVEL
         else:
             field = scf.RHF(mol) if self.multiplicity == 1 else scf.UHF(mol)
+        if self.density_fit:
+            field = field.density_fit()
         field.conv_tol = _CONVERGED
         field.max_cycle = self.max_cycles
         field.chkfile = None
+        if getattr(field, "_chkfile", None) is not None:
+            field._chkfile.close()  # otherwise a correlated method keeps this file open until garbage is collected
         return field
 
 
-def pyscf(method: str = "", basis: str = "", charge: int = 0, multiplicity: int = 1) -> PyscfEngine:
-    """The engine "pyscf", which needs a method and a basis; see `PyscfEngine`."""
-    return PyscfEngine(method, basis, charge, multiplicity)
+def pyscf(
+    method: str = "",
+    basis: str = "",
+    charge: int = 0,
+    multiplicity: int = 1,
+    options: Mapping[str, Option] | None = None,
+) -> PyscfEngine:
+    """The engine "pyscf", which needs a method and a basis; its options are `density_fit` and `max_cycles`.
+
+    See `PyscfEngine`.
+    """
+    given = dict(options or {})
+    check_options(given, {"density_fit": bool, "max_cycles": int}, "pyscf")
+    return PyscfEngine(
+        method,
+        basis,
+        charge,
+        multiplicity,
+        max_cycles=int(given.get("max_cycles") or 100),
+        density_fit=bool(given.get("density_fit")),
+    )
+
+
+def _check_installed(method: Method) -> None:
+    try:
+        import pyscf  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{method.name} needs PySCF, which cannot be loaded ({error})",
+            hint='pip install "openmm-hybrid[gaff]", or choose another engine',
+        ) from None
+    if not method.dispersion:
+        return
+    try:
+        from pyscf.dispersion import dftd3, dftd4  # noqa: F401
+
+        version("pyscf-dispersion")
+    except (ImportError, PackageNotFoundError) as error:
+        raise MissingDependencyError(
+            f"{method.name} needs pyscf-dispersion, which cannot be loaded ({error})",
+            hint='pip install "openmm-hybrid[labels]", or choose a method without dispersion correction',
+        ) from None
+
+
+def _dispersion(mol: gto.Mole, correction: str) -> tuple[float, NDArray[np.float64]]:
+    """Energy (hartree) and gradient (hartree/bohr) of a correction such as "d3bj:pbe"."""
+    from pyscf.dispersion import dftd3, dftd4
+
+    kind, parameters = correction.split(":")
+    if kind == "d4":
+        model = dftd4.DFTD4Dispersion(mol, xc=parameters)
+    else:
+        model = dftd3.DFTD3Dispersion(mol, xc=parameters, version=kind, atm=False)
+    found = model.get_dispersion(grad=True)
+    return float(found["energy"]), np.asarray(found["gradient"])
 
 
 def _printed(basis: str) -> str:

@@ -12,6 +12,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from openmm_hybrid.core.errors import InputError, NumericalError
 from openmm_hybrid.core.units import positions_to_angstrom
+from openmm_hybrid.data.molecule import Molecule
 
 _OVERLAP = 0.3
 """Distance of two nuclei, Å, below which a geometry is broken (the bond of H2 has 0.74 Å)."""
@@ -23,6 +24,7 @@ class ReferenceEngine(ABC):
     """A level of theory that computes the energy and the forces of one geometry at a time.
 
     A subclass implements `theory` and `evaluate`, and `program`, `settings`, `net_charge` and `check` where they apply.
+    An engine that needs the bonds of the molecule overrides `needs_bonds` and `for_molecule`.
     `theory`, `program` and `settings` together contain everything that decides a label; if they cannot, override
     `known_by_settings`. To be found by name, an engine is registered in the entry-point group "openmm_hybrid.engines"
     as a function of the keywords `method`, `basis`, `charge` and `multiplicity` (see `openmm_hybrid.reference.engine`).
@@ -59,6 +61,27 @@ class ReferenceEngine(ABC):
     def net_charge(self) -> int | None:
         """Net charge (e) that the engine is set to; None if the engine does not know it."""
         return None
+
+    @property
+    def needs_bonds(self) -> bool:
+        """Whether the engine computes nothing before `for_molecule` has given it bonds and formal charges."""
+        return False
+
+    def for_molecule(self, molecule: Molecule) -> ReferenceEngine:
+        """The engine for the frames of one molecule, in its order of atoms; the default returns itself.
+
+        Parameters
+        ----------
+        molecule : Molecule
+
+        Raises
+        ------
+        InputError
+            The engine has no parameters for the molecule.
+        MismatchError
+            The engine is set to another net charge than the molecule's.
+        """
+        return self
 
     def check(self, atomic_numbers: NDArray[np.int64]) -> None:
         """Refuse atoms that the engine cannot compute in any geometry; the default accepts all.

@@ -24,6 +24,7 @@ from tests.helpers.sgdml_data import water
     [
         ("", ("gfn2", {})),
         ("--engine pyscf --method pbe --basis def2-svp", ("pyscf", {"method": "pbe", "basis": "def2-svp"})),
+        ("--engine pyscf:pbe/def2-svp?density_fit=true", ("pyscf:pbe/def2-svp?density_fit=true", {})),
         ("--charge -1 --multiplicity 2", ("gfn2", {"charge": -1, "multiplicity": 2})),
     ],
 )
@@ -113,3 +114,18 @@ def test_a_folder_with_two_charges_is_refused(dication: Path, tmp_path: Path) ->
     Chem.MolToMolFile(oh.Molecule.from_smiles("NCCN").to_rdkit(), str(build / "molecule.sdf"))
     done = CliRunner().invoke(app, ["label", str(build), "-o", str(tmp_path / "labels.npz")])
     assert "has the net charge +2 e, and molecule.sdf +0 e" in done.stderr
+
+
+def test_a_force_field_gets_the_bonds_of_the_folder(dication: Path, tmp_path: Path) -> None:
+    """The energy of RDKit's MMFF94 for the drawn molecule, at the geometry of the build."""
+    folder = tmp_path / "build"
+    shutil.copytree(dication / "build", folder)
+    molecule = oh.Molecule.from_smiles("[NH3+]CC[NH3+]", name="dication")
+    Chem.MolToMolFile(molecule.to_rdkit(), str(folder / "molecule.sdf"))
+    path = tmp_path / "labels.npz"
+    done = CliRunner().invoke(app, ["label", str(folder), "-o", str(path), "--engine", "mmff94"])
+    assert done.exit_code == 0, done.output
+    found = oh.Frames.load(path)
+    engine = oh.reference.engine("mmff94", charge=2).for_molecule(molecule)
+    assert found.energies[0] == pytest.approx(engine.compute(found.atomic_numbers, found.positions[0])[0], abs=1e-6)
+    assert json.loads((tmp_path / "labels.npz.journal").read_text().splitlines()[0])["settings"] == engine.settings

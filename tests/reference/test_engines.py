@@ -18,7 +18,8 @@ from openmm_hybrid import reference
 from openmm_hybrid.core.errors import HybridError, InputError, MismatchError, MissingDependencyError, NumericalError
 from openmm_hybrid.core.units import KCAL_PER_EV, KCAL_PER_HARTREE
 from openmm_hybrid.reference.ase import AseEngine
-from openmm_hybrid.reference.pyscf import METHODS, PyscfEngine
+from openmm_hybrid.reference.pyscf import PyscfEngine
+from openmm_hybrid.reference.pyscf_methods import FUNCTIONALS
 from openmm_hybrid.reference.tblite import TbliteEngine
 from openmm_hybrid.testing import ReferenceEngineSuite
 
@@ -106,7 +107,7 @@ def test_pyscf_names_method_basis_charge_and_multiplicity():
     assert PyscfEngine("HF", "6-31g*") != PyscfEngine("HF", "sto-3g")
 
 
-@pytest.mark.parametrize("method", [method for method in METHODS if method not in ("HF", "PBE")])
+@pytest.mark.parametrize("method", [method for method in FUNCTIONALS if method not in ("HF", "PBE")])
 def test_forces_of_each_functional_are_minus_the_gradient(method):
     engine = PyscfEngine(method, "sto-3g")
     numbers, positions, shift = [1, 9], np.array([[0.0, 0.1, 0.0], [0.0, 0.0, 0.95]]), np.zeros((2, 3))
@@ -271,14 +272,26 @@ def test_a_calculator_that_is_changed_later_is_refused():
             engine.inspect(NUMBERS, WATER)
 
 
-def test_a_calculator_that_does_not_read_the_charge_is_noticed():
-    with pytest.warns(UserWarning, match=r"EMT gives the same energy for the charge \+2 and \+0"):
+class _ReadsInfo(EMT):
+    """Reads the charge from `info` alone, which ASE does not compare when it decides whether to compute again."""
+
+    ignored_changes = frozenset({"initial_charges", "initial_magmoms"})
+
+    def calculate(self, atoms=None, *rest):
+        super().calculate(atoms, *rest)
+        self.results["energy"] += atoms.info["charge"]
+
+
+def test_a_calculator_that_does_not_read_the_charge_is_refused():
+    with pytest.raises(InputError, match=r"EMT gives the same energy for the charge \+2 and \+0.*fixed_state=True"):
         AseEngine(EMT(), charge=2).inspect(NUMBERS, WATER)
+    AseEngine(EMT(), charge=2, fixed_state=True).inspect(NUMBERS, WATER)
     with pytest.warns(UserWarning, match="same energy for the multiplicity 3 and 1"):
         AseEngine(EMT(), multiplicity=3).inspect(NUMBERS, WATER)
     AseEngine(TBLite(verbosity=0), charge=2).inspect(NUMBERS, WATER)
     AseEngine(TBLite(verbosity=0), charge=1, multiplicity=2).inspect(NUMBERS, WATER)
     AseEngine(EMT()).inspect(NUMBERS, WATER)
+    AseEngine(_ReadsInfo(), charge=2).inspect(NUMBERS, WATER)
     AseEngine(_Broken(SCFError("no")), theory="broken", charge=2).inspect(NUMBERS, WATER)
 
 

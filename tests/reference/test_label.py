@@ -210,6 +210,32 @@ def test_a_journal_is_resumed_at_its_own_level_only(tmp_path):
         oh.Frames.concatenate([first, second])
 
 
+def test_a_journal_of_pyscf_is_resumed_with_the_same_settings_only(tmp_path, monkeypatch):
+    water = oh.Molecule.from_smiles("O")
+
+    def run(text, **state):
+        engine = oh.reference.engine(text, **state)
+        label(engine, water.atomic_numbers, water.conformers, output=tmp_path / "a.npz", progress=False)
+
+    run("pyscf:hf/sto-3g")
+    run("pyscf:hf/sto-3g")
+    for text, state, key in (
+        ("pyscf:hf/sto-3g?density_fit=true", {}, "density fitting now"),
+        ("pyscf:mp2/sto-3g", {}, "MP2/STO-3G now"),
+        ("pyscf:hf/6-31g", {}, "HF/6-31G now"),
+        ("pyscf:hf/sto-3g", {"multiplicity": 3}, "multiplicity 3 now"),
+    ):
+        with pytest.raises(MismatchError, match=f"another labelling job: .*{key}"):
+            run(text, **state)
+    monkeypatch.setattr("openmm_hybrid.reference.pyscf._CONVERGED", 1e-7)
+    with pytest.raises(MismatchError, match="settings"):
+        run("pyscf:hf/sto-3g")
+    monkeypatch.undo()
+    monkeypatch.setattr("openmm_hybrid.reference.pyscf.version", lambda package: "9.9")
+    with pytest.raises(MismatchError, match=r"pyscf 9\.9 now"):
+        run("pyscf:hf/sto-3g")
+
+
 class _Network(LennardJones):
     """A calculator whose weights are none of its parameters."""
 

@@ -1,0 +1,78 @@
+"""Texts that name reference engines."""
+
+from __future__ import annotations
+
+import pytest
+
+from openmm_hybrid import reference
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.reference.engine_name import EngineName, parsed
+from openmm_hybrid.reference.pyscf import PyscfEngine
+from openmm_hybrid.reference.tblite import TbliteEngine
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("gfn2", ("gfn2", "", "", {})),
+        (" pyscf ", ("pyscf", "", "", {})),
+        ("tblite:GFN1-xTB", ("tblite", "GFN1-xTB", "", {})),
+        ("pyscf:wb97x-d3/def2-svp", ("pyscf", "wb97x-d3", "def2-svp", {})),
+        ("pyscf:ccsd(t)/6-31+g*", ("pyscf", "ccsd(t)", "6-31+g*", {})),
+        ("pyscf:pbe/def2-svp?density_fit=True", ("pyscf", "pbe", "def2-svp", {"density_fit": True})),
+        ("ase:a.b:C", ("ase", "a.b:C", "", {})),
+        (
+            "ase:a:C?model=~/x/y:z.pt&n=2&r=1e-3&s=FALSE&t=none",
+            ("ase", "a:C", "", {"model": "~/x/y:z.pt", "n": 2, "r": 1e-3, "s": False, "t": None}),
+        ),
+    ],
+)
+def test_parts(text, parts):
+    assert parsed(text) == EngineName(*parts)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no engine"),
+        (":pbe", "no engine"),
+        ("pyscf:", "no method"),
+        ("pyscf:pbe/", "no basis"),
+        ("pyscf:pbe/sto-3g?", "not an option"),
+        ("pyscf:pbe/sto-3g?density_fit", "'density_fit' in .* is not an option; expected key=value"),
+        ("pyscf:pbe/sto-3g?a=1&a=2", "option a is given twice"),
+    ],
+)
+def test_incomplete_texts_are_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        parsed(text)
+
+
+def test_a_text_is_the_engine_of_the_arguments():
+    assert reference.engine("pyscf:pbe/6-31g*", charge=-1) == reference.engine(
+        "pyscf", method="pbe", basis="6-31g*", charge=-1
+    )
+    assert reference.engine("pyscf:pbe", basis="6-31g*") == PyscfEngine("PBE", "6-31g*")
+    assert reference.engine("tblite:gfn1-xtb") == TbliteEngine("GFN1-xTB")
+    fitted = reference.engine("pyscf:pbe/6-31g*?density_fit=true&max_cycles=30")
+    assert fitted == PyscfEngine("PBE", "6-31g*", max_cycles=30, density_fit=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "keywords", "message"),
+    [
+        ("pysfc:pbe/sto-3g", {}, "unknown reference engine 'pysfc'.*did you mean pyscf"),
+        ("pyscf:pbe0-d5/sto-3g", {}, "no method 'pbe0-d5'.*did you mean PBE0-D4"),
+        ("pyscf:pbe/sto-4gg", {}, "no basis 'sto-4gg'"),
+        ("pyscf:pbe/sto-3g?densityfit=true", {}, "unknown option 'densityfit'.*did you mean density_fit"),
+        ("pyscf:pbe/sto-3g?density_fit=1", {}, "density_fit of the engine pyscf is 1; expected true or false"),
+        ("gfn2?x=1", {}, "engine gfn2 takes no options"),
+        ("pyscf:pbe/sto-3g", {"method": "pbe"}, "method is given twice: 'pbe' in"),
+        ("pyscf:pbe/sto-3g", {"basis": "6-31g"}, "basis is given twice: 'sto-3g' in .* '6-31g' as an argument"),
+        ("pyscf:mp2/sto-3g?density_fit=true", {}, "no gradient of MP2 with density fitting"),
+        ("pyscf:ccsd(t)/sto-3g", {"multiplicity": 2, "charge": 1}, r"no correct gradient of CCSD\(T\)"),
+    ],
+)
+def test_the_wrong_part_is_named(text, keywords, message):
+    with pytest.raises(InputError, match=message):
+        reference.engine(text, **keywords)
