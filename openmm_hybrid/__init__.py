@@ -34,6 +34,7 @@ _PUBLIC = {
     "figures": "openmm_hybrid.figures",
     "attach": "openmm_hybrid.systems.attach:attach",
     "replace": "openmm_hybrid.systems.replace:replace",
+    "register": "openmm_hybrid.systems.app_forcefield:register",
     "table_errors": "openmm_hybrid.systems.backends.spline:table_errors",
     "Attachment": "openmm_hybrid.systems.system_files:Attachment",
     "save_system": "openmm_hybrid.systems.system_files:save_system",
