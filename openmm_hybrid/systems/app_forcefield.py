@@ -43,10 +43,10 @@ def register(
     """Register a molecule's force field with an `openmm.app.ForceField`, such as one of protein and water.
 
     Afterwards ``app_forcefield.createSystem(topology, …)`` gives every residue with the elements and bonds of the
-    molecule all terms of the force field, as `replace` would. All options of ``createSystem`` keep their meaning, except
-    that angles in the molecule cannot be constrained (HAngles). The molecule is one residue of the topology, without
-    bonds to others. Its name does not matter, nor does the order of its atoms. If the order is that of the force field,
-    it is kept; otherwise the bonds determine it, which do not tell equivalent atoms apart.
+    molecule all terms of the force field, as `replace` would. All options of ``createSystem`` keep their meaning,
+    except that angles in the molecule cannot be constrained (HAngles). The molecule is one residue of the topology,
+    without bonds to others. Its name and the order of its atoms do not matter: an order other than that of the force
+    field is found by the bonds, which do not tell equivalent atoms apart.
 
     The charges and Lennard-Jones parameters that act on protein, water and periodic images are those of the base force
     field: the `outer` ones of a force field with inner pairs, and those of `built` for other force fields.
