@@ -241,13 +241,14 @@ def _refuse_known(app_forcefield: app.ForceField, forcefield: ForceField) -> Non
 
 def _scales(app_forcefield: app.ForceField, forcefield: ForceField) -> tuple[float, float]:
     """The 1-4 scales of Coulomb and Lennard-Jones interactions, which must be the same in all files."""
-    scales = (1.0 / SCEE, 1.0 / SCNB)
+    scales = [1.0 / SCEE, 1.0 / SCNB]
     own = None if forcefield.outer is not None else read_nonbonded(forcefield)
     if own is not None:
         _, near = pairs_by_bonds(forcefield.bonds)
-        found = next((own.scales[pair] for pair in sorted(near) if pair in own.scales), scales)
-        absent = np.isnan(own.charge).all(), np.isnan(own.epsilon).all()
-        scales = (scales[0] if absent[0] else found[0], scales[1] if absent[1] else found[1])
+        for column, strength in enumerate((own.charge, own.epsilon)):
+            for i, j in sorted(near):
+                if (i, j) in own.scales and abs(strength[i] * strength[j]) > 0.0:  # others have no known scale
+                    scales[column] = own.scales[i, j][column]
     for generator in app_forcefield.getGenerators():
         if isinstance(generator, app.forcefield.NonbondedGenerator):
             theirs = (generator.coulomb14scale, generator.lj14scale)
@@ -258,7 +259,7 @@ def _scales(app_forcefield: app.ForceField, forcefield: ForceField) -> tuple[flo
                     expected="files of one family, such as amber14-all.xml and amber14/tip3p.xml with GAFF or OpenFF",
                 )
             return theirs
-    return scales
+    return scales[0], scales[1]
 
 
 def _outside(forcefield: ForceField, built: BuiltSystem | None, fitted: bool) -> NDArray[np.float64]:
