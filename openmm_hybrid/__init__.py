@@ -37,6 +37,7 @@ _PUBLIC = {
     "Refined": "openmm_hybrid.refinement.refined:Refined",
     "attach": "openmm_hybrid.systems.attach:attach",
     "replace": "openmm_hybrid.systems.replace:replace",
+    "register": "openmm_hybrid.systems.app_forcefield:register",
     "table_errors": "openmm_hybrid.systems.backends.spline:table_errors",
     "Attachment": "openmm_hybrid.systems.system_files:Attachment",
     "save_system": "openmm_hybrid.systems.system_files:save_system",

@@ -28,6 +28,7 @@ from openmm_hybrid.refinement.settings import RefineSettings as RefineSettings
 from openmm_hybrid.refinement.refined import Refined as Refined
 from openmm_hybrid.systems.attach import attach as attach
 from openmm_hybrid.systems.replace import replace as replace
+from openmm_hybrid.systems.app_forcefield import register as register
 from openmm_hybrid.systems.backends.spline import table_errors as table_errors
 from openmm_hybrid.systems.system_files import Attachment as Attachment
 from openmm_hybrid.systems.system_files import save_system as save_system

@@ -79,6 +79,11 @@ class ResidueTemplate:
     impropers: tuple[TorsionTerm, ...] = field(repr=False)
     morse: tuple[MorseTerm, ...] = field(default=(), repr=False)
 
+    @property
+    def type_names(self) -> list[str]:
+        """Names (n_atoms,) of the atom types."""
+        return [f"{self.name}-{atom}" for atom in self.atom_names]
+
 
 def to_xml(templates: Iterable[ResidueTemplate], coulomb14: float, lj14: float, *, morse_energy: str = "") -> str:
     """The text of an OpenMM ForceField file with the templates; it needs no other file.
@@ -111,7 +116,7 @@ def to_xml(templates: Iterable[ResidueTemplate], coulomb14: float, lj14: float, 
     ElementTree.SubElement(nonbonded, "UseAttributeFromResidue", name="charge")
     unique = list({template.name: template for template in templates}.values())
     for template in unique:
-        names = _type_names(template)
+        names = template.type_names
         _write_residue(residues, template, names)
         for i, name in enumerate(names):
             mass, element = repr(float(template.masses[i])), template.elements[i]
@@ -160,14 +165,10 @@ def _write_morse(
         ElementTree.SubElement(force, "PerBondParameter", name=name)
     for template in templates:
         for term in template.morse:
-            types = _type_attributes(_type_names(template), term.atoms)
+            types = _type_attributes(template.type_names, term.atoms)
             values = {"D": repr(term.depth), "a": repr(term.a), "r0": repr(term.r0)}
             ElementTree.SubElement(force, "Bond", types | values)
             ElementTree.SubElement(harmonic, "Bond", types | {"length": repr(term.r0), "k": "0.0"})
-
-
-def _type_names(template: ResidueTemplate) -> list[str]:
-    return [f"{template.name}-{atom}" for atom in template.atom_names]
 
 
 def _type_attributes(names: Sequence[str], atoms: Iterable[int]) -> dict[str, str]:

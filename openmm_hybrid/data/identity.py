@@ -57,7 +57,7 @@ class Identity:
         """
         if self.equals(other):
             return np.arange(len(self.atomic_numbers))
-        found = self._graph().GetSubstructMatch(other._graph()) if self._same_size(other) else ()
+        found = self._match(other)
         if len(found) != len(self.atomic_numbers):
             raise MismatchError(
                 f"{other.what} is not the molecule of {self.what}: {self.difference(other)}",
@@ -66,15 +66,24 @@ class Identity:
         # found[k] is the atom here that fits the atom k there.
         return np.argsort(np.array(found, dtype=np.int64))
 
-    def _same_size(self, other: Identity) -> bool:
-        return len(self.atomic_numbers) == len(other.atomic_numbers) and len(self.bonds) == len(other.bonds)
+    def isomorphic(self, other: Identity) -> bool:
+        """Whether elements and bonds are the same in some order of the atoms."""
+        return self.equals(other) or len(self._match(other)) == len(self.atomic_numbers)
+
+    def _match(self, other: Identity) -> tuple[int, ...]:
+        """The atom here (n_atoms,) that fits each atom of `other`; empty if the graphs differ."""
+        same_atoms = sorted(self.atomic_numbers.tolist()) == sorted(other.atomic_numbers.tolist())
+        if not same_atoms or len(self.bonds) != len(other.bonds):
+            return ()
+        return tuple(self._graph().GetSubstructMatch(other._graph()))
 
     def difference(self, other: Identity) -> str:
         """The first difference of `other` from this identity, for messages."""
         if len(self.atomic_numbers) != len(other.atomic_numbers):
             return f"{len(other.atomic_numbers)} atoms instead of {len(self.atomic_numbers)}"
         differing = np.flatnonzero(self.atomic_numbers != other.atomic_numbers)
-        if len(differing) and sorted(self.atomic_numbers) != sorted(other.atomic_numbers):
+        other_elements = sorted(self.atomic_numbers) != sorted(other.atomic_numbers)
+        if len(differing) and (other_elements or self.bonds == other.bonds):
             k = int(differing[0])
             return f"atom {k} has the atomic number {other.atomic_numbers[k]} instead of {self.atomic_numbers[k]}"
         extra, absent = sorted(other.bonds - self.bonds), sorted(self.bonds - other.bonds)

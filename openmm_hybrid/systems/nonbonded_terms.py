@@ -36,11 +36,12 @@ _OTHERS = (
 )
 #: Those whose exclusions must be the exceptions of the NonbondedForce, so that new exceptions are impossible.
 _SAME_EXCLUSIONS = (openmm.CustomGBForce, openmm.CustomNonbondedForce)
-_SCALE_TOLERANCE = 1e-4  # tolerance of 1-4 scales, which files hold with five digits
+SCALE_TOLERANCE = 1e-4
+"""Tolerance of 1-4 scales, which files hold with five digits."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Molecule:
+class Nonbonded:
     """Non-bonded parameters of one molecule in OpenMM's units; NaN where the force field has none.
 
     `scales` holds the scales of Coulomb and Lennard-Jones; pairs that are not in it are excluded.
@@ -70,7 +71,7 @@ def plan_pairs(
     copy_of = copies_of(placement)
     for force in found:
         _check_exceptions(force, copy_of)
-    outer, molecule = forcefield.outer, _read(forcefield)
+    outer, molecule = forcefield.outer, read_nonbonded(forcefield)
     if outer is None and molecule is None:
         return Changes()
     if outer is not None and molecule is not None:
@@ -108,7 +109,8 @@ def plan_pairs(
     return changes
 
 
-def _read(forcefield: ForceField) -> _Molecule | None:
+def read_nonbonded(forcefield: ForceField) -> Nonbonded | None:
+    """Non-bonded parameters of the atoms; None if no term of the force field has any."""
     found = {name: np.full(forcefield.n_atoms, np.nan) for name in ("charge", "sigma", "epsilon")}
     scales: dict[str, dict[tuple[int, int], float]] = {}
     for terms in forcefield.terms:
@@ -121,13 +123,13 @@ def _read(forcefield: ForceField) -> _Molecule | None:
         return None
     coulomb, wells = scales.get("charge", {}), scales.get("epsilon", {})
     both = {pair: (coulomb.get(pair, 0.0), wells.get(pair, 0.0)) for pair in {**coulomb, **wells}}
-    return _Molecule(found["charge"], found["sigma"] * NM_PER_ANGSTROM, found["epsilon"] * KJ_PER_KCAL, both)
+    return Nonbonded(found["charge"], found["sigma"] * NM_PER_ANGSTROM, found["epsilon"] * KJ_PER_KCAL, both)
 
 
 def _plan_copy(
     changes: Changes,
     force: openmm.NonbondedForce,
-    molecule: _Molecule,
+    molecule: Nonbonded,
     atoms: NDArray[np.int64],
     exceptions: dict[tuple[int, int], ExceptionEntry],
 ) -> None:
@@ -173,7 +175,7 @@ def _plan_copy(
 
 
 def _differ(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
-    return not np.allclose(first, second, rtol=_SCALE_TOLERANCE, atol=_SCALE_TOLERANCE)
+    return not np.allclose(first, second, rtol=SCALE_TOLERANCE, atol=SCALE_TOLERANCE)
 
 
 def _check_exceptions(force: openmm.NonbondedForce, copy_of: NDArray[np.int64]) -> None:
@@ -202,7 +204,7 @@ def _disagree(one: int, two: int, wanted: tuple[float, ...] | None, found: tuple
     return disagree(one, two, _words(wanted, "excluded"), _words(found, "without an exception"))
 
 
-def _check_unfitted(force: openmm.NonbondedForce, molecule: _Molecule, atoms: NDArray[np.int64]) -> None:
+def _check_unfitted(force: openmm.NonbondedForce, molecule: Nonbonded, atoms: NDArray[np.int64]) -> None:
     """Refuse parameters that differ from the System's in a System with other molecules or periodic images."""
     wanted = np.column_stack([molecule.charge, molecule.sigma, molecule.epsilon])
     difference = first_difference(wanted, particles_of(force, atoms.tolist()))

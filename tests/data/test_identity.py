@@ -40,3 +40,13 @@ def test_an_order_that_fits_is_kept() -> None:
 def test_other_molecules_are_refused(other: str, difference: str) -> None:
     with pytest.raises(MismatchError, match=rf"the molecule {other} is not .* CCO: {difference}"):
         identity(Molecule.from_smiles("CCO")).order_in(identity(Molecule.from_smiles(other)))
+
+
+def test_equal_bonds_between_other_elements() -> None:
+    """C-O-N and C-N-O have the same elements and the same bonds, each in a row."""
+    first = Identity.of("the first", [6, 8, 7], [(0, 1), (1, 2)])
+    other = Identity.of("the other", [6, 7, 8], [(0, 1), (1, 2)])
+    assert not first.isomorphic(other)
+    assert first.isomorphic(Identity.of("the first, reversed", [7, 8, 6], [(0, 1), (1, 2)]))
+    with pytest.raises(MismatchError, match="atom 1 has the atomic number 7 instead of 8"):
+        first.order_in(other)

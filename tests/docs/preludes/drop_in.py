@@ -1,4 +1,6 @@
-"""Aspirin in vacuum, and a force field of ethanol with inner pairs."""
+"""Aspirin in vacuum, a force field of ethanol with inner pairs, and ethanol in a Modeller."""
+
+from openmm import app
 
 import openmm_hybrid as oh
 from tests.docs.preludes.common import aspirin, ethanol
@@ -9,3 +11,4 @@ _ethanol = ethanol()
 molecule, charges = _ethanol.molecule, _ethanol.gaff.charges
 _built = oh.build(molecule, charges=charges)
 fitted = oh.ForceField.from_system(_built.system, _built.topology).edit(pairs="inner")
+modeller = app.Modeller(_built.topology, _built.positions)
