@@ -274,7 +274,7 @@ class _LeastSquares:
 
 
 def _scales(diagonal: Tensor, names: Sequence[str], columns: Sequence[Column]) -> Tensor:
-    """Changes of the parameters (n_free,) that give a mean squared force of 1; 0 where no force depends on them.
+    """Changes of the parameters (n_free,) that give a mean squared force of 1/reach²; 0 without an effect on forces.
 
     Coefficients of one function (of equal group and type, without widths) that few frames reach are scaled like its
     common ones. Otherwise the ridge would hardly hold the ends of a spline.
@@ -285,7 +285,9 @@ def _scales(diagonal: Tensor, names: Sequence[str], columns: Sequence[Column]) -
         common[row] = max(common.get(row, 0.0), value)
     least = diagonal.new_tensor([_RARE * common[row] for row in rows])
     known = diagonal > _NOTHING * diagonal.max()
-    return torch.where(known, 1.0 / torch.maximum(diagonal, least).clamp(min=1e-300).sqrt(), torch.zeros_like(diagonal))
+    reach = diagonal.new_tensor([column.reach for column in columns])
+    scale = 1.0 / (reach * torch.maximum(diagonal, least).clamp(min=1e-300).sqrt())
+    return torch.where(known, scale, torch.zeros_like(scale))
 
 
 def _inverse(scale: Tensor) -> Tensor:

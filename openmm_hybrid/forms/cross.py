@@ -87,6 +87,7 @@ The products are our choice; docs/decisions.md describes how we found them."""
 
 _POWERS = (1, 2, 3, 4)  # exponents of distances
 _FADING = 1.0 / (3.0 * 4.0**4)  # 1/(3 w⁴) of w = 4
+_REACH = 3.0  # largest |x|
 _WAVES = {"cos1": "c", "cos2": "2*c*c-1", "cos3": "c*(4*c*c-3)"}
 """cos nφ as polynomials in c = cos φ, which OpenMM evaluates faster."""
 
@@ -155,7 +156,8 @@ class Cross(LinearForm):
             for number, (name, coordinate) in enumerate(_coordinates(self.kind).items())
             for column in range_columns(coordinate.kind, number, f"_{name}")
         ]
-        return (*ranges, *(Column(_identifier(product), "kcal/mol") for product in _products(self.kind)))
+        products = (Column(_identifier(p), "kcal/mol", reach=_reach(p)) for p in _products(self.kind))
+        return (*ranges, *products)
 
     def start(self, n_rows: int, seed: int = 0) -> Tensor:
         rows = super().start(n_rows)
@@ -283,6 +285,12 @@ def _moved(name: str, order: tuple[int, ...]) -> str:
         return name
     first, last = sorted(order[int(digit) - 1] + 1 for digit in after[:2])
     return f"{before}r{first}{last}{after[2:]}"
+
+
+def _reach(product: tuple[str, ...]) -> float:
+    """How much more a product of third or fourth order grows than one of second, from the sampled range to |x| = 3."""
+    degree = sum(int(factor.partition("^")[2] or 1) for factor in product)
+    return _REACH ** max(0, degree - 2)
 
 
 def _identifier(product: tuple[str, ...]) -> str:

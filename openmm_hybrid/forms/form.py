@@ -73,6 +73,8 @@ class Column:
         coefficients of a fitted function. Our choice.
     relative : bool
         Whether the width is a fraction of the starting value.
+    reach : float
+        Factor on the parameter's effect in the ridge, for functions that grow fast beyond the sampled range.
     positive : bool
         Whether a fitted value at or below zero is a fault, as for a force constant.
     charge_of : int, optional
@@ -91,6 +93,7 @@ class Column:
     fitted: bool = True
     width: float = 0.0
     relative: bool = False
+    reach: float = 1.0
     positive: bool = False
     charge_of: int | None = None
     range_of: int | None = None
