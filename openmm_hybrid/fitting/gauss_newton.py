@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import final
@@ -28,9 +28,12 @@ from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from openmm_hybrid.forcefield import Parameters
 from openmm_hybrid.forms.form import Column
 
-_DECADES = ((0, -1, -2), (-3, -4, -5), (-6, -7, -8, -9))
-"""Powers of ten of the ridges of a cross-validation, for columns scaled to a mean squared force of 1 (kcal/mol/Å)²."""
-_HALF_DECADE = 10.0**0.5
+_FIRST = (-2.0, -4.0, -6.0)
+"""Powers of ten of the first ridges of a cross-validation, for columns scaled to a mean squared force of 1
+(kcal/mol/Å)²."""
+_WIDTHS = (2.0, 2.0, 1.0, 0.5)
+"""Distances of the next powers from the best one so far. Powers that are known already cost nothing."""
+_WEAKEST, _STRONGEST = -10.0, 0.5
 _MANY = 5000  # parameters from which on only one fold is left out
 _MOSTLY_LINEAR = 0.3  # share of nonlinear parameters up to which steps reuse the products of the others
 _TOLERANCE = 1.01  # largest loss of the chosen ridge, relative to the smallest loss
@@ -214,18 +217,17 @@ class _LeastSquares:
         left_out = folds if len(self.free) <= _MANY else folds[:1]
         losses: dict[float, float] = {}
 
-        def look(ridges: Sequence[float]) -> None:
-            values = cross_validate(total, left_out, scale, self._prior, away, rows, ridges)
-            losses.update(zip(ridges, values, strict=True))
+        def look(powers: Iterable[float]) -> float:
+            """The best power of ten after a look at further ones."""
+            new = [power for power in powers if power not in losses and _WEAKEST <= power <= _STRONGEST]
+            values = cross_validate(total, left_out, scale, self._prior, away, rows, [10.0**power for power in new])
+            losses.update(zip(new, values, strict=True))
+            return min(losses, key=losses.__getitem__)
 
-        for batch in _DECADES:  # from strong to weak ridges, until the loss has risen twice
-            look([10.0**power for power in batch])
-            weakest = sorted(losses)[:2]
-            if all(losses[ridge] > _TOLERANCE * min(losses.values()) for ridge in weakest):
-                break
-        best = min(losses, key=losses.__getitem__)
-        look((best / _HALF_DECADE, best * _HALF_DECADE))
-        found = [RidgeLoss(ridge, losses[ridge]) for ridge in sorted(losses)]
+        best = look(_FIRST)
+        for width in _WIDTHS:
+            best = look((best - width, best + width))
+        found = [RidgeLoss(10.0**power, losses[power]) for power in sorted(losses)]
         # The largest ridge whose loss is nearly the smallest: small coefficients extrapolate better.
         return max(entry.ridge for entry in found if entry.loss <= _TOLERANCE * min(losses.values())), found
 

@@ -15,7 +15,7 @@ from scipy.linalg import blas
 from torch import Tensor
 
 from openmm_hybrid.core.errors import NumericalError
-from openmm_hybrid.fitting.residuals import LabelledMolecule
+from openmm_hybrid.fitting.residuals import Chunk, LabelledMolecule
 
 _ROUNDS = 50  # most rounds of the active set; each one holds at least one more parameter at a bound
 
@@ -108,22 +108,25 @@ def accumulate(
     found = []
     levels = theta.new_zeros(n_molecules, n)
     for number, fold in enumerate(folds):
-        gram = np.zeros((n, n), order="F")
+        gram = np.zeros((n, n))
         rhs, square = theta.new_zeros(n), theta.new_zeros(())
         sums, residuals, counts = theta.new_zeros(n_molecules, n), theta.new_zeros(n_molecules), []
         for which, (molecule, frames) in enumerate(zip(molecules, fold, strict=True)):
             counts.append(len(frames))
             for position, chunk in enumerate(molecule.linearised(theta, free, frames)):
-                x, r = chunk.force_derivatives, chunk.forces
                 if number == position == 0:
                     levels[which] = chunk.energy_derivatives.mean(0)
                 phi, e = chunk.energy_derivatives - levels[which], chunk.energies
-                gram = _added(_added(gram, x, of_force), phi, of_energy)
-                rhs.add_(x.t() @ r, alpha=of_force).add_(phi.t() @ e, alpha=of_energy)
-                square += of_force * (r @ r) + of_energy * (e @ e)
+                for atom, on_atom in enumerate(chunk.force_derivatives):
+                    x = on_atom.rows.flatten(0, 1)
+                    _add(gram, on_atom.columns, x, of_force)
+                    rhs.index_add_(0, on_atom.columns, x.t() @ chunk.forces[:, atom].flatten(), alpha=of_force)
+                _add(gram, torch.arange(n), phi, of_energy)
+                rhs.add_(phi.t() @ e, alpha=of_energy)
+                square += of_force * (chunk.forces**2).sum() + of_energy * (e @ e)
                 sums[which] += phi.sum(0)
                 residuals[which] += e.sum()
-        whole = torch.from_numpy(gram + np.tril(gram, -1).T)
+        whole = torch.from_numpy(gram + np.triu(gram, 1).T)
         found.append(NormalEquations(whole, rhs, square, sums, residuals, theta.new_tensor(counts), levels, of_energy))
     return found
 
@@ -161,7 +164,8 @@ def moved(
         for which, (molecule, frames) in enumerate(zip(molecules, fold, strict=True)):
             levels = before.levels[which]
             for chunk in molecule.linearised(theta, free[nonlinear], frames):
-                x, r, e = chunk.force_derivatives, chunk.forces, chunk.energies
+                r, e = chunk.forces.flatten(), chunk.energies
+                x = _dense(chunk, len(nonlinear))
                 phi = chunk.energy_derivatives - levels[nonlinear]
                 rows = of_force * torch.cat([x, r[:, None]], dim=1)
                 energies = of_energy * torch.cat([phi, e[:, None]], dim=1)
@@ -178,9 +182,28 @@ def moved(
     return found
 
 
-def _added(gram: NDArray[np.float64], rows: Tensor, weight: float) -> NDArray[np.float64]:
-    """The lower triangle of `gram` (n, n) plus that of weight · XᵀX of rows X (n_rows, n), at half the cost of XᵀX."""
-    return np.asarray(blas.dsyrk(weight, rows.numpy().T, beta=1.0, c=gram, lower=1, overwrite_c=1))
+def _add(gram: NDArray[np.float64], columns: Tensor, rows: Tensor, weight: float) -> None:
+    """Add weight · XᵀX of rows X (n_rows, n_columns) to the upper triangle of `gram` (n, n), at half the cost of XᵀX.
+
+    `columns` are the columns of `gram` in rising order, mostly in runs: those of one type of terms follow each other.
+    """
+    if not len(columns):
+        return
+    part = np.asarray(blas.dsyrk(weight, rows.numpy().T, lower=1)).T
+    breaks = np.flatnonzero(np.diff(columns.numpy()) != 1) + 1
+    starts, ends = [0, *breaks.tolist()], [*breaks.tolist(), len(columns)]
+    runs = [(slice(a, b), slice(first := int(columns[a]), first + b - a)) for a, b in zip(starts, ends, strict=True)]
+    for k, (local, place) in enumerate(runs):
+        for other, there in runs[k:]:
+            gram[place, there] += part[local, other]
+
+
+def _dense(chunk: Chunk, n_free: int) -> Tensor:
+    """∂F/∂θ (n_frames · 3 n_atoms, n_free) of a chunk."""
+    dense = chunk.energies.new_zeros(*chunk.forces.shape, n_free)
+    for atom, found in enumerate(chunk.force_derivatives):
+        dense[:, atom, :, found.columns] = found.rows
+    return dense.flatten(0, 2)
 
 
 def loss(

@@ -88,7 +88,7 @@ The products are our choice; docs/decisions.md describes how we found them."""
 _POWERS = (1, 2, 3, 4)  # exponents of distances
 _FADING = 1.0 / (3.0 * 4.0**4)  # 1/(3 w⁴) of w = 4
 _REACH = 3.0  # largest |x|
-_WAVES = {"cos1": "c", "cos2": "2*c*c-1", "cos3": "c*(4*c*c-3)"}
+_WAVES = {"cos1": "c", "cos2": "2*c^2-1", "cos3": "4*c^3-3*c"}
 """cos nφ as polynomials in c = cos φ, which OpenMM evaluates faster."""
 
 
@@ -191,7 +191,11 @@ class Cross(LinearForm):
         return torch.cat(values, dim=2), torch.cat(slopes, dim=2)
 
     def expression(self) -> str:
-        """The energy as nested sums, Σ x (… + x (…)), which OpenMM evaluates faster than a sum of products."""
+        """The energy as nested sums, Σ x (… + x (…)), which OpenMM evaluates faster than a sum of products.
+
+        OpenMM differentiates it when it makes a context and copies its parts on each level: a short and flat expression
+        saves seconds there.
+        """
         sums = _nested([(_identifier(product), [x for f in product for x in _letters(f)]) for product in self.products])
         definitions = []
         for number, name in enumerate(_coordinates(self.kind), 1):
@@ -199,8 +203,7 @@ class Cross(LinearForm):
                 definitions += [f"{wave}={polynomial}" for wave, polynomial in _WAVES.items()] + [f"c=cos(q{number})"]
             else:
                 definitions += [
-                    f"x_{name}=z_{name}/(1+{self.fading!r}*s_{name}*s_{name})",
-                    f"s_{name}=z_{name}*z_{name}",
+                    f"x_{name}=z_{name}*recip(1+{self.fading!r}*z_{name}^4)",
                     f"z_{name}=(q{number}-middle_{name})*per_{name}",
                 ]
         return "; ".join([sums, *definitions])
@@ -254,13 +257,24 @@ def _products(kind: str) -> tuple[tuple[str, ...], ...]:
 
 def _nested(terms: list[tuple[str, list[str]]]) -> str:
     """Σ k Π x as nested sums. The factor that most terms have comes first: x*(k1+y*(k2))+…."""
-    counts = Counter(factor for _, factors in terms for factor in dict.fromkeys(factors))  # in order
-    if not counts or max(counts.values()) == 1:
-        return "+".join("*".join([k, *factors]) for k, factors in terms)
-    common, _ = counts.most_common(1)[0]
-    inside = [(k, _without(common, factors)) for k, factors in terms if common in factors]
-    outside = [(k, factors) for k, factors in terms if common not in factors]
-    return f"{common}*({_nested(inside)})" + (f"+{_nested(outside)}" if outside else "")
+    parts = []
+    while terms:
+        counts = Counter(factor for _, factors in terms for factor in dict.fromkeys(factors))  # in order
+        if not counts or max(counts.values()) == 1:
+            parts += ["*".join([k, *factors]) for k, factors in terms]
+            break
+        common, _ = counts.most_common(1)[0]
+        parts.append(
+            f"{common}*{_nested([(k, _without(common, factors)) for k, factors in terms if common in factors])}"
+        )
+        terms = [(k, factors) for k, factors in terms if common not in factors]
+    return _balanced(parts)
+
+
+def _balanced(parts: list[str]) -> str:
+    """A sum whose parentheses make a balanced tree, which is flatter than the chain a + b + c + d."""
+    half = len(parts) // 2
+    return f"({_balanced(parts[:half])}+{_balanced(parts[half:])})" if half else parts[0]
 
 
 def _without(factor: str, factors: list[str]) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,11 @@ class Job:
     respa: tuple[tuple[int, int], ...] = ()
     outer_steps: int = 1
     parameters: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def alone(self) -> openmm.Context:
+        """A context of one start, for energies; `sample` sets its global parameters once it has checked their names."""
+        return openmm.Context(self.system, openmm.VerletIntegrator(0.001), *self.platform)
 
     @property
     def bond_timestep(self) -> tuple[float, tuple[tuple[int, int], ...]]:

@@ -34,16 +34,20 @@ _GPU_LIKE = ("CUDA", "HIP", "OpenCL")
 
 
 def choose_platform(
-    system: openmm.System, name: str = "auto", positions: NDArray[np.float64] | None = None
+    system: openmm.System,
+    name: str = "auto",
+    positions: NDArray[np.float64] | None = None,
+    n_steps: float = np.inf,
 ) -> tuple[openmm.Platform, dict[str, str]]:
     """Choose a platform and its properties, for `openmm.Context`.
 
-    "auto" without a periodic box, for up to 5000 particles with positions, measures a few steps on Reference and, if a
-    step takes longer than 0.1 ms there, on the other platforms. It chooses Reference (double precision, one thread)
-    unless another platform is 1.2 times faster. Without positions it chooses Reference for fewer than 60 particles. In
-    all other cases it chooses the platform that OpenMM rates as the fastest among those that can run the system. OpenCL
-    is considered only if its device is not the CPU itself. GPU platforms run in mixed precision. The CPU platform uses
-    OpenMM's default number of threads (all cores, or the environment variable OPENMM_CPU_THREADS).
+    "auto" without a periodic box, for up to 5000 particles with positions, measures a few steps on Reference. If a step
+    takes longer than 0.1 ms there, and the run longer than this measurement, it measures the other platforms too. It
+    chooses Reference (double precision, one thread) unless another platform is 1.2 times faster. Without positions it
+    chooses Reference for fewer than 60 particles. In all other cases it chooses the platform that OpenMM rates as the
+    fastest among those that can run the system. OpenCL is considered only if its device is not the CPU itself. GPU
+    platforms run in mixed precision. The CPU platform uses OpenMM's default number of threads (all cores, or the
+    environment variable OPENMM_CPU_THREADS).
 
     Parameters
     ----------
@@ -52,6 +56,8 @@ def choose_platform(
         "auto" or the name of a platform.
     positions : (n_particles, 3), Å, optional
         Positions at which to measure.
+    n_steps : float
+        Length of the run, steps.
 
     Raises
     ------
@@ -73,7 +79,7 @@ def choose_platform(
     if not system.usesPeriodicBoundaryConditions():
         if positions is not None and n_particles <= MEASURED:
             return _quickest(
-                system, [other for other in ranked if other.getName() != "Reference"], reference, positions
+                system, [other for other in ranked if other.getName() != "Reference"], reference, positions, n_steps
             )
         if n_particles < SMALL:
             return reference
@@ -114,9 +120,12 @@ def _quickest(
     others: list[openmm.Platform],
     reference: tuple[openmm.Platform, dict[str, str]],
     positions: NDArray[np.float64],
+    n_steps: float,
 ) -> tuple[openmm.Platform, dict[str, str]]:
+    began = time.perf_counter()
     best, chosen = _seconds(system, reference, positions), reference
-    if best < QUICK:
+    measuring = time.perf_counter() - began  # mostly for the context: OpenMM differentiates long expressions in seconds
+    if best < QUICK or n_steps * best < measuring:
         return reference
     best /= GAIN
     for platform in others:

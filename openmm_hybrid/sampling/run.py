@@ -88,7 +88,7 @@ def run_batch(job: Job, batch: Batch, advance: Callable[[int], None]) -> None:
     done = read_progress(checkpoint)
     if done is not None and done.step >= job.n_steps:
         return
-    copies = None if job.replicas == 1 else Copies(job.system, job.platform, job.parameters)
+    copies = None if job.replicas == 1 else Copies(job.alone)
     context = _context(job, batch, 0 if done is None else done.steps_run)
     if done is None:
         _prepare(job, batch, context, copies)

@@ -195,6 +195,7 @@ def sample(
     suffix = one_of("format", format, ("dcd", "xtc"))
     folder = expanded(output)
     n_steps = whole_steps(n_steps, duration_ps(duration), fs, whole("interval", interval, 1))
+    settling = whole("equilibration", equilibration, 0)
     check_box(system, run=True)
     alone, stepped = _systems(system, topology, models, replicas, outside=steps > 1)
     job = Job(
@@ -206,7 +207,7 @@ def sample(
         friction=friction_rate(friction),
         n_steps=n_steps,
         interval=interval,
-        equilibration=whole("equilibration", equilibration, 0),
+        equilibration=settling,
         ensemble=ensemble,
         minimize=minimize,
         seed=whole("seed", seed, 0),
@@ -214,7 +215,10 @@ def sample(
         if checkpoint_interval is None
         else whole("checkpoint_interval", checkpoint_interval, 1),
         platform=choose_platform(
-            stepped, platform_of(folder, platform, overwrite=overwrite), starts[:replicas].reshape(-1, 3)
+            stepped,
+            platform_of(folder, platform, overwrite=overwrite),
+            starts[:replicas].reshape(-1, 3),
+            (settling + n_steps) * len(starts) // replicas,
         ),
         replicas=replicas,
         exchange=None if exchange is None else whole("exchange", exchange, 1),
@@ -334,7 +338,7 @@ def _start_energies(job: Job, starts: NDArray[np.float64]) -> list[float]:
     Energy and forces must be finite, and no atoms may overlap, across the faces of a periodic box either.
     """
     try:
-        context = openmm.Context(job.system, openmm.VerletIntegrator(0.001), *job.platform)
+        context = job.alone
     except openmm.OpenMMException as error:
         raise InputError(
             f"the platform {job.platform[0].getName()} cannot run the system: {error}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -64,22 +63,12 @@ class Copies:
 
     Parameters
     ----------
-    system : openmm.System
-        System of one copy.
-    platform : (openmm.Platform, properties)
-    parameters : mapping of str to float
-        Values of global parameters of the forces.
+    alone : openmm.Context
+        Context of one copy, with the same global parameters.
     """
 
-    def __init__(
-        self,
-        system: openmm.System,
-        platform: tuple[openmm.Platform, dict[str, str]],
-        parameters: Mapping[str, float],
-    ) -> None:
-        self._alone = openmm.Context(system, openmm.VerletIntegrator(0.001), *platform)
-        for name, value in parameters.items():
-            self._alone.setParameter(name, value)
+    def __init__(self, alone: openmm.Context) -> None:
+        self._alone, system = alone, alone.getSystem()
         self._masses = np.array([system.getParticleMass(i)._value for i in range(system.getNumParticles())])
 
     def minimized(self, starts: NDArray[np.float64], topology: app.Topology) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,21 @@ def test_auto_platform_is_the_quickest_where_it_is_worth_it(
     )
     system, _, start = oscillators(80, 1.0)
     assert choose_platform(system, "auto", start)[0].getName() == expected
+
+
+@pytest.mark.parametrize(("n_steps", "expected"), [(10, "Reference"), (1000, "CPU")])
+def test_a_run_shorter_than_the_measurement_stays_on_reference(
+    monkeypatch: pytest.MonkeyPatch, n_steps: int, expected: str
+) -> None:
+    """A measurement of 50 ms, of which most is for the context, and 1 ms per step."""
+
+    def seconds(system: openmm.System, candidate: tuple[openmm.Platform, Any], x: np.ndarray) -> float:
+        time.sleep(0.05)
+        return {"Reference": 1e-3, "CPU": 1e-4}.get(candidate[0].getName(), 1.0)
+
+    monkeypatch.setattr(platform_module, "_seconds", seconds)
+    system, _, start = oscillators(80, 1.0)
+    assert choose_platform(system, "auto", start, n_steps)[0].getName() == expected
 
 
 def test_platforms_are_measured_without_moving_anything() -> None:
