@@ -14,7 +14,7 @@ import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.refinement.select import farthest
 
-SMALL = oh.RefineSettings(n_conformers=1, n_first=60, n_fresh=20, n_more=20, rounds=2, target=0.01)
+SMALL = oh.RefineSettings(n_conformers=1, n_first=60, n_fresh=20, n_more=20, rounds=2, target=0.01, hot_ps=0.0)
 
 
 @pytest.fixture(scope="module")
