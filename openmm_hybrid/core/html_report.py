@@ -87,6 +87,8 @@ _PAGE = """<!doctype html>
   pre { background: var(--code); border: 1px solid var(--line); padding: .8rem; font-size: .85rem; }
   table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
   th, td { padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); text-align: right; }
+  th { vertical-align: bottom; }
+  td { white-space: nowrap; }
   th:first-child, td:first-child { text-align: left; }
   figure { margin: 1rem 0; break-inside: avoid; }
   img { max-width: 100%; height: auto; background: #fff; border-radius: .3rem; }

@@ -154,7 +154,8 @@ class Checks:
         if run and run.n_broken:
             found.append(f"{run.n_broken} of {run.n_frames} frames at {run.temperature:g} K have a broken bond")
         if run and run.failure:
-            found.append(f"the run at {run.temperature:g} K failed ({run.failure})")
+            reason = run.failure.rstrip(".")
+            found.append(f"the run at {run.temperature:g} K failed after {run.n_frames} frames ({reason})")
         wrong = [f"{entry.name} {entry.rms:.1f}" for entry in self.profiles if entry.rms > LARGEST_TORSION]
         if wrong:
             found.append(
@@ -369,7 +370,7 @@ def _tried(part: Callable[[], T], name: str, problems: list[str]) -> T | None:
     try:
         return part()
     except (InputError, MismatchError, NumericalError) as error:
-        problems.append(f"{name} could not be checked ({error})")
+        problems.append(f"{name} could not be checked ({str(error).rstrip('.')})")
         return None
 
 

@@ -141,19 +141,22 @@ class _Report:
         found, name = self.result.checks.minima, self.settings.base
         if not found:
             return []
-        order = "in the order of the reference" if not found.n_swapped else f"{found.n_swapped} pairs in another order"
-        numbers = zip(found.reference, found.refined, found.base, found.forces, strict=True)
-        return [
-            Section(
-                "Minima",
-                text=f"Conformers relaxed with the refined force field: {len(found.reference)} distinct minima, "
-                f"{order}. The energies in kcal/mol are those of the same geometries, and the RMS force of the "
-                "reference there, in kcal/mol/Å, would vanish if its minima were the same. RMS deviation of the "
-                f"relative energies: {found.rms:.2f} kcal/mol, {found.base_rms:.2f} with {name}.",
-                columns=("minimum", "reference", "refined", name, "force"),
-                rows=[(str(number), *(f"{value:.2f}" for value in values)) for number, values in enumerate(numbers, 1)],
+        count = len(found.reference)
+        noun = "minimum" if count == 1 else "minima"
+        text = f"Conformers relaxed with the refined force field lead to {count} distinct {noun}. "
+        if count > 1:
+            text += (
+                "The energies of these geometries, in kcal/mol, are shifted to the same mean. Pairs in another order "
+                f"than the reference: {found.n_swapped}. RMS deviation of the relative energies: {found.rms:.2f} "
+                f"kcal/mol, {found.base_rms:.2f} with {name}. "
             )
-        ]
+        text += (
+            f"The RMS force of the reference is {found.force:.2f} kcal/mol/Å. It would be zero if the reference had "
+            "its minima at the same geometries."
+        )
+        numbers = zip(found.reference, found.refined, found.base, found.forces, strict=True)
+        rows = [(str(number), *map(_signed, values)) for number, values in enumerate(numbers, 1)]
+        return [Section("Minima", text, ("minimum", "reference", "refined", name, "force"), rows)]
 
     def _hot_run(self) -> list[Section]:
         run = self.result.checks.hot_run
@@ -193,3 +196,7 @@ class _Report:
             "result.json has the versions of all programs.\n\nPlease cite:",
             items=citations(settings.base, settings.charges, self.labels.theory),
         )
+
+
+def _signed(value: float) -> str:
+    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
