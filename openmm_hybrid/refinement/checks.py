@@ -263,7 +263,8 @@ class Checker:
         run = _tried(self._hot_run, "the run at high temperature", problems) if settings.hot_ps else None
         left_out = tuple(rotor.name for rotor in self._rotors[settings.n_rotors :])
         checks = Checks(tuple(filter(None, profiles)), left_out, found, run, tuple(problems))
-        write_json(path, {"settings": wanted, "checks": checks.as_dict()})
+        if not problems:  # otherwise the next call tries again
+            write_json(path, {"settings": wanted, "checks": checks.as_dict()})
         return checks
 
     @cached_property
