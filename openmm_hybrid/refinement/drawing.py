@@ -19,7 +19,9 @@ _HIGH = (0.835, 0.369, 0.0)  # colour of the largest value, that of "#D55E00"
 def numbered(molecule: Molecule) -> bytes:
     """A PNG of the structure with the number of each atom."""
     canvas, flat = _canvas(molecule)
-    canvas.drawOptions().addAtomIndices = True
+    options = canvas.drawOptions()
+    options.addAtomIndices = True
+    options.annotationFontScale = 0.8
     rdMolDraw2D.PrepareAndDrawMolecule(canvas, flat, kekulize=True)
     return _png(canvas)
 

@@ -102,6 +102,7 @@ class RotorProfile:
             "largest": self.largest,
             "base_rms": self.base_rms,
             "base_largest": self.base_largest,
+            "false_minimum": self.false_minimum,
         }
 
     @property
@@ -123,6 +124,17 @@ class RotorProfile:
     def base_largest(self) -> float:
         """Largest deviation of the base force field from the reference."""
         return float(np.abs(self._errors(self.base)).max())
+
+    @property
+    def false_minimum(self) -> float:
+        """Depth of a minimum that only the refined force field has; 0 without one.
+
+        It is how far the refined energy at an angle that is not compared, where the reference is high, lies below the
+        lowest one at the compared angles. A simulation that gets there stays.
+        """
+        compared = np.array(self.reference) <= WINDOW
+        energies = np.array(self.refined)
+        return float(max(0.0, energies[compared].min() - energies[~compared].min(initial=np.inf)))
 
     def _errors(self, energies: Sequence[float]) -> Floats:
         truth = np.array(self.reference)

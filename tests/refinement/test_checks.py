@@ -146,6 +146,10 @@ def test_wrong_profiles_failed_runs_and_missing_checks_are_failures() -> None:
         "the run at 750 K failed after 7 frames (atoms fused)",
         "torsion profiles deviate by more than 1 kcal/mol from the reference (C1–C2 1.5)",
     )
+    false = RotorProfile.of(rotor, [0.0, 90.0], [0.0, 20.0], [0.0, -3.0], [0.0, 20.0])
+    assert Checks(profiles=(false,)).failures == (
+        "torsion profiles have false minima, deeper by this many kcal/mol than the true ones (C1–C2 3.0)",
+    )
     assert Checks().verdict("Fine.") == "Fine."
 
 

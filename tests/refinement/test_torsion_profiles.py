@@ -109,4 +109,14 @@ def test_deviations_by_hand() -> None:
     assert profile.largest == pytest.approx(2.0)
     assert profile.base_rms == pytest.approx(0.0)
     assert profile.base == pytest.approx(profile.reference)
+    assert profile.false_minimum == 0.0
     assert RotorProfile.from_dict(json.loads(json.dumps(profile.as_dict()))) == profile
+
+
+def test_a_minimum_where_the_reference_is_high_is_false() -> None:
+    """The refined energy is 4 below its lowest one at the compared angles."""
+    rotor = Rotor((0, 1, 2, 3), (3,), "C1–C2")
+    reference = np.array([0.0, 2.0, WINDOW + 5.0])
+    profile = RotorProfile.of(rotor, [-180.0, -60.0, 60.0], reference, [0.0, 2.0, -4.0], reference)
+    assert profile.rms == pytest.approx(0.0)
+    assert profile.false_minimum == pytest.approx(4.0)
