@@ -82,7 +82,7 @@ _PAGE = """<!doctype html>
     max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
   }
   h1 { font-size: 1.7rem; line-height: 1.2; overflow-wrap: anywhere; }
-  h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+  h2 { font-size: 1.15rem; margin-top: 2.2rem; break-after: avoid; }
   .wide, pre { overflow-x: auto; }
   pre { background: var(--code); border: 1px solid var(--line); padding: .8rem; font-size: .85rem; }
   table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
@@ -90,6 +90,7 @@ _PAGE = """<!doctype html>
   th { vertical-align: bottom; }
   td { white-space: nowrap; }
   th:first-child, td:first-child { text-align: left; }
+  @media (max-width: 30rem) { table { font-size: .85rem; } th, td { padding-right: .55rem; } }
   figure { margin: 1rem 0; break-inside: avoid; }
   img { max-width: 100%; height: auto; background: #fff; border-radius: .3rem; }
   .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); gap: 0 1.2rem; }

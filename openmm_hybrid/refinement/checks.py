@@ -156,12 +156,13 @@ class Checks:
         if run and run.failure:
             reason = run.failure.rstrip(".")
             found.append(f"the run at {run.temperature:g} K failed after {run.n_frames} frames ({reason})")
-        false = [f"{entry.name} {entry.false_minimum:.1f}" for entry in self.profiles if entry.false_minimum]
+        false = [
+            f"{entry.name} {entry.false_minimum:.1f} kcal/mol below the true one"
+            for entry in self.profiles
+            if entry.false_minimum
+        ]
         if false:
-            found.append(
-                "torsion profiles have false minima, deeper by this many kcal/mol than the true ones "
-                f"({', '.join(false)})"
-            )
+            found.append(f"torsion profiles have false minima ({', '.join(false)})")
         wrong = [f"{entry.name} {entry.rms:.1f}" for entry in self.profiles if entry.rms > LARGEST_TORSION]
         if wrong:
             found.append(

@@ -148,7 +148,7 @@ def test_wrong_profiles_failed_runs_and_missing_checks_are_failures() -> None:
     )
     false = RotorProfile.of(rotor, [0.0, 90.0], [0.0, 20.0], [0.0, -3.0], [0.0, 20.0])
     assert Checks(profiles=(false,)).failures == (
-        "torsion profiles have false minima, deeper by this many kcal/mol than the true ones (C1–C2 3.0)",
+        "torsion profiles have false minima (C1–C2 3.0 kcal/mol below the true one)",
     )
     assert Checks().verdict("Fine.") == "Fine."
 
