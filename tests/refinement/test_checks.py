@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import openmm
 import pytest
+from numpy.typing import NDArray
 
 import openmm_hybrid as oh
+from openmm_hybrid.bases.system import BuiltSystem
 from openmm_hybrid.reference import ReferenceEngine
 from openmm_hybrid.refinement.checks import Candidate, Checker, Checks, HotRun, MinimaCheck
 from openmm_hybrid.refinement.torsion_profiles import Rotor, RotorProfile
@@ -29,7 +31,9 @@ class ModelEngine(ReferenceEngine):
     def theory(self) -> str:
         return "model"
 
-    def evaluate(self, atomic_numbers, positions):
+    def evaluate(
+        self, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64]
+    ) -> tuple[float, NDArray[np.float64]]:
         if self.calls == self.stop_at:
             raise KeyboardInterrupt
         self.calls += 1
@@ -37,7 +41,7 @@ class ModelEngine(ReferenceEngine):
         return float(energy), forces
 
 
-def candidate(base: str, bond: float | None = None) -> tuple[oh.Molecule, oh.BuiltSystem, Candidate]:
+def candidate(base: str, bond: float | None = None) -> tuple[oh.Molecule, BuiltSystem, Candidate]:
     """1,2-Difluoroethane with a base force field, whose C–C bond has another force constant if one is given."""
     molecule = oh.Molecule.from_smiles("FCCF", n_conformers=3)
     built = oh.build(molecule, base=base, charges=CHARGES, progress=False)

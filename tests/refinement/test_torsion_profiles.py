@@ -9,6 +9,7 @@ import pytest
 from scipy.optimize import minimize
 
 import openmm_hybrid as oh
+from openmm_hybrid.bases.system import BuiltSystem
 from openmm_hybrid.core import geometry
 from openmm_hybrid.refinement.torsion_profiles import WINDOW, Relaxation, Rotor, RotorProfile, grid, rotors, turned
 
@@ -41,7 +42,7 @@ def test_rotors_are_single_bonds_between_heavy_atoms_with_others(smiles: str, na
 
 
 @pytest.fixture(scope="module")
-def built() -> oh.BuiltSystem:
+def built() -> BuiltSystem:
     """1,2-Difluoroethane with GAFF and small charges."""
     molecule = oh.Molecule.from_smiles("FCCF")
     return oh.build(molecule, charges=np.array([-0.2, 0.0, 0.0, -0.2, 0.1, 0.1, 0.1, 0.1]), progress=False)
@@ -53,7 +54,7 @@ def rotor() -> Rotor:
     return rotors(molecule, np.array(molecule.conformers))[0]
 
 
-def test_turning_changes_the_dihedral_alone(built: oh.BuiltSystem, rotor: Rotor) -> None:
+def test_turning_changes_the_dihedral_alone(built: BuiltSystem, rotor: Rotor) -> None:
     start = np.array(built.positions)
     moved = turned(start, rotor, 1.0)
     assert geometry.dihedral(moved[None], [rotor.atoms])[0, 0] == pytest.approx(1.0, abs=1e-9)
@@ -63,7 +64,7 @@ def test_turning_changes_the_dihedral_alone(built: oh.BuiltSystem, rotor: Rotor)
     np.testing.assert_array_equal(moved[fixed], start[fixed])
 
 
-def test_a_scan_agrees_with_an_independent_minimisation(built: oh.BuiltSystem, rotor: Rotor) -> None:
+def test_a_scan_agrees_with_an_independent_minimisation(built: BuiltSystem, rotor: Rotor) -> None:
     """The other one is in scipy, on the forces of the package's own model, with a penalty on the dihedral."""
     model = oh.ForceField.from_system(built.system, built.topology)
     positions, energies = Relaxation(built.system, [rotor]).scan(rotor, np.array(built.positions), 12)
@@ -88,7 +89,7 @@ def test_a_scan_agrees_with_an_independent_minimisation(built: oh.BuiltSystem, r
     assert np.ptp(energies) > 1.0
 
 
-def test_relaxed_energies_at_the_angles_of_a_scan_are_those_of_the_scan(built: oh.BuiltSystem, rotor: Rotor) -> None:
+def test_relaxed_energies_at_the_angles_of_a_scan_are_those_of_the_scan(built: BuiltSystem, rotor: Rotor) -> None:
     relaxation = Relaxation(built.system, [rotor])
     positions, energies = relaxation.scan(rotor, np.array(built.positions), 8)
     again = Relaxation(built.system, [rotor]).energies(rotor, positions, grid(8))
