@@ -33,6 +33,11 @@ def refine(
     max_minutes: Annotated[
         float | None, typer.Option(help="Time after which no further round starts, minutes.", show_default=False)
     ] = None,
+    profile: Annotated[int, typer.Option(help="Angles of each rotor's torsion profile; 0 means no profiles.")] = 24,
+    rotors: Annotated[int, typer.Option(help="Most rotors with a torsion profile.")] = 8,
+    hot_ps: Annotated[
+        float, typer.Option(help="Length of the last run, at 1.5 times the temperature, ps; 0 means no run.")
+    ] = 100.0,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -58,6 +63,9 @@ def refine(
         factor=factor,
         target=target,
         max_minutes=math.inf if max_minutes is None else max_minutes,
+        n_profile=profile,
+        n_rotors=rotors,
+        hot_ps=hot_ps,
         seed=seed,
     )
     result = refine_molecule(molecule, Path(output), settings, progress=progress_wanted(ctx))

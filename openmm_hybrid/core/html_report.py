@@ -14,19 +14,23 @@ from openmm_hybrid.core.files import expanded, replacing
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a report: text, a table, a picture and code, in this order; each is optional.
+    """One part of a report: text, items, a table, pictures and code, in this order; each is optional.
 
     Parameters
     ----------
     heading : str
     text : str
         Plain text; an empty line starts a new paragraph.
+    items : sequence of str
+        Entries of a list.
     columns, rows : sequences of str
         Table head and cells.
     picture : Path or None
         A PNG file, which is embedded.
     caption : str
         Caption of the picture, which is its alternative text too.
+    gallery : sequence of (Path, str)
+        Small PNG files with their captions, side by side where the page is wide enough.
     code : str
         Lines to copy.
     """
@@ -38,6 +42,8 @@ class Section:
     picture: Path | None = None
     caption: str = ""
     code: str = ""
+    items: Sequence[str] = ()
+    gallery: Sequence[tuple[Path, str]] = ()
 
     @property
     def paragraphs(self) -> list[str]:
@@ -47,7 +53,16 @@ class Section:
     @property
     def picture_data(self) -> str:
         """The picture as base64; empty without a picture."""
-        return "" if self.picture is None else base64.b64encode(self.picture.read_bytes()).decode()
+        return "" if self.picture is None else _base64(self.picture)
+
+    @property
+    def gallery_data(self) -> list[tuple[str, str]]:
+        """The small pictures as base64, with their captions."""
+        return [(_base64(path), caption) for path, caption in self.gallery]
+
+
+def _base64(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
 
 
 _PAGE = """<!doctype html>
@@ -67,14 +82,20 @@ _PAGE = """<!doctype html>
     max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
   }
   h1 { font-size: 1.7rem; line-height: 1.2; overflow-wrap: anywhere; }
-  h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+  h2 { font-size: 1.15rem; margin-top: 2.2rem; break-after: avoid; }
   .wide, pre { overflow-x: auto; }
   pre { background: var(--code); border: 1px solid var(--line); padding: .8rem; font-size: .85rem; }
   table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
   th, td { padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); text-align: right; }
+  th { vertical-align: bottom; }
+  td { white-space: nowrap; }
   th:first-child, td:first-child { text-align: left; }
+  @media (max-width: 30rem) { table { font-size: .85rem; } th, td { padding-right: .55rem; } }
   figure { margin: 1rem 0; break-inside: avoid; }
-  img { max-width: 100%; height: auto; background: #fff; }
+  img { max-width: 100%; height: auto; background: #fff; border-radius: .3rem; }
+  .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); gap: 0 1.2rem; }
+  .gallery figure { margin: .6rem 0; }
+  ul { padding-left: 1.2rem; }
   figcaption, .lead { color: var(--soft); }
 </style>
 </head>
@@ -85,6 +106,9 @@ _PAGE = """<!doctype html>
 <h2>{{ section.heading }}</h2>
 {% for paragraph in section.paragraphs %}<p>{{ paragraph }}</p>
 {% endfor %}
+{% if section.items %}<ul>
+{% for item in section.items %}<li>{{ item }}</li>
+{% endfor %}</ul>{% endif %}
 {% if section.rows %}<div class="wide"><table>
 <thead><tr>{% for cell in section.columns %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
 <tbody>
@@ -95,6 +119,12 @@ _PAGE = """<!doctype html>
 <img alt="{{ section.caption }}" src="data:image/png;base64,{{ section.picture_data }}">
 <figcaption>{{ section.caption }}</figcaption>
 </figure>{% endif %}
+{% if section.gallery %}<div class="gallery">
+{% for data, caption in section.gallery_data %}<figure>
+<img alt="{{ caption }}" src="data:image/png;base64,{{ data }}">
+<figcaption>{{ caption }}</figcaption>
+</figure>
+{% endfor %}</div>{% endif %}
 {% if section.code %}<pre>{{ section.code }}</pre>{% endif %}
 {% endfor %}
 </body>

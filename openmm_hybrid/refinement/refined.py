@@ -11,6 +11,7 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.files import expanded
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.refinement.checks import Checks
 
 FORCEFIELD, LABELS, RESULT, REPORT = "forcefield.npz", "labels.npz", "result.json", "report.html"
 
@@ -72,6 +73,8 @@ class Refined:
         One sentence on the quality of the force field.
     converged : bool
         Whether the errors met the factor and the target.
+    checks : Checks
+        Torsion profiles, minima and a run at high temperature of the force field.
     """
 
     path: Path
@@ -79,6 +82,7 @@ class Refined:
     rounds: tuple[Round, ...]
     verdict: str
     converged: bool
+    checks: Checks
 
     @property
     def labels(self) -> Frames:
@@ -100,16 +104,18 @@ class Refined:
             content: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
             rounds = tuple(Round(**{**entry, "notes": tuple(entry["notes"])}) for entry in content["rounds"])
             verdict, converged = str(content["verdict"]), bool(content["converged"])
+            checks = Checks.from_dict(content["checks"])
         except FileNotFoundError:
             raise InputError(f"{folder} holds no finished refinement", hint=hint) from None
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise InputError(f"{folder / RESULT} is damaged ({error})", hint=hint) from None
-        return cls(folder, ForceField.load(folder / FORCEFIELD), rounds, verdict, converged)
+        return cls(folder, ForceField.load(folder / FORCEFIELD), rounds, verdict, converged, checks)
 
     def as_dict(self) -> dict[str, Any]:
-        """Verdict and rounds, for JSON."""
+        """Verdict, rounds and checks, for JSON."""
         return {
             "verdict": self.verdict,
             "converged": self.converged,
             "rounds": [asdict(entry) for entry in self.rounds],
+            "checks": self.checks.as_dict(),
         }

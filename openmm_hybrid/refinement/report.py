@@ -1,14 +1,16 @@
-"""The report of a refinement: one page with the errors of each round and the force field's use."""
+"""The report of a refinement: one page with errors, checks, and the force field's use."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import final
 
 import numpy as np
-from rdkit.Chem import rdDepictor
-from rdkit.Chem.Draw import rdMolDraw2D
+from numpy.typing import NDArray
 
 from openmm_hybrid.analysis.error_table import error_table
 from openmm_hybrid.core.html_report import Section, write_report
@@ -16,11 +18,16 @@ from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.figures.error_plots import force_error_figure
 from openmm_hybrid.figures.style import save_figure
+from openmm_hybrid.figures.torsion_profile import torsion_profile_figure
 from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.refinement.citations import citations
+from openmm_hybrid.refinement.drawing import coloured, numbered
 from openmm_hybrid.refinement.refined import REPORT, Refined
 from openmm_hybrid.refinement.settings import RefineSettings
+from openmm_hybrid.refinement.torsion_profiles import WINDOW, RotorProfile
 
 _SHOWN = 200  # frames in the picture of the forces
+_NAMED = 3  # atoms with the largest errors that the caption names
 _USE = """import openmm_hybrid as oh
 forcefield = oh.load("forcefield.npz")
 # The molecule alone, ready for OpenMM:
@@ -32,51 +39,164 @@ oh.replace(your_system, your_topology, forcefield, atoms=range(forcefield.n_atom
 def write(result: Refined, molecule: Molecule, base: ForceField, settings: RefineSettings, labels: Frames) -> Path:
     """Write report.html into the folder of the result."""
     with tempfile.TemporaryDirectory() as scratch:
-        drawing, forces = Path(scratch) / "molecule.png", Path(scratch) / "forces.png"
-        drawing.write_bytes(_drawn(molecule))
-        chosen = np.random.default_rng(0).permutation(len(labels))[:_SHOWN]
-        few = labels[np.sort(chosen)]
-        models = {settings.base: base, "refined": result.forcefield}
-        predicted = {name: model.predict(few.positions) for name, model in models.items()}
-        tables = {name: error_table(few, found) for name, found in predicted.items()}
-        figure = force_error_figure(few.labels()[1], {name: part[1] for name, part in predicted.items()}, tables)
-        save_figure(figure, forces)
-        sections = (
-            Section("Molecule", picture=drawing, caption=f"{molecule.name} with the numbers of its atoms"),
+        report = _Report(result, molecule, base, settings, labels, Path(scratch))
+        return write_report(result.path / REPORT, f"Force field for {molecule.name}", result.verdict, report.sections())
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Report:
+    """The sections of a report; their pictures are files in a folder."""
+
+    result: Refined
+    molecule: Molecule
+    base: ForceField
+    settings: RefineSettings
+    labels: Frames
+    pictures: Path
+
+    def sections(self) -> list[Section]:
+        drawing = self._picture("molecule", numbered(self.molecule))
+        parts = [
+            Section("Molecule", picture=drawing, caption=f"{self.molecule.name} with the numbers of its atoms"),
+            self._rounds(),
+            *self._profiles(),
+            *self._minima(),
+            *self._hot_run(),
+            self._forces(),
+            self._atoms(),
+            Section("Notes", text="\n\n".join(self.result.rounds[-1].notes) or "All checks of the last fit passed."),
+            Section("Use", text="In the folder of this report:", code=_USE),
+            self._used(),
+        ]
+        return parts
+
+    @cached_property
+    def few(self) -> Frames:
+        """Labelled frames for the errors of the forces."""
+        chosen = np.random.default_rng(0).permutation(len(self.labels))[:_SHOWN]
+        return self.labels[np.sort(chosen)]
+
+    @cached_property
+    def predicted(self) -> Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Name of the force field → its energies and forces of these frames."""
+        models = {self.settings.base: self.base, "refined": self.result.forcefield}
+        return {name: model.predict(self.few.positions) for name, model in models.items()}
+
+    def _picture(self, name: str, content: bytes) -> Path:
+        path = self.pictures / f"{name}.png"
+        path.write_bytes(content)
+        return path
+
+    def _rounds(self) -> Section:
+        return Section(
+            "Errors by round",
+            text="Force and energy RMSE in kcal/mol/Å and kcal/mol against the labels. The own dynamics are those "
+            "of the force field of the round; their frames are random and were not in its fit.",
+            columns=("round", "labels", "force, unseen", "force, own", "worst frame", "energy, own", "force, base"),
+            rows=[
+                (
+                    str(number), str(entry.n_labels), f"{entry.unseen_force:.2f}", f"{entry.own_force:.2f}",
+                    f"{entry.own_worst:.1f}", f"{entry.own_energy:.2f}", f"{entry.base_force:.1f}",
+                )
+                for number, entry in enumerate(self.result.rounds, 1)
+            ],
+        )  # fmt: skip
+
+    def _profiles(self) -> list[Section]:
+        checks, name = self.result.checks, self.settings.base
+        if not checks.profiles:
+            return []
+        text = (
+            "Each bond was turned in steps with the refined force field, which relaxed everything else. The reference "
+            f"energies belong to these geometries; {name} relaxed them at the same angle. Deviations in kcal/mol are "
+            f"from the reference without the mean, over angles up to {WINDOW:g} kcal/mol above the lowest one."
+        )
+        if checks.left_out:
+            text += f"\n\nThese rotors have no profile: {', '.join(checks.left_out)}."
+        return [
             Section(
-                "Errors by round",
-                text="Force and energy RMSE in kcal/mol/Å and kcal/mol against the labels. The own dynamics are those "
-                "of the force field of the round; their frames are random and were not in its fit.",
-                columns=("round", "labels", "force, unseen", "force, own", "worst frame", "energy, own", "force, base"),
+                "Torsion profiles",
+                text=text,
+                columns=("bond", "RMS", "largest", f"RMS, {name}", f"largest, {name}"),
                 rows=[
                     (
-                        str(number), str(entry.n_labels), f"{entry.unseen_force:.2f}", f"{entry.own_force:.2f}",
-                        f"{entry.own_worst:.1f}", f"{entry.own_energy:.2f}", f"{entry.base_force:.1f}",
+                        entry.name, f"{entry.rms:.2f}", f"{entry.largest:.2f}", f"{entry.base_rms:.2f}",
+                        f"{entry.base_largest:.2f}",
                     )
-                    for number, entry in enumerate(result.rounds, 1)
+                    for entry in checks.profiles
                 ],
-            ),
-            Section("Notes", text="\n\n".join(result.rounds[-1].notes) or "All checks of the last fit passed."),
-            Section("Forces", picture=forces, caption="Predicted against reference force components"),
-            Section("Use", text="In the folder of this report:", code=_USE),
-            Section(
-                "What was used",
-                text=f"Base {settings.base} with {settings.charges} charges, {len(labels)} labels of {labels.theory}, "
-                f"dynamics at {settings.temperature:g} K from {settings.n_conformers} conformers. result.json has the "
-                "versions of all programs.",
-            ),
-        )  # fmt: skip
-        return write_report(result.path / REPORT, f"Force field for {molecule.name}", result.verdict, sections)
+                gallery=[(self._profile(entry), f"Rotation about {entry.name}") for entry in checks.profiles],
+            )
+        ]  # fmt: skip
+
+    def _profile(self, entry: RotorProfile) -> Path:
+        label = "–".join(f"{self.molecule.elements[atom]}{atom}" for atom in entry.atoms)
+        figure = torsion_profile_figure(
+            entry.angles, entry.reference, {"refined": entry.refined, self.settings.base: entry.base}, label=label
+        )
+        return save_figure(figure, self.pictures / f"rotor-{entry.name}.png", dpi=200)
+
+    def _minima(self) -> list[Section]:
+        found, name = self.result.checks.minima, self.settings.base
+        if not found:
+            return []
+        count = len(found.reference)
+        noun = "minimum" if count == 1 else "minima"
+        text = f"Conformers relaxed with the refined force field lead to {count} distinct {noun}. "
+        if count > 1:
+            text += (
+                "The energies of these geometries, in kcal/mol, are shifted to the same mean. Pairs in another order "
+                f"than the reference: {found.n_swapped}. RMS deviation of the relative energies: {found.rms:.2f} "
+                f"kcal/mol, {found.base_rms:.2f} with {name}. "
+            )
+        text += (
+            f"The RMS force of the reference is {found.force:.2f} kcal/mol/Å. It would be zero if the reference had "
+            "its minima at the same geometries."
+        )
+        numbers = zip(found.reference, found.refined, found.base, found.forces, strict=True)
+        rows = [(str(number), *map(_signed, values)) for number, values in enumerate(numbers, 1)]
+        return [Section("Minima", text, ("minimum", "reference", "refined", name, "force"), rows)]
+
+    def _hot_run(self) -> list[Section]:
+        run = self.result.checks.hot_run
+        if not run:
+            return []
+        text = (
+            f"{run.picoseconds:g} ps at {run.temperature:g} K: {run.n_broken} of {run.n_frames} frames have a broken "
+            f"bond. {run.failure}"
+        )
+        return [Section("Run at high temperature", text=text)]
+
+    def _forces(self) -> Section:
+        forces = {name: found[1] for name, found in self.predicted.items()}
+        tables = {name: error_table(self.few, found) for name, found in self.predicted.items()}
+        figure = force_error_figure(self.few.labels()[1], forces, tables)
+        picture = save_figure(figure, self.pictures / "forces.png")
+        return Section("Forces", picture=picture, caption="Predicted against reference force components")
+
+    def _atoms(self) -> Section:
+        errors = self.predicted["refined"][1] - self.few.labels()[1]
+        sizes = np.sqrt(np.mean(errors**2, axis=(0, 2)))
+        worst: Sequence[int] = np.argsort(-sizes)[:_NAMED].tolist()
+        named = ", ".join(f"{self.molecule.elements[atom]}{atom} {sizes[atom]:.2f}" for atom in worst)
+        return Section(
+            "Force error of each atom",
+            picture=self._picture("atoms", coloured(self.molecule, sizes)),
+            caption=f"RMS error of the refined force field, from 0 (white) to {sizes.max():.2f} kcal/mol/Å (orange). "
+            f"The largest: {named}",
+        )
+
+    def _used(self) -> Section:
+        settings = self.settings
+        return Section(
+            "What was used",
+            text=f"Base {settings.base} with {settings.charges} charges, {len(self.labels)} labels of "
+            f"{self.labels.theory}, dynamics at {settings.temperature:g} K from {settings.n_conformers} conformers. "
+            "result.json has the versions of all programs.\n\nPlease cite:",
+            items=citations(settings.base, settings.charges, self.labels.theory),
+        )
 
 
-def _drawn(molecule: Molecule) -> bytes:
-    """A PNG of the structure with the numbers of its atoms."""
-    flat = molecule.to_rdkit()
-    flat.RemoveAllConformers()
-    rdDepictor.Compute2DCoords(flat)
-    canvas = rdMolDraw2D.MolDraw2DCairo(700, 420)
-    options: Any = canvas.drawOptions()
-    options.addAtomIndices = True
-    rdMolDraw2D.PrepareAndDrawMolecule(canvas, flat, kekulize=True)
-    canvas.FinishDrawing()
-    return bytes(canvas.GetDrawingText())
+def _signed(value: float) -> str:
+    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")

@@ -29,6 +29,7 @@ from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.fitting.fit import fit
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.reference import ReferenceEngine
+from openmm_hybrid.refinement.checks import Candidate, Checker, Checks
 from openmm_hybrid.refinement.refined import FORCEFIELD, LABELS, RESULT, Refined, Round
 from openmm_hybrid.refinement.report import write
 from openmm_hybrid.refinement.select import Pool, farthest, sampled
@@ -38,7 +39,8 @@ from openmm_hybrid.systems.system_files import save_system
 
 _ENDINGS = (".sdf", ".mol", ".mol2", ".pdb")
 _LEFT_OUT = 8  # one of this many labelled frames tests the fit
-_FREE = ("rounds", "factor", "target", "max_minutes")  # settings that only decide when the rounds end
+_FREE = ("rounds", "factor", "target", "max_minutes", "n_profile", "n_rotors", "hot_ps")
+"""Settings that only decide when the rounds end and what is checked after them."""
 
 
 def refine(
@@ -268,7 +270,9 @@ class _Refinement:
                 hint="give more labels (n_first), more rounds, or a lower temperature",
             )
         best = len(rounds) - 1 if converged else min(sound, key=lambda number: rounds[number].own_force)
-        result = Refined(self.folder, models[best], tuple(rounds), self._verdict(rounds, best, converged), converged)
+        checks = self._checks(best + 1, models[best])
+        verdict = checks.verdict(self._verdict(rounds, best, converged))
+        result = Refined(self.folder, models[best], tuple(rounds), verdict, converged, checks)
         everything = Frames.concatenate(labels)
         everything.save(self.folder / LABELS)
         result.forcefield.save(self.folder / FORCEFIELD)
@@ -280,6 +284,15 @@ class _Refinement:
         write_json(self.folder / RESULT, result.as_dict() | job | {"versions": versions()})
         self._say(result.verdict)
         return result
+
+    def _checks(self, number: int, model: ForceField) -> Checks:
+        """The checks of the force field of a round."""
+        checker = Checker(
+            self.molecule, self.engine, self.built.topology, refined=Candidate(model, self._system(model)),
+            base=Candidate(self.base, self.built.system), starts=self.starts, settings=self.settings,
+            folder=self.folder / f"round-{number}" / "checks", progress=self.progress,
+        )  # fmt: skip
+        return checker.run()
 
     def _verdict(self, rounds: Sequence[Round], best: int, converged: bool) -> str:
         entry, settings = rounds[best], self.settings

@@ -20,7 +20,7 @@ from openmm_hybrid.sampling.sample_result import SampleResult
 Floats = NDArray[np.float64]
 
 BROKEN = 1.5
-"""Length of a bond, relative to that in the start of the dynamics, from which on it counts as broken."""
+"""Length of a bond, relative to its largest length in the starts, from which on it counts as broken."""
 _PICOSECONDS = 5.0  # length of the dynamics from each start
 _TIMESTEP, _EVERY, _SETTLE = 1.0, 50, 1000  # fs, steps between frames, and steps before the first one
 
@@ -72,14 +72,29 @@ def sampled(
         failure = str(error)
         result = SampleResult.open(folder)
     positions = np.concatenate([start.positions.astype(np.float64) for start in result.starts])
-    bonds = np.array([[bond[0].index, bond[1].index] for bond in topology.bonds()])
-    at_rest = np.max([geometry.distance(start[None], bonds)[0] for start in starts], axis=0)
-    intact = (geometry.distance(positions, bonds) < BROKEN * at_rest).all(axis=1)
-    if not intact.any():
+    whole = intact(positions, topology, starts)
+    if not whole.any():
         raise NumericalError(
             f"no frame of the dynamics in {folder} has intact bonds", hint="lower the temperature, or raise n_first"
         )
-    return Pool(positions[intact], int((~intact).sum()), failure)
+    return Pool(positions[whole], int((~whole).sum()), failure)
+
+
+def intact(positions: Floats, topology: app.Topology, starts: Floats) -> NDArray[np.bool_]:
+    """Mask (n_frames,) of the frames without a broken bond.
+
+    A bond is broken from `BROKEN` times its largest length in the starts on.
+
+    Parameters
+    ----------
+    positions : (n_frames, n_atoms, 3), Å
+    topology : openmm.app.Topology
+    starts : (n_starts, n_atoms, 3), Å
+    """
+    bonds = np.array([[bond[0].index, bond[1].index] for bond in topology.bonds()])
+    at_rest = geometry.distance(starts, bonds).max(axis=0)
+    lengths = geometry.distance(positions, bonds)
+    return np.asarray((lengths < BROKEN * at_rest).all(axis=1))
 
 
 def farthest(pool: Floats, known: Floats, count: int) -> NDArray[np.int64]:

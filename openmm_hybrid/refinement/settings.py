@@ -40,6 +40,12 @@ class RefineSettings:
         Largest force RMSE on the own dynamics at which the rounds end.
     max_minutes : float, min
         Time after which no further round starts.
+    n_profile : int
+        Angles of the torsion profile of each rotor of the chosen force field; 0 means no profiles.
+    n_rotors : int
+        Most rotors with a profile.
+    hot_ps : float, ps
+        Length of the run of the chosen force field at 1.5 times the temperature; 0 means no run.
     seed : int
 
     Raises
@@ -60,12 +66,26 @@ class RefineSettings:
     factor: float = 1.2
     target: float = 1.5
     max_minutes: float = math.inf
+    n_profile: int = 24
+    n_rotors: int = 8
+    hot_ps: float = 100.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("n_conformers", 1), ("n_first", 20), ("n_fresh", 10), ("n_more", 0), ("rounds", 1)):
+        for name, least in (
+            ("n_conformers", 1),
+            ("n_first", 20),
+            ("n_fresh", 10),
+            ("n_more", 0),
+            ("rounds", 1),
+            ("n_rotors", 0),
+        ):
             if getattr(self, name) < least:
                 raise InputError(f"{name} = {getattr(self, name)!r}", expected=f"{least} or more")
         for name in ("temperature", "factor", "target", "max_minutes"):
             if not getattr(self, name) > 0.0:
                 raise InputError(f"{name} = {getattr(self, name)!r}", expected="a number above 0")
+        if self.n_profile != 0 and self.n_profile < 4:
+            raise InputError(f"n_profile = {self.n_profile!r}", expected="0, or 4 or more")
+        if not 0.0 <= self.hot_ps < math.inf:
+            raise InputError(f"hot_ps = {self.hot_ps!r}", expected="0 or more")

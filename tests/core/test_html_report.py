@@ -25,6 +25,16 @@ def test_report_escapes_text_and_embeds_pictures(tmp_path):
     assert "http" not in page
 
 
+def test_report_shows_lists_and_small_pictures_with_captions(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(name.encode())
+    section = Section("All", items=("One < two", "three"), gallery=[(tmp_path / "a", "A & B"), (tmp_path / "b", "C")])
+    page = write_report(tmp_path / "report.html", "Aspirin", "lead", [section]).read_text()
+    assert "<li>One &lt; two</li>" in page
+    assert '<img alt="A &amp; B" src="data:image/png;base64,YQ==">' in page
+    assert "<figcaption>C</figcaption>" in page
+
+
 def test_result_document_names_units_versions_and_machine(tmp_path):
     content = document("speed", {"ratio": (2.5, "1")}, note="x", unit="Å")
     path = write_json(tmp_path / "r.json", content)

@@ -12,7 +12,7 @@ from matplotlib.image import imread
 
 from openmm_hybrid.analysis import Density, ErrorTable, dihedral_density, error_table
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.figures import density_figure, force_error_figure, save_figure
+from openmm_hybrid.figures import density_figure, force_error_figure, save_figure, torsion_profile_figure
 
 LABELS = ("C–C–O–H", "O–C–C–H")
 
@@ -93,3 +93,21 @@ def test_pyplot_is_left_alone() -> None:
     code = "import sys, openmm_hybrid.figures; print('matplotlib.pyplot' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+def test_a_torsion_profile_shows_all_energies_and_closes_the_circle() -> None:
+    angles = np.linspace(-180.0, 180.0, 24, endpoint=False)
+    reference = 1.0 + np.cos(np.radians(angles))
+    predicted = {"refined": 1.1 * reference, "gaff-2.2.20": 2.0 * reference}
+    figure = torsion_profile_figure(angles, reference, predicted, label="C0–C1–O2–H8")
+    axes = figure.axes[0]
+    shown = {line.get_label(): np.asarray(line.get_ydata()) for line in axes.lines}
+    assert set(shown) == {"refined", "gaff-2.2.20", "reference"}
+    for name, energies in {"reference": reference, **predicted}.items():
+        np.testing.assert_allclose(shown[name], np.append(energies, energies[0]))
+    assert np.asarray(axes.lines[0].get_xdata())[-1] == pytest.approx(180.0)
+    assert axes.get_xlabel() == "C0–C1–O2–H8 / °"
+    with pytest.raises(InputError, match="do not match"):
+        torsion_profile_figure(angles, reference[:3], predicted, label="")
+    with pytest.raises(InputError, match="do not match"):
+        torsion_profile_figure([], [], {}, label="")

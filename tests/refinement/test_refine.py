@@ -14,7 +14,7 @@ import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.refinement.select import farthest
 
-SMALL = oh.RefineSettings(n_conformers=1, n_first=60, n_fresh=20, n_more=20, rounds=2, target=0.01)
+SMALL = oh.RefineSettings(n_conformers=1, n_first=60, n_fresh=20, n_more=20, rounds=2, target=0.01, hot_ps=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +65,28 @@ def test_a_finished_refinement_computes_nothing_again(refined: oh.Refined, monke
 
     monkeypatch.setattr("openmm_hybrid.refinement.rounds.fit", never)
     monkeypatch.setattr(type(oh.reference.engine("gfn2")), "compute", never)
+    monkeypatch.setattr("openmm_hybrid.refinement.checks.minima", never)
     again = oh.refine("CO", refined.path, SMALL, progress=False)
     assert again.rounds == refined.rounds
+    assert again.checks == refined.checks
     assert oh.Refined.load(refined.path).verdict == refined.verdict
+
+
+def test_the_checks_are_in_the_result_and_the_report(refined: oh.Refined) -> None:
+    """Methanol has one minimum and no rotor between heavy atoms."""
+    checks = oh.Refined.load(refined.path).checks
+    assert checks == refined.checks
+    assert checks.minima is not None
+    assert checks.minima.reference == (0.0,)
+    assert checks.minima.force < 1.0
+    assert checks.profiles == ()
+    assert checks.hot_run is None
+    content = json.loads((refined.path / "result.json").read_text(encoding="utf-8"))
+    assert content["checks"]["minima"]["force"] == checks.minima.force
+    page = (refined.path / "report.html").read_text(encoding="utf-8")
+    assert "1 distinct minimum" in page
+    assert "Force error of each atom" in page
+    assert "Bannwarth" in page
 
 
 def test_more_rounds_continue(refined: oh.Refined, tmp_path: Path) -> None:
@@ -95,6 +114,10 @@ def test_another_molecule_or_other_settings_are_refused(
 def test_bad_input_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="n_first = 5"):
         oh.RefineSettings(n_first=5)
+    with pytest.raises(InputError, match="n_profile = 3"):
+        oh.RefineSettings(n_profile=3)
+    with pytest.raises(InputError, match="hot_ps = -1"):
+        oh.RefineSettings(hot_ps=-1.0)
     with pytest.raises(InputError, match="temperature"):
         oh.RefineSettings(temperature=0.0)
     with pytest.raises(InputError, match="nonsense"):

@@ -7,7 +7,7 @@ from tests.docs.preludes.common import limited
 
 
 def _small(settings: oh.RefineSettings | None) -> oh.RefineSettings:
-    few = {"n_conformers": 1, "n_first": 40, "n_fresh": 10, "n_more": 0, "rounds": 1}
+    few = {"n_conformers": 1, "n_first": 40, "n_fresh": 10, "n_more": 0, "rounds": 1, "n_profile": 0, "hot_ps": 0.0}
     return replace(settings or oh.RefineSettings(), **few)
 
 

@@ -1,0 +1,297 @@
+"""Torsion profiles of the rotors of a molecule: relaxed scans, and their deviations from reference energies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, final
+
+import numpy as np
+import openmm
+from numpy.typing import ArrayLike, NDArray
+
+from openmm_hybrid.core import geometry
+from openmm_hybrid.core.errors import InputError, NumericalError
+from openmm_hybrid.core.units import KCAL_PER_KJ
+from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.diagnose.coordinates import rotatable_bonds, sampled_straight_angles
+from openmm_hybrid.sampling.minimize import minimize_context, positions_of, potential_energy, set_positions
+from openmm_hybrid.sampling.platform import choose_platform
+
+Floats = NDArray[np.float64]
+
+WINDOW = 15.0
+"""Reference energy above the lowest one up to which the angles of a profile are compared, kcal/mol. Our choice."""
+
+_STIFFNESS = 1000.0  # of the restraint, kcal/mol/rad²: a slope of 15 kcal/mol/rad shifts the angle by 0.9°
+_ASTRAY = np.radians(5.0)  # deviation from the wanted angle from which on a geometry does not count
+_TOLERANCE = 0.02  # root mean square force of a relaxed geometry, kcal/mol/Å
+_GROUP = 31  # force group of the restraint
+
+
+@final
+@dataclass(frozen=True)
+class Rotor:
+    """A bond that can rotate.
+
+    Parameters
+    ----------
+    atoms : (int, int, int, int)
+        Indices of the atoms of its dihedral; the bond is between the second and the third.
+    moved : tuple of int
+        Indices of the atoms that turn with the fourth atom.
+    name : str
+        The two atoms of the bond, such as "C3–N7".
+    """
+
+    atoms: tuple[int, int, int, int]
+    moved: tuple[int, ...]
+    name: str
+
+
+@final
+@dataclass(frozen=True)
+class RotorProfile:
+    """Energies along the rotation about one bond, kcal/mol.
+
+    The lowest reference energy is zero. The other energies are shifted so that their mean over the compared angles is
+    that of the reference. An angle is compared if its reference energy is below `WINDOW`.
+
+    Parameters
+    ----------
+    name : str
+        The two atoms of the bond, such as "C3–N7".
+    atoms : (int, int, int, int)
+        Indices of the atoms of the dihedral.
+    angles : (n_angles,), degrees
+        Dihedrals with energies of all three methods, ascending.
+    reference, refined, base : (n_angles,)
+        Energies of the reference method, the refined and the base force field.
+    """
+
+    name: str
+    atoms: tuple[int, ...]
+    angles: tuple[float, ...]
+    reference: tuple[float, ...]
+    refined: tuple[float, ...]
+    base: tuple[float, ...]
+
+    @classmethod
+    def of(
+        cls, rotor: Rotor, angles: ArrayLike, reference: ArrayLike, refined: ArrayLike, base: ArrayLike
+    ) -> RotorProfile:
+        """The profile from energies (n_angles,) on scales of their own."""
+        truth = np.asarray(reference, dtype=np.float64) - np.min(reference)
+        compared = truth <= WINDOW
+        shifted = []
+        for energies in (np.asarray(refined, dtype=np.float64), np.asarray(base, dtype=np.float64)):
+            shifted.append(energies - (energies - truth)[compared].mean())
+        numbers = (tuple(np.asarray(part, dtype=np.float64).tolist()) for part in (angles, truth, *shifted))
+        return cls(rotor.name, rotor.atoms, *numbers)
+
+    @classmethod
+    def from_dict(cls, entry: Mapping[str, Any]) -> RotorProfile:
+        """The profile that `as_dict` wrote."""
+        parts = {name: tuple(entry[name]) for name in ("atoms", "angles", "reference", "refined", "base")}
+        return cls(name=str(entry["name"]), **parts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields and the deviations, for JSON."""
+        return asdict(self) | {
+            "rms": self.rms,
+            "largest": self.largest,
+            "base_rms": self.base_rms,
+            "base_largest": self.base_largest,
+            "false_minimum": self.false_minimum,
+        }
+
+    @property
+    def rms(self) -> float:
+        """RMS deviation of the refined force field from the reference."""
+        return float(np.sqrt(np.mean(self._errors(self.refined) ** 2)))
+
+    @property
+    def largest(self) -> float:
+        """Largest deviation of the refined force field from the reference."""
+        return float(np.abs(self._errors(self.refined)).max())
+
+    @property
+    def base_rms(self) -> float:
+        """RMS deviation of the base force field from the reference."""
+        return float(np.sqrt(np.mean(self._errors(self.base) ** 2)))
+
+    @property
+    def base_largest(self) -> float:
+        """Largest deviation of the base force field from the reference."""
+        return float(np.abs(self._errors(self.base)).max())
+
+    @property
+    def false_minimum(self) -> float:
+        """Depth of a minimum that only the refined force field has; 0 without one.
+
+        It is how far the refined energy at an angle that is not compared, where the reference is high, lies below the
+        lowest one at the compared angles. A simulation that gets there stays.
+        """
+        compared = np.array(self.reference) <= WINDOW
+        energies = np.array(self.refined)
+        return float(max(0.0, energies[compared].min() - energies[~compared].min(initial=np.inf)))
+
+    def _errors(self, energies: Sequence[float]) -> Floats:
+        truth = np.array(self.reference)
+        return np.asarray((np.array(energies) - truth)[truth <= WINDOW])
+
+
+def rotors(molecule: Molecule, geometries: Floats) -> list[Rotor]:
+    """Rotors of a molecule: single bonds outside rings with another heavy atom at both ends.
+
+    Of topologically equivalent bonds, which share their parameters, only the first one is in the list. Bonds at a
+    straight angle, as beside a triple bond, are not. The bonds that move the most heavy atoms come first.
+
+    Parameters
+    ----------
+    molecule : Molecule
+    geometries : (n_frames, n_atoms, 3), Å
+        Geometries that tell which angles are straight.
+    """
+    heavy, classes = molecule.atomic_numbers > 1, molecule.symmetry_classes
+    straight = sampled_straight_angles(geometries, molecule.bonds)
+    centres = {middle for _, middle, _ in straight}
+    found: dict[frozenset[int], Rotor] = {}
+    for i, j, moved in rotatable_bonds(molecule.bonds, straight):
+        around = [[atom for atom in molecule.neighbours[end] if heavy[atom] and atom not in (i, j)] for end in (i, j)]
+        single = molecule.rdkit.GetBondBetweenAtoms(i, j).GetBondTypeAsDouble() == 1.0
+        if not single or not all(around) or not heavy[[i, j]].all() or centres & {i, j}:
+            continue
+        ends = [max(atoms, key=lambda atom: (molecule.atomic_numbers[atom], -atom)) for atoms in around]
+        name = "–".join(f"{molecule.elements[atom]}{atom}" for atom in sorted((i, j)))
+        found.setdefault(frozenset(classes[[i, j]].tolist()), Rotor((ends[0], i, j, ends[1]), moved, name))
+    return sorted(found.values(), key=lambda rotor: -int(heavy[list(rotor.moved)].sum()))
+
+
+def grid(n_angles: int) -> Floats:
+    """Dihedrals (n_angles,) of a profile, rad, at equal distances from −π on."""
+    return np.linspace(-np.pi, np.pi, n_angles, endpoint=False)
+
+
+@final
+class Relaxation:
+    """A force field whose energy is minimised at given dihedrals of rotors.
+
+    It holds one OpenMM Context for all rotors, since a Context with cross terms takes seconds to make. Harmonic
+    restraints hold the dihedrals; their energy is never counted.
+
+    Parameters
+    ----------
+    system : openmm.System
+        The molecule in vacuum.
+    held : sequence of Rotor
+    """
+
+    def __init__(self, system: openmm.System, held: Sequence[Rotor]) -> None:
+        copy = openmm.XmlSerializer.clone(system)
+        force = openmm.CustomTorsionForce(f"0.5*stiffness*min(off, {2 * np.pi!r} - off)^2; off = abs(theta - wanted)")
+        force.addGlobalParameter("wanted", 0.0)
+        force.addPerTorsionParameter("stiffness")
+        for rotor in held:
+            force.addTorsion(*rotor.atoms, [0.0])
+        force.setForceGroup(_GROUP)
+        copy.addForce(force)
+        self._held, self._force = tuple(held), force
+        self._context = openmm.Context(copy, openmm.VerletIntegrator(0.001), *choose_platform(copy, "Reference"))
+
+    def minimum(self, start: Floats) -> Floats:
+        """The nearest minimum (n_atoms, 3), Å, without a restraint.
+
+        Raises
+        ------
+        InputError, NumericalError
+            The minimisation failed.
+        """
+        self._hold(None)
+        set_positions(self._context, start)
+        minimize_context(self._context, tolerance=_TOLERANCE)
+        return positions_of(self._context.getState(positions=True))
+
+    def scan(self, rotor: Rotor, start: Floats, n_angles: int) -> tuple[Floats, Floats]:
+        """Geometries of low energy at each angle of the `grid`, reached from a start in small steps.
+
+        The steps go around in both directions. Of the two geometries of an angle the one of lower energy is kept.
+
+        Parameters
+        ----------
+        rotor : Rotor
+        start : (n_atoms, 3), Å
+        n_angles : int
+
+        Returns
+        -------
+        positions : (n_angles, n_atoms, 3), Å
+        energies : (n_angles,), kcal/mol
+            Infinite where no geometry was found; its positions are zero.
+        """
+        self._hold(rotor)
+        angles = grid(n_angles)
+        began = geometry.dihedral(start[None], [rotor.atoms])[0, 0]
+        first = int(np.argmin(np.abs(_wrapped(angles - began))))
+        positions, energies = np.zeros((n_angles, *start.shape)), np.full(n_angles, np.inf)
+        for direction in (1, -1):
+            last = start
+            for step in range(n_angles):
+                index = (first + direction * step) % n_angles
+                found, energy = self._relaxed(rotor, turned(last, rotor, angles[index]), angles[index])
+                if np.isfinite(energy):
+                    last = found
+                if energy < energies[index]:
+                    positions[index], energies[index] = found, energy
+        return positions, energies
+
+    def energies(self, rotor: Rotor, positions: Floats, angles: Floats) -> Floats:
+        """Energies (n_frames,), kcal/mol, of geometries relaxed at dihedrals (n_frames,), rad.
+
+        Each geometry (n_frames, n_atoms, 3), Å, is relaxed on its own; the energy is infinite where that fails.
+        """
+        self._hold(rotor)
+        pairs = zip(positions, angles.tolist(), strict=True)
+        return np.array([self._relaxed(rotor, start, angle)[1] for start, angle in pairs])
+
+    def _hold(self, held: Rotor | None) -> None:
+        """Switch on the restraint of one rotor, or none."""
+        for index, rotor in enumerate(self._held):
+            self._force.setTorsionParameters(index, *rotor.atoms, [_STIFFNESS / KCAL_PER_KJ * (rotor == held)])
+        if self._held:
+            self._force.updateParametersInContext(self._context)
+
+    def _relaxed(self, rotor: Rotor, start: Floats, angle: float) -> tuple[Floats, float]:
+        """Relaxed geometry (n_atoms, 3), Å, and its energy, kcal/mol, which is infinite if the minimisation fails."""
+        try:
+            self._context.setParameter("wanted", float(angle))
+            set_positions(self._context, start)
+            minimize_context(self._context, tolerance=_TOLERANCE)
+        except (InputError, NumericalError):  # atoms overlap at the start, or fuse on the way
+            return start, float("inf")
+        found = positions_of(self._context.getState(positions=True))
+        reached = geometry.dihedral(found[None], [rotor.atoms])[0, 0]
+        if abs(_wrapped(reached - angle)) > _ASTRAY:
+            return start, float("inf")
+        return found, potential_energy(self._context.getState(energy=True, groups=set(range(_GROUP))))
+
+
+def turned(positions: Floats, rotor: Rotor, angle: float) -> Floats:
+    """A geometry (n_atoms, 3), Å, with the dihedral of a rotor at an angle, rad, by a rotation about the bond."""
+    now = geometry.dihedral(positions[None], [rotor.atoms])[0, 0]
+    _, i, j, _ = rotor.atoms
+    axis = (positions[j] - positions[i]) / np.linalg.norm(positions[j] - positions[i])
+    moved, turn = list(rotor.moved), float(angle - now)
+    arms = positions[moved] - positions[j]
+    # Rodrigues' formula.
+    rotated = (
+        np.cos(turn) * arms + np.sin(turn) * np.cross(axis, arms) + (1.0 - np.cos(turn)) * np.outer(arms @ axis, axis)
+    )
+    result = positions.copy()
+    result[moved] = positions[j] + rotated
+    return result
+
+
+def _wrapped(angles: Any) -> Any:
+    """Angles in [−π, π), rad."""
+    return (np.asarray(angles) + np.pi) % (2.0 * np.pi) - np.pi
