@@ -1,7 +1,8 @@
-"""A force field of one's own for one molecule: rounds of dynamics, reference labels, fits and checks."""
+"""A force field of one's own for one molecule: rounds of dynamics, reference labels, fits and checks.
+
+`openmm_hybrid.refine` is in `rounds`, which loads many other modules; a result can be read without them.
+"""
 
 from openmm_hybrid.refinement.refined import Refined, Round
-from openmm_hybrid.refinement.rounds import refine
-from openmm_hybrid.refinement.settings import RefineSettings
 
-__all__ = ["RefineSettings", "Refined", "Round", "refine"]
+__all__ = ["Refined", "Round"]

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import final
 
+from openmm_hybrid.bases.solvate import Solvent
 from openmm_hybrid.core.errors import InputError
 
 
@@ -17,9 +18,10 @@ class RefineSettings:
     Parameters
     ----------
     base : str
-        Base force field, as in `build`.
+        Base force field, as in `build`. By default that of a folder of `build`, and "gaff-2.2.20" otherwise.
     charges : str
-        Method for the partial charges, which stay those of the molecule towards its surroundings, as in `build`.
+        Method for the partial charges, which stay those of the molecule towards its surroundings, as in `build`. By
+        default the charges of a folder of `build` or of an OpenFF molecule, and "am1-bcc" otherwise.
     engine : str
         Reference engine of the labels, as in `openmm_hybrid.reference.engine`.
     temperature : float, K
@@ -40,16 +42,20 @@ class RefineSettings:
         Largest force RMSE on the own dynamics at which the rounds end.
     max_minutes : float, min
         Time after which no further round starts.
+    max_labels : int, optional
+        Most labels: a round that could exceed it does not start.
+    solvate : float, optional, Å
+        Distance between the molecule and its periodic images in a box of water, which is written in addition.
     seed : int
 
     Raises
     ------
     InputError
-        A number is out of range.
+        A number is out of range, or the first round alone has more than `max_labels` labels.
     """
 
-    base: str = "gaff-2.2.20"
-    charges: str = "am1-bcc"
+    base: str = ""
+    charges: str = ""
     engine: str = "gfn2"
     temperature: float = 500.0
     n_conformers: int = 8
@@ -60,6 +66,8 @@ class RefineSettings:
     factor: float = 1.2
     target: float = 1.5
     max_minutes: float = math.inf
+    max_labels: int | None = None
+    solvate: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -69,3 +77,12 @@ class RefineSettings:
         for name in ("temperature", "factor", "target", "max_minutes"):
             if not getattr(self, name) > 0.0:
                 raise InputError(f"{name} = {getattr(self, name)!r}", expected="a number above 0")
+        if self.max_labels is not None and self.n_first + self.n_fresh > self.max_labels:
+            raise InputError(
+                f"max_labels = {self.max_labels!r}",
+                expected=f"{self.n_first + self.n_fresh} or more: the first round has n_first = {self.n_first} and "
+                f"n_fresh = {self.n_fresh}",
+                hint="lower n_first",
+            )
+        if self.solvate is not None:
+            Solvent(padding=self.solvate)  # refuses a box that is too small
