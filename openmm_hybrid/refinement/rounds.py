@@ -256,7 +256,7 @@ class _Refinement:
         """The budget that leaves no further round, or an empty text."""
         settings = self.settings
         if len(rounds) >= settings.rounds:
-            return f"{settings.rounds} rounds"
+            return f"{settings.rounds} round{'s' * (settings.rounds > 1)}"
         next_labels = rounds[-1].n_labels + settings.n_more + settings.n_fresh
         if settings.max_labels is not None and next_labels > settings.max_labels:
             return f"{settings.max_labels} labels"
