@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from openmm import app, unit
 
 import openmm_hybrid as oh
+from openmm_hybrid.cli.info import describe
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.systems.build_folder import write_build
 from tests.helpers.classical_ethanol import predict
@@ -113,6 +114,19 @@ def test_load_gives_the_refinement_back(refined: oh.Refined, tmp_path: Path) -> 
         oh.load(tmp_path / "unfinished")
     with pytest.raises(InputError, match="empty"):
         oh.load(tmp_path / "empty")
+
+
+def test_info_describes_the_folder(refined: oh.Refined, tmp_path: Path) -> None:
+    found = describe(refined.path)
+    assert found.kind == "refinement"
+    assert (found.facts["molecule"], found.facts["base"]) == ("CCO", "gaff-1.81 with resp charges")
+    assert (found.facts["labels"], found.facts["verdict"]) == (30, refined.verdict)
+    (tmp_path / "round-0").mkdir()
+    with pytest.raises(InputError, match="no finished refinement"):
+        describe(tmp_path)
+    (tmp_path / "result.json").write_text('{"settings": {}}')
+    with pytest.raises(InputError, match="damaged"):
+        describe(tmp_path)
 
 
 def test_the_verdict_names_the_budget(refined: oh.Refined, built: Path, tmp_path: Path) -> None:
