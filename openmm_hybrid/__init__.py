@@ -12,7 +12,7 @@ __version__ = "0.2.0.dev0"
 _PUBLIC = {
     "Molecule": "openmm_hybrid.data.molecule:Molecule",
     "Frames": "openmm_hybrid.data.frames:Frames",
-    "load": "openmm_hybrid.models_io.any_model:load",
+    "load": "openmm_hybrid.refinement.refined:load",
     "EnergyModel": "openmm_hybrid.models.energy_model:EnergyModel",
     "Sum": "openmm_hybrid.models.compose:Sum",
     "Difference": "openmm_hybrid.models.compose:Difference",

@@ -3,7 +3,7 @@
 # ruff: noqa: I001  (the lines have the order of the table)
 from openmm_hybrid.data.molecule import Molecule as Molecule
 from openmm_hybrid.data.frames import Frames as Frames
-from openmm_hybrid.models_io.any_model import load as load
+from openmm_hybrid.refinement.refined import load as load
 from openmm_hybrid.models.energy_model import EnergyModel as EnergyModel
 from openmm_hybrid.models.compose import Sum as Sum
 from openmm_hybrid.models.compose import Difference as Difference

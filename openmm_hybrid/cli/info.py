@@ -316,9 +316,13 @@ def _folder(path: Path) -> Description:
         content = _json(settings, settings.read_text(encoding="utf-8"))
         if "n_starts" in content:
             return _run(path, content)
+    if (path / "round-0").is_dir() or (path / "refined.xml").is_file():
+        return _refinement(path)
     results = sorted(file for file in path.glob("*.json") if file != settings)
     if not results:
-        raise InputError(f"{path} is not a folder of this package", expected="a folder of build, sample or study")
+        raise InputError(
+            f"{path} is not a folder of this package", expected="a folder of build, sample, refine or study"
+        )
     if len(results) == 1:
         return _result(results[0])
     raise InputError(f"{path} holds several results", expected=f"one of {', '.join(file.name for file in results)}")
@@ -342,6 +346,26 @@ def _ready(manifest: Mapping[str, Any]) -> Description:
     versions = manifest.get("versions", {})
     written = f"openmm-hybrid {versions.get('openmm-hybrid', 'of unknown version')}"
     return Description("shipped force field", {**{name: manifest.get(name) for name in names}, "written_by": written})
+
+
+def _refinement(path: Path) -> Description:
+    result = path / "result.json"
+    if not result.is_file():
+        raise InputError(f"{path} holds no finished refinement", hint="repeat the command of refine, which resumes")
+    content = _json(result, result.read_text(encoding="utf-8"))
+    used = content["settings"]
+    return Description(
+        "refinement",
+        {
+            "molecule": content["molecule"],
+            "base": f"{used['base']} with {used['charges']} charges",
+            "level": content["theory"],
+            "rounds": len(content["rounds"]),
+            "labels": content["rounds"][-1]["n_labels"],
+            "verdict": content["verdict"],
+            "written_by": f"openmm-hybrid {content['versions'].get('openmm-hybrid', 'of unknown version')}",
+        },
+    )
 
 
 def _run(path: Path, settings: Mapping[str, Any]) -> Description:

@@ -86,6 +86,10 @@ OutputFile = Annotated[Path, path_option("--output", "-o", help="File to write."
 OutputFolder = Annotated[Path, path_option("--output", "-o", help="Folder to write.")]
 Report = Annotated[Path | None, path_option(help="JSON file for errors and settings.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+Template = Annotated[
+    str,
+    typer.Option(help="SMILES with the bond orders and charges of a molecule file without them, such as a PDB pose."),
+]
 Seed = Annotated[int, typer.Option(help="Seed of random choices.")]
 EnergyUnit = Annotated[
     str, typer.Option("--e-unit", help="Unit of energy, such as eV, for frames that do not name one.")

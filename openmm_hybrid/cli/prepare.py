@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from openmm_hybrid.cli.error_lines import complain, print_result, progress_wanted
-from openmm_hybrid.cli.options import Json, OutputFile, OutputFolder, Seed, argument, named
+from openmm_hybrid.cli.options import Json, OutputFile, OutputFolder, Seed, Template, argument, named
 from openmm_hybrid.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def build(
     molecule: Annotated[str, typer.Argument(help="SMILES, or an SDF, MOL, MOL2 or PDB file.")],
     output: OutputFolder,
     name: Annotated[str, typer.Option(help="Name of the molecule.")] = "",
+    template: Template = "",
     base: Annotated[str, named("openmm_hybrid.bases:names", help="Base force field.")] = "gaff-2.2.20",
     charges: Annotated[str, named("openmm_hybrid.charges:METHODS", help="Method for the partial charges.")] = "resp",
     constraints: Annotated[
@@ -43,19 +44,18 @@ def build(
 
     It holds system.xml, topology.pdb, forcefield.xml and molecule.sdf.
     """
-    from rdkit import Chem
-
     from openmm_hybrid.bases.build import build as build_system
     from openmm_hybrid.bases.solvate import Solvent
-    from openmm_hybrid.core.files import replacing
     from openmm_hybrid.data.molecule import Molecule
-    from openmm_hybrid.systems.system_files import save_system
+    from openmm_hybrid.systems.build_folder import write_build
 
     if padding is not None:
         Solvent(padding=padding, water=water)  # checks the options before the charges, which take long
     is_file = Path(molecule).suffix.lower() in _MOLECULE_FILES
+    if template and not is_file:
+        raise InputError(f"--template is given for {molecule!r}", expected="a template for a molecule file alone")
     parsed = (
-        Molecule.from_file(Path(molecule).expanduser(), name=name)
+        Molecule.from_file(Path(molecule).expanduser(), name=name, template=template)
         if is_file
         else Molecule.from_smiles(molecule, name=name)
     )
@@ -69,10 +69,7 @@ def build(
     )
     if padding is not None:
         built = built.solvate(padding=padding, water=water)
-    with replacing(output / "molecule.sdf") as temporary:
-        Chem.MolToMolFile(parsed.to_rdkit(), str(temporary))
-    built.to_ffxml(output / "forcefield.xml")
-    save_system(output, built.system, built.topology, built.positions)
+    write_build(output, built, base=base, method=charges)
     n_particles = built.system.getNumParticles()
     charge = f"{parsed.charge:+d}" if parsed.charge else "0"
     print_result(

@@ -8,19 +8,35 @@ from typing import Annotated
 import typer
 
 from openmm_hybrid.cli.error_lines import print_result, progress_wanted
-from openmm_hybrid.cli.options import Json, OutputFolder, Seed, named
+from openmm_hybrid.cli.options import Json, OutputFolder, Seed, Template, named
 
 
 def refine(
     ctx: typer.Context,
-    molecule: Annotated[str, typer.Argument(help="SMILES, or an SDF, MOL, MOL2 or PDB file.")],
+    molecule: Annotated[str, typer.Argument(help="SMILES, an SDF, MOL, MOL2 or PDB file, or a folder of `build`.")],
     output: OutputFolder,
-    base: Annotated[str, named("openmm_hybrid.bases:names", help="Base force field.")] = "gaff-2.2.20",
-    charges: Annotated[str, named("openmm_hybrid.charges:METHODS", help="Method for the partial charges.")] = "am1-bcc",
+    template: Template = "",
+    base: Annotated[
+        str,
+        named(
+            "openmm_hybrid.bases:names",
+            help="Base force field; by default that of a folder of `build`, otherwise gaff-2.2.20.",
+        ),
+    ] = "",
+    charges: Annotated[
+        str,
+        named(
+            "openmm_hybrid.charges:METHODS",
+            help="Method for the partial charges; by default those of a folder of `build`, otherwise am1-bcc.",
+        ),
+    ] = "",
     engine: Annotated[str, typer.Option(help="Reference engine of the labels.")] = "gfn2",
     temperature: Annotated[float, typer.Option(help="Temperature of the dynamics, K.")] = 500.0,
     conformers: Annotated[int, typer.Option(help="Conformers from which the dynamics start.")] = 8,
     first: Annotated[int, typer.Option(help="Labels of frames of the base force field.")] = 500,
+    scan: Annotated[
+        int, typer.Option(help="Angles of each rotor's relaxed scan, among the first labels; 0 means no scans.")
+    ] = 12,
     fresh: Annotated[int, typer.Option(help="Labels per round that check the model on its own dynamics.")] = 50,
     more: Annotated[int, typer.Option(help="Further labels per round.")] = 150,
     rounds: Annotated[int, typer.Option(help="Most fits.")] = 5,
@@ -38,12 +54,22 @@ def refine(
     hot_ps: Annotated[
         float, typer.Option(help="Length of the last run, at 1.5 times the temperature, ps; 0 means no run.")
     ] = 100.0,
+    max_labels: Annotated[
+        int | None, typer.Option(help="Most labels: a round that could exceed it does not start.", show_default=False)
+    ] = None,
+    solvate: Annotated[
+        float | None,
+        typer.Option(
+            help="Write a box of water too, with this distance to its periodic images, Å.", show_default=False
+        ),
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Make a force field for a molecule and check it on its own dynamics; the same command resumes after a stop.
 
-    The folder gets forcefield.npz, system/, labels.npz, result.json and report.html.
+    The folder gets forcefield.npz, system/, refined.xml, labels.npz, result.json and report.html, and solvated/ with
+    --solvate.
     """
     import math
 
@@ -57,6 +83,7 @@ def refine(
         temperature=temperature,
         n_conformers=conformers,
         n_first=first,
+        n_scan=scan,
         n_fresh=fresh,
         n_more=more,
         rounds=rounds,
@@ -66,7 +93,9 @@ def refine(
         n_profile=profile,
         n_rotors=rotors,
         hot_ps=hot_ps,
+        max_labels=max_labels,
+        solvate=solvate,
         seed=seed,
     )
-    result = refine_molecule(molecule, Path(output), settings, progress=progress_wanted(ctx))
+    result = refine_molecule(molecule, Path(output), settings, template=template, progress=progress_wanted(ctx))
     print_result(f"{result.verdict}\n{result.path / 'report.html'}", result.as_dict(), as_json=as_json)

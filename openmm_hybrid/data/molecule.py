@@ -138,7 +138,7 @@ class Molecule:
                 raise InputError(
                     f"{title}: atom {atom.GetIdx()} ({atom.GetSymbol()}) lacks hydrogens",
                     hint="add them (Chem.AddHs); if none is missing, the file lacks bond orders, as most PDB files do: "
-                    'give template="SMILES", or an SDF',
+                    'give template="SMILES" (--template on the command line), or an SDF',
                 )
         n_parts = len(Chem.GetMolFrags(mol))
         if n_parts != 1:

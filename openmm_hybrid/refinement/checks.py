@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import TypeVar, final
 
 import numpy as np
 import openmm
@@ -24,196 +24,22 @@ from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.models.minima import minima
 from openmm_hybrid.reference import ReferenceEngine
+from openmm_hybrid.refinement.check_results import Checks, HotRun, MinimaCheck, Rotor, RotorProfile
 from openmm_hybrid.refinement.select import intact
 from openmm_hybrid.refinement.settings import RefineSettings
-from openmm_hybrid.refinement.torsion_profiles import (
-    Relaxation,
-    Rotor,
-    RotorProfile,
-    grid,
-    rotors,
-)
+from openmm_hybrid.refinement.torsion_profiles import Relaxation, grid, rotors
 from openmm_hybrid.sampling.sample import sample
 from openmm_hybrid.sampling.sample_result import SampleResult
 
 Floats = NDArray[np.float64]
 T = TypeVar("T")
 
-LARGEST_TORSION = 1.0
-"""RMS deviation of a torsion profile from the reference above which the check fails, kcal/mol. Our choice."""
-
 HOT = 1.5
 """Temperature of the long run, relative to that of the other dynamics."""
 
 _TIMESTEP, _EVERY, _SETTLE = 1.0, 100, 1000  # fs, steps between frames, and steps before the first one
 _LEAST = 3  # angles that make a profile
-
-
-@final
-@dataclass(frozen=True)
-class MinimaCheck:
-    """Reference labels at the minima of the refined force field.
-
-    Energies are in kcal/mol. The lowest reference energy is zero, and the energies of the force fields are shifted so
-    that their mean is that of the reference.
-
-    Parameters
-    ----------
-    reference, refined, base : (n_minima,)
-        Energies at the minima of the refined force field, in the order of its energies.
-    forces : (n_minima,), kcal/mol/Å
-        RMS force component of the reference at each minimum.
-    """
-
-    reference: tuple[float, ...]
-    refined: tuple[float, ...]
-    base: tuple[float, ...]
-    forces: tuple[float, ...]
-
-    @classmethod
-    def of(cls, reference: Floats, refined: Floats, base: Floats, forces: Floats) -> MinimaCheck:
-        """The check from energies (n_minima,) on scales of their own and reference forces (n_minima, n_atoms, 3)."""
-        truth = reference - reference.min()
-        shifted = [energies - (energies - truth).mean() for energies in (refined, base)]
-        sizes = np.sqrt(np.mean(forces**2, axis=(1, 2)))
-        return cls(*(tuple(part.tolist()) for part in (truth, *shifted, sizes)))
-
-    @property
-    def rms(self) -> float:
-        """RMS deviation of the refined force field's relative energies."""
-        return float(np.sqrt(np.mean(np.subtract(self.refined, self.reference) ** 2)))
-
-    @property
-    def base_rms(self) -> float:
-        """RMS deviation of the base force field's relative energies."""
-        return float(np.sqrt(np.mean(np.subtract(self.base, self.reference) ** 2)))
-
-    @property
-    def force(self) -> float:
-        """RMS force component of the reference over all minima, kcal/mol/Å."""
-        return float(np.sqrt(np.mean(np.square(self.forces))))
-
-    @property
-    def n_swapped(self) -> int:
-        """Number of pairs of minima whose order of energies differs from that of the reference."""
-        first, second = np.triu_indices(len(self.reference), k=1)
-        changes = [np.array(part)[first] - np.array(part)[second] for part in (self.reference, self.refined)]
-        return int((changes[0] * changes[1] < 0.0).sum())
-
-
-@final
-@dataclass(frozen=True)
-class HotRun:
-    """A long run at high temperature.
-
-    Parameters
-    ----------
-    temperature : float, K
-    picoseconds : float, ps
-    n_frames : int
-    n_broken : int
-        Frames with a broken bond.
-    failure : str
-        The error that ended the run early, or an empty text.
-    """
-
-    temperature: float
-    picoseconds: float
-    n_frames: int
-    n_broken: int
-    failure: str = ""
-
-
-@final
-@dataclass(frozen=True)
-class Checks:
-    """Checks of a refined force field against its reference method.
-
-    Parameters
-    ----------
-    profiles : tuple of RotorProfile
-    left_out : tuple of str
-        Bonds of the rotors without a profile, such as "C3–N7".
-    minima : MinimaCheck, optional
-    hot_run : HotRun, optional
-    problems : tuple of str
-        Checks that could not be made, with their reasons.
-    """
-
-    profiles: tuple[RotorProfile, ...] = ()
-    left_out: tuple[str, ...] = ()
-    minima: MinimaCheck | None = None
-    hot_run: HotRun | None = None
-    problems: tuple[str, ...] = ()
-
-    @property
-    def failures(self) -> tuple[str, ...]:
-        """Checks that failed, in words."""
-        found = list(self.problems)
-        run = self.hot_run
-        if run and run.n_broken:
-            found.append(f"{run.n_broken} of {run.n_frames} frames at {run.temperature:g} K have a broken bond")
-        if run and run.failure:
-            reason = run.failure.rstrip(".")
-            found.append(f"the run at {run.temperature:g} K failed after {run.n_frames} frames ({reason})")
-        false = [
-            f"{entry.name} {entry.false_minimum:.1f} kcal/mol below the true one"
-            for entry in self.profiles
-            if entry.false_minimum
-        ]
-        if false:
-            found.append(f"torsion profiles have false minima ({', '.join(false)})")
-        wrong = [f"{entry.name} {entry.rms:.1f}" for entry in self.profiles if entry.rms > LARGEST_TORSION]
-        if wrong:
-            found.append(
-                f"torsion profiles deviate by more than {LARGEST_TORSION:g} kcal/mol from the reference "
-                f"({', '.join(wrong)})"
-            )
-        return tuple(found)
-
-    def verdict(self, text: str) -> str:
-        """A verdict with the failed checks before it, or with the passed ones after it."""
-        if self.failures:
-            return f"Failed checks: {'; '.join(self.failures)}. {text}"
-        passed = []
-        if self.profiles:
-            worst = max(entry.rms for entry in self.profiles)
-            passed.append(f"torsion profiles within {worst:.2f} kcal/mol RMS of the reference")
-        if self.hot_run:
-            passed.append(f"no broken bond in {self.hot_run.picoseconds:g} ps at {self.hot_run.temperature:g} K")
-        return f"{text} Checks passed: {'; '.join(passed)}." if passed else text
-
-    def as_dict(self) -> dict[str, Any]:
-        """All fields, deviations and failures, for JSON."""
-        found = self.minima
-        derived = {"rms": found.rms, "base_rms": found.base_rms, "force": found.force} if found else {}
-        return {
-            "failures": list(self.failures),
-            "profiles": [entry.as_dict() for entry in self.profiles],
-            "left_out": list(self.left_out),
-            "minima": asdict(found) | derived | {"n_swapped": found.n_swapped} if found else None,
-            "hot_run": asdict(self.hot_run) if self.hot_run else None,
-            "problems": list(self.problems),
-        }
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Checks:
-        """The checks that `as_dict` wrote.
-
-        Raises
-        ------
-        LookupError, TypeError, ValueError
-            The content is something else.
-        """
-        found, run = content["minima"], content["hot_run"]
-        parts = ("reference", "refined", "base", "forces")
-        return cls(
-            profiles=tuple(map(RotorProfile.from_dict, content["profiles"])),
-            left_out=tuple(content["left_out"]),
-            minima=MinimaCheck(**{name: tuple(found[name]) for name in parts}) if found else None,
-            hot_run=HotRun(**run) if run else None,
-            problems=tuple(content["problems"]),
-        )
+_SCAN = "-scan"  # ending of the names of files of geometries
 
 
 @final
@@ -274,6 +100,16 @@ class Checker:
             write_json(path, {"settings": wanted, "checks": checks.as_dict()})
         return checks
 
+    def profile_labels(self) -> list[Frames]:
+        """The labelled frames of all profiles."""
+        return [
+            Frames.load(path) for path in sorted(self._profiles.glob("rotor-*.npz")) if not path.stem.endswith(_SCAN)
+        ]
+
+    @property
+    def _profiles(self) -> Path:
+        return self.folder / f"profiles-{self.settings.n_profile}"
+
     @cached_property
     def _rotors(self) -> list[Rotor]:
         return rotors(self.molecule, self.starts) if self.settings.n_profile else []
@@ -321,7 +157,6 @@ class Checker:
         is no property of the rotation.
         """
         name, angles = f"rotor-{rotor.atoms[1]}-{rotor.atoms[2]}", grid(self.settings.n_profile)
-        within = self.folder / f"profiles-{self.settings.n_profile}"
 
         def scanned() -> dict[str, Floats]:
             start = self._geometries()[0]
@@ -337,11 +172,11 @@ class Checker:
                 "base": other[good],
             }
 
-        scan = _kept(within / f"{name}-scan.npz", scanned)
+        scan = _kept(self._profiles / f"{name}{_SCAN}.npz", scanned)
         if len(scan["angles"]) < _LEAST:
             raise NumericalError("the scan found no geometries with intact bonds")
         result = reference.label(
-            self.engine, self.molecule, scan["positions"], output=within / f"{name}.npz", progress=self.progress
+            self.engine, self.molecule, scan["positions"], output=self._profiles / f"{name}.npz", progress=self.progress
         )
         chosen = result.indices
         if len(chosen) < _LEAST:

@@ -11,9 +11,14 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.files import expanded
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.forcefield import ForceField
-from openmm_hybrid.refinement.checks import Checks
+from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.models_io.any_model import load as load_model
+from openmm_hybrid.models_io.correction import Correction
+from openmm_hybrid.refinement.check_results import Checks
 
 FORCEFIELD, LABELS, RESULT, REPORT = "forcefield.npz", "labels.npz", "result.json", "report.html"
+SYSTEM, SOLVATED, RESIDUES = "system", "solvated", "refined.xml"
+_FIRST = "round-0"  # the folder that every refinement starts with
 
 
 @final
@@ -65,7 +70,8 @@ class Refined:
     Parameters
     ----------
     path : Path
-        The folder. It holds forcefield.npz, labels.npz, result.json, report.html, and in ``system`` what
+        The folder. It holds forcefield.npz, labels.npz, result.json, report.html, refined.xml (the base force field's
+        residue template for `openmm.app.ForceField`), and in ``system`` and ``solvated`` what
         `openmm_hybrid.load_system` reads.
     forcefield : ForceField
     rounds : tuple of Round
@@ -119,3 +125,32 @@ class Refined:
             "rounds": [asdict(entry) for entry in self.rounds],
             "checks": self.checks.as_dict(),
         }
+
+
+def load(source: str | Path) -> EnergyModel | Correction | Refined:
+    """Read a model or a refinement: a file, the name of a shipped model, or the folder of `refine`.
+
+    Arrays are read without pickle. A model of a kind without arrays is a TorchScript module; see `load_torchscript`.
+
+    Parameters
+    ----------
+    source : str or Path
+        A file (.npz of an sGDML model in any layout, a force field, a correction or another model; .pt of
+        `export_torchscript`), the folder of a refinement, or a name such as "ethanol-cross"
+        (`openmm_hybrid.forcefield.names`).
+
+    Returns
+    -------
+    EnergyModel, Correction or Refined
+        A `Correction` if the file holds one: a model with the atoms that it is for. A `Refined` for a folder.
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged, not a model or of a newer version, the refinement is not finished, or nothing is
+        shipped under this name.
+    """
+    folder = expanded(source)
+    if (folder / RESULT).is_file() or (folder / _FIRST).is_dir():
+        return Refined.load(folder)
+    return load_model(source)

@@ -20,11 +20,11 @@ from openmm_hybrid.figures.error_plots import force_error_figure
 from openmm_hybrid.figures.style import save_figure
 from openmm_hybrid.figures.torsion_profile import torsion_profile_figure
 from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.refinement.check_results import WINDOW, RotorProfile
 from openmm_hybrid.refinement.citations import citations
 from openmm_hybrid.refinement.drawing import coloured, numbered
 from openmm_hybrid.refinement.refined import REPORT, Refined
 from openmm_hybrid.refinement.settings import RefineSettings
-from openmm_hybrid.refinement.torsion_profiles import WINDOW, RotorProfile
 
 _SHOWN = 200  # frames in the picture of the forces
 _NAMED = 3  # atoms with the largest errors that the caption names

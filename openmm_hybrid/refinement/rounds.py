@@ -20,7 +20,7 @@ from openmm_hybrid import reference
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table
 from openmm_hybrid.bases.build import build
 from openmm_hybrid.bases.system import BuiltSystem
-from openmm_hybrid.core.errors import InputError, NumericalError
+from openmm_hybrid.core.errors import NumericalError
 from openmm_hybrid.core.files import expanded, replacing
 from openmm_hybrid.core.result_document import versions, write_json
 from openmm_hybrid.core.same_job import ignored, lock_folder, note_job
@@ -29,45 +29,51 @@ from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.fitting.fit import fit
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.reference import ReferenceEngine
-from openmm_hybrid.refinement.checks import Candidate, Checker, Checks
+from openmm_hybrid.refinement.checks import Candidate, Checker
+from openmm_hybrid.refinement.outputs import with_forcefield, write_systems
 from openmm_hybrid.refinement.refined import FORCEFIELD, LABELS, RESULT, Refined, Round
 from openmm_hybrid.refinement.report import write
-from openmm_hybrid.refinement.select import Pool, farthest, sampled
+from openmm_hybrid.refinement.select import Pool, farthest, intact, sampled
 from openmm_hybrid.refinement.settings import RefineSettings
-from openmm_hybrid.systems.replace import replace
-from openmm_hybrid.systems.system_files import save_system
+from openmm_hybrid.refinement.source import Source, read_source
+from openmm_hybrid.refinement.torsion_profiles import Relaxation, rotors
 
-_ENDINGS = (".sdf", ".mol", ".mol2", ".pdb")
 _LEFT_OUT = 8  # one of this many labelled frames tests the fit
-_FREE = ("rounds", "factor", "target", "max_minutes", "n_profile", "n_rotors", "hot_ps")
-"""Settings that only decide when the rounds end and what is checked after them."""
+_FREE = ("rounds", "factor", "target", "max_minutes", "max_labels", "hot_ps", "solvate")
+"""Settings that change no round: when the rounds end, and what follows."""
 
 
 def refine(
-    molecule: Molecule | str | Path,
+    molecule: Any,
     output: str | Path,
     settings: RefineSettings | None = None,
     *,
+    template: str = "",
     engine: ReferenceEngine | None = None,
     progress: bool = True,
 ) -> Refined:
     """Make a force field for a molecule: GAFF's or OpenFF's terms with cross terms, fitted to reference labels.
 
-    The base force field runs dynamics from several conformers. Frames far from each other are labelled and a force
-    field is fitted. Each round then runs dynamics of the fitted force field, labels random frames of these and compares
-    the error there with that on unseen training frames. The rounds end when the error on the own dynamics is within
-    `factor` of the other and below `target`; otherwise these frames, and those farthest from all others, are added and
-    the next round fits again. The force field of the result is one whose dynamics were checked.
+    The base force field runs dynamics from several conformers and turns each rotor. Frames far from each other are
+    labelled and a force field is fitted. Each round then runs dynamics of the fitted force field, labels random frames
+    of these and compares the error there with that on unseen training frames. The rounds end when the error on the own
+    dynamics is within `factor` of the other and below `target`, and the torsion profiles agree with the reference.
+    Otherwise these frames, those farthest from all others, and those of wrong profiles are added, and the next round
+    fits again. The force field of the result is one whose dynamics were checked.
 
     Every label, run and fit is stored as soon as it is finished; the same call resumes after a stop. A call with
-    another factor, target or number of rounds continues from there.
+    another factor, target, budget or box of water continues from there.
 
     Parameters
     ----------
-    molecule : Molecule, SMILES, or an SDF, MOL, MOL2 or PDB file
+    molecule : Molecule, openff.toolkit.Molecule, or str or Path
+        A SMILES, an SDF, MOL, MOL2 or PDB file, or a folder of `openmm-hybrid build`. Base force field and charges of
+        such a folder, and partial charges of an OpenFF molecule, are used; the settings may not name others.
     output : path
         Folder for the result (see `Refined`).
     settings : RefineSettings, optional
+    template : str
+        SMILES whose bond orders and charges the molecule of a file gets, for PDB files, which have none.
     engine : ReferenceEngine, optional
         Engine of the labels, in place of the name in the settings.
     progress : bool
@@ -77,7 +83,8 @@ def refine(
     InputError
         The molecule cannot be read or built, or the engine refuses it.
     MismatchError
-        The folder belongs to another molecule or other settings.
+        The folder belongs to another molecule or other settings, the template is another molecule, or the settings
+        name another base force field or other charges than those that come with the molecule.
     NumericalError
         No frame could be labelled, or the dynamics lost all bonds.
     HybridError
@@ -88,29 +95,18 @@ def refine(
     UserWarning
         The base force field has notes on the molecule, or frames could not be labelled.
     """
-    chosen = settings or RefineSettings()
-    folder = expanded(output)
-    member = molecule if isinstance(molecule, Molecule) else _read(molecule)
+    folder, source = expanded(output), read_source(molecule, template)
+    chosen, member = source.settled(settings or RefineSettings()), source.molecule
     with lock_folder(folder):
         options: dict[str, Any] = {"charge": member.charge} if member.charge else {}
         made = engine or reference.engine(chosen.engine, **options)
         job = asdict(chosen) | {"engine": f"{made.theory} ({made.program})", "smiles": member.smiles}
-        job["max_minutes"] = str(chosen.max_minutes)
+        job |= {"max_minutes": str(chosen.max_minutes), "charges_given": source.charges_key}
         note_job(
             folder / "job.json", job, what="refinement", hint="choose another folder",
             rules=dict.fromkeys(_FREE, ignored),
         )  # fmt: skip
-        return _Refinement(member, folder, chosen, made, progress).run()
-
-
-def _read(source: str | Path) -> Molecule:
-    if str(source).lower().endswith(_ENDINGS):
-        return Molecule.from_file(expanded(source))
-    if isinstance(source, Path):
-        raise InputError(
-            f"cannot read a molecule from {source.name!r}", expected=f"a file ending in {', '.join(_ENDINGS)}"
-        )
-    return Molecule.from_smiles(source)
+        return _Refinement(source, folder, chosen, made, progress).run()
 
 
 @final
@@ -118,19 +114,25 @@ def _read(source: str | Path) -> Molecule:
 class _Refinement:
     """One refinement in its folder."""
 
-    molecule: Molecule
+    source: Source
     folder: Path
     settings: RefineSettings
     engine: ReferenceEngine
     progress: bool
     started: float = field(default_factory=time.monotonic)
 
+    @property
+    def molecule(self) -> Molecule:
+        return self.source.molecule
+
     @cached_property
     def built(self) -> BuiltSystem:
         """The molecule with the base force field; its charges are kept in a file, since they can take long."""
         path = self.folder / "base" / "charges.npy"
         if not path.is_file():
-            first = build(self.molecule, base=self.settings.base, charges=self.settings.charges, progress=self.progress)
+            given = self.source.charges
+            method = self.settings.charges if given is None else given
+            first = build(self.molecule, base=self.settings.base, charges=method, progress=self.progress)
             with replacing(path) as temporary, temporary.open("wb") as file:
                 np.save(file, first.charges, allow_pickle=False)
         charges = np.load(path, allow_pickle=False)  # rounding differs from the first ones: a resumed run needs these
@@ -158,9 +160,9 @@ class _Refinement:
     def run(self) -> Refined:
         """All rounds, and the files of the result."""
         settings = self.settings
-        pool = self._dynamics(0, self.built.system)
-        chosen = farthest(pool.positions, pool.positions[:0], settings.n_first)
-        labels = [self._labels(0, "first", pool.positions[chosen])]
+        pool, scans = self._dynamics(0, self.built.system), self._scans()
+        chosen = farthest(pool.positions, scans, settings.n_first - len(scans))
+        labels = [self._labels(0, "first", np.concatenate([scans, pool.positions[chosen]]))]
         rounds: list[Round] = []
         models: list[ForceField] = []
         for number in range(1, settings.rounds + 1):
@@ -172,13 +174,32 @@ class _Refinement:
             n_labels = sum(map(len, labels)) + len(checked)
             rounds.append(self._round(model, fitted, pool, checked, n_labels))
             self._say(f"round {number}: {_in_words(rounds[-1])}")
-            if self._good(rounds[-1]) or number == settings.rounds or self._late:
+            good = self._good(rounds[-1])
+            checker = self._checker(number, model)
+            wrong = good and bool(checker.run().wrong_profiles)
+            if (good and not wrong) or self._budget(rounds):
                 labels.append(checked)
                 break
             known = np.concatenate([*(part.positions for part in labels), checked.positions])
             more = others[farthest(pool.positions[others], known, settings.n_more)]
             labels += [checked, *([self._labels(number, "more", pool.positions[more])] if len(more) else [])]
+            labels += checker.profile_labels() if wrong else []
         return self._finish(rounds, models, labels)
+
+    def _scans(self) -> NDArray[np.float64]:
+        """Geometries (n_frames, n_atoms, 3), Å, of relaxed scans of the rotors with the base force field."""
+        path, n_scan = self.folder / "base" / "scans.npy", self.settings.n_scan
+        if not path.is_file():
+            turning = (
+                rotors(self.molecule, self.starts)[: self.settings.n_first // 2 // max(n_scan, 1)] if n_scan else []
+            )
+            relaxation = Relaxation(self.built.system, turning)
+            found = [relaxation.low(rotor, self.starts[0], n_scan) for rotor in turning]
+            scans = np.concatenate([self.starts[:0], *found])
+            scans = scans[intact(scans, self.built.topology, self.starts)]
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                np.save(file, scans, allow_pickle=False)
+        return np.asarray(np.load(path, allow_pickle=False))
 
     def _dynamics(self, number: int, system: openmm.System) -> Pool:
         return sampled(
@@ -187,9 +208,7 @@ class _Refinement:
         )  # fmt: skip
 
     def _system(self, model: ForceField) -> openmm.System:
-        system = openmm.XmlSerializer.clone(self.built.system)
-        replace(system, self.built.topology, model)
-        return system
+        return with_forcefield(self.built.system, self.built.topology, model)
 
     def _labels(self, number: int, name: str, positions: NDArray[np.float64]) -> Frames:
         result = reference.label(
@@ -256,9 +275,17 @@ class _Refinement:
         limit = min(settings.target, settings.factor * last.unseen_force)
         return last.sound and last.own_force <= limit
 
-    @property
-    def _late(self) -> bool:
-        return time.monotonic() - self.started > 60.0 * self.settings.max_minutes
+    def _budget(self, rounds: Sequence[Round]) -> str:
+        """The budget that leaves no further round, or an empty text."""
+        settings = self.settings
+        if len(rounds) >= settings.rounds:
+            return f"{settings.rounds} round{'s' * (settings.rounds > 1)}"
+        next_labels = rounds[-1].n_labels + settings.n_more + settings.n_fresh
+        if settings.max_labels is not None and next_labels > settings.max_labels:
+            return f"{settings.max_labels} labels"
+        if time.monotonic() - self.started > 60.0 * settings.max_minutes:
+            return f"{settings.max_minutes:g} minutes"
+        return ""
 
     def _finish(self, rounds: Sequence[Round], models: Sequence[ForceField], labels: Sequence[Frames]) -> Refined:
         """The result: the last round if it was good enough, otherwise the sound one with the smallest error."""
@@ -270,14 +297,14 @@ class _Refinement:
                 hint="give more labels (n_first), more rounds, or a lower temperature",
             )
         best = len(rounds) - 1 if converged else min(sound, key=lambda number: rounds[number].own_force)
-        checks = self._checks(best + 1, models[best])
+        checks = self._checker(best + 1, models[best]).run()
         verdict = checks.verdict(self._verdict(rounds, best, converged))
         result = Refined(self.folder, models[best], tuple(rounds), verdict, converged, checks)
+        (self.folder / RESULT).unlink(missing_ok=True)  # until the files of this result are complete
         everything = Frames.concatenate(labels)
         everything.save(self.folder / LABELS)
         result.forcefield.save(self.folder / FORCEFIELD)
-        system = self._system(result.forcefield)
-        save_system(self.folder / "system", system, self.built.topology, self.molecule.positions)
+        write_systems(self.folder, self.built, result.forcefield, self.settings.solvate)
         used = asdict(self.settings) | {"max_minutes": str(self.settings.max_minutes)}
         job = {"molecule": self.molecule.smiles, "theory": everything.theory, "settings": used}
         write(result, self.molecule, self.base, self.settings, everything)
@@ -285,14 +312,13 @@ class _Refinement:
         self._say(result.verdict)
         return result
 
-    def _checks(self, number: int, model: ForceField) -> Checks:
+    def _checker(self, number: int, model: ForceField) -> Checker:
         """The checks of the force field of a round."""
-        checker = Checker(
+        return Checker(
             self.molecule, self.engine, self.built.topology, refined=Candidate(model, self._system(model)),
             base=Candidate(self.base, self.built.system), starts=self.starts, settings=self.settings,
             folder=self.folder / f"round-{number}" / "checks", progress=self.progress,
         )  # fmt: skip
-        return checker.run()
 
     def _verdict(self, rounds: Sequence[Round], best: int, converged: bool) -> str:
         entry, settings = rounds[best], self.settings
@@ -303,8 +329,10 @@ class _Refinement:
         )
         if converged:
             return f"{text}; converged after {len(rounds)} rounds and {entry.n_labels} labels."
-        reason = "time" if len(rounds) < settings.rounds else "rounds"
-        return f"{text}; not converged: the {reason} ended, and this is round {best + 1} of {len(rounds)}."
+        return (
+            f"{text}; not converged within the budget of {self._budget(rounds)}; this is round {best + 1} of "
+            f"{len(rounds)}."
+        )
 
     def _say(self, text: str) -> None:
         if self.progress:

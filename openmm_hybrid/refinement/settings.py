@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import final
 
+from openmm_hybrid.bases.solvate import Solvent
 from openmm_hybrid.core.errors import InputError
 
 
@@ -17,9 +18,10 @@ class RefineSettings:
     Parameters
     ----------
     base : str
-        Base force field, as in `build`.
+        Base force field, as in `build`. By default that of a folder of `build`, and "gaff-2.2.20" otherwise.
     charges : str
-        Method for the partial charges, which stay those of the molecule towards its surroundings, as in `build`.
+        Method for the partial charges, which stay those of the molecule towards its surroundings, as in `build`. By
+        default the charges of a folder of `build` or of an OpenFF molecule, and "am1-bcc" otherwise.
     engine : str
         Reference engine of the labels, as in `openmm_hybrid.reference.engine`.
     temperature : float, K
@@ -28,6 +30,9 @@ class RefineSettings:
         Conformers from which the dynamics start.
     n_first : int
         Labels of frames of the base force field.
+    n_scan : int
+        Angles at which the base force field relaxes the molecule with each rotor held. These frames are among the first
+        labels, at most half of them, so that every rotor turns fully there; 0 means none.
     n_fresh : int
         Labels per round of random frames of the fitted model's own dynamics, which check the model.
     n_more : int
@@ -41,25 +46,31 @@ class RefineSettings:
     max_minutes : float, min
         Time after which no further round starts.
     n_profile : int
-        Angles of the torsion profile of each rotor of the chosen force field; 0 means no profiles.
+        Angles of each rotor's torsion profile, which checks a force field whose errors end the rounds; 0 means no
+        profiles.
     n_rotors : int
         Most rotors with a profile.
     hot_ps : float, ps
         Length of the run of the chosen force field at 1.5 times the temperature; 0 means no run.
+    max_labels : int, optional
+        Most labels: a round that could exceed it does not start.
+    solvate : float, optional, Å
+        Distance between the molecule and its periodic images in a box of water, which is written in addition.
     seed : int
 
     Raises
     ------
     InputError
-        A number is out of range.
+        A number is out of range, or the first round alone has more than `max_labels` labels.
     """
 
-    base: str = "gaff-2.2.20"
-    charges: str = "am1-bcc"
+    base: str = ""
+    charges: str = ""
     engine: str = "gfn2"
     temperature: float = 500.0
     n_conformers: int = 8
     n_first: int = 500
+    n_scan: int = 12
     n_fresh: int = 50
     n_more: int = 150
     rounds: int = 5
@@ -69,6 +80,8 @@ class RefineSettings:
     n_profile: int = 24
     n_rotors: int = 8
     hot_ps: float = 100.0
+    max_labels: int | None = None
+    solvate: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -79,6 +92,7 @@ class RefineSettings:
             ("n_more", 0),
             ("rounds", 1),
             ("n_rotors", 0),
+            ("n_scan", 0),
         ):
             if getattr(self, name) < least:
                 raise InputError(f"{name} = {getattr(self, name)!r}", expected=f"{least} or more")
@@ -89,3 +103,12 @@ class RefineSettings:
             raise InputError(f"n_profile = {self.n_profile!r}", expected="0, or 4 or more")
         if not 0.0 <= self.hot_ps < math.inf:
             raise InputError(f"hot_ps = {self.hot_ps!r}", expected="0 or more")
+        if self.max_labels is not None and self.n_first + self.n_fresh > self.max_labels:
+            raise InputError(
+                f"max_labels = {self.max_labels!r}",
+                expected=f"{self.n_first + self.n_fresh} or more: the first round has n_first = {self.n_first} and "
+                f"n_fresh = {self.n_fresh}",
+                hint="lower n_first",
+            )
+        if self.solvate is not None:
+            Solvent(padding=self.solvate)  # refuses a box that is too small

@@ -2,143 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from typing import Any, final
 
 import numpy as np
 import openmm
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from openmm_hybrid.core import geometry
 from openmm_hybrid.core.errors import InputError, NumericalError
 from openmm_hybrid.core.units import KCAL_PER_KJ
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.diagnose.coordinates import rotatable_bonds, sampled_straight_angles
+from openmm_hybrid.refinement.check_results import Rotor
 from openmm_hybrid.sampling.minimize import minimize_context, positions_of, potential_energy, set_positions
 from openmm_hybrid.sampling.platform import choose_platform
 
 Floats = NDArray[np.float64]
 
-WINDOW = 15.0
-"""Reference energy above the lowest one up to which the angles of a profile are compared, kcal/mol. Our choice."""
-
 _STIFFNESS = 1000.0  # of the restraint, kcal/mol/rad²: a slope of 15 kcal/mol/rad shifts the angle by 0.9°
 _ASTRAY = np.radians(5.0)  # deviation from the wanted angle from which on a geometry does not count
 _TOLERANCE = 0.02  # root mean square force of a relaxed geometry, kcal/mol/Å
+_HIGH = 40.0  # largest energy of a training geometry above that of the others, kcal/mol
 _GROUP = 31  # force group of the restraint
-
-
-@final
-@dataclass(frozen=True)
-class Rotor:
-    """A bond that can rotate.
-
-    Parameters
-    ----------
-    atoms : (int, int, int, int)
-        Indices of the atoms of its dihedral; the bond is between the second and the third.
-    moved : tuple of int
-        Indices of the atoms that turn with the fourth atom.
-    name : str
-        The two atoms of the bond, such as "C3–N7".
-    """
-
-    atoms: tuple[int, int, int, int]
-    moved: tuple[int, ...]
-    name: str
-
-
-@final
-@dataclass(frozen=True)
-class RotorProfile:
-    """Energies along the rotation about one bond, kcal/mol.
-
-    The lowest reference energy is zero. The other energies are shifted so that their mean over the compared angles is
-    that of the reference. An angle is compared if its reference energy is below `WINDOW`.
-
-    Parameters
-    ----------
-    name : str
-        The two atoms of the bond, such as "C3–N7".
-    atoms : (int, int, int, int)
-        Indices of the atoms of the dihedral.
-    angles : (n_angles,), degrees
-        Dihedrals with energies of all three methods, ascending.
-    reference, refined, base : (n_angles,)
-        Energies of the reference method, the refined and the base force field.
-    """
-
-    name: str
-    atoms: tuple[int, ...]
-    angles: tuple[float, ...]
-    reference: tuple[float, ...]
-    refined: tuple[float, ...]
-    base: tuple[float, ...]
-
-    @classmethod
-    def of(
-        cls, rotor: Rotor, angles: ArrayLike, reference: ArrayLike, refined: ArrayLike, base: ArrayLike
-    ) -> RotorProfile:
-        """The profile from energies (n_angles,) on scales of their own."""
-        truth = np.asarray(reference, dtype=np.float64) - np.min(reference)
-        compared = truth <= WINDOW
-        shifted = []
-        for energies in (np.asarray(refined, dtype=np.float64), np.asarray(base, dtype=np.float64)):
-            shifted.append(energies - (energies - truth)[compared].mean())
-        numbers = (tuple(np.asarray(part, dtype=np.float64).tolist()) for part in (angles, truth, *shifted))
-        return cls(rotor.name, rotor.atoms, *numbers)
-
-    @classmethod
-    def from_dict(cls, entry: Mapping[str, Any]) -> RotorProfile:
-        """The profile that `as_dict` wrote."""
-        parts = {name: tuple(entry[name]) for name in ("atoms", "angles", "reference", "refined", "base")}
-        return cls(name=str(entry["name"]), **parts)
-
-    def as_dict(self) -> dict[str, Any]:
-        """All fields and the deviations, for JSON."""
-        return asdict(self) | {
-            "rms": self.rms,
-            "largest": self.largest,
-            "base_rms": self.base_rms,
-            "base_largest": self.base_largest,
-            "false_minimum": self.false_minimum,
-        }
-
-    @property
-    def rms(self) -> float:
-        """RMS deviation of the refined force field from the reference."""
-        return float(np.sqrt(np.mean(self._errors(self.refined) ** 2)))
-
-    @property
-    def largest(self) -> float:
-        """Largest deviation of the refined force field from the reference."""
-        return float(np.abs(self._errors(self.refined)).max())
-
-    @property
-    def base_rms(self) -> float:
-        """RMS deviation of the base force field from the reference."""
-        return float(np.sqrt(np.mean(self._errors(self.base) ** 2)))
-
-    @property
-    def base_largest(self) -> float:
-        """Largest deviation of the base force field from the reference."""
-        return float(np.abs(self._errors(self.base)).max())
-
-    @property
-    def false_minimum(self) -> float:
-        """Depth of a minimum that only the refined force field has; 0 without one.
-
-        It is how far the refined energy at an angle that is not compared, where the reference is high, lies below the
-        lowest one at the compared angles. A simulation that gets there stays.
-        """
-        compared = np.array(self.reference) <= WINDOW
-        energies = np.array(self.refined)
-        return float(max(0.0, energies[compared].min() - energies[~compared].min(initial=np.inf)))
-
-    def _errors(self, energies: Sequence[float]) -> Floats:
-        truth = np.array(self.reference)
-        return np.asarray((np.array(energies) - truth)[truth <= WINDOW])
 
 
 def rotors(molecule: Molecule, geometries: Floats) -> list[Rotor]:
@@ -244,6 +130,11 @@ class Relaxation:
                 if energy < energies[index]:
                     positions[index], energies[index] = found, energy
         return positions, energies
+
+    def low(self, rotor: Rotor, start: Floats, n_angles: int) -> Floats:
+        """The geometries (n_frames, n_atoms, 3), Å, of a scan whose energy is at most 40 kcal/mol above the lowest."""
+        positions, energies = self.scan(rotor, start, n_angles)
+        return positions[np.isfinite(energies) & (energies <= energies.min() + _HIGH)]
 
     def energies(self, rotor: Rotor, positions: Floats, angles: Floats) -> Floats:
         """Energies (n_frames,), kcal/mol, of geometries relaxed at dihedrals (n_frames,), rad.

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 import openmm_hybrid as oh
 from openmm_hybrid.bases.system import BuiltSystem
 from openmm_hybrid.reference import ReferenceEngine
-from openmm_hybrid.refinement.checks import Candidate, Checker, Checks, HotRun, MinimaCheck
-from openmm_hybrid.refinement.torsion_profiles import Rotor, RotorProfile
+from openmm_hybrid.refinement.check_results import Checks, HotRun, MinimaCheck, Rotor, RotorProfile
+from openmm_hybrid.refinement.checks import Candidate, Checker
 
 CHARGES = np.array([-0.2, 0.0, 0.0, -0.2, 0.1, 0.1, 0.1, 0.1])
 SETTINGS = oh.RefineSettings(n_profile=8, hot_ps=1.0)

@@ -11,7 +11,8 @@ from scipy.optimize import minimize
 import openmm_hybrid as oh
 from openmm_hybrid.bases.system import BuiltSystem
 from openmm_hybrid.core import geometry
-from openmm_hybrid.refinement.torsion_profiles import WINDOW, Relaxation, Rotor, RotorProfile, grid, rotors, turned
+from openmm_hybrid.refinement.check_results import WINDOW, Rotor, RotorProfile
+from openmm_hybrid.refinement.torsion_profiles import Relaxation, grid, rotors, turned
 
 
 @pytest.mark.parametrize(
