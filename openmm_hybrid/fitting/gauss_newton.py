@@ -34,7 +34,8 @@ _FIRST = (-2.0, -4.0, -6.0)
 _WIDTHS = (2.0, 2.0, 1.0, 0.5)
 """Distances of the next powers from the best one so far. Powers that are known already cost nothing."""
 _WEAKEST, _STRONGEST = -10.0, 0.5
-_MANY = 5000  # parameters from which on only one fold is left out
+_LEFT_OUT = ((2000, 5), (5000, 2))
+"""Numbers of parameters up to which so many folds are left out; above, it is one. A factorisation costs their cube."""
 _MOSTLY_LINEAR = 0.3  # share of nonlinear parameters up to which steps reuse the products of the others
 _TOLERANCE = 1.01  # largest loss of the chosen ridge, relative to the smallest loss
 _CONVERGED = 2e-4  # relative decrease of the loss in a step that ends the fit
@@ -214,7 +215,7 @@ class _LeastSquares:
         if self.settings.ridge is not None:
             return self.settings.ridge, []
         away, rows = (theta - self._centre)[self.free], self._rows(scale)
-        left_out = folds if len(self.free) <= _MANY else folds[:1]
+        left_out = folds[: next((count for limit, count in _LEFT_OUT if len(self.free) <= limit), 1)]
         losses: dict[float, float] = {}
 
         def look(powers: Iterable[float]) -> float:

@@ -236,6 +236,7 @@ class _Refinement:
                 result = fit(
                     self.base.edit(propers="fourier4", cross=True), frames, n_train=len(frames) - n_test,
                     n_test=n_test, seed=self.settings.seed, progress=self.progress,
+                    md_steps=0,  # the round runs dynamics
                 )  # fmt: skip
             (found,) = result.molecules
             test = frames[found.split.test]
