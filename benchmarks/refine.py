@@ -5,7 +5,8 @@ python -m benchmarks.refine [--only caffeine,run.caffeine] [--keep PARTS.json] [
 Each part NAME runs `openmm-hybrid refine` with its defaults (GAFF 2.2.20, AM1-BCC charges, labels of GFN2-xTB, 500 K)
 in a process of its own, in a new folder. force_own and force_unseen: force RMSE on frames of the force field's own
 dynamics and on frames that the fit left out; force_base: that of GAFF; worst: the largest force RMSE of one frame of
-the own dynamics; minutes: from the SMILES to the result; peak_GB: the largest memory of the process. Each part run.NAME
+the own dynamics; torsion and torsion_base: RMS deviation of the rotors' profiles from the reference, kcal/mol, with the
+refined force field and with GAFF; failed_checks: molecules with a failed check of `refine`; minutes: from the SMILES to the result; peak_GB: the largest memory of the process. Each part run.NAME
 runs the result for 500 ps at 500 K in vacuum and counts broken bonds: longer than 1.5 times their length in the start.
 """
 
@@ -140,6 +141,13 @@ def summary(parts: dict[str, Part]) -> dict[str, tuple[float, str]]:
                 float(np.median([own[name] / part["unseen_force"] for name, part in done.items()])),
                 "1",
             ),
+        }
+    profiles = [profile for part in done.values() for profile in part["checks"]["profiles"]]
+    if profiles:
+        figures |= {
+            "torsion_median": (float(np.median([profile["rms"] for profile in profiles])), "kcal/mol"),
+            "torsion_base_median": (float(np.median([profile["base_rms"] for profile in profiles])), "kcal/mol"),
+            "failed_checks": (sum(bool(part["checks"]["failures"]) for part in done.values()), "1"),
         }
     for limit in (35, 70):
         minutes = [part["minutes"] for part in done.values() if part["n_atoms"] <= limit]
