@@ -3,11 +3,12 @@
 python -m benchmarks.refine [--only caffeine,run.caffeine] [--keep PARTS.json] [--output runs/refine] [--threads 2]
 
 Each part NAME runs `openmm-hybrid refine` with its defaults (GAFF 2.2.20, AM1-BCC charges, labels of GFN2-xTB, 500 K)
-in a process of its own, in a new folder. force_own and force_unseen: force RMSE on frames of the force field's own
-dynamics and on frames that the fit left out; force_base: that of GAFF; worst: the largest force RMSE of one frame of
-the own dynamics; torsion and torsion_base: RMS deviation of the rotors' profiles from the reference, kcal/mol, with the
-refined force field and with GAFF; failed_checks: molecules with a failed check of `refine`; minutes: from the SMILES to the result; peak_GB: the largest memory of the process. Each part run.NAME
-runs the result for 500 ps at 500 K in vacuum and counts broken bonds: longer than 1.5 times their length in the start.
+in a process of its own, in a new folder. own and unseen: force RMSE on frames of the force field's own dynamics and on
+frames that the fit left out; base: that of GAFF; own_worst: the largest of all molecules; torsion and torsion_base: RMS
+deviation of the rotors' profiles from the reference, kcal/mol, with the refined force field and with GAFF;
+failed_checks: molecules with a failed check of `refine`; minutes: from the SMILES to the result, for molecules of up to
+35 and 70 atoms; peak_GB: the largest memory of the process. Each part run.NAME runs the result for 500 ps at 500 K in
+vacuum and counts broken bonds: longer than 1.5 times their length in the start.
 """
 
 from __future__ import annotations
