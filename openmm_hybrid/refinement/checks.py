@@ -25,7 +25,7 @@ from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.models.minima import minima
 from openmm_hybrid.reference import ReferenceEngine
 from openmm_hybrid.refinement.check_results import Checks, HotRun, MinimaCheck, Rotor, RotorProfile
-from openmm_hybrid.refinement.select import intact
+from openmm_hybrid.refinement.select import HOT, intact
 from openmm_hybrid.refinement.settings import RefineSettings
 from openmm_hybrid.refinement.torsion_profiles import Relaxation, grid, rotors
 from openmm_hybrid.sampling.sample import sample
@@ -33,9 +33,6 @@ from openmm_hybrid.sampling.sample_result import SampleResult
 
 Floats = NDArray[np.float64]
 T = TypeVar("T")
-
-HOT = 1.5
-"""Temperature of the long run, relative to that of the other dynamics."""
 
 _TIMESTEP, _EVERY, _SETTLE = 1.0, 100, 1000  # fs, steps between frames, and steps before the first one
 _LEAST = 3  # angles that make a profile

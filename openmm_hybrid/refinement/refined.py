@@ -38,10 +38,10 @@ class Round:
         Largest force RMSE of one of these frames.
     base_force, base_energy : float
         Errors of the base force field on the frames of `unseen_force`.
-    n_broken : int
-        Frames of the own dynamics with a broken bond.
+    n_broken, n_broken_hot : int
+        Frames with a broken bond of the own dynamics, and of those at 1.5 times the temperature.
     notes : tuple of str
-        Checks of the fit that failed, and the reason why the dynamics ended early.
+        Checks of the fit that failed, and the reasons why dynamics ended early.
     """
 
     n_train: int
@@ -54,12 +54,18 @@ class Round:
     base_force: float
     base_energy: float
     n_broken: int
+    n_broken_hot: int
     notes: tuple[str, ...]
 
     @property
     def sound(self) -> bool:
         """Whether the dynamics kept all bonds and did not fail."""
         return not self.n_broken and not any(note.startswith("dynamics") for note in self.notes)
+
+    @property
+    def sound_hot(self) -> bool:
+        """Whether the dynamics at 1.5 times the temperature kept all bonds and did not fail."""
+        return not self.n_broken_hot and not any(note.startswith("hot dynamics") for note in self.notes)
 
 
 @final

@@ -33,7 +33,7 @@ from openmm_hybrid.refinement.checks import Candidate, Checker
 from openmm_hybrid.refinement.outputs import with_forcefield, write_systems
 from openmm_hybrid.refinement.refined import FORCEFIELD, LABELS, RESULT, Refined, Round
 from openmm_hybrid.refinement.report import write
-from openmm_hybrid.refinement.select import Pool, farthest, intact, sampled
+from openmm_hybrid.refinement.select import HOT, Pool, extended, farthest, intact, sampled
 from openmm_hybrid.refinement.settings import RefineSettings
 from openmm_hybrid.refinement.source import Source, read_source
 from openmm_hybrid.refinement.torsion_profiles import Relaxation, rotors
@@ -160,19 +160,17 @@ class _Refinement:
     def run(self) -> Refined:
         """All rounds, and the files of the result."""
         settings = self.settings
-        pool, scans = self._dynamics(0, self.built.system), self._scans()
-        chosen = farthest(pool.positions, scans, settings.n_first - len(scans))
-        labels = [self._labels(0, "first", np.concatenate([scans, pool.positions[chosen]]))]
+        labels = [self._labels(0, "first", self._first())]
         rounds: list[Round] = []
         models: list[ForceField] = []
         for number in range(1, settings.rounds + 1):
             model, fitted = self._fit(number, labels)
             models.append(model)
-            pool = self._dynamics(number, self._system(model))
+            pool, hot = self._dynamics(number, self._system(model))
             fresh, others = self._fresh(number, pool)
             checked = self._labels(number, "fresh", pool.positions[fresh])
             n_labels = sum(map(len, labels)) + len(checked)
-            rounds.append(self._round(model, fitted, pool, checked, n_labels))
+            rounds.append(self._round(model, fitted, (pool, hot), checked, n_labels))
             self._say(f"round {number}: {_in_words(rounds[-1])}")
             good = self._good(rounds[-1])
             checker = self._checker(number, model)
@@ -181,8 +179,9 @@ class _Refinement:
                 labels.append(checked)
                 break
             known = np.concatenate([*(part.positions for part in labels), checked.positions])
-            more = others[farthest(pool.positions[others], known, settings.n_more)]
-            labels += [checked, *([self._labels(number, "more", pool.positions[more])] if len(more) else [])]
+            unknown = np.concatenate([pool.positions[others], hot.positions])
+            more = unknown[farthest(unknown, known, settings.n_more)]
+            labels += [checked, *([self._labels(number, "more", more)] if len(more) else [])]
             labels += checker.profile_labels() if wrong else []
         return self._finish(rounds, models, labels)
 
@@ -201,11 +200,34 @@ class _Refinement:
                 np.save(file, scans, allow_pickle=False)
         return np.asarray(np.load(path, allow_pickle=False))
 
-    def _dynamics(self, number: int, system: openmm.System) -> Pool:
-        return sampled(
-            system, self.built.topology, self.starts, self.folder / f"round-{number}" / "dynamics",
-            temperature=self.settings.temperature, seed=self.settings.seed + number, progress=self.progress,
+    def _first(self) -> NDArray[np.float64]:
+        """The first geometries to label: scans, and frames of the base force field far from these and each other."""
+        chosen, n_first = self._scans(), self.settings.n_first
+        pool, hot = self._dynamics(0, self.built.system)
+        chosen = extended(chosen, hot.positions, (n_first - len(chosen)) // 2)
+        return extended(chosen, pool.positions, n_first - len(chosen))
+
+    def _dynamics(self, number: int, system: openmm.System) -> tuple[Pool, Pool]:
+        """Dynamics from all starts, and from every second start at 1.5 times the temperature.
+
+        Raises
+        ------
+        NumericalError
+            No frame of the first has intact bonds.
+        """
+        settings, folder = self.settings, self.folder / f"round-{number}"
+        pool, hot = (
+            sampled(
+                system, self.built.topology, self.starts[::every], folder / name, seed=settings.seed + number,
+                temperature=times * settings.temperature, progress=self.progress,
+            )
+            for name, every, times in (("dynamics", 1, 1.0), ("hot", 2, HOT))
         )  # fmt: skip
+        if not len(pool.positions):
+            raise NumericalError(
+                f"no frame of the dynamics in {folder} has intact bonds", hint="lower the temperature, or raise n_first"
+            )
+        return pool, hot
 
     def _system(self, model: ForceField) -> openmm.System:
         return with_forcefield(self.built.system, self.built.topology, model)
@@ -252,11 +274,14 @@ class _Refinement:
             write_json(summary, fitted)
         return ForceField.load(path), json.loads(summary.read_text(encoding="utf-8"))
 
-    def _round(self, model: ForceField, fitted: dict[str, Any], pool: Pool, checked: Frames, n_labels: int) -> Round:
+    def _round(
+        self, model: ForceField, fitted: dict[str, Any], pools: tuple[Pool, Pool], checked: Frames, n_labels: int
+    ) -> Round:
         predicted = model.predict(checked.positions)
         own: ErrorTable = error_table(checked, predicted)
         worst = np.sqrt(np.mean((predicted[1] - checked.labels()[1]) ** 2, axis=(1, 2))).max()
-        notes = [*fitted["notes"], *([f"dynamics: {pool.failure}"] if pool.failure else [])]
+        names = zip(("dynamics", "hot dynamics"), pools, strict=True)
+        notes = [*fitted["notes"], *(f"{name}: {pool.failure}" for name, pool in names if pool.failure)]
         return Round(
             n_train=fitted["n_train"],
             n_labels=n_labels,
@@ -267,14 +292,15 @@ class _Refinement:
             own_worst=float(worst),
             base_force=fitted["base"]["force_rmse"],
             base_energy=fitted["base"]["energy_rmse"],
-            n_broken=pool.n_broken,
+            n_broken=pools[0].n_broken,
+            n_broken_hot=pools[1].n_broken,
             notes=tuple(notes),
         )
 
     def _good(self, last: Round) -> bool:
         settings = self.settings
         limit = min(settings.target, settings.factor * last.unseen_force)
-        return last.sound and last.own_force <= limit
+        return last.sound and last.sound_hot and last.own_force <= limit
 
     def _budget(self, rounds: Sequence[Round]) -> str:
         """The budget that leaves no further round, or an empty text."""

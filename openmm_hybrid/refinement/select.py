@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 
 BROKEN = 1.5
 """Length of a bond, relative to its largest length in the starts, from which on it counts as broken."""
+HOT = 1.5
+"""Temperature of the hot dynamics, relative to that of the others. Their frames hold the force field beyond its own."""
 _PICOSECONDS = 5.0  # length of the dynamics from each start
 _TIMESTEP, _EVERY, _SETTLE = 1.0, 50, 1000  # fs, steps between frames, and steps before the first one
 
@@ -33,7 +35,7 @@ class Pool:
     Parameters
     ----------
     positions : (n_frames, n_atoms, 3), Å
-        Frames with intact bonds.
+        Frames with intact bonds; there may be none.
     n_broken : int
         Number of frames with a broken bond, which are left out.
     failure : str
@@ -55,28 +57,20 @@ def sampled(
     seed: int,
     progress: bool,
 ) -> Pool:
-    """Run dynamics from each start (n_starts, n_atoms, 3), Å; the same call again resumes or reads them.
-
-    Raises
-    ------
-    NumericalError
-        The dynamics failed before the first frame, or no frame has intact bonds.
-    """
+    """Run dynamics from each start (n_starts, n_atoms, 3), Å; the same call again resumes or reads them."""
     failure = ""
     try:
         result = sample(
             system, topology, starts, output=folder, duration=_PICOSECONDS, temperature=temperature, timestep=_TIMESTEP,
             interval=_EVERY, equilibration=_SETTLE, replicas=len(starts), seed=seed, progress=progress,
         )  # fmt: skip
+        frames = [start.positions.astype(np.float64) for start in result.starts]
     except NumericalError as error:
         failure = str(error)
-        result = SampleResult.open(folder)
-    positions = np.concatenate([start.positions.astype(np.float64) for start in result.starts])
+        began = any(folder.glob("trajectory_0.*"))  # otherwise it failed before the first frame
+        frames = [start.positions.astype(np.float64) for start in SampleResult.open(folder).starts] if began else []
+    positions = np.concatenate([starts[:0], *frames])
     whole = intact(positions, topology, starts)
-    if not whole.any():
-        raise NumericalError(
-            f"no frame of the dynamics in {folder} has intact bonds", hint="lower the temperature, or raise n_first"
-        )
     return Pool(positions[whole], int((~whole).sum()), failure)
 
 
@@ -109,6 +103,8 @@ def farthest(pool: Floats, known: Floats, count: int) -> NDArray[np.int64]:
     count : int
         At most the number of frames.
     """
+    if not len(pool):
+        return np.zeros(0, dtype=np.int64)
     described = _inverse_distances(pool)
     nearest = np.full(len(pool), np.inf)
     if len(known):
@@ -119,6 +115,11 @@ def farthest(pool: Floats, known: Floats, count: int) -> NDArray[np.int64]:
         nearest = np.minimum(nearest, np.linalg.norm(described - described[chosen[-1]], axis=1))
         nearest[chosen[-1]] = -1.0
     return np.array(chosen, dtype=np.int64)
+
+
+def extended(known: Floats, pool: Floats, count: int) -> Floats:
+    """Known frames (n_known, n_atoms, 3) and the `count` frames of a pool that are `farthest`."""
+    return np.concatenate([known, pool[farthest(pool, known, count)]])
 
 
 def _inverse_distances(positions: Floats) -> Floats:

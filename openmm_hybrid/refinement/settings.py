@@ -25,7 +25,7 @@ class RefineSettings:
     engine : str
         Reference engine of the labels, as in `openmm_hybrid.reference.engine`.
     temperature : float, K
-        Temperature of all dynamics.
+        Temperature of the dynamics. Some run at 1.5 times this temperature, for frames outside its usual range.
     n_conformers : int
         Conformers from which the dynamics start.
     n_first : int
