@@ -31,7 +31,9 @@ def refine(
         ),
     ] = "",
     engine: Annotated[str, typer.Option(help="Reference engine of the labels.")] = "gfn2",
-    temperature: Annotated[float, typer.Option(help="Temperature of the dynamics, K; some run at 1.5 times it.")] = 500.0,
+    temperature: Annotated[
+        float, typer.Option(help="Temperature of the dynamics, K; some run at 1.5 times it.")
+    ] = 500.0,
     conformers: Annotated[int, typer.Option(help="Conformers from which the dynamics start.")] = 8,
     first: Annotated[int, typer.Option(help="Labels of frames of the base force field.")] = 500,
     scan: Annotated[

@@ -125,6 +125,11 @@ class RotorProfile:
         energies = np.array(self.refined)
         return float(max(0.0, energies[compared].min() - energies[~compared].min(initial=np.inf)))
 
+    @property
+    def wrong(self) -> bool:
+        """Whether the refined force field is far from the reference or has a false minimum."""
+        return self.rms > LARGEST_TORSION or self.false_minimum > 0.0
+
     def _errors(self, energies: Sequence[float]) -> Floats:
         truth = np.array(self.reference)
         return np.asarray((np.array(energies) - truth)[truth <= WINDOW])
@@ -226,11 +231,6 @@ class Checks:
     minima: MinimaCheck | None = None
     hot_run: HotRun | None = None
     problems: tuple[str, ...] = ()
-
-    @property
-    def wrong_profiles(self) -> tuple[RotorProfile, ...]:
-        """Torsion profiles far from the reference, or with a false minimum."""
-        return tuple(entry for entry in self.profiles if entry.rms > LARGEST_TORSION or entry.false_minimum)
 
     @property
     def failures(self) -> tuple[str, ...]:

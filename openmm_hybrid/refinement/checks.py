@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 _TIMESTEP, _EVERY, _SETTLE = 1.0, 100, 1000  # fs, steps between frames, and steps before the first one
 _LEAST = 3  # angles that make a profile
+_HIGH = 60.0  # energy above which a frame does not train, kcal/mol; forces there would outweigh all others
 _SCAN = "-scan"  # ending of the names of files of geometries
 
 
@@ -86,22 +87,29 @@ class Checker:
                 return Checks.from_dict(content["checks"])
         problems: list[str] = []
         found = _tried(self._minima, "the minima", problems)
-        profiles = [
-            _tried(partial(self._profile, rotor), f"the profile of {rotor.name}", problems)
-            for rotor in self._rotors[: settings.n_rotors]
-        ]
+        profiles = self.profiles(problems)
         run = _tried(self._hot_run, "the run at high temperature", problems) if settings.hot_ps else None
         left_out = tuple(rotor.name for rotor in self._rotors[settings.n_rotors :])
-        checks = Checks(tuple(filter(None, profiles)), left_out, found, run, tuple(problems))
+        checks = Checks(profiles, left_out, found, run, tuple(problems))
         if not problems:  # otherwise the next call tries again
             write_json(path, {"settings": wanted, "checks": checks.as_dict()})
         return checks
 
+    def profiles(self, problems: list[str]) -> tuple[RotorProfile, ...]:
+        """The torsion profiles of the rotors; reasons why one could not be made are added to `problems`."""
+        chosen = self._rotors[: self.settings.n_rotors]
+        made = [_tried(partial(self._profile, rotor), f"the profile of {rotor.name}", problems) for rotor in chosen]
+        return tuple(filter(None, made))
+
     def profile_labels(self) -> list[Frames]:
-        """The labelled frames of all profiles."""
-        return [
-            Frames.load(path) for path in sorted(self._profiles.glob("rotor-*.npz")) if not path.stem.endswith(_SCAN)
-        ]
+        """The labelled frames of all profiles that are at most 60 kcal/mol above the lowest one of their profile."""
+        found = []
+        for path in sorted(self._profiles.glob("rotor-*.npz")):
+            if not path.stem.endswith(_SCAN):
+                frames = Frames.load(path)
+                energies = frames.labels()[0]
+                found.append(frames[np.flatnonzero(energies <= energies.min() + _HIGH)])
+        return found
 
     @property
     def _profiles(self) -> Path:

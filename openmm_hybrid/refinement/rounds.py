@@ -38,6 +38,7 @@ from openmm_hybrid.refinement.settings import RefineSettings
 from openmm_hybrid.refinement.source import Source, read_source
 from openmm_hybrid.refinement.torsion_profiles import Relaxation, rotors
 
+_EACH = 4  # most frames of each angle of a scan
 _LEFT_OUT = 8  # one of this many labelled frames tests the fit
 _FREE = ("rounds", "factor", "target", "max_minutes", "max_labels", "hot_ps", "solvate")
 """Settings that change no round: when the rounds end, and what follows."""
@@ -174,7 +175,7 @@ class _Refinement:
             self._say(f"round {number}: {_in_words(rounds[-1])}")
             good = self._good(rounds[-1])
             checker = self._checker(number, model)
-            wrong = good and bool(checker.run().wrong_profiles)
+            wrong = good and any(profile.wrong for profile in checker.profiles([]))
             if (good and not wrong) or self._budget(rounds):
                 labels.append(checked)
                 break
@@ -186,14 +187,17 @@ class _Refinement:
         return self._finish(rounds, models, labels)
 
     def _scans(self) -> NDArray[np.float64]:
-        """Geometries (n_frames, n_atoms, 3), Å, of relaxed scans of the rotors with the base force field."""
+        """Geometries (n_frames, n_atoms, 3), Å, of the rotors' scans with the base force field."""
         path, n_scan = self.folder / "base" / "scans.npy", self.settings.n_scan
         if not path.is_file():
-            turning = (
-                rotors(self.molecule, self.starts)[: self.settings.n_first // 2 // max(n_scan, 1)] if n_scan else []
-            )
+            turning = rotors(self.molecule, self.starts) if n_scan else []
+            most = self.settings.n_first // 2  # labels of scans
+            turning = turning[: most // max(n_scan, 1)]
+            n_each = min(_EACH, most // max(n_scan * len(turning), 1)) - 1
             relaxation = Relaxation(self.built.system, turning)
-            found = [relaxation.low(rotor, self.starts[0], n_scan) for rotor in turning]
+            found = [
+                relaxation.around(rotor, self.starts[0], n_scan, n_each, self.settings.temperature) for rotor in turning
+            ]
             scans = np.concatenate([self.starts[:0], *found])
             scans = scans[intact(scans, self.built.topology, self.starts)]
             with replacing(path) as temporary, temporary.open("wb") as file:
@@ -355,7 +359,8 @@ class _Refinement:
             f"with {settings.base}"
         )
         if converged:
-            return f"{text}; converged after {len(rounds)} rounds and {entry.n_labels} labels."
+            count = f"{len(rounds)} round{'s' * (len(rounds) > 1)}"
+            return f"{text}; converged after {count} and {entry.n_labels} labels."
         return (
             f"{text}; not converged within the budget of {self._budget(rounds)}; this is round {best + 1} of "
             f"{len(rounds)}."

@@ -31,8 +31,9 @@ class RefineSettings:
     n_first : int
         Labels of frames of the base force field.
     n_scan : int
-        Angles at which the base force field relaxes the molecule with each rotor held. These frames are among the first
-        labels, at most half of them, so that every rotor turns fully there; 0 means none.
+        Angles at which the base force field holds each rotor and relaxes the rest, and runs short dynamics from there.
+        These frames are among the first labels, at most half of them, so that every rotor turns fully there; 0 means
+        none.
     n_fresh : int
         Labels per round of random frames of the fitted model's own dynamics, which check the model.
     n_more : int

@@ -24,6 +24,7 @@ _STIFFNESS = 1000.0  # of the restraint, kcal/mol/rad²: a slope of 15 kcal/mol/
 _ASTRAY = np.radians(5.0)  # deviation from the wanted angle from which on a geometry does not count
 _TOLERANCE = 0.02  # root mean square force of a relaxed geometry, kcal/mol/Å
 _HIGH = 40.0  # largest energy of a training geometry above that of the others, kcal/mol
+_FRICTION, _TIMESTEP, _APART = 10.0, 0.001, 200  # 1/ps, ps, and steps between frames of dynamics with a held dihedral
 _GROUP = 31  # force group of the restraint
 
 
@@ -83,7 +84,9 @@ class Relaxation:
         force.setForceGroup(_GROUP)
         copy.addForce(force)
         self._held, self._force = tuple(held), force
-        self._context = openmm.Context(copy, openmm.VerletIntegrator(0.001), *choose_platform(copy, "Reference"))
+        integrator = openmm.LangevinMiddleIntegrator(0.0, _FRICTION, _TIMESTEP)
+        integrator.setRandomNumberSeed(1)
+        self._context = openmm.Context(copy, integrator, *choose_platform(copy, "Reference"))
 
     def minimum(self, start: Floats) -> Floats:
         """The nearest minimum (n_atoms, 3), Å, without a restraint.
@@ -131,10 +134,31 @@ class Relaxation:
                     positions[index], energies[index] = found, energy
         return positions, energies
 
-    def low(self, rotor: Rotor, start: Floats, n_angles: int) -> Floats:
-        """The geometries (n_frames, n_atoms, 3), Å, of a scan whose energy is at most 40 kcal/mol above the lowest."""
+    def around(self, rotor: Rotor, start: Floats, n_angles: int, n_each: int, temperature: float) -> Floats:
+        """Geometries (n_frames, n_atoms, 3), Å, of a scan, and `n_each` of short dynamics with each dihedral held.
+
+        Angles whose energy is more than 40 kcal/mol above the lowest are left out.
+
+        Parameters
+        ----------
+        rotor : Rotor
+        start : (n_atoms, 3), Å
+        n_angles, n_each : int
+        temperature : float, K
+        """
         positions, energies = self.scan(rotor, start, n_angles)
-        return positions[np.isfinite(energies) & (energies <= energies.min() + _HIGH)]
+        integrator = self._context.getIntegrator()
+        integrator.setTemperature(temperature)
+        frames = [positions[:0]]
+        for index in np.flatnonzero(np.isfinite(energies) & (energies <= energies.min() + _HIGH)).tolist():
+            self._context.setParameter("wanted", float(grid(n_angles)[index]))
+            set_positions(self._context, positions[index])
+            self._context.setVelocitiesToTemperature(temperature, index + 1)
+            frames.append(positions[index : index + 1])
+            for _ in range(n_each):
+                integrator.step(_APART)
+                frames.append(positions_of(self._context.getState(positions=True))[None])
+        return np.concatenate(frames)
 
     def energies(self, rotor: Rotor, positions: Floats, angles: Floats) -> Floats:
         """Energies (n_frames,), kcal/mol, of geometries relaxed at dihedrals (n_frames,), rad.
