@@ -26,7 +26,7 @@ from openmm import app
 import openmm_hybrid as oh
 from openmm_hybrid import analysis, figures
 from openmm_hybrid.core.html_report import Section, write_report
-from openmm_hybrid.studies.torsion_pair import density, torsion_pair, values
+from openmm_hybrid.studies import torsion_pair
 
 QUICK = os.environ.get("OPENMM_HYBRID_QUICK") == "1"
 FOLDER = Path("runs/aspirin-quick" if QUICK else "runs/aspirin")
@@ -74,8 +74,9 @@ gaff = app.ForceField(str(refined.path / "refined.xml")).createSystem(topology)
 runs = {"GAFF": dynamics(gaff, "gaff"), "refined": dynamics(system, "dynamics")}
 
 heading("3/4 a correction of GAFF: the free energy of two dihedrals that it misses")
-pair = torsion_pair("aspirin")
+pair = torsion_pair.torsion_pair("aspirin")
 atoms = pair.dihedral_atoms(molecule)
+# In this order: the ensemble to correct, and the wanted one.
 ensembles = [oh.Frames(molecule.atomic_numbers, found.positions, name="aspirin") for found in runs.values()]
 correction = oh.correction.match_populations(*ensembles, [atoms], temperature=TEMPERATURE, molecule=molecule)
 correction.save(FOLDER / "correction.npz")
@@ -90,10 +91,11 @@ labelled = oh.reference.label(
 weights = analysis.boltzmann_weights(
     refined.forcefield.predict(labelled.positions)[0], labelled.labels()[0], TEMPERATURE
 )
-dihedrals = {name: values(found.positions, atoms) for name, found in runs.items()}
-dihedrals[LEVEL] = values(labelled.positions, atoms)
+dihedrals = {name: torsion_pair.values(found.positions, atoms) for name, found in runs.items()}
+dihedrals[LEVEL] = torsion_pair.values(labelled.positions, atoms)
 densities = {
-    name: density(found, weights=weights.values if name == LEVEL else None) for name, found in dihedrals.items()
+    name: torsion_pair.density(found, weights=weights.values if name == LEVEL else None)
+    for name, found in dihedrals.items()
 }
 picture = figures.save_figure(figures.density_figure(densities, pair.labels), FOLDER / "densities.png")
 
