@@ -30,7 +30,7 @@ from openmm_hybrid.studies import torsion_pair
 
 QUICK = os.environ.get("OPENMM_HYBRID_QUICK") == "1"
 FOLDER = Path("runs/aspirin-quick" if QUICK else "runs/aspirin")
-SETTINGS = oh.RefineSettings(rounds=3)
+SETTINGS = oh.RefineSettings(rounds=3, hot_ps=20.0)
 if QUICK:
     SETTINGS = oh.RefineSettings(n_first=60, n_fresh=10, n_more=0, rounds=1, n_profile=0, hot_ps=0.0, n_conformers=2)
 TEMPERATURE = SETTINGS.temperature  # 500 K
