@@ -34,7 +34,7 @@ SETTINGS = oh.RefineSettings(rounds=3, hot_ps=20.0)
 if QUICK:
     SETTINGS = oh.RefineSettings(n_first=60, n_fresh=10, n_more=0, rounds=1, n_profile=0, hot_ps=0.0, n_conformers=2)
 TEMPERATURE = SETTINGS.temperature  # 500 K
-PICOSECONDS = 1.0 if QUICK else 25.0  # for each of the starts
+PICOSECONDS = 1.0 if QUICK else 15.0  # for each of the starts
 N_LABELS = 20 if QUICK else 600
 LEVEL, CORRECTED = "GFN2-xTB", "GAFF + correction"
 
