@@ -19,7 +19,7 @@ EXAMPLES := examples/aspirin.py examples/better_gaff.py
 PYTEST = OMP_NUM_THREADS=1 $(1)/python -m pytest -q -n 2 --durations=10
 
 help:
-	@echo 'make run     aspirin, end to end: GAFF, labels, sGDML correction, hybrid sampling → runs/aspirin/report.html'
+	@echo 'make run     refine GAFF for aspirin, and compare the shapes of the molecule → runs/aspirin/report.html'
 	@echo 'make test    lint, docs, examples and tests on both stacks'
 	@echo 'make lint    ruff and mypy'
 	@echo 'make test-torchforce-2  the tests on the second plugin stack'

@@ -23,17 +23,22 @@ from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.refinement.check_results import WINDOW, RotorProfile
 from openmm_hybrid.refinement.citations import citations
 from openmm_hybrid.refinement.drawing import coloured, numbered
-from openmm_hybrid.refinement.refined import REPORT, Refined
+from openmm_hybrid.refinement.refined import REPORT, RESIDUES, SOLVATED, SYSTEM, Refined
 from openmm_hybrid.refinement.settings import RefineSettings
 
 _SHOWN = 200  # frames in the picture of the forces
 _NAMED = 3  # atoms with the largest errors that the caption names
 _USE = """import openmm_hybrid as oh
-forcefield = oh.load("forcefield.npz")
-# The molecule alone, ready for OpenMM:
-system, topology, positions = oh.load_system("system")
-# Or in a System of your own, in water too; atoms are those of the molecule:
-oh.replace(your_system, your_topology, forcefield, atoms=range(forcefield.n_atoms))"""
+from openmm import app
+
+result = oh.load(".")  # result.forcefield, result.labels, result.rounds and result.checks
+system, topology, positions = oh.load_system("{stored}")  # {contents}, ready for OpenMM
+# In your own topology, also with protein and water:
+forcefield = app.ForceField("amber14-all.xml", "amber14/tip3p.xml")
+oh.register(forcefield, result.forcefield)
+system = forcefield.createSystem(topology)
+# {base} alone, without the fitted terms:
+base = app.ForceField("{residues}", "amber14/tip3p.xml").createSystem(topology)"""
 
 
 def write(result: Refined, molecule: Molecule, base: ForceField, settings: RefineSettings, labels: Frames) -> Path:
@@ -66,7 +71,7 @@ class _Report:
             self._forces(),
             self._atoms(),
             Section("Notes", text="\n\n".join(self.result.rounds[-1].notes) or "All checks of the last fit passed."),
-            Section("Use", text="In the folder of this report:", code=_USE),
+            self._use(),
             self._used(),
         ]
         return parts
@@ -186,6 +191,16 @@ class _Report:
             caption=f"RMS error of the refined force field, from 0 (white) to {sizes.max():.2f} kcal/mol/Å (orange). "
             f"The largest: {named}",
         )
+
+    def _use(self) -> Section:
+        in_water = self.settings.solvate is not None
+        code = _USE.format(
+            stored=SOLVATED if in_water else SYSTEM,
+            contents="the molecule in water" if in_water else "the molecule alone",
+            base=self.settings.base,
+            residues=RESIDUES,
+        )
+        return Section("Use", text="In the folder of this report:", code=code)
 
     def _used(self) -> Section:
         settings = self.settings

@@ -109,6 +109,15 @@ def values(positions: Floats, atoms: tuple[tuple[int, ...], ...]) -> Floats:
     return geometry.dihedral(positions, list(atoms))
 
 
-def density(dihedrals: Floats) -> Density:
-    """Joint density of (n_frames, 2) dihedrals; every frame counts together with its mirror image."""
-    return dihedral_density(np.concatenate([dihedrals, -dihedrals]), n_bins=_BINS, bandwidth=_BANDWIDTH)
+def density(dihedrals: Floats, weights: Floats | None = None) -> Density:
+    """Joint density of (n_frames, 2) dihedrals; every frame counts together with its mirror image.
+
+    Parameters
+    ----------
+    dihedrals : (n_frames, 2), rad
+    weights : (n_frames,), optional
+        Weights of the frames, such as those of `analysis.boltzmann_weights`.
+    """
+    both = np.concatenate([dihedrals, -dihedrals])
+    doubled = None if weights is None else np.tile(weights, 2)
+    return dihedral_density(both, n_bins=_BINS, bandwidth=_BANDWIDTH, weights=doubled)

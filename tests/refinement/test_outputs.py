@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openmm
@@ -116,6 +118,20 @@ def test_load_gives_the_refinement_back(refined: oh.Refined, tmp_path: Path) -> 
         oh.load(tmp_path / "unfinished")
     with pytest.raises(InputError, match="empty"):
         oh.load(tmp_path / "empty")
+
+
+def test_the_code_in_the_report_runs(refined: oh.Refined, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (refined.path / "report.html").read_text(encoding="utf-8")
+    code = html.unescape(page.partition("<pre>")[2].partition("</pre>")[0])
+    monkeypatch.chdir(refined.path)
+    found: dict[str, Any] = {}
+    exec(compile(code, "report.html", "exec"), found)
+    positions = shaken(refined.path / "solvated")
+    assert found["system"].getNumParticles() == positions.shape[1] > 9
+    wanted = predict(by_generator(refined, found["topology"]), positions)[0]
+    np.testing.assert_allclose(predict(found["system"], positions)[0], wanted, rtol=1e-12)
+    plain = predict(by_template(refined, found["topology"]), positions)[0]
+    np.testing.assert_allclose(predict(found["base"], positions)[0], plain, rtol=1e-12)
 
 
 def test_info_describes_the_folder(refined: oh.Refined, tmp_path: Path) -> None:

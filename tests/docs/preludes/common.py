@@ -139,6 +139,18 @@ def limit_fits() -> None:
     oh.fit = limited(oh.fit, FIT)
 
 
+def limit_refinements() -> None:
+    """Make `oh.refine` run one round with few labels and without checks."""
+    oh.refine = limited(oh.refine, {"settings": _few_labels})
+
+
+def _few_labels(settings: oh.RefineSettings | None) -> oh.RefineSettings:
+    return replace(
+        settings or oh.RefineSettings(),
+        n_conformers=1, n_first=40, n_fresh=10, n_more=0, rounds=1, n_profile=0, hot_ps=0.0,
+    )  # fmt: skip
+
+
 def limit_charges() -> None:
     """Make `oh.gaff.build` take Gasteiger charges in place of RESP, which needs minutes of Hartree-Fock."""
     build = oh.gaff.build

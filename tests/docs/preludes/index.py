@@ -1,7 +1,5 @@
-"""A trained correction of aspirin in a file, and its System."""
+"""A refinement of few labels and one round."""
 
-from tests.docs.preludes.common import aspirin, correction_file
+from tests.docs.preludes.common import limit_refinements
 
-_case = aspirin()
-correction_file(_case, "correction.npz")
-system, topology = _case.gaff.system, _case.gaff.topology
+limit_refinements()
