@@ -34,6 +34,11 @@ forcefield = oh.load("forcefield.npz")
 system, topology, positions = oh.load_system("system")
 # Or in a System of your own, in water too; atoms are those of the molecule:
 oh.replace(your_system, your_topology, forcefield, atoms=range(forcefield.n_atoms))"""
+_USE_CORRECTION = """
+# With the correction, which is evaluated every 2 fs:
+correction = oh.load("correction.npz")
+oh.sample(system, topology, positions, output="run", duration=100, temperature=300,
+          models=[correction], timestep=0.5, outer_timestep=2.0)"""
 
 
 def write(result: Refined, molecule: Molecule, base: ForceField, settings: RefineSettings, labels: Frames) -> Path:
@@ -57,6 +62,7 @@ class _Report:
 
     def sections(self) -> list[Section]:
         drawing = self._picture("molecule", numbered(self.molecule))
+        corrected = self.result.correction_errors
         parts = [
             Section("Molecule", picture=drawing, caption=f"{self.molecule.name} with the numbers of its atoms"),
             self._rounds(),
@@ -65,8 +71,9 @@ class _Report:
             *self._hot_run(),
             self._forces(),
             self._atoms(),
+            *self._correction(),
             Section("Notes", text="\n\n".join(self.result.rounds[-1].notes) or "All checks of the last fit passed."),
-            Section("Use", text="In the folder of this report:", code=_USE),
+            Section("Use", text="In the folder of this report:", code=_USE + _USE_CORRECTION * bool(corrected)),
             self._used(),
         ]
         return parts
@@ -186,6 +193,32 @@ class _Report:
             caption=f"RMS error of the refined force field, from 0 (white) to {sizes.max():.2f} kcal/mol/Å (orange). "
             f"The largest: {named}",
         )
+
+    def _correction(self) -> list[Section]:
+        errors = self.result.correction_errors
+        if not errors:
+            return []
+        return [
+            Section(
+                "Correction",
+                text=f"correction.npz is an sGDML model of the forces that the refined force field leaves, trained on "
+                f"{errors.n_train} of the labels. It acts on all atoms and fades far from its training frames. Force "
+                "RMSE in kcal/mol/Å, on labelled frames that neither the fit nor this training saw. The gate weakens "
+                f"the correction in {errors.faded:.0%} of the frames of the dynamics. The files of system/ do not "
+                "contain it.",
+                columns=("frames", "number", "refined", "with the correction"),
+                rows=[
+                    (
+                        "dynamics of the refined force field", str(errors.n_sampled), f"{errors.sampled:.2f}",
+                        f"{errors.corrected_sampled:.2f}",
+                    ),
+                    (
+                        "unseen training frames", str(errors.n_unseen), f"{errors.unseen:.2f}",
+                        f"{errors.corrected_unseen:.2f}",
+                    ),
+                ],
+            )
+        ]  # fmt: skip
 
     def _used(self) -> Section:
         settings = self.settings
