@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import openmm_hybrid as oh
-from tests.docs.preludes.common import limited
+from tests.docs.preludes.common import limit_samples, limited
 
 
 def _small(settings: oh.RefineSettings | None) -> oh.RefineSettings:
@@ -11,4 +11,5 @@ def _small(settings: oh.RefineSettings | None) -> oh.RefineSettings:
     return replace(settings or oh.RefineSettings(), **few)
 
 
+limit_samples()
 oh.refine = limited(oh.refine, {"settings": _small})
