@@ -96,11 +96,17 @@ class CorrectionErrors:
 
     def __str__(self) -> str:
         """One sentence for a reader."""
+        start = "With the correction, the" if self.helps else "The correction does not help: with it, the"
         return (
-            f"With the correction, the force RMSE is {self.corrected_sampled:.2f} kcal/mol/Å instead of "
-            f"{self.sampled:.2f} on the dynamics of the force field, and {self.corrected_unseen:.2f} instead of "
-            f"{self.unseen:.2f} on unseen training frames."
+            f"{start} force RMSE is {self.corrected_sampled:.2f} kcal/mol/Å instead of {self.sampled:.2f} on the "
+            f"dynamics of the force field, and {self.corrected_unseen:.2f} instead of {self.unseen:.2f} on unseen "
+            "training frames."
         )
+
+    @property
+    def helps(self) -> bool:
+        """Whether the error on the dynamics of the force field is smaller with the correction."""
+        return self.corrected_sampled < self.sampled
 
 
 @final

@@ -118,6 +118,13 @@ def test_verdict_and_report_tell_the_errors(refined: oh.Refined) -> None:
     assert "outer_timestep=2.0" in page
 
 
+def test_a_correction_that_does_not_help_is_named(refined: oh.Refined) -> None:
+    errors = refined.correction_errors
+    assert errors is not None
+    assert errors.helps
+    assert str(replace(errors, corrected_sampled=2.0 * errors.sampled)).startswith("The correction does not help")
+
+
 def test_the_system_is_without_the_correction_and_runs_with_it(refined: oh.Refined, tmp_path: Path) -> None:
     system, topology, positions = oh.load_system(refined.path / "system")
     alone = SystemModel(system, topology)
