@@ -65,13 +65,17 @@ def refine(
             help="Write a box of water too, with this distance to its periodic images, Å.", show_default=False
         ),
     ] = None,
+    correct: Annotated[
+        bool,
+        typer.Option("--correct", help="Train an sGDML correction of what the force field leaves, on the labels."),
+    ] = False,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Make a force field for a molecule and check it on its own dynamics; the same command resumes after a stop.
 
-    The folder gets forcefield.npz, system/, refined.xml, labels.npz, result.json and report.html, and solvated/ with
-    --solvate.
+    The folder gets forcefield.npz, system/, refined.xml, labels.npz, result.json and report.html, solvated/ with
+    --solvate, and correction.npz with --correct.
     """
     import math
 
@@ -97,6 +101,7 @@ def refine(
         hot_ps=hot_ps,
         max_labels=max_labels,
         solvate=solvate,
+        correct=correct,
         seed=seed,
     )
     result = refine_molecule(molecule, Path(output), settings, template=template, progress=progress_wanted(ctx))

@@ -4,6 +4,6 @@
 """
 
 from openmm_hybrid.refinement.check_results import Checks, HotRun, MinimaCheck, RotorProfile
-from openmm_hybrid.refinement.refined import Refined, Round
+from openmm_hybrid.refinement.refined import CorrectionErrors, Refined, Round
 
-__all__ = ["Checks", "HotRun", "MinimaCheck", "Refined", "RotorProfile", "Round"]
+__all__ = ["Checks", "CorrectionErrors", "HotRun", "MinimaCheck", "Refined", "RotorProfile", "Round"]

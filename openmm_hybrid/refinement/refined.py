@@ -14,9 +14,11 @@ from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models_io.any_model import load as load_model
 from openmm_hybrid.models_io.correction import Correction
+from openmm_hybrid.models_io.correction import read as read_correction
 from openmm_hybrid.refinement.check_results import Checks
 
 FORCEFIELD, LABELS, RESULT, REPORT = "forcefield.npz", "labels.npz", "result.json", "report.html"
+CORRECTION = "correction.npz"
 SYSTEM, SOLVATED, RESIDUES = "system", "solvated", "refined.xml"
 _FIRST = "round-0"  # the folder that every refinement starts with
 
@@ -69,6 +71,51 @@ class Round:
 
 
 @final
+@dataclass(frozen=True)
+class CorrectionErrors:
+    """Force RMSE of a refined force field without and with its correction, kcal/mol/Å.
+
+    Neither the fit nor the training of the correction saw the frames.
+
+    Parameters
+    ----------
+    n_train : int
+        Number of training frames of the correction.
+    n_unseen, n_sampled : int
+        Number of labelled frames that the fit left out, and of random frames of the force field's own dynamics.
+    unseen, sampled : float
+        Errors of the force field alone on these frames.
+    corrected_unseen, corrected_sampled : float
+        Errors of the force field with the correction.
+    faded : float
+        Share of the frames of the dynamics in which the gate weakens the correction.
+    """
+
+    n_train: int
+    n_unseen: int
+    n_sampled: int
+    unseen: float
+    sampled: float
+    corrected_unseen: float
+    corrected_sampled: float
+    faded: float
+
+    def __str__(self) -> str:
+        """One sentence for a reader."""
+        start = "With the correction, the" if self.helps else "The correction does not help: with it, the"
+        return (
+            f"{start} force RMSE is {self.corrected_sampled:.2f} kcal/mol/Å instead of {self.sampled:.2f} on the "
+            f"dynamics of the force field, and {self.corrected_unseen:.2f} instead of {self.unseen:.2f} on unseen "
+            "training frames."
+        )
+
+    @property
+    def helps(self) -> bool:
+        """Whether the error on the dynamics of the force field is smaller with the correction."""
+        return self.corrected_sampled < self.sampled
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class Refined:
     """A refined molecule in its folder.
@@ -77,8 +124,8 @@ class Refined:
     ----------
     path : Path
         The folder. It holds forcefield.npz, labels.npz, result.json, report.html, refined.xml (the base force field's
-        residue template for `openmm.app.ForceField`), and in ``system`` and ``solvated`` what
-        `openmm_hybrid.load_system` reads.
+        residue template for `openmm.app.ForceField`), correction.npz if there is a correction, and in ``system`` and
+        ``solvated`` what `openmm_hybrid.load_system` reads, without the correction.
     forcefield : ForceField
     rounds : tuple of Round
     verdict : str
@@ -87,6 +134,8 @@ class Refined:
         Whether the errors met the factor and the target.
     checks : Checks
         Torsion profiles, minima and a run at high temperature of the force field.
+    correction_errors : CorrectionErrors, optional
+        Errors with and without the correction, if `RefineSettings.correct` asked for one.
     """
 
     path: Path
@@ -95,11 +144,18 @@ class Refined:
     verdict: str
     converged: bool
     checks: Checks
+    correction_errors: CorrectionErrors | None = None
 
     @property
     def labels(self) -> Frames:
         """All labelled frames."""
         return Frames.load(self.path / LABELS)
+
+    @property
+    def correction(self) -> Correction | None:
+        """The gated sGDML correction of all atoms, which is read from its file; None without one."""
+        file = self.path / CORRECTION
+        return read_correction(file) if file.is_file() else None
 
     @classmethod
     def load(cls, path: str | Path) -> Refined:
@@ -117,19 +173,21 @@ class Refined:
             rounds = tuple(Round(**{**entry, "notes": tuple(entry["notes"])}) for entry in content["rounds"])
             verdict, converged = str(content["verdict"]), bool(content["converged"])
             checks = Checks.from_dict(content["checks"])
+            errors = CorrectionErrors(**content["correction"]) if content["correction"] else None
         except FileNotFoundError:
             raise InputError(f"{folder} holds no finished refinement", hint=hint) from None
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise InputError(f"{folder / RESULT} is damaged ({error})", hint=hint) from None
-        return cls(folder, ForceField.load(folder / FORCEFIELD), rounds, verdict, converged, checks)
+        return cls(folder, ForceField.load(folder / FORCEFIELD), rounds, verdict, converged, checks, errors)
 
     def as_dict(self) -> dict[str, Any]:
-        """Verdict, rounds and checks, for JSON."""
+        """Verdict, rounds, checks and errors of the correction, for JSON."""
         return {
             "verdict": self.verdict,
             "converged": self.converged,
             "rounds": [asdict(entry) for entry in self.rounds],
             "checks": self.checks.as_dict(),
+            "correction": asdict(self.correction_errors) if self.correction_errors else None,
         }
 
 

@@ -39,6 +39,10 @@ oh.register(forcefield, result.forcefield)
 system = forcefield.createSystem(topology)
 # {base} alone, without the fitted terms:
 base = app.ForceField("{residues}", "amber14/tip3p.xml").createSystem(topology)"""
+_USE_CORRECTION = """
+# With the correction, which is evaluated every 2 fs:
+oh.sample(system, topology, positions, output="run", duration=100, temperature=300,
+          models=[result.correction], timestep=0.5, outer_timestep=2.0)"""
 
 
 def write(result: Refined, molecule: Molecule, base: ForceField, settings: RefineSettings, labels: Frames) -> Path:
@@ -70,6 +74,7 @@ class _Report:
             *self._hot_run(),
             self._forces(),
             self._atoms(),
+            *self._correction(),
             Section("Notes", text="\n\n".join(self.result.rounds[-1].notes) or "All checks of the last fit passed."),
             self._use(),
             self._used(),
@@ -200,7 +205,34 @@ class _Report:
             base=self.settings.base,
             residues=RESIDUES,
         )
-        return Section("Use", text="In the folder of this report:", code=code)
+        corrected = self.result.correction_errors is not None
+        return Section("Use", text="In the folder of this report:", code=code + _USE_CORRECTION * corrected)
+
+    def _correction(self) -> list[Section]:
+        errors = self.result.correction_errors
+        if not errors:
+            return []
+        return [
+            Section(
+                "Correction",
+                text=f"correction.npz is an sGDML model of the forces that the refined force field leaves, trained on "
+                f"{errors.n_train} of the labels. It acts on all atoms and fades far from its training frames. Force "
+                "RMSE in kcal/mol/Å, on labelled frames that neither the fit nor this training saw. The gate weakens "
+                f"the correction in {errors.faded:.0%} of the frames of the dynamics. The files of system/ do not "
+                "contain it.",
+                columns=("frames", "number", "refined", "with the correction"),
+                rows=[
+                    (
+                        "dynamics of the refined force field", str(errors.n_sampled), f"{errors.sampled:.2f}",
+                        f"{errors.corrected_sampled:.2f}",
+                    ),
+                    (
+                        "unseen training frames", str(errors.n_unseen), f"{errors.unseen:.2f}",
+                        f"{errors.corrected_unseen:.2f}",
+                    ),
+                ],
+            )
+        ]  # fmt: skip
 
     def _used(self) -> Section:
         settings = self.settings

@@ -28,10 +28,12 @@ from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.fitting.fit import fit
 from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.models_io.correction import Correction
 from openmm_hybrid.reference import ReferenceEngine
 from openmm_hybrid.refinement.checks import Candidate, Checker
+from openmm_hybrid.refinement.correct import Corrector, write_correction
 from openmm_hybrid.refinement.outputs import with_forcefield, write_systems
-from openmm_hybrid.refinement.refined import FORCEFIELD, LABELS, RESULT, Refined, Round
+from openmm_hybrid.refinement.refined import FORCEFIELD, LABELS, RESULT, CorrectionErrors, Refined, Round
 from openmm_hybrid.refinement.report import write
 from openmm_hybrid.refinement.select import HOT, Pool, extended, farthest, intact, sampled
 from openmm_hybrid.refinement.settings import RefineSettings
@@ -40,7 +42,7 @@ from openmm_hybrid.refinement.torsion_profiles import Relaxation, rotors
 
 _EACH = 4  # most frames of each angle of a scan
 _LEFT_OUT = 8  # one of this many labelled frames tests the fit
-_FREE = ("rounds", "factor", "target", "max_minutes", "max_labels", "hot_ps", "solvate")
+_FREE = ("rounds", "factor", "target", "max_minutes", "max_labels", "hot_ps", "solvate", "correct")
 """Settings that change no round: when the rounds end, and what follows."""
 
 
@@ -63,7 +65,7 @@ def refine(
     fits again. The force field of the result is one whose dynamics were checked.
 
     Every label, run and fit is stored as soon as it is finished; the same call resumes after a stop. A call with
-    another factor, target, budget or box of water continues from there.
+    another factor, target, budget, box of water or `correct` continues from there.
 
     Parameters
     ----------
@@ -270,6 +272,7 @@ class _Refinement:
             notes = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
             fitted = {
                 "n_train": len(found.split.train),
+                "left_out": found.split.test.tolist(),
                 "unseen": (found.test or found.train).as_dict(),
                 "base": error_table(test, self.base.predict(test.positions)).as_dict(),
                 "notes": notes,
@@ -329,10 +332,12 @@ class _Refinement:
             )
         best = len(rounds) - 1 if converged else min(sound, key=lambda number: rounds[number].own_force)
         checks = self._checker(best + 1, models[best]).run()
-        verdict = checks.verdict(self._verdict(rounds, best, converged))
-        result = Refined(self.folder, models[best], tuple(rounds), verdict, converged, checks)
-        (self.folder / RESULT).unlink(missing_ok=True)  # until the files of this result are complete
         everything = Frames.concatenate(labels)
+        correction, errors = self._correction(best + 1, models[best], rounds[best], everything)
+        verdict = checks.verdict(self._verdict(rounds, best, converged)) + (f" {errors}" if errors else "")
+        result = Refined(self.folder, models[best], tuple(rounds), verdict, converged, checks, errors)
+        (self.folder / RESULT).unlink(missing_ok=True)  # until the files of this result are complete
+        write_correction(self.folder, correction)
         everything.save(self.folder / LABELS)
         result.forcefield.save(self.folder / FORCEFIELD)
         write_systems(self.folder, self.built, result.forcefield, self.settings.solvate)
@@ -342,6 +347,20 @@ class _Refinement:
         write_json(self.folder / RESULT, result.as_dict() | job | {"versions": versions()})
         self._say(result.verdict)
         return result
+
+    def _correction(
+        self, number: int, model: ForceField, entry: Round, labels: Frames
+    ) -> tuple[Correction | None, CorrectionErrors | None]:
+        """The correction of the force field of a round and its errors, if the settings ask for one."""
+        if not self.settings.correct:
+            return None, None
+        _, fitted = self._fit(number, ())
+        left_out = np.array(fitted["left_out"], dtype=np.int64)
+        n_fit = fitted["n_train"] + len(left_out)  # the labels of the check follow those of the fit
+        return Corrector(
+            self.molecule, model, labels, unseen=left_out, sampled=np.arange(n_fit, entry.n_labels),
+            folder=self.folder / f"round-{number}", progress=self.progress,
+        ).run()  # fmt: skip
 
     def _checker(self, number: int, model: ForceField) -> Checker:
         """The checks of the force field of a round."""

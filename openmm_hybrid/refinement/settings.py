@@ -57,6 +57,8 @@ class RefineSettings:
         Most labels: a round that could exceed it does not start.
     solvate : float, optional, Å
         Distance between the molecule and its periodic images in a box of water, which is written in addition.
+    correct : bool
+        Whether an sGDML correction of what the force field leaves is trained on the labels, at most 500 of them.
     seed : int
 
     Raises
@@ -83,6 +85,7 @@ class RefineSettings:
     hot_ps: float = 100.0
     max_labels: int | None = None
     solvate: float | None = None
+    correct: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -96,7 +96,7 @@ def test_more_rounds_continue(refined: oh.Refined, tmp_path: Path) -> None:
     assert len(looser.rounds) == 1
     content = json.loads((refined.path / "result.json").read_text(encoding="utf-8"))
     assert content["converged"]
-    assert "converged after 1 round" in (refined.path / "report.html").read_text(encoding="utf-8")
+    assert "converged after 1 round and" in (refined.path / "report.html").read_text(encoding="utf-8")
     oh.refine("CO", refined.path, SMALL, progress=False)
 
 
