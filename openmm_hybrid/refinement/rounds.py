@@ -330,7 +330,8 @@ class _Refinement:
                 f"the dynamics of every fitted force field lost a bond or failed ({'; '.join(rounds[-1].notes)})",
                 hint="give more labels (n_first), more rounds, or a lower temperature",
             )
-        best = len(rounds) - 1 if converged else min(sound, key=lambda number: rounds[number].own_force)
+        order = [(not rounds[number].sound_hot, rounds[number].own_force, number) for number in sound]
+        best = len(rounds) - 1 if converged else min(order)[2]
         checks = self._checker(best + 1, models[best]).run()
         everything = Frames.concatenate(labels)
         correction, errors = self._correction(best + 1, models[best], rounds[best], everything)
