@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import final
 
@@ -165,11 +166,17 @@ class _Classes:
 
 
 def _left_out_losses(data: _Classes, penalties: Sequence[Floats]) -> Floats:
-    """Loss (n_folds, n_penalties) of each block of time under the functions that were fitted to the other blocks."""
-    losses = np.zeros((FOLDS, len(penalties)))
+    """Loss (n_folds, n_penalties) of each block of time under the functions that were fitted to the other blocks.
+
+    The loss is infinite where the regression does not converge: in a few frames the ensembles can be apart altogether,
+    and a weak penalty then hardly holds the functions.
+    """
+    losses = np.full((FOLDS, len(penalties)), np.inf)
     for fold in range(FOLDS):
         left_out, others = data.part(fold, without=False), data.part(fold, without=True)
-        losses[fold] = [left_out.loss(_solve(others, penalty)) for penalty in penalties]
+        for number, penalty in enumerate(penalties):
+            with suppress(NumericalError):
+                losses[fold, number] = left_out.loss(_solve(others, penalty))
     return losses
 
 

@@ -37,7 +37,7 @@ _WEAKEST, _STRONGEST = -10.0, 0.5
 _LEFT_OUT = ((2000, 5), (5000, 2))
 """Numbers of parameters up to which so many folds are left out; above, it is one. A factorisation costs their cube."""
 _MOSTLY_LINEAR = 0.3  # share of nonlinear parameters up to which steps reuse the products of the others
-_TOLERANCE = 1.01  # largest loss of the chosen ridge, relative to the smallest loss
+_TOLERANCE = 0.01  # largest relative difference between the loss of the chosen ridge and the smallest loss
 _CONVERGED = 2e-4  # relative decrease of the loss in a step that ends the fit
 _RARE = 0.1  # least diagonal element used for scaling, relative to the largest of the same function
 _EXACT = 1e-6  # relative error of the predicted loss below which the model was linear along a step
@@ -230,7 +230,8 @@ class _LeastSquares:
             best = look((best - width, best + width))
         found = [RidgeLoss(10.0**power, losses[power]) for power in sorted(losses)]
         # The largest ridge whose loss is nearly the smallest: small coefficients extrapolate better.
-        return max(entry.ridge for entry in found if entry.loss <= _TOLERANCE * min(losses.values())), found
+        least = min(losses.values())  # rounding can make it negative
+        return max(entry.ridge for entry in found if entry.loss <= least + _TOLERANCE * abs(least)), found
 
     def _step(
         self, theta: Tensor, matrix: Tensor, right: Tensor, scale: Tensor, ridge: float, loss_now: float
