@@ -147,7 +147,10 @@ def solve(
     sizes = [len(molecule) for molecule in molecules]
     count = min(settings.folds, *sizes)
     folds = [[torch.arange(first, size, count) for size in sizes] for first in range(count)]
-    problem = _LeastSquares(shared, molecules, folds, torch.tensor(free), settings)
+    left_out = min(count, next((most for limit, most in _LEFT_OUT if len(free) <= limit), 1))
+    if left_out < count:  # the other folds share their sums, which are large
+        folds[left_out:] = [[torch.cat(parts) for parts in zip(*folds[left_out:], strict=True)]]
+    problem = _LeastSquares(shared, molecules, folds, left_out, torch.tensor(free), settings)
     with progress_bar(settings.max_steps, "fitting by solving", "steps", enabled=progress) as advance:
         return problem.run(shared.parameters.values if start is None else start, lambda: advance(1))
 
@@ -155,11 +158,12 @@ def solve(
 @final
 @dataclass(frozen=True, eq=False)
 class _LeastSquares:
-    """A least-squares problem on fixed frames."""
+    """A least-squares problem on fixed frames; a cross-validation leaves out the first `n_left_out` folds."""
 
     shared: SharedParameters
     molecules: Sequence[LabelledMolecule]
     folds: list[list[Tensor]]
+    n_left_out: int
     free: Tensor
     settings: SolveSettings
 
@@ -215,13 +219,14 @@ class _LeastSquares:
         if self.settings.ridge is not None:
             return self.settings.ridge, []
         away, rows = (theta - self._centre)[self.free], self._rows(scale)
-        left_out = folds[: next((count for limit, count in _LEFT_OUT if len(self.free) <= limit), 1)]
         losses: dict[float, float] = {}
 
         def look(powers: Iterable[float]) -> float:
             """The best power of ten after a look at further ones."""
             new = [power for power in powers if power not in losses and _WEAKEST <= power <= _STRONGEST]
-            values = cross_validate(total, left_out, scale, self._prior, away, rows, [10.0**power for power in new])
+            values = cross_validate(
+                total, folds[: self.n_left_out], scale, self._prior, away, rows, [10.0**power for power in new]
+            )
             losses.update(zip(new, values, strict=True))
             return min(losses, key=losses.__getitem__)
 
