@@ -27,8 +27,9 @@ Indices = NDArray[np.int64]
 MOST = 500
 """Most training frames of a correction. Its cost per step is proportional to their number. Our choice."""
 
-LAMS = (1e-10, 1e-3)
-"""Values of λ that are tried: for a residual that the kernel can follow, and for one that looks like scatter."""
+LAMS = (1e-10, 1e-3, 1e-1)
+"""Values of λ that are tried: the more the residual looks like scatter, the larger the best one. The last is nearly no
+correction. Our choice."""
 
 _VALID = 10  # one of this many frames chooses λ
 _KEY, _ERRORS = "frames", "errors"  # entries of the report in the file of a correction
