@@ -33,7 +33,6 @@ from benchmarks.parts import Part, measured, part_options
 from benchmarks.worker import ROOT, use_settings
 from openmm_hybrid.core.errors import NumericalError
 from openmm_hybrid.core.result_document import document, to_json
-from openmm_hybrid.core.units import ANGSTROM_PER_NM
 
 MOLECULES = {
     "4-hydroxybenzoate": "[O-]C(=O)c1ccc(O)cc1",
@@ -102,8 +101,7 @@ def fits(folder: Path) -> list[float]:
 def run(name: str, output: Path) -> Part:
     """500 ps of the refined molecule in vacuum."""
     folder = output / name.replace(" ", "-")
-    system, topology, positions = oh.load_system(folder / "system")
-    start = np.array(positions._value) * ANGSTROM_PER_NM
+    system, topology, start = oh.load_system(folder / "system")
     bonds = np.array([[bond[0].index, bond[1].index] for bond in topology.bonds()])
     with tempfile.TemporaryDirectory() as scratch:
         failure = ""
@@ -165,7 +163,7 @@ def chosen(part: Part) -> int:
     if part["converged"]:
         return len(rounds) - 1
     sound = [k for k, entry in enumerate(rounds) if not entry["n_broken"]] or list(range(len(rounds)))
-    return min(sound, key=lambda k: rounds[k]["own_force"])
+    return min(sound, key=lambda k: (rounds[k]["n_broken_hot"] > 0, rounds[k]["own_force"]))
 
 
 def main() -> None:
