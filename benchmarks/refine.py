@@ -124,7 +124,7 @@ def run(name: str, output: Path) -> Part:
 
 def summary(parts: dict[str, Part]) -> dict[str, tuple[float, str]]:
     """Medians and worst values over the molecules with a result."""
-    done = {name: part["rounds"][chosen(part)] | part for name, part in parts.items() if "rounds" in part}
+    done = {name: part["rounds"][part["chosen"] - 1] | part for name, part in parts.items() if "rounds" in part}
     figures: dict[str, tuple[float, str]] = {
         "molecules": (sum(name in MOLECULES for name in parts), "1"),
         "failed": (sum("error" in part for part in parts.values()), "1"),
@@ -155,15 +155,6 @@ def summary(parts: dict[str, Part]) -> dict[str, tuple[float, str]]:
     if "imatinib" in done:
         figures["fit_minutes_68"] = max(done["imatinib"]["fits"]), "min"
     return figures
-
-
-def chosen(part: Part) -> int:
-    """Round of the result: the last one if it converged, otherwise the sound one with the smallest error."""
-    rounds = part["rounds"]
-    if part["converged"]:
-        return len(rounds) - 1
-    sound = [k for k, entry in enumerate(rounds) if not entry["n_broken"]] or list(range(len(rounds)))
-    return min(sound, key=lambda k: (rounds[k]["n_broken_hot"] > 0, rounds[k]["own_force"]))
 
 
 def main() -> None:

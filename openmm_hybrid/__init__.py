@@ -33,6 +33,7 @@ _PUBLIC = {
     "analysis": "openmm_hybrid.analysis",
     "figures": "openmm_hybrid.figures",
     "refine": "openmm_hybrid.refinement.rounds:refine",
+    "refine_series": "openmm_hybrid.refinement.rounds:refine_series",
     "RefineSettings": "openmm_hybrid.refinement.settings:RefineSettings",
     "Refined": "openmm_hybrid.refinement.refined:Refined",
     "attach": "openmm_hybrid.systems.attach:attach",

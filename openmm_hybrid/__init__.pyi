@@ -24,6 +24,7 @@ from openmm_hybrid import reference as reference
 from openmm_hybrid import analysis as analysis
 from openmm_hybrid import figures as figures
 from openmm_hybrid.refinement.rounds import refine as refine
+from openmm_hybrid.refinement.rounds import refine_series as refine_series
 from openmm_hybrid.refinement.settings import RefineSettings as RefineSettings
 from openmm_hybrid.refinement.refined import Refined as Refined
 from openmm_hybrid.systems.attach import attach as attach

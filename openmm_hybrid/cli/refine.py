@@ -13,7 +13,13 @@ from openmm_hybrid.cli.options import Json, OutputFolder, Seed, Template, named
 
 def refine(
     ctx: typer.Context,
-    molecule: Annotated[str, typer.Argument(help="SMILES, an SDF, MOL, MOL2 or PDB file, or a folder of `build`.")],
+    molecules: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MOLECULE...",
+            help="SMILES, an SDF, MOL, MOL2 or PDB file, or a folder of `build`. Several are fitted together.",
+        ),
+    ],
     output: OutputFolder,
     template: Template = "",
     base: Annotated[
@@ -34,6 +40,9 @@ def refine(
     temperature: Annotated[
         float, typer.Option(help="Temperature of the dynamics, K; some run at 1.5 times it.")
     ] = 500.0,
+    implicit_water: Annotated[
+        bool, typer.Option("--implicit-water", help="Run the dynamics in implicit water (OBC2) in place of vacuum.")
+    ] = False,
     conformers: Annotated[int, typer.Option(help="Conformers from which the dynamics start.")] = 8,
     first: Annotated[int, typer.Option(help="Labels of frames of the base force field.")] = 500,
     scan: Annotated[
@@ -56,6 +65,9 @@ def refine(
     hot_ps: Annotated[
         float, typer.Option(help="Length of the last run, at 1.5 times the temperature, ps; 0 means no run.")
     ] = 100.0,
+    frequencies: Annotated[
+        bool, typer.Option(help="Compare harmonic frequencies with the reference, by 6 labels for each atom.")
+    ] = True,
     max_labels: Annotated[
         int | None, typer.Option(help="Most labels: a round that could exceed it does not start.", show_default=False)
     ] = None,
@@ -75,11 +87,14 @@ def refine(
     """Make a force field for a molecule and check it on its own dynamics; the same command resumes after a stop.
 
     The folder gets forcefield.npz, system/, refined.xml, labels.npz, result.json and report.html, solvated/ with
-    --solvate, and correction.npz with --correct.
+    --solvate, and correction.npz with --correct. With several molecules, each has such a folder in it, and terms of
+    equal GAFF types have the same parameters in all of them.
     """
     import math
 
+    from openmm_hybrid.core.errors import InputError
     from openmm_hybrid.refinement.rounds import refine as refine_molecule
+    from openmm_hybrid.refinement.rounds import refine_series
     from openmm_hybrid.refinement.settings import RefineSettings
 
     settings = RefineSettings(
@@ -87,6 +102,7 @@ def refine(
         charges=charges,
         engine=engine,
         temperature=temperature,
+        implicit_water=implicit_water,
         n_conformers=conformers,
         n_first=first,
         n_scan=scan,
@@ -99,10 +115,20 @@ def refine(
         n_profile=profile,
         n_rotors=rotors,
         hot_ps=hot_ps,
+        frequencies=frequencies,
         max_labels=max_labels,
         solvate=solvate,
         correct=correct,
         seed=seed,
     )
-    result = refine_molecule(molecule, Path(output), settings, template=template, progress=progress_wanted(ctx))
-    print_result(f"{result.verdict}\n{result.path / 'report.html'}", result.as_dict(), as_json=as_json)
+    progress = progress_wanted(ctx)
+    if len(molecules) == 1:
+        result = refine_molecule(molecules[0], Path(output), settings, template=template, progress=progress)
+        results, content = [result], result.as_dict()
+    elif template:
+        raise InputError("--template with several molecules", expected="one molecule")
+    else:
+        results = list(refine_series(molecules, Path(output), settings, progress=progress))
+        content = {result.path.name: result.as_dict() for result in results}
+    text = "\n".join(f"{result.verdict}\n{result.path / 'report.html'}" for result in results)
+    print_result(text, content, as_json=as_json)

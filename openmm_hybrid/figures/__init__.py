@@ -1,10 +1,11 @@
-"""Figures of densities, force errors, learning curves and torsion profiles, as PNG or SVG by matplotlib.
+"""Figures of densities, force errors, frequencies, learning curves and torsion profiles, as PNG or SVG by matplotlib.
 
 The functions draw results of `openmm_hybrid.analysis` and return a `matplotlib.figure.Figure`.
 """
 
 from openmm_hybrid.figures.density import density_figure
 from openmm_hybrid.figures.error_plots import force_error_figure
+from openmm_hybrid.figures.frequencies import frequency_figure
 from openmm_hybrid.figures.learning_curve import learning_curve_figure
 from openmm_hybrid.figures.style import save_figure
 from openmm_hybrid.figures.table2 import table2_figure
@@ -13,6 +14,7 @@ from openmm_hybrid.figures.torsion_profile import torsion_profile_figure
 __all__ = [
     "density_figure",
     "force_error_figure",
+    "frequency_figure",
     "learning_curve_figure",
     "save_figure",
     "table2_figure",

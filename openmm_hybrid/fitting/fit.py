@@ -40,7 +40,7 @@ def fit(
     forcefield: ForceField | Sequence[ForceField],
     frames: Frames | Sequence[Frames],
     *,
-    n_train: int,
+    n_train: int | Sequence[int],
     n_valid: int | None = None,
     n_test: int = 1000,
     seed: int = 0,
@@ -67,7 +67,7 @@ def fit(
     frames : Frames, or a sequence of them
         Frames with forces for each force field, and with energies unless energy_weight=0, in the same order. Parameters
         of equal names are one parameter.
-    n_train : int
+    n_train : int, or a sequence of them
         Training frames of each molecule, drawn at random with `seed` and without repeated geometries.
     n_valid : int, optional
         Validation frames. By default there are none; networks then hold out a tenth of the training frames to decide
@@ -123,7 +123,8 @@ def fit(
     shared = SharedParameters.of(fields)
     shared = set_straight_angles(shared, fixed)
     free, networks, hidden = free_parameters(shared, fixed)
-    splits = [split(part, n_train, n_valid or 0, n_test, seed) for part in data]
+    numbers = _of_each(n_train, len(data))
+    splits = [split(part, number, n_valid or 0, n_test, seed) for part, number in zip(data, numbers, strict=True)]
     train = [part[chosen.train] for part, chosen in zip(data, splits, strict=True)]
     labels = [compared_labels(*each) for each in zip(fields, given, splits, strict=True)]
     valid = [part[chosen.valid] for part, chosen in zip(data, splits, strict=True)]
@@ -158,6 +159,16 @@ def fit(
         0 if descent is None else descent.epochs,
         time.monotonic() - clock,
     )
+
+
+def _of_each(n_train: int | Sequence[int], n_molecules: int) -> list[int]:
+    """Training frames of each molecule."""
+    numbers = list(n_train) if isinstance(n_train, Sequence) else [n_train] * n_molecules
+    if len(numbers) != n_molecules:
+        raise InputError(
+            f"n_train has {len(numbers)} numbers for {n_molecules} molecules", expected="one for each, or one for all"
+        )
+    return numbers
 
 
 @final

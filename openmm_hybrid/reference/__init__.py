@@ -22,6 +22,7 @@ ENGINES = Registry(
         "uff": "openmm_hybrid.reference.mechanics:uff",
         "ghemical": "openmm_hybrid.reference.ghemical:ghemical",
         "ase": "openmm_hybrid.reference.ase:ase",
+        "model": "openmm_hybrid.reference.model:model",
     },
     "openmm_hybrid.engines",
 )
@@ -35,8 +36,8 @@ def engine(name: str, *, method: str = "", basis: str = "", charge: int = 0, mul
 
     The text is the name of an engine, with method, basis and options where the engine takes them:
     "gfn2", "pyscf:wb97x-d3/def2-svp", "pyscf:pbe/def2-svp?density_fit=true", "mmff94",
-    "ase:tblite.ase:TBLite?method=GFN2-xTB". Method and basis may be given as arguments instead. The
-    section "label" of docs/cli.md lists all engines. Other distributions register engines in the entry-point group
+    "ase:tblite.ase:TBLite?method=GFN2-xTB", "model:teacher.npz". Method and basis may be given as arguments instead.
+    The section "label" of docs/cli.md lists all engines. Other distributions register engines in the entry-point group
     "openmm_hybrid.engines". An ASE calculator object is wrapped directly: ``reference.ase.AseEngine(calculator)``.
 
     Parameters

@@ -12,7 +12,10 @@ from openmm_hybrid.core.registry import near
 Option = bool | int | float | str | None
 """Value of an option: true, false, none, a number, or a text."""
 
-_FORM = "NAME, NAME:METHOD, NAME:METHOD/BASIS or ase:MODULE:CLASS, and options after ?, such as pyscf:pbe/def2-svp"
+_FORM = (
+    "NAME, NAME:METHOD, NAME:METHOD/BASIS, ase:MODULE:CLASS or model:FILE, and options after ?, such as "
+    "pyscf:pbe/def2-svp"
+)
 _WORDS: dict[str, Option] = {"true": True, "false": False, "none": None}
 
 
@@ -48,8 +51,10 @@ def parsed(text: str) -> EngineName:
     """
     head, mark, tail = text.strip().partition("?")
     name, colon, level = (part.strip() for part in head.partition(":"))
-    # The path of a module has no slash, and a calculator has no basis.
-    method, slash, basis = (level, "", "") if name == "ase" else (part.strip() for part in level.partition("/"))
+    # A calculator and a model have no basis, and a slash in their text is one of a path.
+    method, slash, basis = (
+        (level, "", "") if name in ("ase", "model") else (part.strip() for part in level.partition("/"))
+    )
     for part, separator, value in (("engine", "*", name), ("method", colon, level), ("basis", slash, basis)):
         if separator and not value:
             raise InputError(f"{text!r} has no {part}", expected=_FORM)

@@ -3,7 +3,16 @@
 `openmm_hybrid.refine` is in `rounds`, which loads many other modules; a result can be read without them.
 """
 
-from openmm_hybrid.refinement.check_results import Checks, HotRun, MinimaCheck, RotorProfile
+from openmm_hybrid.refinement.check_results import Checks, FrequencyCheck, HotRun, MinimaCheck, RotorProfile
 from openmm_hybrid.refinement.refined import CorrectionErrors, Refined, Round
 
-__all__ = ["Checks", "CorrectionErrors", "HotRun", "MinimaCheck", "Refined", "RotorProfile", "Round"]
+__all__ = [
+    "Checks",
+    "CorrectionErrors",
+    "FrequencyCheck",
+    "HotRun",
+    "MinimaCheck",
+    "Refined",
+    "RotorProfile",
+    "Round",
+]

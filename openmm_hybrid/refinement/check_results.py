@@ -189,6 +189,39 @@ class MinimaCheck:
 
 @final
 @dataclass(frozen=True)
+class FrequencyCheck:
+    """Harmonic frequencies at the lowest minimum of the refined force field, cm⁻¹, ascending.
+
+    Those of the reference and the refined force field are at the same geometry, so that they differ by the second
+    derivatives alone; those of the base force field are at its own minimum nearby. Imaginary ones are negative.
+
+    Parameters
+    ----------
+    reference, refined, base : (n_modes,)
+    """
+
+    reference: tuple[float, ...]
+    refined: tuple[float, ...]
+    base: tuple[float, ...]
+
+    @property
+    def rms(self) -> float:
+        """RMS deviation of the refined force field from the reference."""
+        return float(np.sqrt(np.mean(np.subtract(self.refined, self.reference) ** 2)))
+
+    @property
+    def base_rms(self) -> float:
+        """RMS deviation of the base force field from the reference."""
+        return float(np.sqrt(np.mean(np.subtract(self.base, self.reference) ** 2)))
+
+    @property
+    def largest(self) -> float:
+        """Largest deviation of the refined force field from the reference."""
+        return float(np.abs(np.subtract(self.refined, self.reference)).max())
+
+
+@final
+@dataclass(frozen=True)
 class HotRun:
     """A long run at high temperature.
 
@@ -224,6 +257,7 @@ class Checks:
     hot_run : HotRun, optional
     problems : tuple of str
         Checks that could not be made, with their reasons.
+    frequencies : FrequencyCheck, optional
     """
 
     profiles: tuple[RotorProfile, ...] = ()
@@ -231,6 +265,7 @@ class Checks:
     minima: MinimaCheck | None = None
     hot_run: HotRun | None = None
     problems: tuple[str, ...] = ()
+    frequencies: FrequencyCheck | None = None
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -280,7 +315,12 @@ class Checks:
             "minima": asdict(found) | derived | {"n_swapped": found.n_swapped} if found else None,
             "hot_run": asdict(self.hot_run) if self.hot_run else None,
             "problems": list(self.problems),
+            "frequencies": self._frequencies(),
         }
+
+    def _frequencies(self) -> dict[str, Any] | None:
+        found = self.frequencies
+        return asdict(found) | {"rms": found.rms, "base_rms": found.base_rms} if found else None
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Checks:
@@ -292,11 +332,13 @@ class Checks:
             The content is something else.
         """
         found, run = content["minima"], content["hot_run"]
-        parts = ("reference", "refined", "base", "forces")
+        modes = content.get("frequencies")
+        methods = ("reference", "refined", "base")
         return cls(
             profiles=tuple(map(RotorProfile.from_dict, content["profiles"])),
             left_out=tuple(content["left_out"]),
-            minima=MinimaCheck(**{name: tuple(found[name]) for name in parts}) if found else None,
+            minima=MinimaCheck(**{name: tuple(found[name]) for name in (*methods, "forces")}) if found else None,
             hot_run=HotRun(**run) if run else None,
             problems=tuple(content["problems"]),
+            frequencies=FrequencyCheck(*(tuple(modes[name]) for name in methods)) if modes else None,
         )

@@ -23,20 +23,20 @@ from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.models.minima import minima
+from openmm_hybrid.models.normal_modes import displaced, frequencies, hessian
 from openmm_hybrid.reference import ReferenceEngine
-from openmm_hybrid.refinement.check_results import Checks, HotRun, MinimaCheck, Rotor, RotorProfile
-from openmm_hybrid.refinement.select import HOT, intact
+from openmm_hybrid.refinement.check_results import Checks, FrequencyCheck, HotRun, MinimaCheck, Rotor, RotorProfile
+from openmm_hybrid.refinement.select import HOT, Pool, intact, sampled
 from openmm_hybrid.refinement.settings import RefineSettings
 from openmm_hybrid.refinement.torsion_profiles import Relaxation, grid, rotors
-from openmm_hybrid.sampling.sample import sample
-from openmm_hybrid.sampling.sample_result import SampleResult
 
 Floats = NDArray[np.float64]
 T = TypeVar("T")
 
-_TIMESTEP, _EVERY, _SETTLE = 1.0, 100, 1000  # fs, steps between frames, and steps before the first one
+_EVERY = 100  # steps between frames of the run at high temperature
 _LEAST = 3  # angles that make a profile
 _HIGH = 60.0  # energy above which a frame does not train, kcal/mol; forces there would outweigh all others
+_MINIMA = "minima.npz"  # labels of the minima
 _SCAN = "-scan"  # ending of the names of files of geometries
 
 
@@ -87,7 +87,9 @@ class Checker:
                 return Checks.from_dict(content["checks"])
         problems: list[str] = []
         found = _tried(self._minima, "the minima", problems)
-        profiles = self.profiles(problems)
+        chosen = self._rotors[: settings.n_rotors]
+        made = [_tried(partial(self._profile, rotor), f"the profile of {rotor.name}", problems) for rotor in chosen]
+        profiles = tuple(filter(None, made))
         run = _tried(self._hot_run, "the run at high temperature", problems) if settings.hot_ps else None
         left_out = tuple(rotor.name for rotor in self._rotors[settings.n_rotors :])
         checks = Checks(profiles, left_out, found, run, tuple(problems))
@@ -95,21 +97,42 @@ class Checker:
             write_json(path, {"settings": wanted, "checks": checks.as_dict()})
         return checks
 
-    def profiles(self, problems: list[str]) -> tuple[RotorProfile, ...]:
-        """The torsion profiles of the rotors; reasons why one could not be made are added to `problems`."""
-        chosen = self._rotors[: self.settings.n_rotors]
-        made = [_tried(partial(self._profile, rotor), f"the profile of {rotor.name}", problems) for rotor in chosen]
-        return tuple(filter(None, made))
+    def frequencies(self) -> FrequencyCheck:
+        """Harmonic frequencies at the lowest minimum, from labels of 6 geometries for each atom.
 
-    def profile_labels(self) -> list[Frames]:
-        """The labelled frames of all profiles that are at most 60 kcal/mol above the lowest one of their profile."""
+        Raises
+        ------
+        NumericalError
+            There is no minimum, or a label failed.
+        """
+        start, numbers = self._geometries()[0], self.molecule.atomic_numbers
+        result = reference.label(
+            self.engine, self.molecule, displaced(start), output=self.folder / "frequencies.npz", progress=self.progress
+        )
+        if result.failed:
+            raise NumericalError(f"{len(result.failed)} labels of the frequencies failed")
+        nearby = self._base.minimum(start)
+        refined = self.refined.model.predict(displaced(start))[1]
+        base = self.base.model.predict(displaced(nearby))[1]
+        found = ((result.frames.labels()[1], start), (refined, start), (base, nearby))
+        modes = (frequencies(hessian(forces), numbers, positions) for forces, positions in found)
+        return FrequencyCheck(*(tuple(values.tolist()) for values in modes))
+
+    @property
+    def labels(self) -> list[Frames]:
+        """The labelled minima and frames of profiles, at most 60 kcal/mol above the lowest one of each file."""
         found = []
-        for path in sorted(self._profiles.glob("rotor-*.npz")):
-            if not path.stem.endswith(_SCAN):
+        for path in (self.folder / _MINIMA, *sorted(self._profiles.glob("rotor-*.npz"))):
+            if path.is_file() and not path.stem.endswith(_SCAN):
                 frames = Frames.load(path)
                 energies = frames.labels()[0]
                 found.append(frames[np.flatnonzero(energies <= energies.min() + _HIGH)])
         return found
+
+    @property
+    def hot_frames(self) -> Floats:
+        """Frames (n_frames, n_atoms, 3) with intact bonds of the run at high temperature, Å; none before `run`."""
+        return self._hot.positions if self._hot_folder.is_dir() else self.starts[:0]
 
     @property
     def _profiles(self) -> Path:
@@ -149,7 +172,9 @@ class Checker:
         return positions
 
     def _minima(self) -> MinimaCheck:
-        labels = self._labels("minima", self._geometries())
+        labels = reference.label(
+            self.engine, self.molecule, self._geometries(), output=self.folder / _MINIMA, progress=self.progress
+        ).frames
         energies, forces = labels.labels()
         predicted = [candidate.model.predict(labels.positions)[0] for candidate in (self.refined, self.base)]
         return MinimaCheck.of(energies, predicted[0], predicted[1], forces)
@@ -189,28 +214,22 @@ class Checker:
         truth = result.frames.labels()[0]
         return RotorProfile.of(rotor, scan["angles"][chosen], truth, scan["refined"][chosen], scan["base"][chosen])
 
-    def _hot_run(self) -> HotRun:
-        settings, failure = self.settings, ""
-        temperature, folder = HOT * settings.temperature, self.folder / f"hot-{settings.hot_ps:g}ps"
-        try:
-            result = sample(
-                self.refined.system, self.topology, self.starts[0], output=folder, duration=settings.hot_ps,
-                temperature=temperature, timestep=_TIMESTEP, interval=_EVERY, equilibration=_SETTLE,
-                seed=settings.seed, progress=self.progress,
-            )  # fmt: skip
-        except NumericalError as error:
-            failure = str(error)
-            if not any(folder.glob("trajectory_0.*")):  # it failed before the first frame
-                return HotRun(temperature, settings.hot_ps, 0, 0, failure)
-            result = SampleResult.open(folder)
-        positions = result.starts[0].positions.astype(np.float64)
-        n_broken = int((~intact(positions, self.topology, self.starts)).sum())
-        return HotRun(temperature, settings.hot_ps, len(positions), n_broken, failure)
+    @property
+    def _hot_folder(self) -> Path:
+        return self.folder / f"hot-{self.settings.hot_ps:g}ps"
 
-    def _labels(self, name: str, positions: Floats) -> Frames:
-        return reference.label(
-            self.engine, self.molecule, positions, output=self.folder / f"{name}.npz", progress=self.progress
-        ).frames
+    @cached_property
+    def _hot(self) -> Pool:
+        return sampled(
+            self.refined.system, self.topology, self.starts[:1], self._hot_folder, duration=self.settings.hot_ps,
+            interval=_EVERY, temperature=HOT * self.settings.temperature, seed=self.settings.seed,
+            progress=self.progress,
+        )  # fmt: skip
+
+    def _hot_run(self) -> HotRun:
+        settings, pool = self.settings, self._hot
+        n_frames = len(pool.positions) + pool.n_broken
+        return HotRun(HOT * settings.temperature, settings.hot_ps, n_frames, pool.n_broken, pool.failure)
 
 
 def _tried(part: Callable[[], T], name: str, problems: list[str]) -> T | None:

@@ -44,6 +44,8 @@ class Round:
         Frames with a broken bond of the own dynamics, and of those at 1.5 times the temperature.
     notes : tuple of str
         Checks of the fit that failed, and the reasons why dynamics ended early.
+    failures : tuple of str
+        Failed checks of the force field, in words. It is checked if its errors meet the factor and the target.
     """
 
     n_train: int
@@ -58,6 +60,14 @@ class Round:
     n_broken: int
     n_broken_hot: int
     notes: tuple[str, ...]
+    failures: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """The errors in one line."""
+        return (
+            f"{self.n_labels} labels, force RMSE {self.unseen_force:.2f} kcal/mol/Å on unseen frames, "
+            f"{self.own_force:.2f} on the own dynamics (worst frame {self.own_worst:.1f})"
+        )
 
     @property
     def sound(self) -> bool:
@@ -128,10 +138,12 @@ class Refined:
         ``solvated`` what `openmm_hybrid.load_system` reads, without the correction.
     forcefield : ForceField
     rounds : tuple of Round
+    chosen : int
+        Number of the round, from 1, of which this is the force field.
     verdict : str
         One sentence on the quality of the force field.
     converged : bool
-        Whether the errors met the factor and the target.
+        Whether the errors met the factor and the target, and no check failed.
     checks : Checks
         Torsion profiles, minima and a run at high temperature of the force field.
     correction_errors : CorrectionErrors, optional
@@ -141,6 +153,7 @@ class Refined:
     path: Path
     forcefield: ForceField
     rounds: tuple[Round, ...]
+    chosen: int
     verdict: str
     converged: bool
     checks: Checks
@@ -170,7 +183,9 @@ class Refined:
         hint = "call refine again with the same settings: it resumes"
         try:
             content: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-            rounds = tuple(Round(**{**entry, "notes": tuple(entry["notes"])}) for entry in content["rounds"])
+            texts = ("notes", "failures")
+            rounds = tuple(Round(**entry | {name: tuple(entry[name]) for name in texts}) for entry in content["rounds"])
+            chosen = int(content["chosen"])
             verdict, converged = str(content["verdict"]), bool(content["converged"])
             checks = Checks.from_dict(content["checks"])
             errors = CorrectionErrors(**content["correction"]) if content["correction"] else None
@@ -178,7 +193,7 @@ class Refined:
             raise InputError(f"{folder} holds no finished refinement", hint=hint) from None
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise InputError(f"{folder / RESULT} is damaged ({error})", hint=hint) from None
-        return cls(folder, ForceField.load(folder / FORCEFIELD), rounds, verdict, converged, checks, errors)
+        return cls(folder, ForceField.load(folder / FORCEFIELD), rounds, chosen, verdict, converged, checks, errors)
 
     def as_dict(self) -> dict[str, Any]:
         """Verdict, rounds, checks and errors of the correction, for JSON."""
@@ -186,6 +201,7 @@ class Refined:
             "verdict": self.verdict,
             "converged": self.converged,
             "rounds": [asdict(entry) for entry in self.rounds],
+            "chosen": self.chosen,
             "checks": self.checks.as_dict(),
             "correction": asdict(self.correction_errors) if self.correction_errors else None,
         }

@@ -17,6 +17,7 @@ from openmm_hybrid.core.html_report import Section, write_report
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.figures.error_plots import force_error_figure
+from openmm_hybrid.figures.frequencies import frequency_figure
 from openmm_hybrid.figures.style import save_figure
 from openmm_hybrid.figures.torsion_profile import torsion_profile_figure
 from openmm_hybrid.forcefield import ForceField
@@ -71,11 +72,12 @@ class _Report:
             self._rounds(),
             *self._profiles(),
             *self._minima(),
+            *self._frequencies(),
             *self._hot_run(),
             self._forces(),
             self._atoms(),
             *self._correction(),
-            Section("Notes", text="\n\n".join(self.result.rounds[-1].notes) or "All checks of the last fit passed."),
+            Section("Notes", text="\n\n".join(self._notes) or "All checks of the fit passed."),
             self._use(),
             self._used(),
         ]
@@ -92,6 +94,14 @@ class _Report:
         """Name of the force field → its energies and forces of these frames."""
         models = {self.settings.base: self.base, "refined": self.result.forcefield}
         return {name: model.predict(self.few.positions) for name, model in models.items()}
+
+    @property
+    def _notes(self) -> list[str]:
+        """Notes on the fit of the result, and the failed checks that led to another round."""
+        result = self.result
+        failures = {number: entry.failures for number, entry in enumerate(result.rounds, 1) if number != result.chosen}
+        earlier = [f"Round {number}: {failure}." for number, found in failures.items() for failure in found]
+        return [*result.rounds[result.chosen - 1].notes, *earlier]
 
     def _picture(self, name: str, content: bytes) -> Path:
         path = self.pictures / f"{name}.png"
@@ -167,6 +177,25 @@ class _Report:
         numbers = zip(found.reference, found.refined, found.base, found.forces, strict=True)
         rows = [(str(number), *map(_signed, values)) for number, values in enumerate(numbers, 1)]
         return [Section("Minima", text, ("minimum", "reference", "refined", name, "force"), rows)]
+
+    def _frequencies(self) -> list[Section]:
+        found, name = self.result.checks.frequencies, self.settings.base
+        if not found:
+            return []
+        text = (
+            f"{len(found.reference)} harmonic frequencies at the lowest minimum, from second derivatives. RMS "
+            f"deviation from the reference: {found.rms:.0f} cm⁻¹, {found.base_rms:.0f} with {name} at its own minimum. "
+            f"The largest: {found.largest:.0f} cm⁻¹. Imaginary frequencies are negative."
+        )
+        picture = frequency_figure(found.reference, {"refined": found.refined, name: found.base})
+        return [
+            Section(
+                "Harmonic frequencies",
+                text=text,
+                picture=save_figure(picture, self.pictures / "frequencies.png"),
+                caption="Deviation of each frequency from that of the reference",
+            )
+        ]
 
     def _hot_run(self) -> list[Section]:
         run = self.result.checks.hot_run

@@ -23,8 +23,7 @@ BROKEN = 1.5
 """Length of a bond, relative to its largest length in the starts, from which on it counts as broken."""
 HOT = 1.5
 """Temperature of the hot dynamics, relative to that of the others. Their frames hold the force field beyond its own."""
-_PICOSECONDS = 5.0  # length of the dynamics from each start
-_TIMESTEP, _EVERY, _SETTLE = 1.0, 50, 1000  # fs, steps between frames, and steps before the first one
+_TIMESTEP, _SETTLE = 1.0, 1000  # fs, and steps before the first frame
 
 
 @final
@@ -53,16 +52,32 @@ def sampled(
     starts: Floats,
     folder: Path,
     *,
+    duration: float,
+    interval: int,
     temperature: float,
     seed: int,
     progress: bool,
 ) -> Pool:
-    """Run dynamics from each start (n_starts, n_atoms, 3), Å; the same call again resumes or reads them."""
+    """Run dynamics of `duration` ps from each start; the same call again resumes or reads them.
+
+    Parameters
+    ----------
+    system : openmm.System
+    topology : openmm.app.Topology
+    starts : (n_starts, n_atoms, 3), Å
+    folder : Path
+    duration : float, ps
+    interval : int
+        Steps of 1 fs between frames.
+    temperature : float, K
+    seed : int
+    progress : bool
+    """
     failure = ""
     try:
         result = sample(
-            system, topology, starts, output=folder, duration=_PICOSECONDS, temperature=temperature, timestep=_TIMESTEP,
-            interval=_EVERY, equilibration=_SETTLE, replicas=len(starts), seed=seed, progress=progress,
+            system, topology, starts, output=folder, duration=duration, temperature=temperature, timestep=_TIMESTEP,
+            interval=interval, equilibration=_SETTLE, replicas=len(starts), seed=seed, progress=progress,
         )  # fmt: skip
         frames = [start.positions.astype(np.float64) for start in result.starts]
     except NumericalError as error:

@@ -26,6 +26,9 @@ class RefineSettings:
         Reference engine of the labels, as in `openmm_hybrid.reference.engine`.
     temperature : float, K
         Temperature of the dynamics. Some run at 1.5 times this temperature, for frames outside its usual range.
+    implicit_water : bool
+        Whether the dynamics run in implicit water (OBC2) in place of vacuum, where zwitterions and other molecules with
+        many hydrogen bonds fold up. Labels and checks are those of the molecule alone.
     n_conformers : int
         Conformers from which the dynamics start.
     n_first : int
@@ -53,6 +56,8 @@ class RefineSettings:
         Most rotors with a profile.
     hot_ps : float, ps
         Length of the run of the chosen force field at 1.5 times the temperature; 0 means no run.
+    frequencies : bool
+        Whether harmonic frequencies of the result are compared with the reference, by 6 labels for each atom.
     max_labels : int, optional
         Most labels: a round that could exceed it does not start.
     solvate : float, optional, Å
@@ -71,6 +76,7 @@ class RefineSettings:
     charges: str = ""
     engine: str = "gfn2"
     temperature: float = 500.0
+    implicit_water: bool = False
     n_conformers: int = 8
     n_first: int = 500
     n_scan: int = 12
@@ -83,6 +89,7 @@ class RefineSettings:
     n_profile: int = 24
     n_rotors: int = 8
     hot_ps: float = 100.0
+    frequencies: bool = True
     max_labels: int | None = None
     solvate: float | None = None
     correct: bool = False

@@ -12,7 +12,13 @@ from matplotlib.image import imread
 
 from openmm_hybrid.analysis import Density, ErrorTable, dihedral_density, error_table
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.figures import density_figure, force_error_figure, save_figure, torsion_profile_figure
+from openmm_hybrid.figures import (
+    density_figure,
+    force_error_figure,
+    frequency_figure,
+    save_figure,
+    torsion_profile_figure,
+)
 
 LABELS = ("C–C–O–H", "O–C–C–H")
 
@@ -111,3 +117,15 @@ def test_a_torsion_profile_shows_all_energies_and_closes_the_circle() -> None:
         torsion_profile_figure(angles, reference[:3], predicted, label="")
     with pytest.raises(InputError, match="do not match"):
         torsion_profile_figure([], [], {}, label="")
+
+
+def test_frequencies_are_drawn_as_deviations() -> None:
+    reference = [300.0, 1500.0, 3000.0]
+    figure = frequency_figure(reference, {"refined": [310.0, 1490.0, 3000.0], "gaff": [200.0, 1600.0, 3100.0]})
+    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
+    np.testing.assert_allclose(lines["refined"].get_ydata(), [10.0, -10.0, 0.0])
+    np.testing.assert_allclose(lines["gaff"].get_ydata(), [-100.0, 100.0, 100.0])
+    np.testing.assert_allclose(lines["gaff"].get_xdata(), reference)
+    for numbers in ([], reference[:2]):
+        with pytest.raises(InputError, match="do not match"):
+            frequency_figure(numbers, {"refined": reference if numbers else []})

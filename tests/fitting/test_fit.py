@@ -164,6 +164,8 @@ def test_frames_must_belong_to_the_force_fields() -> None:
         oh.fit(trioxidane(), data, n_train=10, n_test=0, **QUIET)
     with pytest.raises(MismatchError, match="1 force fields and 2 sets"):
         oh.fit(peroxide(), [data, data], n_train=10, n_test=0, **QUIET)
+    with pytest.raises(InputError, match="2 numbers for 1 molecules"):
+        oh.fit(peroxide(), data, n_train=[10, 10], n_test=0, **QUIET)
     with pytest.raises(InputError, match="no forces"):
         oh.fit(peroxide(), replace(data, forces=None), n_train=10, n_test=0, **QUIET)
     with pytest.raises(MismatchError, match="bonds/ho-oh/k is 900"):

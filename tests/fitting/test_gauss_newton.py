@@ -31,7 +31,8 @@ def test_known_parameters_come_back_from_two_molecules_that_share_types() -> Non
     truth = [changed(each, k=1.3, r0=1.02, theta0=0.97, c1=0.6, c2=1.4) for each in (peroxide(), trioxidane())]
     data = [frames(model, 60, seed=number) for number, model in enumerate(truth)]
     pairs = ("charges/*", "lj/*")
-    result = oh.fit([peroxide(), trioxidane()], data, n_train=40, n_test=20, fixed=pairs, **EXACT)
+    result = oh.fit([peroxide(), trioxidane()], data, n_train=[40, 30], n_test=20, fixed=pairs, **EXACT)
+    assert [len(part.split.train) for part in result.molecules] == [40, 30]
     for found, model in zip(result.models, truth, strict=True):
         np.testing.assert_allclose(found.parameters.values, model.parameters.values, rtol=1e-5, atol=1e-6)
     assert [part.test.force_rmse < 1e-4 for part in result.molecules if part.test] == [True, True]

@@ -21,6 +21,7 @@ from openmm_hybrid.reference.tblite import TbliteEngine
         ("pyscf:ccsd(t)/6-31+g*", ("pyscf", "ccsd(t)", "6-31+g*", {})),
         ("pyscf:pbe/def2-svp?density_fit=True", ("pyscf", "pbe", "def2-svp", {"density_fit": True})),
         ("ase:a.b:C", ("ase", "a.b:C", "", {})),
+        ("model:runs/teacher.npz", ("model", "runs/teacher.npz", "", {})),
         (
             "ase:a:C?model=~/x/y:z.pt&n=2&r=1e-3&s=FALSE&t=none",
             ("ase", "a:C", "", {"model": "~/x/y:z.pt", "n": 2, "r": 1e-3, "s": False, "t": None}),

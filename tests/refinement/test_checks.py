@@ -88,6 +88,19 @@ def test_a_force_field_has_no_deviation_from_its_own_labels(finished: tuple[Chec
     assert checks.verdict("Good.").startswith("Good. Checks passed: torsion profiles within 0.00 kcal/mol")
 
 
+def test_frequencies_are_compared_at_the_lowest_minimum(tmp_path: Path) -> None:
+    made = checker(tmp_path)
+    found = made.frequencies()
+    assert len(found.reference) == 18
+    assert min(found.reference) > 50.0  # a minimum
+    assert max(found.reference) < 3500.0
+    assert found.largest < 1e-3
+    assert found.base_rms > 1.0
+    assert len(oh.Frames.load(tmp_path / "frequencies.npz")) == 6 * 8
+    checks = Checks(frequencies=found)
+    assert Checks.from_dict(json.loads(json.dumps(checks.as_dict()))) == checks
+
+
 def test_energies_are_those_of_the_stored_geometries(finished: tuple[Checker, Checks]) -> None:
     made, checks = finished
     frames = oh.Frames.load(made.folder / "profiles-8" / "rotor-1-2.npz")

@@ -81,11 +81,15 @@ def test_the_checks_are_in_the_result_and_the_report(refined: oh.Refined) -> Non
     assert checks.minima.force < 1.0
     assert checks.profiles == ()
     assert checks.hot_run is None
+    assert checks.frequencies is not None
+    assert len(checks.frequencies.reference) == 12
+    assert checks.frequencies.rms < 0.5 * checks.frequencies.base_rms
     content = json.loads((refined.path / "result.json").read_text(encoding="utf-8"))
     assert content["checks"]["minima"]["force"] == checks.minima.force
     page = (refined.path / "report.html").read_text(encoding="utf-8")
     assert "1 distinct minimum" in page
     assert "Force error of each atom" in page
+    assert "12 harmonic frequencies" in page
     assert "Bannwarth" in page
 
 

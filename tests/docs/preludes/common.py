@@ -140,8 +140,9 @@ def limit_fits() -> None:
 
 
 def limit_refinements() -> None:
-    """Make `oh.refine` run one round with few labels and without checks."""
+    """Make `oh.refine` and `oh.refine_series` run one round with few labels and without checks."""
     oh.refine = limited(oh.refine, {"settings": _few_labels})
+    oh.refine_series = limited(oh.refine_series, {"settings": _few_labels})
 
 
 def _few_labels(settings: oh.RefineSettings | None) -> oh.RefineSettings:
