@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import final
 
@@ -19,6 +19,7 @@ from openmm_hybrid.fitting.least_squares import (
     NormalEquations,
     accumulate,
     bounded_step,
+    by_pivots,
     cross_validate,
     loss,
     moved,
@@ -36,6 +37,9 @@ _WIDTHS = (2.0, 2.0, 1.0, 0.5)
 _WEAKEST, _STRONGEST = -10.0, 0.5
 _LEFT_OUT = ((2000, 5), (5000, 2))
 """Numbers of parameters up to which so many folds are left out; above, it is one. A factorisation costs their cube."""
+_MANY = 8000
+"""Number of parameters above which those that the ridge would hold anyway are left out (`_LeastSquares._chosen`)."""
+_EXPLAINED = 0.03  # squared size, relative to the ridge, of what other columns leave of a column that is left out
 _MOSTLY_LINEAR = 0.3  # share of nonlinear parameters up to which steps reuse the products of the others
 _TOLERANCE = 0.01  # largest relative difference between the loss of the chosen ridge and the smallest loss
 _CONVERGED = 2e-4  # relative decrease of the loss in a step that ends the fit
@@ -180,17 +184,37 @@ class _LeastSquares:
         theta, weight = torch.tensor(start), self.settings.energy_weight
         first = accumulate(self.molecules, self.folds, theta, self.free, weight)
         total = NormalEquations.total(first)
-        matrix, right, square = total.normal()
+        matrix, _, _ = total.normal()
         free = self.free.tolist()
         names, columns = self.parameters.names, self.shared.columns
         scale = _scales(matrix.diagonal(), [names[k] for k in free], [columns[k] for k in free])
-        ridge, ridge_losses = self._ridge(total, first, scale, theta)
+        chosen = self._chosen(matrix, scale)
+        del matrix
+        ridge, ridge_losses = self._ridge(total, first, scale, theta, chosen)
+        del first
+        if chosen is None:
+            return self._stepped(total, scale, theta, ridge, ridge_losses, advance)
+        kept = chosen(ridge)
+        smaller = replace(self, free=self.free[kept])
+        return smaller._stepped(total.kept(kept), scale[kept], theta, ridge, ridge_losses, advance)
+
+    def _stepped(
+        self,
+        total: NormalEquations,
+        scale: Tensor,
+        theta: Tensor,
+        ridge: float,
+        ridge_losses: Sequence[RidgeLoss],
+        advance: Callable[[], None],
+    ) -> Solution:
+        """Take steps with a ridge until the loss hardly falls."""
+        weight = self.settings.energy_weight
+        matrix, right, square = total.normal()
         loss_now = float(square) + self._penalty(theta, scale, ridge)
-        losses = [loss_now]
-        nonlinear = self._nonlinear()
+        losses, nonlinear = [loss_now], self._nonlinear()
         for step in range(self.settings.max_steps):
             if step:
-                if len(nonlinear) < _MOSTLY_LINEAR * len(free):
+                if len(nonlinear) < _MOSTLY_LINEAR * len(self.free):
                     (latest,) = moved([total], self.molecules, self._together, theta, self.free, nonlinear, weight)
                 else:
                     (latest,) = accumulate(self.molecules, self._together, theta, self.free, weight)
@@ -208,25 +232,56 @@ class _LeastSquares:
         """All frames of each molecule in one fold."""
         return [[torch.cat(parts) for parts in zip(*self.folds, strict=True)]]
 
+    def _chosen(self, matrix: Tensor, scale: Tensor) -> Callable[[float], Tensor] | None:
+        """A function from a ridge to the positions in `free` of the parameters to fit; None for all of them.
+
+        Products of neighbouring coordinates explain each other. Where many are fitted, we leave out the columns of
+        which the others leave less than the ridge, since it would hardly let them move. This makes factorisations
+        several times faster. Parameters in which a term is not linear stay: their columns change.
+        """
+        if self.settings.ridge is not None or len(self.free) <= _MANY:
+            return None
+        order, left = by_pivots(scale[:, None] * matrix * scale)
+        nonlinear = self._nonlinear()
+
+        def columns(ridge: float) -> Tensor:
+            return torch.unique(torch.cat([order[left > _EXPLAINED * ridge], nonlinear]))
+
+        return columns
+
     def _nonlinear(self) -> Tensor:
         """Positions in `free` of the parameters in which a term is not linear."""
         masks = [molecule.nonlinear(self.free, len(self.parameters)) for molecule in self.molecules]
         return torch.nonzero(torch.stack(masks).any(0)).flatten()
 
     def _ridge(
-        self, total: NormalEquations, folds: list[NormalEquations], scale: Tensor, theta: Tensor
+        self,
+        total: NormalEquations,
+        folds: list[NormalEquations],
+        scale: Tensor,
+        theta: Tensor,
+        chosen: Callable[[float], Tensor] | None,
     ) -> tuple[float, list[RidgeLoss]]:
         if self.settings.ridge is not None:
             return self.settings.ridge, []
         away, rows = (theta - self._centre)[self.free], self._rows(scale)
         losses: dict[float, float] = {}
+        left = folds[: self.n_left_out]
+
+        def restricted(kept: Tensor, ridge: float) -> list[float]:
+            parts = [part.kept(kept) for part in left]
+            some = rows[:, kept]
+            some = some[(some != 0).any(1)]
+            return cross_validate(total.kept(kept), parts, scale[kept], self._prior[kept], away[kept], some, [ridge])
 
         def look(powers: Iterable[float]) -> float:
             """The best power of ten after a look at further ones."""
             new = [power for power in powers if power not in losses and _WEAKEST <= power <= _STRONGEST]
-            values = cross_validate(
-                total, folds[: self.n_left_out], scale, self._prior, away, rows, [10.0**power for power in new]
-            )
+            ridges = [10.0**power for power in new]
+            if chosen is None:
+                values = cross_validate(total, left, scale, self._prior, away, rows, ridges)
+            else:
+                values = [value for ridge in ridges for value in restricted(chosen(ridge), ridge)]
             losses.update(zip(new, values, strict=True))
             return min(losses, key=losses.__getitem__)
 

@@ -11,7 +11,7 @@ from typing import final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import blas
+from scipy.linalg import blas, lapack
 from torch import Tensor
 
 from openmm_hybrid.core.errors import NumericalError
@@ -68,6 +68,16 @@ class NormalEquations:
             counts=self.counts + sign * other.counts,
             levels=self.levels,
             energy_weight=self.energy_weight,
+        )
+
+    def kept(self, columns: Tensor) -> NormalEquations:
+        """Equations of the parameters `columns` (n_kept,) alone; all others do not move."""
+        return replace(
+            self,
+            gram=self.gram[columns][:, columns],
+            rhs=self.rhs[columns],
+            sums=self.sums[:, columns],
+            levels=self.levels[:, columns],
         )
 
     def normal(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -333,6 +343,30 @@ def cross_validate(
             step = scale * (basis @ step if len(rows) else step)
             found[number] += float(square - 2.0 * (pull @ step) + step @ (left @ step))
     return found
+
+
+def by_pivots(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Columns in the order of a Cholesky factorisation with complete pivoting, and what is left of each.
+
+    The first column is the largest one, and each further one the largest in what those before it do not explain.
+    LAPACK's dpstrf: Lucas, LAPACK Working Note 161 (2004).
+
+    Parameters
+    ----------
+    matrix : (n, n)
+        Positive semidefinite.
+
+    Returns
+    -------
+    order : (n,)
+        Indices of the columns.
+    left : (n,)
+        Squared size of each column, in this order, in what those before it leave; 0 beyond the numerical rank.
+    """
+    factor, order, rank, _ = lapack.dpstrf(np.array(matrix.numpy().T), lower=1, overwrite_a=1)
+    left = np.diag(factor) ** 2
+    left[rank:] = 0.0
+    return torch.from_numpy(order.astype(np.int64) - 1), torch.from_numpy(left)
 
 
 def _null_space(rows: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from openmm_hybrid.fitting.least_squares import (
     NormalEquations,
     accumulate,
     bounded_step,
+    by_pivots,
     cross_validate,
     loss,
     moved,
@@ -126,6 +127,35 @@ def test_equations_that_moved_are_those_of_the_new_parameters() -> None:
     for part, expected in zip(found, accumulate(molecules, folds, there, free, 0.5), strict=True):
         for here, right in zip(part.normal(), expected.normal(), strict=True):
             torch.testing.assert_close(here, right, rtol=1e-9, atol=1e-9 * float(right.abs().max()))
+
+
+def test_pivots_are_the_largest_columns_that_are_left() -> None:
+    """Against projections of the columns; the last column is the sum of two others."""
+    x = np.random.default_rng(2).normal(size=(20, 6)) * [1.0, 5.0, 0.2, 3.0, 2.0, 0.0]
+    x[:, 5] = x[:, 0] + x[:, 2]
+    order, left = by_pivots(torch.tensor(x.T @ x))
+    rest = x.copy()
+    for column, size in zip(order.tolist()[:5], left.tolist(), strict=False):
+        sizes = (rest**2).sum(0)
+        assert sizes[column] == pytest.approx(sizes.max(), rel=1e-9)
+        assert size == pytest.approx(sizes[column], rel=1e-9)
+        unit = rest[:, column] / np.linalg.norm(rest[:, column])
+        rest = rest - np.outer(unit, unit @ rest)
+    assert sorted(order.tolist()) == list(range(6))
+    assert float(left[5]) < 1e-9
+
+
+def test_columns_that_others_explain_are_left_out_of_large_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fit that counts as large has nearly the error of the full one, and parameters that stay at the start."""
+    truth = changed(trioxidane(), k=1.2, r0=1.02, c1=1.3)
+    model, data = trioxidane().edit(cross=True), frames(truth, 60)
+    full = oh.fit(model, data, n_train=40, n_test=20, **QUIET)
+    monkeypatch.setattr("openmm_hybrid.fitting.gauss_newton._MANY", 0)
+    small = oh.fit(model, data, n_train=40, n_test=20, **QUIET)
+    stays = small.after == model.parameters.values
+    assert stays.sum() > (full.after == model.parameters.values).sum()
+    assert small.test.force_rmse < 1.2 * full.test.force_rmse
+    assert {entry.ridge for entry in small.ridge_losses} >= {1e-2, 1e-4}
 
 
 def test_cross_validation_is_that_of_refits() -> None:
