@@ -6,9 +6,10 @@ Each part NAME runs `openmm-hybrid refine` with its defaults (GAFF 2.2.20, AM1-B
 in a process of its own, in a new folder. own and unseen: force RMSE on frames of the force field's own dynamics and on
 frames that the fit left out; base: that of GAFF; own_worst: the largest of all molecules; torsion and torsion_base: RMS
 deviation of the rotors' profiles from the reference, kcal/mol, with the refined force field and with GAFF;
-failed_checks: molecules with a failed check of `refine`; minutes: from the SMILES to the result, for molecules of up to
-35 and 70 atoms; peak_GB: the largest memory of the process. Each part run.NAME runs the result for 500 ps at 500 K in
-vacuum and counts broken bonds: longer than 1.5 times their length in the start.
+failed_checks: molecules with a failed check of `refine`; frequencies: RMS deviation of the harmonic frequencies, cm⁻¹;
+minutes: from the SMILES to the result, for molecules of up to 35 and 70 atoms; cpu_minutes: the same in CPU time, which
+other processes hardly change; peak_GB: the largest memory of the process. Each part run.NAME runs the result for 500 ps
+at 500 K in vacuum and counts broken bonds: longer than 1.5 times their length in the start.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ def refined(name: str, output: Path) -> Part:
             "smiles": MOLECULES[name],
             "n_atoms": oh.Molecule.from_smiles(MOLECULES[name]).n_atoms,
             "minutes": (time.perf_counter() - began) / 60.0,
+            "cpu_minutes": (usage.ru_utime + usage.ru_stime) / 60.0,
             "peak_GB": usage.ru_maxrss * 1024 / 1e9,
         }
         out.seek(0)
@@ -148,10 +150,14 @@ def summary(parts: dict[str, Part]) -> dict[str, tuple[float, str]]:
             "torsion_base_median": (float(np.median([profile["base_rms"] for profile in profiles])), "kcal/mol"),
             "failed_checks": (sum(bool(part["checks"]["failures"]) for part in done.values()), "1"),
         }
+    modes = [found for part in done.values() if (found := part["checks"]["frequencies"])]
+    if modes:
+        figures["frequencies_median"] = float(np.median([found["rms"] for found in modes])), "cm⁻¹"
+        figures["frequencies_base_median"] = float(np.median([found["base_rms"] for found in modes])), "cm⁻¹"
     for limit in (35, 70):
-        minutes = [part["minutes"] for part in done.values() if part["n_atoms"] <= limit]
-        if minutes:
-            figures[f"minutes_{limit}"] = max(minutes), "min"
+        some = [part for part in done.values() if part["n_atoms"] <= limit]
+        for kind in ("minutes", "cpu_minutes") if some else ():
+            figures[f"{kind}_{limit}"] = max(part[kind] for part in some), "min"
     if "imatinib" in done:
         figures["fit_minutes_68"] = max(done["imatinib"]["fits"]), "min"
     return figures
