@@ -29,11 +29,11 @@ from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from openmm_hybrid.forcefield import Parameters
 from openmm_hybrid.forms.form import Column
 
-_FIRST = (-2.0, -4.0, -6.0)
+_FIRST, _WIDTHS = (-2.0, -4.0, -6.0), (2.0, 2.0, 1.0, 0.5)
 """Powers of ten of the first ridges of a cross-validation, for columns scaled to a mean squared force of 1
-(kcal/mol/Å)²."""
-_WIDTHS = (2.0, 2.0, 1.0, 0.5)
-"""Distances of the next powers from the best one so far. Powers that are known already cost nothing."""
+(kcal/mol/Å)², and distances of the next powers from the best one so far. Powers that are known cost nothing."""
+_FIRST_OF_MANY, _WIDTHS_OF_MANY = (-2.0, -4.0), (1.0, 1.0, 0.5)
+"""The same for many parameters, where weak ridges cost most."""
 _WEAKEST, _STRONGEST = -10.0, 0.5
 _LEFT_OUT = ((2000, 5), (5000, 2))
 """Numbers of parameters up to which so many folds are left out; above, it is one. A factorisation costs their cube."""
@@ -189,9 +189,9 @@ class _LeastSquares:
         names, columns = self.parameters.names, self.shared.columns
         scale = _scales(matrix.diagonal(), [names[k] for k in free], [columns[k] for k in free])
         chosen = self._chosen(matrix, scale)
-        del matrix
+        del matrix, first[self.n_left_out :]
         ridge, ridge_losses = self._ridge(total, first, scale, theta, chosen)
-        del first
+        first.clear()
         if chosen is None:
             return self._stepped(total, scale, theta, ridge, ridge_losses, advance)
         kept = chosen(ridge)
@@ -257,16 +257,16 @@ class _LeastSquares:
     def _ridge(
         self,
         total: NormalEquations,
-        folds: list[NormalEquations],
+        left: list[NormalEquations],
         scale: Tensor,
         theta: Tensor,
         chosen: Callable[[float], Tensor] | None,
     ) -> tuple[float, list[RidgeLoss]]:
+        """The ridge of the settings, or of a cross-validation that leaves out the frames of each of `left`."""
         if self.settings.ridge is not None:
             return self.settings.ridge, []
         away, rows = (theta - self._centre)[self.free], self._rows(scale)
         losses: dict[float, float] = {}
-        left = folds[: self.n_left_out]
 
         def restricted(kept: Tensor, ridge: float) -> list[float]:
             parts = [part.kept(kept) for part in left]
@@ -285,8 +285,8 @@ class _LeastSquares:
             losses.update(zip(new, values, strict=True))
             return min(losses, key=losses.__getitem__)
 
-        best = look(_FIRST)
-        for width in _WIDTHS:
+        best = look(_FIRST if chosen is None else _FIRST_OF_MANY)
+        for width in _WIDTHS if chosen is None else _WIDTHS_OF_MANY:
             best = look((best - width, best + width))
         found = [RidgeLoss(10.0**power, losses[power]) for power in sorted(losses)]
         # The largest ridge whose loss is nearly the smallest: small coefficients extrapolate better.
@@ -302,13 +302,15 @@ class _LeastSquares:
         inverse = _inverse(scale)
         lower = torch.tensor(self.parameters.lower)[self.free]
         upper = torch.tensor(self.parameters.upper)[self.free]
-        stiff = scale[:, None] * matrix * scale + torch.diag(scale**2 * self._prior)
+        stiff = (scale[:, None] * matrix).mul_(scale)
+        stiff.diagonal().add_(scale**2 * self._prior)
         slope = scale * (right - self._prior * away) - ridge * inverse * away
         below = torch.where(scale > 0, (lower - here).clamp(max=0.0) * inverse, 0.0)
         above = torch.where(scale > 0, (upper - here).clamp(min=0.0) * inverse, 0.0)
-        identity = torch.eye(len(scale), dtype=scale.dtype)
         for damping in _DAMPING:
-            u = bounded_step(stiff + (ridge + damping + _ROUNDING) * identity, slope, self._rows(scale), below, above)
+            damped = stiff.clone()
+            damped.diagonal().add_(ridge + damping + _ROUNDING)
+            u = bounded_step(damped, slope, self._rows(scale), below, above)
             trial = theta.clone()
             trial[self.free] = torch.minimum(torch.maximum(here + scale * u, lower), upper)
             found = self.loss(trial) + self._penalty(trial, scale, ridge)

@@ -261,15 +261,19 @@ def bounded_step(matrix: Tensor, slope: Tensor, rows: Tensor, lower: Tensor, upp
     NumericalError
         M is not positive definite.
     """
-    u = torch.zeros_like(slope)
-    loose = torch.ones_like(slope, dtype=torch.bool)
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if failed:
+        raise NumericalError(
+            "the normal equations of the fit are singular", hint="raise the ridge, or use cross-validation: ridge=None"
+        )
+    free = torch.cholesky_solve(slope[:, None], factor)[:, 0]
+    u, loose = torch.zeros_like(slope), torch.ones_like(slope, dtype=torch.bool)
     for _ in range(_ROUNDS):
-        index, held = torch.nonzero(loose).flatten(), torch.nonzero(~loose).flatten()
-        part = matrix[index][:, index]
-        right = slope[index] - matrix[index][:, held] @ u[held]
-        active = rows[:, index]
-        kept = (active != 0).any(1)
-        u[index] = _solve(part, right, active[kept], -(rows[kept][:, held] @ u[held]))
+        held = torch.nonzero(~loose).flatten()
+        kept = rows[(rows[:, loose] != 0).any(1)]
+        fixed = torch.zeros(len(held), len(slope), dtype=slope.dtype)
+        fixed[torch.arange(len(held)), held] = 1.0
+        u = _on_plane(factor, free, torch.cat([kept, fixed]), torch.cat([slope.new_zeros(len(kept)), u[held]]))
         outside = loose & ((u < lower) | (u > upper))
         if not outside.any():
             return u
@@ -278,14 +282,8 @@ def bounded_step(matrix: Tensor, slope: Tensor, rows: Tensor, lower: Tensor, upp
     return torch.minimum(torch.maximum(u, lower), upper)
 
 
-def _solve(matrix: Tensor, right: Tensor, rows: Tensor, sums: Tensor) -> Tensor:
-    """x with M x = r + Cᵀμ and C x = d, where μ are Lagrange multipliers."""
-    factor, failed = torch.linalg.cholesky_ex(matrix)
-    if failed:
-        raise NumericalError(
-            "the normal equations of the fit are singular", hint="raise the ridge, or use cross-validation: ridge=None"
-        )
-    free = torch.cholesky_solve(right[:, None], factor)[:, 0]
+def _on_plane(factor: Tensor, free: Tensor, rows: Tensor, sums: Tensor) -> Tensor:
+    """x with M x = s + Cᵀμ and C x = d, where μ are Lagrange multipliers, from x without them and Cholesky's factor."""
     if not len(rows):
         return free
     along = torch.cholesky_solve(rows.t(), factor)
