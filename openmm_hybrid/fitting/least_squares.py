@@ -85,7 +85,7 @@ class NormalEquations:
         per = self.energy_weight / self.counts.clamp(min=1)
         scaled = self.sums * per[:, None]
         return (
-            self.gram - self.sums.t() @ scaled,
+            torch.addmm(self.gram, self.sums.t(), scaled, alpha=-1.0),
             self.rhs - scaled.t() @ self.residuals,
             self.square - (per * self.residuals**2).sum(),
         )
