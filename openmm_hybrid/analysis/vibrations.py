@@ -203,7 +203,7 @@ def infrared(
     return Spectrum(spectrum.wavenumbers, _INTENSITY / thermal * spectrum.runs)
 
 
-def bands(harmonic: ArrayLike, *, gap: float = 60.0, margin: float = 100.0) -> tuple[Band, ...]:
+def bands(harmonic: ArrayLike, *, gap: float = 20.0, margin: float = 100.0) -> tuple[Band, ...]:
     """Bands of harmonic wavenumbers: modes nearer to each other than a gap share one.
 
     A window ends halfway to the next band, and at most a margin beyond its outermost modes. Imaginary frequencies

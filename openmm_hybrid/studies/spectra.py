@@ -62,7 +62,7 @@ class SpectraSettings:
     n_conformers: int = option(10, help="Conformers from which the lowest minimum is searched.")
     seed: int = option(0, help="Seed of conformers, velocities and the equilibration.")
     smoothing: float = option(5.0, help="Full width of a Gaussian that smooths the spectra, cm⁻¹; 0 for none.")
-    gap: float = option(60.0, help="Least distance of the harmonic wavenumbers of two bands, cm⁻¹.")
+    gap: float = option(20.0, help="Least distance of the harmonic wavenumbers of two bands, cm⁻¹.")
     margin: float = option(100.0, help="Largest distance of a band's window from its harmonic wavenumbers, cm⁻¹.")
     marker: tuple[float, ...] = option((), help="Wavenumber of an experiment, drawn as a vertical line, cm⁻¹.")
 
