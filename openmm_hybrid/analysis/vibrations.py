@@ -26,6 +26,38 @@ _FEWEST_FRAMES: Final = 16
 
 
 @final
+@dataclass(frozen=True)
+class Band:
+    """Normal modes with nearby frequencies, and the window of the spectrum that belongs to them.
+
+    Parameters
+    ----------
+    harmonic : tuple of float, cm⁻¹
+        Harmonic wavenumbers of the modes, ascending.
+    start, stop : float, cm⁻¹
+        Window.
+    """
+
+    harmonic: tuple[float, ...]
+    start: float
+    stop: float
+
+    @property
+    def centre(self) -> float:
+        """Mean harmonic wavenumber, cm⁻¹."""
+        return float(np.mean(self.harmonic))
+
+    @property
+    def name(self) -> str:
+        """The rounded centre, such as "3653"."""
+        return f"{self.centre:.0f}"
+
+    def contains(self, wavenumbers: Array) -> NDArray[np.bool_]:
+        """Whether each of some wavenumbers in cm⁻¹ is in the window."""
+        return (wavenumbers >= self.start) & (wavenumbers < self.stop)
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class Spectrum:
     """A spectrum of several independent runs.
@@ -56,33 +88,10 @@ class Spectrum:
         inside = self.wavenumbers <= highest
         return Spectrum(self.wavenumbers[inside], self.runs[:, inside])
 
-
-@final
-@dataclass(frozen=True)
-class Band:
-    """Normal modes with nearby frequencies, and the window of the spectrum that belongs to them.
-
-    Parameters
-    ----------
-    harmonic : tuple of float, cm⁻¹
-        Harmonic wavenumbers of the modes, ascending.
-    start, stop : float, cm⁻¹
-        Window.
-    """
-
-    harmonic: tuple[float, ...]
-    start: float
-    stop: float
-
-    @property
-    def centre(self) -> float:
-        """Mean harmonic wavenumber, cm⁻¹."""
-        return float(np.mean(self.harmonic))
-
-    @property
-    def name(self) -> str:
-        """The rounded centre, such as "3653"."""
-        return f"{self.centre:.0f}"
+    def power(self, band: Band) -> float:
+        """Integral of the mean density over the window of a band: modes for `vdos`, km/mol for `infrared`."""
+        inside = band.contains(self.wavenumbers)
+        return float(self.density[inside] @ self.steps[inside])
 
 
 @final
@@ -97,7 +106,7 @@ class BandValue:
     error : float, cm⁻¹
         One standard deviation of `position`; NaN with a single run.
     power : float
-        Integral of the density over the window: a number of modes for `vdos`, km/mol for `infrared`.
+        See `Spectrum.power`.
     without : tuple of float, cm⁻¹
         Positions without each run in turn, for errors of functions of several positions.
     """
@@ -243,7 +252,7 @@ def band_value(spectrum: Spectrum, band: Band) -> BandValue:
     InputError
         The spectrum has no power in the window.
     """
-    inside = (spectrum.wavenumbers >= band.start) & (spectrum.wavenumbers < band.stop)
+    inside = band.contains(spectrum.wavenumbers)
     weights = spectrum.runs[:, inside] * spectrum.steps[inside]
     power = weights.sum(axis=1)
     first = weights @ spectrum.wavenumbers[inside]
@@ -253,7 +262,7 @@ def band_value(spectrum: Spectrum, band: Band) -> BandValue:
     if len(power) > 1:
         without = (first.sum() - first) / (power.sum() - power)
         error = _jackknife(without)
-    return BandValue(float(first.sum() / power.sum()), error, float(power.mean()), tuple(without.tolist()))
+    return BandValue(float(first.sum() / power.sum()), error, spectrum.power(band), tuple(without.tolist()))
 
 
 def temperature_slope(temperatures: ArrayLike, values: Sequence[BandValue]) -> Slope:

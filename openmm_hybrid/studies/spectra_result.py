@@ -87,7 +87,7 @@ class ModelSpectra:
 
     def intensities(self, band: Band) -> list[float]:
         """The infrared intensity of a band at each temperature, km/mol; empty for a model without charges."""
-        return [band_value(part.infrared, band).power for part in self.spectra if part.infrared is not None]
+        return [part.infrared.power(band) for part in self.spectra if part.infrared is not None]
 
     def slope(self, band: Band) -> Slope | None:
         """Slope of a band's position against temperature; None with a single temperature."""
