@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid.analysis.vibrations import infrared, vdos
+from openmm_hybrid.charges import METHODS
 from openmm_hybrid.core.errors import InputError, NumericalError
 from openmm_hybrid.core.files import fingerprint
 from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.studies.energy_models import energy_model
 from openmm_hybrid.studies.spectra_result import ModelSpectra, SpectraResult, TemperatureSpectra
 from openmm_hybrid.studies.spectra_runs import RunPlan, Runs, run
@@ -86,6 +88,7 @@ class SpectraSettings:
                 f"{self.picoseconds:g} ps with a timestep of {self.timestep:g} fs",
                 expected=f"a timestep of at most {_FRAME:g} fs, and {_FEWEST_FRAMES} frames of {_FRAME:g} fs or more",
             )
+        METHODS.load(self.charges)
         model_labels(self.models)
 
     @property
@@ -134,19 +137,20 @@ class SpectraStudy(Study):
         graph = fingerprint(molecule.smiles, molecule.atomic_numbers, molecule.bonds)
         claim(output, settings_as_dict(settings, without=_FREE) | {"molecule": graph}, "spectra study")
         with lock_folder(output):
-            models = tuple(
-                _model_spectra(settings, molecule, label, name, output, progress)
-                for label, name in model_labels(settings.models).items()
+            models = {}
+            for label, name in model_labels(settings.models).items():  # all of them before the first run
+                claim(output / "runs" / label, {"model": model_key(name)}, "model")
+                models[label] = energy_model(name, molecule, output, charges=settings.charges)
+            found = (
+                _model_spectra(settings, molecule, label, model, output / "runs" / label, progress)
+                for label, model in models.items()
             )
-        return SpectraResult(molecule.name, models, settings.marker, settings_as_dict(settings))
+            return SpectraResult(molecule.name, tuple(found), settings.marker, settings_as_dict(settings))
 
 
 def _model_spectra(
-    settings: SpectraSettings, molecule: Molecule, label: str, name: str, output: Path, progress: bool
+    settings: SpectraSettings, molecule: Molecule, label: str, model: EnergyModel, folder: Path, progress: bool
 ) -> ModelSpectra:
-    folder = output / "runs" / label
-    claim(folder, {"model": model_key(name)}, "model")
-    model = energy_model(name, molecule, output, charges=settings.charges)
     predict, charges = predictor(model), partial_charges(model)
     minimum = Equilibrium.find(
         predict, molecule, folder / "minimum.npz", n_conformers=settings.n_conformers, seed=settings.seed
@@ -163,7 +167,7 @@ def _model_spectra(
             hint="leave out the highest",
         )
     spectra = tuple(
-        _spectra(settings, minimum, masses(molecule), charges, temperature, runs, kept)
+        _spectra(settings, minimum, masses(molecule), charges, temperature, runs.only(kept), int((~runs.kept).sum()))
         for temperature, runs in zip(settings.temperatures, found, strict=True)
     )
     return ModelSpectra(label, minimum.harmonic, spectra, settings.gap, settings.margin)
@@ -176,10 +180,10 @@ def _spectra(
     charges: Sequence[float] | NDArray[np.float64] | None,
     temperature: float,
     runs: Runs,
-    kept: NDArray[np.bool_],
+    n_lost: int,
 ) -> TemperatureSpectra:
     n_modes, interval = len(minimum.harmonic), settings.stride * settings.timestep
-    v, timestep, smoothing = runs.velocities[kept].astype(np.float64), settings.timestep, settings.smoothing
+    v, timestep, smoothing = runs.velocities.astype(np.float64), settings.timestep, settings.smoothing
     return TemperatureSpectra(
         temperature,
         runs.temperature(n_modes),
@@ -188,5 +192,5 @@ def _spectra(
         if charges is None
         else infrared(v, charges, interval, temperature, timestep=timestep, smoothing=smoothing),
         runs.drift(interval),
-        int((~runs.kept).sum()),
+        n_lost,
     )

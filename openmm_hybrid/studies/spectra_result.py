@@ -34,7 +34,7 @@ class TemperatureSpectra:
     temperature : float, K
         Temperature of the equilibration.
     measured : float, K
-        Mean kinetic temperature of the vibrations at constant energy.
+        Mean kinetic temperature of the vibrations in the runs of the spectra.
     vdos : Spectrum
         Vibrational density of states, modes per cm⁻¹.
     infrared : Spectrum or None
@@ -86,8 +86,18 @@ class ModelSpectra:
         return [band_value(part.vdos, band) for part in self.spectra]
 
     def intensities(self, band: Band) -> list[float]:
-        """The infrared intensity of a band at each temperature, km/mol; empty for a model without charges."""
-        return [part.infrared.power(band) for part in self.spectra if part.infrared is not None]
+        """The infrared intensity of a band at each temperature, km/mol; empty for a model without charges.
+
+        It is scaled to the energy of equipartition: the runs are few, and the energy of a mode fluctuates by as much as
+        its mean from run to run.
+        """
+        return [
+            part.infrared.power(band)
+            * (len(band.harmonic) / part.vdos.power(band))
+            * (part.temperature / part.measured)
+            for part in self.spectra
+            if part.infrared is not None
+        ]
 
     def slope(self, band: Band) -> Slope | None:
         """Slope of a band's position against temperature; None with a single temperature."""
@@ -200,7 +210,10 @@ class SpectraResult(StudyResult):
         from openmm_hybrid.figures import save_figure, spectra_figure
 
         harmonic: Mapping[str, NDArray[np.float64]] = {model.label: model.harmonic for model in self.models}
-        kinds = {"": ("density of states / modes per cm⁻¹", "vdos"), "_infrared": ("km/mol per cm⁻¹", "infrared")}
+        kinds = {
+            "": ("density of states / modes per cm⁻¹", "vdos"),
+            "_infrared": ("absorption / km/mol per cm⁻¹", "infrared"),
+        }
         files = []
         for ending, (label, attribute) in kinds.items():
             spectra = {model.label: self._curves(model, attribute) for model in self.models}
@@ -215,13 +228,15 @@ class SpectraResult(StudyResult):
         files = super().save(folder)
         return [files[0], self._write_csv(files[0].with_suffix(".csv")), *files[1:]]
 
-    @staticmethod
-    def _curves(model: ModelSpectra, attribute: str) -> dict[float, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        found = {}
+    def _curves(
+        self, model: ModelSpectra, attribute: str
+    ) -> dict[float, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Wavenumbers and mean densities by temperature, up to one wavenumber for all models."""
+        found, highest = {}, max(float(other.harmonic.max()) for other in self.models) + _BEYOND
         for part in model.spectra:
             spectrum: Spectrum | None = getattr(part, attribute)
             if spectrum is not None:
-                shown = spectrum.below(float(model.harmonic.max()) + _BEYOND)
+                shown = spectrum.below(highest)
                 found[part.temperature] = (shown.wavenumbers, shown.density)
         return found
 

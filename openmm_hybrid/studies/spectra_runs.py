@@ -25,7 +25,8 @@ Floats = NDArray[np.float64]
 
 _FORMAT = NpzFormat("openmm-hybrid spectra runs", version=1, what="runs of the study spectra", hint="remove the file")
 _FRICTION = 0.01  # friction of the equilibration, 1/fs
-_SAVE_EVERY = 20.0  # least seconds between two writings of an unfinished run
+_SAVE_EVERY = 5.0  # least seconds between two writings of an unfinished run
+_PAUSE = 20.0  # least time between two writings, relative to the time that one takes
 
 
 @final
@@ -109,19 +110,23 @@ class Runs:
     kinetic: Floats = field(repr=False)
     kept: NDArray[np.bool_]
 
+    def only(self, chosen: NDArray[np.bool_]) -> Runs:
+        """Some of the replicas."""
+        return Runs(self.velocities[chosen], self.energies[chosen], self.kinetic[chosen], self.kept[chosen])
+
     def temperature(self, n_modes: int) -> float:
-        """Mean kinetic temperature of the vibrations in the replicas that kept all bonds, K."""
-        return float(2.0 * self.kinetic[self.kept].mean() / (n_modes * BOLTZMANN))
+        """Mean kinetic temperature of the vibrations, K."""
+        return float(2.0 * self.kinetic.mean() / (n_modes * BOLTZMANN))
 
     def drift(self, interval: float) -> Drift:
-        """Mean energy drift of these replicas, and the root mean square of their fluctuations.
+        """Mean energy drift of the replicas, and the root mean square of their fluctuations.
 
         Parameters
         ----------
         interval : float, fs
         """
         n_atoms, times = self.velocities.shape[2], 1e-3 * interval * np.arange(self.energies.shape[1])
-        found = [energy_drift(times, energies, n_atoms) for energies in self.energies[self.kept]]
+        found = [energy_drift(times, energies, n_atoms) for energies in self.energies]
         values = np.array([drift.value for drift in found])
         error = np.sqrt(np.mean([drift.error**2 for drift in found]) / len(found))
         fluctuation = np.sqrt(np.mean([drift.fluctuation**2 for drift in found]))
@@ -152,8 +157,8 @@ def run(plan: RunPlan, predict: Predict, path: Path, description: str, *, progre
     plan : RunPlan
     predict : function
     path : Path
-        File for the runs. It is also written during the runs, so that a stop loses less than a minute. The result of
-        a resumed run is that of an undisturbed one.
+        File for the runs. It is also written during the runs, so that a stop loses seconds. A resumed run has the
+        result of an undisturbed one.
     description : str
         The work, for the progress bar.
     progress : bool
@@ -166,7 +171,7 @@ def run(plan: RunPlan, predict: Predict, path: Path, description: str, *, progre
         Fewer than half of the replicas keep all bonds.
     """
     state = _read(path, plan) if path.is_file() else _first(plan)
-    last = time.monotonic()
+    last, pause = time.monotonic(), _SAVE_EVERY
     recorded, energies = [state.recorded], [state.energies]
     progress = progress and state.unit < plan.total
     with progress_bar(plan.total, description, "frames", done=state.unit, enabled=progress) as advance:
@@ -179,10 +184,12 @@ def run(plan: RunPlan, predict: Predict, path: Path, description: str, *, progre
             if state.unit > plan.n_equilibration:
                 recorded.append(state.velocities[:, None].astype(np.float32))
                 energies.append(frame[:, :, None])
-            if state.unit == plan.total or time.monotonic() - last > _SAVE_EVERY:
+            began = time.monotonic()
+            if state.unit == plan.total or began - last > pause:
                 recorded, energies = [np.concatenate(recorded, axis=1)], [np.concatenate(energies, axis=2)]
                 _write(path, plan, replace(state, recorded=recorded[0], energies=energies[0]))
                 last = time.monotonic()
+                pause = max(_SAVE_EVERY, _PAUSE * (last - began))
             advance(1)
     if 2 * state.kept.sum() < plan.n_runs:
         raise NumericalError(

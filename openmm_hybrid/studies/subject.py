@@ -60,14 +60,19 @@ def study_molecule(text: str) -> Molecule:
 def model_labels(names: tuple[str, ...]) -> dict[str, str]:
     """Label → name for the models of a study.
 
-    A label is the last part of a path without its ending. It serves as name of files and figures.
+    The label of a file or folder is its name without the ending; the label of another model is its name. Labels serve
+    in names of files and figures, and get underscores for characters that do not fit there.
 
     Raises
     ------
     InputError
         There are no models, or two labels are equal.
     """
-    labels = [re.sub(r"[^\w.+-]+", "_", Path(name).name.removesuffix(".npz").removesuffix(".pt")) for name in names]
+    labels = []
+    for name in names:
+        stem = name.removesuffix(".npz").removesuffix(".pt")
+        is_path = stem != name or os.path.isdir(expanded(name))
+        labels.append(re.sub(r"[^\w.+-]+", "_", expanded(stem).resolve().name if is_path else name).strip("_"))
     if not labels or not all(labels) or len(set(labels)) < len(labels):
         raise InputError(
             f"models {', '.join(names) or '(none)'}", expected="one or more, with different names of files"
