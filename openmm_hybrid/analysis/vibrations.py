@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final, final
+from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +22,8 @@ Array = NDArray[np.float64]
 _LIGHT = 2.99792458e-5  # speed of light, cm/fs
 _INTENSITY = 974.88011  # km/mol of 1 e²/amu in the double harmonic approximation
 _VELOCITY_SQUARED = KJ_PER_KCAL * 1e-4  # Å²/fs² of 1 kcal/mol/amu
-_FEWEST_FRAMES: Final = 16
+_FEWEST_FRAMES = 16
+_EDGE = 1e-3  # smallest stretch of the corrected axis; it vanishes at the Nyquist frequency if each step is a frame
 
 
 @final
@@ -341,6 +342,3 @@ def _spectrum(signals: Array, interval: float, timestep: float, smoothing: float
     axis, values = axis[inside], np.maximum(np.array(runs)[:, inside], 0.0)
     # One-sided density: 2 |FFT|² dt/n per frequency, times the stretch of the axis.
     return Spectrum(axis, values * 2.0 * dt * _LIGHT / n / np.cos(angle[inside]))
-
-
-_EDGE = 1e-3  # smallest stretch of the axis; smaller ones occur near the Nyquist frequency if each step is a frame
