@@ -1,4 +1,4 @@
-"""Analysis of simulations and data sets: errors, densities, populations, free energies, energy drift.
+"""Analysis of simulations and data sets: errors, densities, populations, free energies, energy drift, spectra.
 
 All functions take arrays or `Frames`; none needs OpenMM or torch.
 """
@@ -22,8 +22,21 @@ from openmm_hybrid.analysis.similarity import (
     start_dependence,
 )
 from openmm_hybrid.analysis.stability import Drift, energy_drift
+from openmm_hybrid.analysis.vibrations import (
+    Band,
+    BandValue,
+    Slope,
+    Spectrum,
+    band_value,
+    bands,
+    infrared,
+    temperature_slope,
+    vdos,
+)
 
 __all__ = [
+    "Band",
+    "BandValue",
     "Basins",
     "Density",
     "Drift",
@@ -31,14 +44,19 @@ __all__ = [
     "Estimate",
     "Excess",
     "FreeEnergies",
+    "Slope",
+    "Spectrum",
     "StartDependence",
     "Weights",
+    "band_value",
+    "bands",
     "boltzmann_weights",
     "dihedral_density",
     "energy_drift",
     "error_table",
     "excess",
     "free_energy_difference",
+    "infrared",
     "jensen_shannon",
     "label_basins",
     "mbar",
@@ -46,4 +64,6 @@ __all__ = [
     "populations",
     "start_dependence",
     "statistical_inefficiency",
+    "temperature_slope",
+    "vdos",
 ]

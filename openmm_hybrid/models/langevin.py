@@ -1,6 +1,7 @@
-"""Langevin dynamics in vacuum, for models that no OpenMM System holds yet.
+"""Dynamics in vacuum at constant temperature or energy, for models that no OpenMM System holds yet.
 
-The BAOAB splitting: Leimkuhler and Matthews, Appl. Math. Res. Express 2013, 34.
+The BAOAB splitting: Leimkuhler and Matthews, Appl. Math. Res. Express 2013, 34. Without friction it is velocity Verlet
+(Swope, Andersen, Berens and Wilson, J. Chem. Phys. 76, 637 (1982)).
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Langevin:
     temperature : float, K
     timestep : float, fs
     friction : float, 1/fs
+        Zero for constant energy.
     rng : numpy.random.Generator
     """
 
@@ -60,7 +62,31 @@ class Langevin:
         half, keep = 0.5 * self.timestep, np.exp(-self.friction * self.timestep)
         v = v + half * self.inverse_masses * f
         r = r + half * v
-        v = keep * v + np.sqrt(1.0 - keep**2) * self.velocities(v.shape)
+        if self.friction:
+            v = keep * v + np.sqrt(1.0 - keep**2) * self.velocities(v.shape)
         r = r + half * v
         f = forces(r)
         return r, v + half * self.inverse_masses * f, f
+
+
+def without_rigid_motion(positions: Floats, velocities: Floats, masses: Floats) -> Floats:
+    """Velocities (n_replicas, n_atoms, 3) without the translation and rotation of each replica.
+
+    The mass-weighted least-squares fit of a rigid motion v + ω × r is subtracted, so that the total momentum and the
+    total angular momentum about the centre of mass are zero, also for linear molecules.
+
+    Parameters
+    ----------
+    positions : (n_replicas, n_atoms, 3), Å
+    velocities : (n_replicas, n_atoms, 3), Å/fs
+    masses : (n_atoms,), amu
+    """
+    shares = masses / masses.sum()
+    centred = positions - np.einsum("a,nai->ni", shares, positions)[:, None]
+    internal = velocities - np.einsum("a,nai->ni", shares, velocities)[:, None]
+    momentum = np.einsum("a,nai->ni", masses, np.cross(centred, internal))
+    squares = np.einsum("a,nai,nai->n", masses, centred, centred)
+    inertia = squares[:, None, None] * np.eye(3) - np.einsum("a,nai,naj->nij", masses, centred, centred)
+    # The inverse ignores the axis of a linear molecule, about which nothing rotates.
+    rotation = np.einsum("nij,nj->ni", np.linalg.pinv(inertia, rcond=1e-8, hermitian=True), momentum)
+    return np.asarray(internal - np.cross(rotation[:, None], centred))
