@@ -165,7 +165,8 @@ def compare_labels(frames: Frames, predicted: tuple[Floats, Floats], *, indices:
         sign = float(np.sign(correlation))
         scaled = frames.forces * (sign / ratio)
         outliers = _outliers(scaled, forces, correlations * sign)
-        mixed += _scaled_fault(ratios, correlations * sign, outliers, names)
+        strong = np.setdiff1d(_strong(scaled, forces), outliers)
+        mixed += _scaled_fault(ratios[strong], correlations[strong] * sign, names[strong])
         if frames.energies is not None and (levels := _level_fault(frames.energies - energies, names)):
             mixed.append(levels)
         elif frames.energies is not None:
@@ -241,7 +242,16 @@ def _level_fault(differences: Floats, names: Ints) -> Fault | None:
     )
 
 
-def _scaled_fault(ratios: Floats, correlations: Floats, outliers: Ints, names: Ints) -> Iterator[Fault]:
+def _strong(reference: Floats, model: Floats) -> Ints:
+    """Frames in which the force field's forces are larger than its usual error.
+
+    Near its minima they are smaller, and their ratio to the reference's tells nothing.
+    """
+    sizes, errors = (np.sqrt((part**2).sum(axis=(1, 2))) for part in (model, reference - model))
+    return np.flatnonzero(sizes > np.median(errors))
+
+
+def _scaled_fault(ratios: Floats, correlations: Floats, names: Ints) -> Iterator[Fault]:
     """Frames whose forces have the direction of the force field's, but are larger or smaller than in the others."""
     if len(ratios) < _FEWEST or not (ratios > 0.0).all():
         return
@@ -252,7 +262,6 @@ def _scaled_fault(ratios: Floats, correlations: Floats, outliers: Ints, names: I
     if found is not None and abs(found[1]) > math.log(_SCALED):
         far = found[0]
     far &= correlations > _RELATED
-    far[outliers] = False
     if not far.any():
         return
     factor = math.exp(float(np.median(logarithms[far]) - np.median(logarithms[~far])))

@@ -227,3 +227,14 @@ def test_corrections_are_checked_too(ethanol: oh.Frames) -> None:
     ):
         with pytest.raises(InputError, match="load the file with e_unit='eV'"):
             call()
+
+
+def test_minima_of_the_force_field_are_not_taken_for_other_units(ethanol: oh.Frames) -> None:
+    """Frames that the force field has relaxed: its own forces there are small, those of the reference are not."""
+    model = gaff()
+    energies, forces = model.predict(ethanol.positions)
+    weak = np.arange(200) % 50 == 1
+    small = np.where(weak[:, None, None], 0.1, 1.0) * forces
+    few = replace(ethanol, forces=np.where(weak[:, None, None], 0.5 * forces, ethanol.forces))
+    faults = compare_labels(few, (energies, small)).faults
+    assert not [fault for fault in faults if "times those of the other frames" in fault.problem]
