@@ -1,4 +1,4 @@
-"""Analysis of simulations and data sets: errors, densities, populations, free energies, energy drift.
+"""Analysis of simulations and data sets: errors, densities, populations, free energies, energy surfaces, energy drift.
 
 All functions take arrays or `Frames`; none needs OpenMM or torch.
 """
@@ -22,6 +22,13 @@ from openmm_hybrid.analysis.similarity import (
     start_dependence,
 )
 from openmm_hybrid.analysis.stability import Drift, energy_drift
+from openmm_hybrid.analysis.surface import (
+    SurfaceProfile,
+    grid_minima,
+    image_difference,
+    rms_difference,
+    surface_profile,
+)
 
 __all__ = [
     "Basins",
@@ -32,6 +39,7 @@ __all__ = [
     "Excess",
     "FreeEnergies",
     "StartDependence",
+    "SurfaceProfile",
     "Weights",
     "boltzmann_weights",
     "dihedral_density",
@@ -39,11 +47,15 @@ __all__ = [
     "error_table",
     "excess",
     "free_energy_difference",
+    "grid_minima",
+    "image_difference",
     "jensen_shannon",
     "label_basins",
     "mbar",
     "mean_with_error",
     "populations",
+    "rms_difference",
     "start_dependence",
     "statistical_inefficiency",
+    "surface_profile",
 ]

@@ -1,6 +1,6 @@
-"""Figures of densities, force errors, frequencies, learning curves and torsion profiles, as PNG or SVG by matplotlib.
+"""Figures of densities, energy surfaces, errors, frequencies, torsion profiles and structures, as PNG or SVG.
 
-The functions draw results of `openmm_hybrid.analysis` and return a `matplotlib.figure.Figure`.
+The functions draw results of `openmm_hybrid.analysis` with matplotlib and return a `matplotlib.figure.Figure`.
 """
 
 from openmm_hybrid.figures.density import density_figure
@@ -8,6 +8,7 @@ from openmm_hybrid.figures.error_plots import force_error_figure
 from openmm_hybrid.figures.frequencies import frequency_figure
 from openmm_hybrid.figures.learning_curve import learning_curve_figure
 from openmm_hybrid.figures.style import save_figure
+from openmm_hybrid.figures.surface import surface_figure
 from openmm_hybrid.figures.table2 import table2_figure
 from openmm_hybrid.figures.torsion_profile import torsion_profile_figure
 
@@ -17,6 +18,7 @@ __all__ = [
     "frequency_figure",
     "learning_curve_figure",
     "save_figure",
+    "surface_figure",
     "table2_figure",
     "torsion_profile_figure",
 ]

@@ -91,6 +91,16 @@ class Relaxed:
     forces: Floats
     n_evaluations: int
 
+    @classmethod
+    def joined(cls, parts: Sequence[Relaxed]) -> Relaxed:
+        """One or more sets of geometries as one."""
+        return cls(
+            np.concatenate([part.positions for part in parts]),
+            np.concatenate([part.energies for part in parts]),
+            np.concatenate([part.forces for part in parts]),
+            sum(part.n_evaluations for part in parts),
+        )
+
 
 def turned(positions: Floats, held: Sequence[HeldDihedral], angles: Floats) -> Floats:
     """Geometries with dihedrals at given angles, by rotations about the middle bonds (Rodrigues' formula).
