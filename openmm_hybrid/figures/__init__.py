@@ -7,6 +7,7 @@ from openmm_hybrid.figures.density import density_figure
 from openmm_hybrid.figures.error_plots import force_error_figure
 from openmm_hybrid.figures.frequencies import frequency_figure
 from openmm_hybrid.figures.learning_curve import learning_curve_figure
+from openmm_hybrid.figures.structures import level_figure, structure_figure
 from openmm_hybrid.figures.style import save_figure
 from openmm_hybrid.figures.surface import surface_figure
 from openmm_hybrid.figures.table2 import table2_figure
@@ -17,7 +18,9 @@ __all__ = [
     "force_error_figure",
     "frequency_figure",
     "learning_curve_figure",
+    "level_figure",
     "save_figure",
+    "structure_figure",
     "surface_figure",
     "table2_figure",
     "torsion_profile_figure",

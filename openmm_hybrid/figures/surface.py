@@ -41,7 +41,8 @@ def surface_figure(
     reference : str
         Name of one of the surfaces.
     window : float, kcal/mol
-        End of the colour scale; differences are drawn where the reference is below it.
+        Largest energy of the colour scale, which ends before it if no surface is as high. Differences are drawn where
+        the reference is below it.
     minima : mapping of str to sequence of (angle, angle), degrees, optional
         Points to mark in a surface.
 
@@ -61,11 +62,14 @@ def surface_figure(
     figure = new_figure(_PANEL[0] * columns, _PANEL[1] * len(arrays) + 0.8)
     axes = figure.subplots(len(arrays), columns, squeeze=False, sharex=True, sharey=True)
     marks = minima or {}
+    end = min(window, max(1.0, *(float(np.ceil(np.nanmax(array, initial=0.0))) for array in arrays.values())))
     for row, name in enumerate([reference, *others]):
-        image = _filled(axes[row, 0], arrays[name], np.linspace(0.0, window, _LEVELS + 1), SEQUENTIAL, "max")
-        _lines(axes[row, 0], arrays[name], window)
+        image = _filled(axes[row, 0], arrays[name], np.linspace(0.0, end, _LEVELS + 1), SEQUENTIAL, "max")
+        _lines(axes[row, 0], arrays[name], end)
         for first, second in marks.get(name, ()):
-            axes[row, 0].plot(first, second, "o", color="white", markeredgecolor="black", markersize=5.5)
+            axes[row, 0].plot(
+                first, second, "o", color="white", markeredgecolor="black", markersize=5.5, clip_on=False, zorder=5
+            )
         axes[row, 0].set_title(name if row else f"{name} (reference)", fontsize=SIZE)
     _bar(figure, image, axes[:, 0], "energy / kcal/mol")
     if others:
@@ -92,11 +96,11 @@ def _filled(axes: Axes, values: Floats, levels: Floats, colours: str, extend: st
     return axes.contourf(degrees, degrees, masked, levels=levels, cmap=colours, extend=extend)
 
 
-def _lines(axes: Axes, values: Floats, window: float) -> None:
+def _lines(axes: Axes, values: Floats, end: float) -> None:
     """Contour lines at whole numbers, at most about ten."""
     degrees, closed = _closed(values)
-    step = max(1.0, np.ceil(window / 10.0))
-    levels = np.arange(step, window + 0.5 * step, step)
+    step = max(1.0, np.ceil(end / 10.0))
+    levels = np.arange(step, end + 0.5 * step, step)
     axes.contour(degrees, degrees, np.ma.masked_invalid(closed.T), levels=levels, colors="white", linewidths=0.5)
 
 

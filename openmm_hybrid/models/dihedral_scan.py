@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid.core import geometry
-from openmm_hybrid.models.held_dihedrals import HeldDihedral, Relaxed, torsions, turned
+from openmm_hybrid.models.held_dihedrals import HeldDihedral, Relaxed, keeps_bonds, torsions, turned
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -28,7 +28,6 @@ Relax = Callable[[int, Floats, Floats], Relaxed]
 _FALL = 1e-3  # least fall of an energy that is passed on, kcal/mol
 _STEEP = 10.0  # largest rise of the energy between neighbours against which a geometry is passed on, kcal/mol
 _SAME = np.radians(30.0)  # largest difference of the other dihedrals of geometries that relax to the same one
-_LENGTHS = (0.7, 1.35)  # bond lengths of the same molecule, relative to those of the first start
 _STRAIGHT = np.radians(165.0)  # angle from which on dihedrals through it mean nothing
 _UNRELAXED = 0.1  # largest remaining force of a geometry that counts, kcal/mol/Å
 _MOST_ROUNDS = 500
@@ -105,7 +104,8 @@ def relaxed_scan(
     """Scan two dihedrals from a set of minima.
 
     In the first round every grid point has the start whose dihedrals are nearest, turned rigidly, and every start is
-    relaxed at its nearest grid point. Of starts that are equally near the first one counts.
+    relaxed at its nearest grid point. Of starts that are equally near the first one counts. Of points that are images
+    of each other one is searched, and the others are relaxed from its images.
 
     Parameters
     ----------
@@ -154,15 +154,22 @@ class _Wave:
         away = np.abs(_wrapped(self.angles[:, None] - began[None])).max(axis=2)
         # A start that is nearer by rounding alone must not replace a lower one.
         nearest = np.argmin(np.round(away, 6), axis=1)
-        all_points, points = np.arange(len(self.angles)), np.argmin(away, axis=0)
+        points = np.argmin(away, axis=0)
         other = nearest[points] != np.arange(len(starts))
-        points = np.concatenate([all_points, points[other]])
-        geometries = np.concatenate([starts[nearest], starts[other]])
+        everywhere = np.arange(len(self.angles))
+        # The images of a relaxed geometry are relaxed already: one of them is searched, and the others follow.
+        searched = everywhere[np.min([everywhere, *self._image_points], axis=0) == everywhere]
+        points = np.concatenate([searched, points[other]])
+        geometries = np.concatenate([starts[nearest[searched]], starts[other]])
         return points, turned(geometries, self._held, self.angles[points])
 
     def merged(self, points: Ints, found: Relaxed) -> Ints:
         """Take the geometries that are lower, and return the points whose energies fell."""
-        good = np.isfinite(found.energies) & (found.forces < _UNRELAXED) & self._shapes.kept(found.positions)
+        good = (
+            np.isfinite(found.energies)
+            & (found.forces < _UNRELAXED)
+            & keeps_bonds(found.positions, self._shapes.bonds, self._shapes.lengths)
+        )
         energies = np.where(good, found.energies, np.inf)
         before = self.energies.copy()
         for index in np.argsort(energies, kind="stable").tolist():
@@ -176,23 +183,25 @@ class _Wave:
         """Points and geometries of the next round: those of neighbours and images that may be lower."""
         order = fallen[np.argsort(self.energies[fallen], kind="stable")]
         i, j = np.divmod(order, self._n)
-        targets, geometries, sources = [], [], []
+        targets, geometries, sources, is_image = [], [], [], []
         for di, dj in ((1, 0), (-1, 0), (0, 1), (0, -1)):
             target = (i + di) % self._n * self._n + (j + dj) % self._n
             wanted = self.energies[order] < self.energies[target] + _STEEP
             targets.append(target[wanted])
             sources.append(order[wanted])
             geometries.append(self.positions[order[wanted]])
+            is_image.append(np.zeros(len(sources[-1]), dtype=bool))
         for image, image_points in zip(self._images, self._image_points, strict=True):
             target = image_points[order]
             wanted = self.energies[order] < self.energies[target] - _FALL
             targets.append(target[wanted])
             sources.append(order[wanted])
             geometries.append(image.geometries(self.positions[order[wanted]]))
+            is_image.append(np.ones(len(sources[-1]), dtype=bool))
         points = np.concatenate(targets)
         candidates = turned(np.concatenate(geometries), self._held, self.angles[points])
-        lowest_first = np.argsort(self.energies[np.concatenate(sources)], kind="stable")
-        return self._new(points[lowest_first], candidates[lowest_first])
+        ranked = np.lexsort((self.energies[np.concatenate(sources)], ~np.concatenate(is_image)))
+        return self._new(points[ranked], candidates[ranked])
 
     def _new(self, points: Ints, candidates: Floats) -> tuple[Ints, Floats]:
         """The candidates of other shapes than their point's geometry and than the candidates before them."""
@@ -225,11 +234,6 @@ class _Shapes:
     def of_each(self, positions: Floats) -> Floats:
         """Dihedrals (n_frames, n_chains) of each geometry."""
         return geometry.dihedral(positions, np.array(self.chains, dtype=np.int64).reshape(-1, 4))
-
-    def kept(self, positions: Floats) -> NDArray[np.bool_]:
-        """Whether the bonds of each geometry are still bonds."""
-        ratios = geometry.distance(positions, self.bonds) / self.lengths
-        return np.asarray(((ratios > _LENGTHS[0]) & (ratios < _LENGTHS[1])).all(axis=1))
 
 
 def shape_dihedrals(atomic_numbers: Ints, bonds: Ints, positions: Floats) -> list[tuple[int, int, int, int]]:

@@ -24,6 +24,7 @@ _STIFF = (700.0, 130.0, 4.0)  # of bonds, angles and torsions in the first Hessi
 _SOFT = 4.0  # of every other motion, kcal/mol/Å²
 _LONGEST = 0.25  # largest displacement of an atom in a step, Å
 _NOISE = 1e-6  # rise of the energy that a step may have by rounding, kcal/mol
+_LENGTHS = (0.7, 1.35)  # bond lengths of the same molecule, relative to those of a relaxed geometry
 _SHORTEST = 1e-5  # part of a step at which a search along it ends
 
 
@@ -279,6 +280,12 @@ class _Network:
             rows = _scattered(positions, atoms, gradient)
             hessian += stiffness * rows.transpose(0, 2, 1) @ rows
         return np.asarray(np.linalg.inv(hessian))
+
+
+def keeps_bonds(positions: Floats, bonds: NDArray[np.int64], lengths: Floats) -> NDArray[np.bool_]:
+    """Whether the bonds (n_bonds, 2) of each geometry (n_frames, n_atoms, 3) have 0.7 to 1.35 times given lengths."""
+    ratios = geometry.distance(positions, bonds) / lengths
+    return np.asarray(((ratios > _LENGTHS[0]) & (ratios < _LENGTHS[1])).all(axis=1))
 
 
 def torsions(bonds: ArrayLike) -> list[tuple[int, int, int, int]]:

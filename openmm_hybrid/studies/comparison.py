@@ -12,17 +12,21 @@ from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import pdist
 
-from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core import geometry
+from openmm_hybrid.core.errors import InputError, NumericalError
 from openmm_hybrid.core.files import expanded, fingerprint, reading_npz, replacing, sha256
 from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.models.energy_model import EnergyModel
-from openmm_hybrid.models.held_dihedrals import HeldDihedral, Relaxed, relax_held
+from openmm_hybrid.models.held_dihedrals import HeldDihedral, Relaxed, keeps_bonds, relax_held
+from openmm_hybrid.models.minima import Minimum, distinct
 from openmm_hybrid.reference.engine_model import EngineModel
 from openmm_hybrid.refinement.refined import CORRECTION, FORCEFIELD, LABELS, RESULT
 from openmm_hybrid.refinement.source import read_source
+from openmm_hybrid.studies.dihedral_choice import with_turned_copies
 from openmm_hybrid.studies.energy_models import energy_model
 from openmm_hybrid.studies.study import JOB, claim, option, settings_as_dict
 
@@ -30,6 +34,7 @@ Floats = NDArray[np.float64]
 
 _BATCH = 32  # geometries that share the calls of a model
 _EVERY = 10.0  # most seconds between two writings of finished geometries
+_CONVERGED = 0.1  # largest remaining force of a minimum, kcal/mol/Å
 _SHAKE = 0.02  # Å, standard deviation of displacements that take a symmetric start off a saddle point
 
 
@@ -51,7 +56,9 @@ class ComparisonSettings(ABC):
     )
     reference: str = option("", help="Model with which the others are compared; by default the last one.")
     charges: str = option("am1-bcc", help="Method of the charges of base force fields.")
-    n_conformers: int = option(20, help="Number of conformers from which minima are searched.")
+    n_conformers: int = option(
+        20, help="Number of embedded conformers; minima are searched from each, and from a copy with random dihedrals."
+    )
     seed: int = option(0, help="Seed of the conformers.")
 
     def __post_init__(self) -> None:
@@ -157,6 +164,25 @@ class ComparedModel:
                     _write(path, Relaxed.joined(parts))
         return Relaxed.joined(parts) if parts else Relaxed(positions, np.zeros(0), np.zeros(0), 0)
 
+    def minima(self, found: Relaxed) -> list[Minimum]:
+        """The distinct minima among relaxed geometries, the lowest first.
+
+        Symmetry images and exchanges of equivalent atoms count as one. Geometries that are not converged, or whose
+        bonds broke, are left out.
+
+        Raises
+        ------
+        NumericalError
+            None is left.
+        """
+        lengths = np.median(geometry.distance(found.positions, self.bonds), axis=0)
+        good = np.isfinite(found.energies) & (found.forces < _CONVERGED)
+        good &= keeps_bonds(found.positions, self.bonds, lengths)
+        if not good.any():
+            raise NumericalError(f"{self.label} finds no minimum of the molecule", hint="leave this model out")
+        pairs = zip(found.positions[good], found.energies[good].tolist(), strict=True)
+        return distinct(pairs, lambda positions: np.sort(pdist(positions)))
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -166,8 +192,8 @@ class Comparison:
     Parameters
     ----------
     molecule : Molecule
-    starts : (n_conformers, n_atoms, 3), Å
-        Embedded conformers, slightly displaced so that none is symmetric.
+    starts : (n_starts, n_atoms, 3), Å
+        See `conformers`.
     models : tuple of ComparedModel
         The reference comes first.
     """
@@ -178,7 +204,10 @@ class Comparison:
 
 
 def conformers(settings: ComparisonSettings) -> tuple[Molecule, Floats]:
-    """The molecule of a study, and embedded conformers (n_conformers, n_atoms, 3), Å, slightly displaced.
+    """The molecule of a study, and geometries (n_starts, n_atoms, 3), Å, from which minima are searched.
+
+    They are embedded conformers, whose force field may lack minima that a model has, and copies of them with random
+    dihedrals. All are slightly displaced, so that none is symmetric.
 
     Raises
     ------
@@ -275,7 +304,9 @@ def _starts(molecule: Molecule, n_conformers: int, seed: int) -> Floats:
         Chem.AssignStereochemistryFrom3D(shape)
     shape.RemoveAllConformers()
     found = Molecule.from_rdkit(shape, name=molecule.name, n_conformers=n_conformers, seed=seed).conformers
-    return found + np.random.default_rng(seed).normal(scale=_SHAKE, size=found.shape)
+    rng = np.random.default_rng(seed)
+    starts = with_turned_copies(molecule, found, rng)
+    return starts + rng.normal(scale=_SHAKE, size=starts.shape)
 
 
 def _write(path: Path, found: Relaxed) -> None:

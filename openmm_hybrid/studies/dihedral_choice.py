@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from openmm_hybrid.core import geometry
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.diagnose.coordinates import rotatable_bonds, sampled_straight_angles
 from openmm_hybrid.models.dihedral_scan import Image
-from openmm_hybrid.models.held_dihedrals import HeldDihedral
+from openmm_hybrid.models.held_dihedrals import HeldDihedral, turned
 from openmm_hybrid.sgdml.symmetry import TooManyPermutationsError, graph_permutations
 
 Floats = NDArray[np.float64]
+
+_RIGID, _METHYL = 2, 3  # kinds of rotors after those between heavy atoms (0) and to OH, NH2 and the like (1)
+_CLOSEST = 2.0  # smallest distance of atoms without a bond in a turned geometry, Å, unless they are closer anyway
+_TOLERANCE = 0.05  # Å
+_TRIALS = 100
 
 _RESONANT = "[CX3](=[O,S])-[NX3,OX2]"  # amides, esters and acids: their bonds turn at great cost
 
@@ -67,7 +74,7 @@ def two_dihedrals(
         if max(max(atoms) for atoms in chosen) >= molecule.n_atoms:
             raise InputError(f"the dihedrals are {' and '.join(given)}", expected=f"atoms 0 to {molecule.n_atoms - 1}")
     else:
-        chosen = _rotors(molecule, positions)
+        chosen = [atoms for _, atoms in _rotors(molecule, positions)]
         if len(chosen) < 2:
             raise InputError(
                 f"{molecule.name} has {len(chosen)} bonds that can turn",
@@ -77,6 +84,38 @@ def two_dihedrals(
     if set(first.atoms[1:3]) == set(second.atoms[1:3]):
         raise InputError("both dihedrals turn about the same bond", expected="dihedrals about different bonds")
     return first, second
+
+
+def with_turned_copies(molecule: Molecule, positions: Floats, rng: np.random.Generator) -> Floats:
+    """Geometries, and a copy of each with random dihedrals about the bonds that can turn; not of methyl groups.
+
+    A copy in which atoms overlap is made again, and left out if that happens too often.
+
+    Parameters
+    ----------
+    molecule : Molecule
+    positions : (n_frames, n_atoms, 3), Å
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (n_found, n_atoms, 3), Å
+    """
+    chosen = [atoms for kind, atoms in _rotors(molecule, positions) if kind != _METHYL]
+    held = [HeldDihedral.of(atoms, molecule.bonds) for atoms in chosen]
+    if not held:
+        return positions
+    bonded = {tuple(pair) for pair in molecule.bonds.tolist()}
+    apart = [pair for pair in combinations(range(molecule.n_atoms), 2) if pair not in bonded]
+    closest = np.minimum(geometry.distance(positions, apart).min(axis=0), _CLOSEST)
+    copies = []
+    for frame in positions:
+        for _ in range(_TRIALS):
+            copy = turned(frame[None], held, rng.uniform(-np.pi, np.pi, (1, len(held))))
+            if (geometry.distance(copy, apart)[0] > closest - _TOLERANCE).all():
+                copies.append(copy[0])
+                break
+    return np.concatenate([positions, np.array(copies).reshape(-1, *positions.shape[1:])])
 
 
 def symmetries(molecule: Molecule, positions: Floats, held: Sequence[HeldDihedral]) -> list[Image]:
@@ -94,29 +133,42 @@ def symmetries(molecule: Molecule, positions: Floats, held: Sequence[HeldDihedra
     list of Image
         Without the identity; empty for a molecule with more permutations than can be listed.
     """
+    atoms = [dihedral.atoms for dihedral in held]
+    found: dict[tuple[bool, bool], Image] = {}
+    for perm, mirrored in equivalences(molecule, positions):
+        mapped = [tuple(perm[list(chain)].tolist()) for chain in atoms]
+        swapped = _same(mapped, atoms[::-1])
+        if swapped or _same(mapped, atoms):
+            found.setdefault((mirrored, swapped), Image(perm, mirrored, swapped))
+    found.pop((False, False), None)
+    return list(found.values())
+
+
+def equivalences(molecule: Molecule, positions: Floats) -> list[tuple[NDArray[np.int64], bool]]:
+    """Permutations (n_atoms,) of equivalent atoms, each with whether a reflection must follow it.
+
+    The identity comes first. It is the only one for a molecule with more permutations than can be listed.
+
+    Parameters
+    ----------
+    molecule : Molecule
+    positions : (n_frames, n_atoms, 3), Å
+        Geometries of one handedness.
+    """
     rigid = [bond for bond in molecule.rdkit.GetBonds() if bond.GetBondTypeAsDouble() > 1.0]
     pairs = np.array([(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in rigid], dtype=np.int64).reshape(-1, 2)
     try:
         perms = graph_permutations(molecule.atomic_numbers, molecule.bonds, positions[:1], rigid_bonds=pairs)
     except TooManyPermutationsError:
-        return []
-    atoms = [dihedral.atoms for dihedral in held]
-    found: dict[tuple[bool, bool], Image] = {}
-    for perm in perms:
-        mapped = [tuple(perm[list(chain)].tolist()) for chain in atoms]
-        swapped = _same(mapped, atoms[::-1])
-        if swapped or _same(mapped, atoms):
-            for mirrored in _handedness_changes(molecule, positions[:1], perm):
-                found.setdefault((mirrored, swapped), Image(perm, mirrored, swapped))
-    found.pop((False, False), None)
-    return list(found.values())
+        return [(np.arange(molecule.n_atoms), False)]
+    return [(perm, mirrored) for perm in perms for mirrored in _reflections(molecule, positions[:1], perm)]
 
 
 def _same(first: Sequence[tuple[int, ...]], second: Sequence[tuple[int, ...]]) -> bool:
     return all(a in (b, b[::-1]) for a, b in zip(first, second, strict=True))
 
 
-def _handedness_changes(molecule: Molecule, positions: Floats, perm: NDArray[np.int64]) -> tuple[bool, ...]:
+def _reflections(molecule: Molecule, positions: Floats, perm: NDArray[np.int64]) -> tuple[bool, ...]:
     """Whether a permutation of equivalent atoms needs a mirror image to be the same molecule; both if either serves."""
     centres = [list(others) for others in molecule.neighbours if len(others) == 4]
     if not centres:
@@ -129,8 +181,8 @@ def _handedness_changes(molecule: Molecule, positions: Floats, perm: NDArray[np.
     return (bool(changed[0]),) if changed.all() or not changed.any() else ()
 
 
-def _rotors(molecule: Molecule, positions: Floats) -> list[tuple[int, ...]]:
-    """Dihedrals of the bonds that can turn, the preferred ones first."""
+def _rotors(molecule: Molecule, positions: Floats) -> list[tuple[int, tuple[int, ...]]]:
+    """Kinds and dihedrals of the bonds that can turn, the preferred ones first."""
     from rdkit import Chem
 
     straight = sampled_straight_angles(positions, molecule.bonds)
@@ -147,15 +199,15 @@ def _rotors(molecule: Molecule, positions: Floats) -> list[tuple[int, ...]]:
         kind = 0 if heavy[ends].all() else 1
         if kind:  # which end has hydrogens alone: that of OH and NH2, or a methyl group?
             bare = [atom for atom, end in zip((i, j), ends, strict=True) if not heavy[end]]
-            kind = 3 if any(molecule.atomic_numbers[atom] == 6 for atom in bare) else 1
+            kind = _METHYL if any(molecule.atomic_numbers[atom] == 6 for atom in bare) else 1
         if frozenset((i, j)) in resonant:
-            kind = 2
+            kind = _RIGID
         alike = frozenset(classes[[i, j]].tolist())
         repeated = int(alike in seen)
         seen.add(alike)
         size = int(heavy[list(moved)].sum())
-        ranked.append(((int(kind > 1), repeated, kind, -size, i, j), (ends[0], i, j, ends[1])))
-    return [atoms for _, atoms in sorted(ranked)]
+        ranked.append(((int(kind >= _RIGID), repeated, kind, -size, i, j), (ends[0], i, j, ends[1])))
+    return [(rank[2], atoms) for rank, atoms in sorted(ranked)]
 
 
 def _end(molecule: Molecule, atom: int, other: int) -> int:

@@ -9,23 +9,19 @@ from typing import Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import pdist
 
 from openmm_hybrid.analysis import grid_minima, image_difference, rms_difference, surface_profile
 from openmm_hybrid.core import geometry
-from openmm_hybrid.core.errors import InputError, NumericalError
+from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.models.dihedral_scan import Image, Scan, grid, relaxed_scan
 from openmm_hybrid.models.held_dihedrals import HeldDihedral, Relaxed
-from openmm_hybrid.models.minima import Minimum, distinct
 from openmm_hybrid.studies.comparison import ComparedModel, Comparison, ComparisonSettings, conformers, open_comparison
 from openmm_hybrid.studies.dihedral_choice import dihedral_name, symmetries, two_dihedrals
 from openmm_hybrid.studies.study import Study, option
 from openmm_hybrid.studies.surfaces_result import ModelSurface, SurfaceMinimum, Surfaces
 
 Floats = NDArray[np.float64]
-
-_CONVERGED = 0.1  # largest remaining force of a geometry that counts, kcal/mol/Å
 
 
 @final
@@ -131,7 +127,7 @@ class _Work:
     def _minima(self, model: ComparedModel) -> Floats:
         """Distinct minima (n_minima, n_atoms, 3) to which the conformers relax, the lowest first."""
         found = model.relaxed("conformers", self._comparison.starts)
-        return np.array([minimum.positions for minimum in _distinct(model, found)])
+        return np.array([minimum.positions for minimum in model.minima(found)])
 
     def _relaxed(self, model: ComparedModel, starts: Floats) -> Scan:
         molecule = self._comparison.molecule
@@ -159,20 +155,10 @@ class _Work:
         parts = [model.relaxed("conformers", self._comparison.starts)]
         if points:
             parts.append(model.relaxed("minima", np.array([scan.positions[point] for point in points])))
-        minima = _distinct(model, Relaxed.joined(parts))
+        minima = model.minima(Relaxed.joined(parts))
         atoms = [dihedral.atoms for dihedral in self._held]
         values = np.degrees(geometry.dihedral(np.array([minimum.positions for minimum in minima]), atoms))
         return [
             SurfaceMinimum((float(first), float(second)), minimum.energy)
             for (first, second), minimum in zip(values, minima, strict=True)
         ]
-
-
-def _distinct(model: ComparedModel, found: Relaxed) -> list[Minimum]:
-    good = np.isfinite(found.energies) & (found.forces < _CONVERGED)
-    if not good.any():
-        raise NumericalError(
-            f"{model.label} relaxes no conformer of the molecule", hint="leave this model out, or give another one"
-        )
-    pairs = list(zip(found.positions[good], found.energies[good].tolist(), strict=True))
-    return distinct(pairs, lambda positions: np.sort(pdist(positions)))

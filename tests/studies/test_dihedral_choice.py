@@ -9,7 +9,13 @@ import openmm_hybrid as oh
 from openmm_hybrid.core import geometry
 from openmm_hybrid.models.dihedral_scan import grid
 from openmm_hybrid.models.held_dihedrals import HeldDihedral
-from openmm_hybrid.studies.dihedral_choice import dihedral_name, read_dihedral, symmetries, two_dihedrals
+from openmm_hybrid.studies.dihedral_choice import (
+    dihedral_name,
+    read_dihedral,
+    symmetries,
+    two_dihedrals,
+    with_turned_copies,
+)
 
 
 @pytest.mark.parametrize(
@@ -69,3 +75,18 @@ def test_symmetries(smiles: str, dihedrals: tuple[tuple[int, ...], ...], expecte
         found = geometry.dihedral(image.geometries(molecule.conformers), dihedrals)[0]
         off = np.abs(np.angle(np.exp(1j * (angles[image.points(12)[nearest]] - found)))).max()
         assert off == pytest.approx(np.abs(np.angle(np.exp(1j * (angles[nearest] - values)))).max(), abs=1e-9)
+
+
+def test_turned_copies_keep_bonds_and_angles_and_do_not_overlap() -> None:
+    molecule = oh.Molecule.from_smiles("CC(O)CO", n_conformers=10)
+    found = with_turned_copies(molecule, molecule.conformers, np.random.default_rng(0))
+    np.testing.assert_array_equal(found[:10], molecule.conformers)
+    assert len(found) == 20
+    np.testing.assert_allclose(
+        geometry.distance(found[10:], molecule.bonds), geometry.distance(molecule.conformers, molecule.bonds), atol=1e-9
+    )
+    chains = [(4, 3, 1, 2), (1, 3, 4, 12), (0, 1, 2, 9)]
+    spread = np.abs(np.exp(1j * (geometry.dihedral(found[10:], chains))).mean(axis=0))
+    assert (spread < 0.75).all()
+    rigid = oh.Molecule.from_smiles("c1ccccc1C")
+    assert len(with_turned_copies(rigid, rigid.conformers, np.random.default_rng(0))) == 1
