@@ -242,7 +242,7 @@ def open_comparison(
     MismatchError
         A model is of another molecule, or the folder belongs to another job. Nothing has been written then.
     """
-    job = settings_as_dict(settings, without=settings.free)
+    job = {"study": what} | settings_as_dict(settings, without=settings.free)
     job |= {"smiles": molecule.smiles, "atoms": fingerprint(molecule.atomic_numbers, molecule.bonds)}
     job |= {"files": {name: sha256(path) for name in settings.models for path in _files(name)}}
     if (output / JOB).is_file():  # otherwise, a model that cannot be made must not claim the folder
