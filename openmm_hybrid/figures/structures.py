@@ -54,13 +54,14 @@ def structure_figure(
         rotation = _rotation(centred[fitted], target[fitted])
         aligned.append(centred @ rotation)
         first = aligned[0]
-    reach = 1.15 * max(float(np.abs(positions[:, :2]).max()) for positions in aligned) + 0.3
-    figure = new_figure(1.5 * columns + 0.2, 1.65 * rows + 0.1)
+    reach, height = np.max([np.abs(positions[:, :2]).max(axis=0) for positions in aligned], axis=0).tolist()
+    reach, height = reach + 0.6, height + 0.6  # room for the atoms
+    figure = new_figure(1.5 * columns + 0.2, (1.5 * height / reach + 0.25) * rows + 0.1)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels:
         axes.set_axis_off()
         axes.set_aspect("equal")
-        axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
+        axes.set(xlim=(-reach, reach), ylim=(-height, height))
     points = 72.0 * 1.4 / (2.0 * reach)  # per Å
     for axes, title, positions in zip(panels, frames, aligned, strict=False):
         axes.set_title(f"({title})", fontsize=SIZE, pad=2.0)

@@ -42,7 +42,7 @@ def surface_figure(
         Name of one of the surfaces.
     window : float, kcal/mol
         Largest energy of the colour scale, which ends before it if no surface is as high. Differences are drawn where
-        the reference is below it.
+        the reference is below it, on a scale that ends there too.
     minima : mapping of str to sequence of (angle, angle), degrees, optional
         Points to mark in a surface.
 
@@ -75,11 +75,11 @@ def surface_figure(
     if others:
         compared = truth <= window
         differences = {name: np.where(compared, arrays[name] - truth, np.nan) for name in others}
-        largest = max(float(np.nanmax(np.abs(part), initial=0.0)) for part in differences.values())
+        largest = min(window, max(float(np.nanmax(np.abs(part), initial=0.0)) for part in differences.values()))
         scale = np.linspace(-1.0, 1.0, _LEVELS + 1) * (largest or 1.0)
         axes[0, 1].set_axis_off()
         for row, name in enumerate(others, 1):
-            image = _filled(axes[row, 1], differences[name], scale, _DIVERGING, "neither")
+            image = _filled(axes[row, 1], differences[name], scale, _DIVERGING, "both")
             axes[row, 1].set_title(f"{name} − reference", fontsize=SIZE)
         _bar(figure, image, axes[:, 1], "difference / kcal/mol")
     for panel in axes.flat:

@@ -32,9 +32,11 @@ from openmm_hybrid.studies.study import JOB, claim, option, settings_as_dict
 
 Floats = NDArray[np.float64]
 
+CONVERGED = 0.1
+"""Largest remaining force of a minimum, kcal/mol/Å."""
+
 _BATCH = 32  # geometries that share the calls of a model
 _EVERY = 10.0  # most seconds between two writings of finished geometries
-_CONVERGED = 0.1  # largest remaining force of a minimum, kcal/mol/Å
 _SHAKE = 0.02  # Å, standard deviation of displacements that take a symmetric start off a saddle point
 
 
@@ -176,7 +178,7 @@ class ComparedModel:
             None is left.
         """
         lengths = np.median(geometry.distance(found.positions, self.bonds), axis=0)
-        good = np.isfinite(found.energies) & (found.forces < _CONVERGED)
+        good = np.isfinite(found.energies) & (found.forces < CONVERGED)
         good &= keeps_bonds(found.positions, self.bonds, lengths)
         if not good.any():
             raise NumericalError(f"{self.label} finds no minimum of the molecule", hint="leave this model out")

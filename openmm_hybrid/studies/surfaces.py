@@ -16,7 +16,14 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.models.dihedral_scan import Image, Scan, grid, relaxed_scan
 from openmm_hybrid.models.held_dihedrals import HeldDihedral, Relaxed
-from openmm_hybrid.studies.comparison import ComparedModel, Comparison, ComparisonSettings, conformers, open_comparison
+from openmm_hybrid.studies.comparison import (
+    CONVERGED,
+    ComparedModel,
+    Comparison,
+    ComparisonSettings,
+    conformers,
+    open_comparison,
+)
 from openmm_hybrid.studies.dihedral_choice import dihedral_name, symmetries, two_dihedrals
 from openmm_hybrid.studies.study import Study, option
 from openmm_hybrid.studies.surfaces_result import ModelSurface, SurfaceMinimum, Surfaces
@@ -109,7 +116,7 @@ class _Work:
         starts = self._minima(model)
         n = self._settings.n_angles
         scan = self._rigid(model) if self._settings.scan == "rigid" else self._relaxed(model, starts)
-        minima = [] if self._settings.scan == "rigid" else self._surface_minima(model, scan)
+        minima, wells = ([], []) if self._settings.scan == "rigid" else self._surface_minima(model, scan)
         zero = min([float(np.nanmin(scan.energies)), *(minimum.energy for minimum in minima)])
         energies = scan.energies - zero
         relaxed = self._settings.scan == "relaxed"
@@ -118,6 +125,7 @@ class _Work:
             name=model.label,
             energies=energies,
             minima=tuple(minimum.above(zero) for minimum in minima),
+            wells=tuple(wells),
             profiles=(surface_profile(energies, 0), surface_profile(energies, 1)),
             asymmetry=image_difference(energies, points) if relaxed else float("nan"),
             largest_force=float(np.nanmax(scan.forces)) if relaxed else float("nan"),
@@ -149,16 +157,20 @@ class _Work:
         shape = (self._settings.n_angles, self._settings.n_angles)
         return Scan(found.positions.reshape(*shape, *lowest.shape), found.energies.reshape(shape), found.forces, 1)
 
-    def _surface_minima(self, model: ComparedModel, scan: Scan) -> list[SurfaceMinimum]:
-        """Distinct minima to which the conformers and the lowest grid points relax without held dihedrals."""
+    def _surface_minima(
+        self, model: ComparedModel, scan: Scan
+    ) -> tuple[list[SurfaceMinimum], list[tuple[float, float]]]:
+        """Distinct minima to which the conformers and the lowest grid points relax, and the dihedrals of the latter."""
         points = grid_minima(scan.energies)
-        parts = [model.relaxed("conformers", self._comparison.starts)]
-        if points:
-            parts.append(model.relaxed("minima", np.array([scan.positions[point] for point in points])))
-        minima = model.minima(Relaxed.joined(parts))
-        atoms = [dihedral.atoms for dihedral in self._held]
-        values = np.degrees(geometry.dihedral(np.array([minimum.positions for minimum in minima]), atoms))
-        return [
-            SurfaceMinimum((float(first), float(second)), minimum.energy)
-            for (first, second), minimum in zip(values, minima, strict=True)
-        ]
+        found = model.relaxed("minima", np.array([scan.positions[point] for point in points]))
+        converged = np.isfinite(found.energies) & (found.forces < CONVERGED)
+        wells = self._angles(found.positions[converged])
+        minima = model.minima(Relaxed.joined([model.relaxed("conformers", self._comparison.starts), found]))
+        angles = self._angles(np.array([minimum.positions for minimum in minima]))
+        pairs = zip(angles, minima, strict=True)
+        return [SurfaceMinimum(pair, minimum.energy) for pair, minimum in pairs], wells
+
+    def _angles(self, positions: Floats) -> list[tuple[float, float]]:
+        """The two dihedrals of each geometry, degrees."""
+        values = np.degrees(geometry.dihedral(positions, [dihedral.atoms for dihedral in self._held]))
+        return [(first, second) for first, second in values.tolist()]

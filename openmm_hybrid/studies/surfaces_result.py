@@ -52,6 +52,8 @@ class ModelSurface:
     minima : tuple of SurfaceMinimum
         Distinct minima without held dihedrals, the lowest first; none in a rigid scan. Symmetry images and exchanges of
         equivalent atoms count as one.
+    wells : tuple of (float, float), degrees
+        Dihedrals of all minima in the surface, with symmetry images and equivalent ones.
     profiles : (SurfaceProfile, SurfaceProfile)
         Minima and barriers along each dihedral, the other one at its best angle.
     asymmetry : float, kcal/mol
@@ -68,6 +70,7 @@ class ModelSurface:
     name: str
     energies: Floats = field(repr=False)
     minima: tuple[SurfaceMinimum, ...]
+    wells: tuple[tuple[float, float], ...]
     profiles: tuple[SurfaceProfile, SurfaceProfile]
     asymmetry: float
     largest_force: float
@@ -83,6 +86,7 @@ class ModelSurface:
         rounded = np.round(self.energies, _DIGITS)
         entry: dict[str, Any] = {"energies": [[_known(value) for value in row] for row in rounded.tolist()]}
         entry |= {"minima": [asdict(minimum) for minimum in self.minima]}
+        entry |= {"wells": [list(well) for well in self.wells]}
         entry |= {"profiles": [asdict(profile) for profile in self.profiles]}
         numbers = {name: _known(getattr(self, name)) for name in ("asymmetry", "largest_force", "rms")}
         return entry | numbers | {"n_rounds": self.n_rounds}
@@ -170,7 +174,7 @@ class Surfaces(StudyResult):
             self.dihedrals,
             reference=self.surfaces[0].name,
             window=self.window,
-            minima={surface.name: [minimum.angles for minimum in surface.minima] for surface in self.surfaces},
+            minima={surface.name: surface.wells for surface in self.surfaces},
         )
         return [save_figure(picture, folder / f"surfaces.{kind}", dpi=200) for kind in ("png", "svg")]
 

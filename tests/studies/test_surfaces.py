@@ -53,6 +53,7 @@ def test_cosines_of_both_dihedrals(settings: SurfacesSettings, tmp_path: Path) -
     first, second = truth.minima[0].angles
     assert abs(np.cos(np.radians(first)) + TILT / 8.0) < 1e-2
     assert abs(np.cos(np.radians(second)) + TILT / 4.0) < 1e-2
+    assert len(truth.wells) == 4
     assert len(truth.minima) == 2  # (+, +) and (+, −): the other two are their mirror images
     tops = {-180.0: 4.0, 0.0: 4.0 + 2.0 * TILT}
     for (angle, energy), (wanted, height) in zip(truth.profiles[0].barriers, tops.items(), strict=True):
