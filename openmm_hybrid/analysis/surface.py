@@ -58,11 +58,11 @@ def rms_difference(energies: ArrayLike, reference: ArrayLike, *, window: float) 
     MismatchError
         The grids differ.
     """
-    ours, truth = _checked(energies), _checked(reference)
-    if ours.shape != truth.shape:
-        raise MismatchError(f"the surfaces have the shapes {ours.shape} and {truth.shape}")
-    common = np.isfinite(ours) & (truth <= window)
-    return float(np.sqrt(np.mean((ours - truth)[common] ** 2))) if common.any() else float("nan")
+    tested, truth = _checked(energies), _checked(reference)
+    if tested.shape != truth.shape:
+        raise MismatchError(f"the surfaces have the shapes {tested.shape} and {truth.shape}")
+    common = np.isfinite(tested) & (truth <= window)
+    return float(np.sqrt(np.mean((tested - truth)[common] ** 2))) if common.any() else float("nan")
 
 
 def image_difference(energies: ArrayLike, images: Iterable[ArrayLike]) -> float:
@@ -86,7 +86,7 @@ def image_difference(energies: ArrayLike, images: Iterable[ArrayLike]) -> float:
 
 
 def grid_minima(energies: ArrayLike) -> list[tuple[int, int]]:
-    """Grid points (i, j) that are lower than their eight neighbours, the lowest first; of equal neighbours, one."""
+    """Grid points (i, j) that are lower than their eight neighbtested, the lowest first; of equal neighbtested, one."""
     filled = np.nan_to_num(_checked(energies), nan=np.inf)
     order = np.arange(filled.size).reshape(filled.shape)
     lowest = np.isfinite(filled)

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid.core import geometry
-from openmm_hybrid.models.held_dihedrals import HeldDihedral, Relaxed, keeps_bonds, torsions, turned
+from openmm_hybrid.models.elastic_network import torsions
+from openmm_hybrid.models.held_dihedrals import HeldDihedral, Relaxed, keeps_bonds, turned
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

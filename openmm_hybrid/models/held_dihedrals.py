@@ -6,9 +6,9 @@ step by such rotations, so that each geometry of the search has the wanted dihed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import final
 
 import numpy as np
@@ -16,12 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from openmm_hybrid.core import geometry
 from openmm_hybrid.core.errors import InputError, NumericalError
+from openmm_hybrid.models.elastic_network import ElasticNetwork, derivatives, neighbours
 from openmm_hybrid.models.energy_model import EnergyModel
 
 Floats = NDArray[np.float64]
 
-_STIFF = (700.0, 130.0, 4.0)  # of bonds, angles and torsions in the first Hessian, kcal/mol/Å² and kcal/mol/rad²
-_SOFT = 4.0  # of every other motion, kcal/mol/Å²
 _LONGEST = 0.25  # largest displacement of an atom in a step, Å
 _NOISE = 1e-6  # rise of the energy that a step may have by rounding, kcal/mol
 _LENGTHS = (0.7, 1.35)  # bond lengths of the same molecule, relative to those of a relaxed geometry
@@ -54,7 +53,7 @@ class HeldDihedral:
             The atoms are not a chain of three bonds, or the middle bond is in a ring.
         """
         text = "-".join(map(str, atoms))
-        near = _neighbours(np.asarray(bonds, dtype=np.int64).reshape(-1, 2))
+        near = neighbours(np.asarray(bonds, dtype=np.int64).reshape(-1, 2))
         if len(set(atoms)) != 4 or any(b not in near.get(a, ()) for a, b in pairwise(atoms)):
             raise InputError(f"the dihedral {text} is not a chain of bonds", expected="four atoms i-j-k-l in a row")
         first, i, j, last = atoms
@@ -159,7 +158,7 @@ def relax_held(
     max_steps : int
         Number of steps after which a search ends, converged or not.
     """
-    terms = _Network.of(bonds)
+    terms = ElasticNetwork.of(bonds)
     search = _Search(model, held, np.asarray(angles, dtype=np.float64), terms, turned(positions, held, angles))
     for _ in range(max_steps):
         going = np.flatnonzero(search.going & ~(search.left <= max_force))
@@ -173,7 +172,12 @@ class _Search:
     """State of the searches: geometries, energies, gradients and inverse Hessians of all frames."""
 
     def __init__(
-        self, model: EnergyModel, held: Sequence[HeldDihedral], angles: Floats, network: _Network, positions: Floats
+        self,
+        model: EnergyModel,
+        held: Sequence[HeldDihedral],
+        angles: Floats,
+        network: ElasticNetwork,
+        positions: Floats,
     ) -> None:
         self._model, self._held, self._angles, self._network = model, held, angles, network
         self.positions = positions
@@ -249,50 +253,13 @@ class _Search:
 
     def _rows(self, positions: Floats) -> Floats:
         """Derivatives (n_frames, n_held, 3 n_atoms) of the held dihedrals, rad/Å."""
-        return _scattered(positions, [dihedral.atoms for dihedral in self._held], geometry.dihedral_gradient)
-
-
-@final
-@dataclass(frozen=True)
-class _Network:
-    """Bonds, angles and torsions of an elastic network."""
-
-    bonds: list[tuple[int, ...]]
-    angles: list[tuple[int, ...]]
-    torsions: list[tuple[int, ...]]
-
-    @classmethod
-    def of(cls, bonds: ArrayLike) -> _Network:
-        pairs = np.asarray(bonds, dtype=np.int64).reshape(-1, 2)
-        angles = [(i, j, k) for j, others in _neighbours(pairs).items() for i, k in combinations(others, 2)]
-        return cls([tuple(pair) for pair in pairs.tolist()], list(angles), list(torsions(pairs)))
-
-    def inverse_hessian(self, positions: Floats) -> Floats:
-        """Inverse Hessians (n_frames, 3 n_atoms, 3 n_atoms), Å²·mol/kcal."""
-        n = 3 * positions.shape[1]
-        hessian = np.tile(_SOFT * np.eye(n), (len(positions), 1, 1))
-        kinds = (
-            (self.bonds, geometry.distance_gradient),
-            (self.angles, geometry.angle_gradient),
-            (self.torsions, geometry.dihedral_gradient),
-        )
-        for stiffness, (atoms, gradient) in zip(_STIFF, kinds, strict=True):
-            rows = _scattered(positions, atoms, gradient)
-            hessian += stiffness * rows.transpose(0, 2, 1) @ rows
-        return np.asarray(np.linalg.inv(hessian))
+        return derivatives(positions, [dihedral.atoms for dihedral in self._held], geometry.dihedral_gradient)
 
 
 def keeps_bonds(positions: Floats, bonds: NDArray[np.int64], lengths: Floats) -> NDArray[np.bool_]:
     """Whether the bonds (n_bonds, 2) of each geometry (n_frames, n_atoms, 3) have 0.7 to 1.35 times given lengths."""
     ratios = geometry.distance(positions, bonds) / lengths
     return np.asarray(((ratios > _LENGTHS[0]) & (ratios < _LENGTHS[1])).all(axis=1))
-
-
-def torsions(bonds: ArrayLike) -> list[tuple[int, int, int, int]]:
-    """Every chain of three bonds (n_bonds, 2), each once."""
-    pairs = np.asarray(bonds, dtype=np.int64).reshape(-1, 2)
-    near = _neighbours(pairs)
-    return [(a, i, j, b) for i, j in pairs.tolist() for a in near[i] for b in near[j] if a != j and b not in (i, a)]
 
 
 def evaluated(model: EnergyModel, positions: Floats) -> tuple[Floats, Floats]:
@@ -308,27 +275,6 @@ def evaluated(model: EnergyModel, positions: Floats) -> tuple[Floats, Floats]:
     return np.where(good, energies, np.nan), -forces.reshape(len(positions), 3 * positions.shape[1])
 
 
-Gradient = Callable[[Floats, Sequence[tuple[int, ...]]], tuple[Floats, Floats]]
-
-
-def _scattered(positions: Floats, atoms: Sequence[tuple[int, ...]], gradient: Gradient) -> Floats:
-    """Derivatives (n_frames, n_terms, 3 n_atoms) of internal coordinates."""
-    rows = np.zeros((len(positions), len(atoms), positions.shape[1], 3))
-    if atoms:
-        _, parts = gradient(positions, atoms)
-        for corner, indices in enumerate(np.array(atoms).T):
-            rows[:, np.arange(len(atoms)), indices] = parts[:, :, corner]
-    return rows.reshape(len(positions), len(atoms), 3 * positions.shape[1])
-
-
 def _solved(matrices: Floats, values: Floats) -> Floats:
     """Solutions (n_frames, k) of small symmetric systems."""
     return np.asarray(np.linalg.solve(matrices, values[..., None])[..., 0])
-
-
-def _neighbours(bonds: NDArray[np.int64]) -> dict[int, list[int]]:
-    near: dict[int, list[int]] = {}
-    for i, j in bonds.tolist():
-        near.setdefault(i, []).append(j)
-        near.setdefault(j, []).append(i)
-    return {atom: sorted(others) for atom, others in near.items()}

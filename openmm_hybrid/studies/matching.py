@@ -66,8 +66,8 @@ class Conformations:
 
     def difference(self, first: Floats, second: Floats) -> float:
         """Largest difference of a dihedral between two geometries (n_atoms, 3), degrees."""
-        ours = self._dihedrals(first)
-        turns = (ours - sign * self._dihedrals(second[perm]) for perm, sign in self._images)
+        angles = self._dihedrals(first)
+        turns = (angles - sign * self._dihedrals(second[perm]) for perm, sign in self._images)
         return min(float(np.degrees(np.abs(np.angle(np.exp(1j * turn)))).max(initial=0.0)) for turn in turns)
 
     def nearest(self, positions: Floats, known: Sequence[Conformation]) -> int | None:

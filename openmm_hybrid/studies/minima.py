@@ -87,12 +87,12 @@ def _from_others(comparison: Comparison, known: list[Conformation], number: int)
 def _ends(shapes: Conformations, known: list[Conformation], name: str, found: Relaxed) -> dict[int, int]:
     """Index of a conformation that a model lacks → index of the one to which it relaxes there."""
     lacking = [index for index, conformation in enumerate(known) if name not in conformation.minima]
-    own = [index for index, conformation in enumerate(known) if name in conformation.minima]
+    present = [index for index, conformation in enumerate(known) if name in conformation.minima]
     ends = {}
     for index, positions in zip(lacking, found.positions, strict=True):
-        nearest = shapes.nearest(positions, [known[other] for other in own])
+        nearest = shapes.nearest(positions, [known[other] for other in present])
         if nearest is not None:
-            ends[index] = own[nearest]
+            ends[index] = present[nearest]
     return ends
 
 

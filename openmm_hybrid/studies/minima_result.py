@@ -153,8 +153,8 @@ class Minima(StudyResult):
 
     def _order(self, name: str) -> list[int]:
         """Indices of a model's conformations, the lowest first."""
-        own = [index for index, conformation in enumerate(self.conformations) if name in conformation.energies]
-        return sorted(own, key=lambda index: self.conformations[index].energies[name])
+        present = [index for index, conformation in enumerate(self.conformations) if name in conformation.energies]
+        return sorted(present, key=lambda index: self.conformations[index].energies[name])
 
     def _common(self, name: str) -> Floats:
         """Energies (n_common, 2) of the conformations that both the reference and a model have, kcal/mol."""
@@ -168,8 +168,8 @@ class Minima(StudyResult):
 
     def _rms(self, name: str) -> float:
         """RMS difference of the energies from the reference, kcal/mol, after the best shift."""
-        truth, ours = self._common(name).T
-        return float(np.std(ours - truth))
+        truth, energies = self._common(name).T
+        return float(np.std(energies - truth))
 
     def _misordered(self, name: str) -> int:
         """Number of pairs of common conformations that the model orders differently from the reference."""

@@ -16,14 +16,8 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.models.dihedral_scan import Image, Scan, grid, relaxed_scan
 from openmm_hybrid.models.held_dihedrals import HeldDihedral, Relaxed
-from openmm_hybrid.studies.comparison import (
-    CONVERGED,
-    ComparedModel,
-    Comparison,
-    ComparisonSettings,
-    conformers,
-    open_comparison,
-)
+from openmm_hybrid.studies.compared_model import CONVERGED, ComparedModel
+from openmm_hybrid.studies.comparison import Comparison, ComparisonSettings, conformers, open_comparison
 from openmm_hybrid.studies.dihedral_choice import dihedral_name, symmetries, two_dihedrals
 from openmm_hybrid.studies.study import Study, option
 from openmm_hybrid.studies.surfaces_result import ModelSurface, SurfaceMinimum, Surfaces

@@ -10,8 +10,10 @@ from scipy.optimize import minimize
 import openmm_hybrid as oh
 from openmm_hybrid.core import geometry
 from openmm_hybrid.core.errors import InputError, NumericalError
+from openmm_hybrid.models.elastic_network import torsions
 from openmm_hybrid.models.energy_model import EnergyModel
-from openmm_hybrid.models.held_dihedrals import HeldDihedral, relax_held, torsions, turned
+from openmm_hybrid.models.held_dihedrals import HeldDihedral, relax_held, turned
+from openmm_hybrid.models.minima import relax
 from tests.helpers.twisted_chain import DIHEDRALS, cosine_energy, cosine_forcefield, trioxidane
 
 ETHANOL = ((1, 0, 2, 8), (5, 1, 0, 2))
@@ -70,8 +72,6 @@ def test_it_agrees_with_a_stiff_restraint(ethanol: oh.Molecule) -> None:
 
 
 def test_free_minima_are_those_of_relax(ethanol: oh.Molecule) -> None:
-    from openmm_hybrid.models.minima import relax
-
     model = oh.ForceField.load("ethanol-gaff")
     found = relax_held(model, ethanol.conformers, (), np.zeros((4, 0)), ethanol.bonds)
     expected = [relax(model, start)[1] for start in ethanol.conformers]

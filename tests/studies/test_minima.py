@@ -11,7 +11,7 @@ import pytest
 import openmm_hybrid as oh
 from openmm_hybrid.models.held_dihedrals import HeldDihedral, turned
 from openmm_hybrid.models.minima import Minimum, relax
-from openmm_hybrid.studies import comparison
+from openmm_hybrid.studies import compared_model
 from openmm_hybrid.studies.matching import Conformations
 from openmm_hybrid.studies.minima import MinimaSettings, MinimaStudy
 from openmm_hybrid.studies.minima_result import ConformationEnergies, Minima
@@ -108,8 +108,8 @@ def test_the_closest_pairs_are_matched() -> None:
 
 def test_a_stopped_study_resumes(settings: MinimaSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(settings, tmp_path / "whole")
-    real, calls = comparison.relax_held, []
-    monkeypatch.setattr(comparison, "_BATCH", 2)
+    real, calls = compared_model.relax_held, []
+    monkeypatch.setattr(compared_model, "_BATCH", 2)
 
     def stopping(*arguments, **options):
         calls.append(1)
@@ -117,7 +117,7 @@ def test_a_stopped_study_resumes(settings: MinimaSettings, tmp_path: Path, monke
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
-    monkeypatch.setattr(comparison, "relax_held", stopping)
+    monkeypatch.setattr(compared_model, "relax_held", stopping)
     for _ in range(30):
         try:
             result = run(settings, tmp_path / "stopped")

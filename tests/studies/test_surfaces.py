@@ -12,7 +12,7 @@ import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.models.dihedral_scan import grid
 from openmm_hybrid.models.minima import relax
-from openmm_hybrid.studies import comparison
+from openmm_hybrid.studies import compared_model
 from openmm_hybrid.studies.surfaces import SurfacesSettings, SurfacesStudy
 from openmm_hybrid.studies.surfaces_result import Surfaces
 from openmm_hybrid.testing import StudySuite
@@ -101,9 +101,9 @@ def test_a_rigid_scan_turns_the_minimum_of_the_reference(settings: SurfacesSetti
 def test_a_stopped_study_resumes(settings: SurfacesSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stops after every few calls, until it is done; no geometry is relaxed twice."""
     whole = run(settings, tmp_path / "whole")
-    real, calls, geometries = comparison.relax_held, [], []
-    monkeypatch.setattr(comparison, "_BATCH", 12)
-    monkeypatch.setattr(comparison, "_EVERY", 0.0)
+    real, calls, geometries = compared_model.relax_held, [], []
+    monkeypatch.setattr(compared_model, "_BATCH", 12)
+    monkeypatch.setattr(compared_model, "_EVERY", 0.0)
 
     def stopping(model, positions, *arguments, **options):
         calls.append(len(positions))
@@ -112,7 +112,7 @@ def test_a_stopped_study_resumes(settings: SurfacesSettings, tmp_path: Path, mon
         geometries.append(len(positions))
         return real(model, positions, *arguments, **options)
 
-    monkeypatch.setattr(comparison, "relax_held", stopping)
+    monkeypatch.setattr(compared_model, "relax_held", stopping)
     for _ in range(50):
         try:
             result = run(settings, tmp_path / "stopped")
