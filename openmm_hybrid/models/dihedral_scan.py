@@ -237,6 +237,21 @@ class _Shapes:
         return geometry.dihedral(positions, np.array(self.chains, dtype=np.int64).reshape(-1, 4))
 
 
+def shape_atoms(atomic_numbers: Ints, bonds: Ints) -> list[int]:
+    """Indices of the heavy atoms and of the hydrogens on other atoms than carbon.
+
+    Parameters
+    ----------
+    atomic_numbers : (n_atoms,)
+    bonds : (n_bonds, 2)
+    """
+    on_carbon = set()
+    for i, j in [*bonds.tolist(), *bonds[:, ::-1].tolist()]:
+        if atomic_numbers[i] == 1 and atomic_numbers[j] == 6:
+            on_carbon.add(i)
+    return [atom for atom in range(len(atomic_numbers)) if atom not in on_carbon]
+
+
 def shape_dihedrals(atomic_numbers: Ints, bonds: Ints, positions: Floats) -> list[tuple[int, int, int, int]]:
     """Dihedrals that tell the shapes of a molecule apart: between heavy atoms and hydrogens on other atoms than carbon.
 
@@ -248,12 +263,7 @@ def shape_dihedrals(atomic_numbers: Ints, bonds: Ints, positions: Floats) -> lis
     bonds : (n_bonds, 2)
     positions : (n_frames, n_atoms, 3), Å
     """
-    partner = {}
-    for i, j in [*bonds.tolist(), *bonds[:, ::-1].tolist()]:
-        partner[i] = j
-    ends = {
-        atom for atom, z in enumerate(atomic_numbers.tolist()) if z > 1 or atomic_numbers[partner.get(atom, atom)] != 6
-    }
+    ends = set(shape_atoms(atomic_numbers, bonds))
     chains = [chain for chain in torsions(bonds) if chain[0] in ends and chain[3] in ends]
     if not chains:
         return []

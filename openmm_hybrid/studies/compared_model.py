@@ -16,6 +16,7 @@ from openmm_hybrid.core import geometry
 from openmm_hybrid.core.errors import InputError, NumericalError
 from openmm_hybrid.core.files import reading_npz, replacing
 from openmm_hybrid.core.progress import progress_bar
+from openmm_hybrid.models.dihedral_scan import shape_atoms
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.held_dihedrals import HeldDihedral, Relaxed, keeps_bonds, relax_held
 from openmm_hybrid.models.minima import Minimum, distinct
@@ -85,7 +86,7 @@ class ComparedModel:
         wanted = np.zeros((len(positions), 0)) if angles is None else angles
         path, parts = self.folder / f"{stage}.npz", []
         if path.is_file():
-            parts.append(_read(path, positions.shape))
+            parts.append(_read(path, positions.shape, wanted))
         batch = 1 if isinstance(self.model, EngineModel) else _BATCH
         done, written = sum(len(part.energies) for part in parts), time.monotonic()
         description = f"{self.label}: {stage}"
@@ -100,18 +101,19 @@ class ComparedModel:
                     unwritten, done = True, block.stop
                     advance(block.stop - block.start)
                     if time.monotonic() - written > _EVERY:
-                        _write(path, Relaxed.joined(parts))
+                        _write(path, Relaxed.joined(parts), wanted)
                         unwritten, written = False, time.monotonic()
             finally:
                 if unwritten:
-                    _write(path, Relaxed.joined(parts))
+                    _write(path, Relaxed.joined(parts), wanted)
         return Relaxed.joined(parts) if parts else Relaxed(positions, np.zeros(0), np.zeros(0), 0)
 
     def minima(self, found: Relaxed) -> list[Minimum]:
         """The distinct minima among relaxed geometries, the lowest first.
 
-        Symmetry images and exchanges of equivalent atoms count as one. Geometries that are not converged, or whose
-        bonds broke, are left out.
+        Symmetry images and exchanges of equivalent atoms count as one, and so do geometries of equal energy that differ
+        by hydrogens on carbon alone, since methyl groups may turn almost freely. Geometries that are not converged, or
+        whose bonds broke, are left out.
 
         Raises
         ------
@@ -124,10 +126,11 @@ class ComparedModel:
         if not good.any():
             raise NumericalError(f"{self.label} finds no minimum of the molecule", hint="leave this model out")
         pairs = zip(found.positions[good], found.energies[good].tolist(), strict=True)
-        return distinct(pairs, lambda positions: np.sort(pdist(positions)))
+        atoms = shape_atoms(self.model.atomic_numbers, self.bonds)
+        return distinct(pairs, lambda positions: np.sort(pdist(positions[atoms])))
 
 
-def _write(path: Path, found: Relaxed) -> None:
+def _write(path: Path, found: Relaxed, angles: Floats) -> None:
     with replacing(path) as temporary:
         np.savez(
             temporary,
@@ -135,15 +138,18 @@ def _write(path: Path, found: Relaxed) -> None:
             positions=found.positions,
             energies=found.energies,
             forces=found.forces,
+            angles=angles[: len(found.energies)],
             n_evaluations=found.n_evaluations,
         )
 
 
-def _read(path: Path, shape: tuple[int, ...]) -> Relaxed:
+def _read(path: Path, shape: tuple[int, ...], wanted: Floats) -> Relaxed:
     with reading_npz(path, "relaxed geometries", hint="remove this file: it is made again") as arrays:
-        positions, energies, forces = (arrays[name] for name in ("positions", "energies", "forces"))
+        positions, energies, forces, angles = (arrays[name] for name in ("positions", "energies", "forces", "angles"))
         n_evaluations = int(arrays["n_evaluations"])
     n = len(energies)
-    if n > shape[0] or positions.shape != (n, *shape[1:]) or forces.shape != (n,) or energies.ndim != 1:
+    fits = n <= shape[0] and positions.shape == (n, *shape[1:]) and forces.shape == energies.shape == (n,)
+    # Equal numbers of geometries at other angles, of another version of a program, would go to the wrong points.
+    if not fits or angles.shape != wanted[:n].shape or not np.allclose(angles, wanted[:n], atol=1e-9):
         raise InputError(f"{path} holds other geometries", hint="remove this file: it is made again")
     return Relaxed(positions, energies, forces, n_evaluations)

@@ -10,7 +10,9 @@ import pytest
 
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.studies.compared_model import ComparedModel
 from openmm_hybrid.studies.comparison import compared_molecule, conformers, label
+from openmm_hybrid.studies.energy_models import energy_model
 from openmm_hybrid.studies.minima import MinimaSettings
 
 
@@ -60,3 +62,23 @@ def test_labels_of_models(tmp_path: Path) -> None:
     assert label("pyscf:pbe/def2-svp") == "pyscf:pbe/def2-svp"
     assert label(str(tmp_path / "models" / "teacher.npz")) == "teacher"
     assert label(str(tmp_path / "refined")) == "refined"
+
+
+def test_a_methyl_group_that_turns_freely_makes_no_minima(tmp_path: Path) -> None:
+    """Source: the barrier of 2-butyne is below 0.01 kcal/mol in MMFF94, as in experiment."""
+    molecule = oh.Molecule.from_smiles("CC#CC")
+    model = energy_model("mmff94", molecule, tmp_path)
+    compared = ComparedModel("mmff94", model, molecule.bonds, tmp_path)
+    angles = np.radians([0.0, 20.0, 40.0, 60.0])
+    starts = np.repeat(molecule.conformers[:1], 4, axis=0)
+    axis = starts[0, 3] - starts[0, 2]
+    for start, angle in zip(starts, angles, strict=True):
+        start[7:10] = _rotated(start[7:10] - start[3], axis / np.linalg.norm(axis), angle) + start[3]
+    found = compared.relaxed("turned", starts)
+    assert np.ptp(found.energies) < 0.01
+    assert len(compared.minima(found)) == 1
+
+
+def _rotated(vectors: np.ndarray, axis: np.ndarray, angle: float) -> np.ndarray:
+    along = (vectors @ axis)[:, None] * axis
+    return along + np.cos(angle) * (vectors - along) + np.sin(angle) * np.cross(axis, vectors)

@@ -128,6 +128,14 @@ def test_a_stopped_study_resumes(settings: SurfacesSettings, tmp_path: Path, mon
 
 def test_kept_geometries_of_something_else_are_refused(settings: SurfacesSettings, tmp_path: Path) -> None:
     run(settings, tmp_path / "study")
+    path = tmp_path / "study" / "truth" / "round-000.npz"
+    whole = path.read_bytes()
+    with np.load(path) as content:
+        arrays = {name: content[name] for name in content.files}
+    np.savez(path, allow_pickle=False, **arrays | {"angles": arrays["angles"][::-1]})
+    with pytest.raises(InputError, match="holds other geometries"):
+        run(settings, tmp_path / "study")
+    path.write_bytes(whole)
     path = tmp_path / "study" / "truth" / "conformers.npz"
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(InputError, match="relaxed geometries"):
