@@ -1,4 +1,4 @@
-"""Analysis of simulations and data sets: errors, densities, populations, free energies, energy drift, spectra.
+"""Analysis of simulations and data sets: errors, densities, populations, free energies, surfaces, drift, spectra.
 
 All functions take arrays or `Frames`; none needs OpenMM or torch.
 """
@@ -22,6 +22,13 @@ from openmm_hybrid.analysis.similarity import (
     start_dependence,
 )
 from openmm_hybrid.analysis.stability import Drift, energy_drift
+from openmm_hybrid.analysis.surface import (
+    SurfaceProfile,
+    grid_minima,
+    image_difference,
+    rms_difference,
+    surface_profile,
+)
 from openmm_hybrid.analysis.vibrations import (
     Band,
     BandValue,
@@ -47,6 +54,7 @@ __all__ = [
     "Slope",
     "Spectrum",
     "StartDependence",
+    "SurfaceProfile",
     "Weights",
     "band_value",
     "bands",
@@ -56,14 +64,18 @@ __all__ = [
     "error_table",
     "excess",
     "free_energy_difference",
+    "grid_minima",
+    "image_difference",
     "infrared",
     "jensen_shannon",
     "label_basins",
     "mbar",
     "mean_with_error",
     "populations",
+    "rms_difference",
     "start_dependence",
     "statistical_inefficiency",
+    "surface_profile",
     "temperature_slope",
     "vdos",
 ]

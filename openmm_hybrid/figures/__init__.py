@@ -1,6 +1,7 @@
-"""Figures of densities, errors, frequencies, learning curves, spectra and torsion profiles, as PNG or SVG.
+"""Figures of densities, errors, frequencies, learning curves, spectra, structures, surfaces and torsion profiles.
 
-The functions draw results of `openmm_hybrid.analysis` and return a `matplotlib.figure.Figure`.
+The functions draw results of `openmm_hybrid.analysis` with matplotlib and return a `matplotlib.figure.Figure`, for PNG
+or SVG files.
 """
 
 from openmm_hybrid.figures.density import density_figure
@@ -8,7 +9,9 @@ from openmm_hybrid.figures.error_plots import force_error_figure
 from openmm_hybrid.figures.frequencies import frequency_figure
 from openmm_hybrid.figures.learning_curve import learning_curve_figure
 from openmm_hybrid.figures.spectra import spectra_figure
+from openmm_hybrid.figures.structures import level_figure, structure_figure
 from openmm_hybrid.figures.style import save_figure
+from openmm_hybrid.figures.surface import surface_figure
 from openmm_hybrid.figures.table2 import table2_figure
 from openmm_hybrid.figures.torsion_profile import torsion_profile_figure
 
@@ -17,8 +20,11 @@ __all__ = [
     "force_error_figure",
     "frequency_figure",
     "learning_curve_figure",
+    "level_figure",
     "save_figure",
     "spectra_figure",
+    "structure_figure",
+    "surface_figure",
     "table2_figure",
     "torsion_profile_figure",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -113,12 +113,33 @@ def minima(
     same_features : float
         Two minima are the same if both their energies and all their features differ by less than these.
     """
-    found: list[Minimum] = []
+    relaxed = []
     for start in starts:
         try:
-            positions, energy = relax(model, start)
+            relaxed.append(relax(model, start))
         except NumericalError:
             continue
+    return distinct(relaxed, features, same_energy=same_energy, same_features=same_features)
+
+
+def distinct(
+    relaxed: Iterable[tuple[Floats, float]],
+    features: Callable[[Floats], Floats],
+    *,
+    same_energy: float = 0.02,
+    same_features: float = 0.1,
+) -> list[Minimum]:
+    """The distinct ones of relaxed geometries, the lowest first; the first one of equal ones is kept.
+
+    Parameters
+    ----------
+    relaxed : iterable of (positions (n_atoms, 3), energy)
+        Å and kcal/mol.
+    features, same_energy, same_features
+        See `minima`.
+    """
+    found: list[Minimum] = []
+    for positions, energy in relaxed:
         values = features(positions)
         for number, known in enumerate(found):
             if (

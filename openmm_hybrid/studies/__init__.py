@@ -12,6 +12,8 @@ STUDIES = Registry(
         "table2": "openmm_hybrid.studies.table2:Table2Study",
         "learning-curve": "openmm_hybrid.studies.learning_curve:LearningCurveStudy",
         "training": "openmm_hybrid.studies.training:TrainingStudy",
+        "surfaces": "openmm_hybrid.studies.surfaces:SurfacesStudy",
+        "minima": "openmm_hybrid.studies.minima:MinimaStudy",
     },
     "openmm_hybrid.studies",
 )

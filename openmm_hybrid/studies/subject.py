@@ -37,10 +37,11 @@ _STRETCH = 1.5  # longest bond of an intact geometry, relative to its length in 
 _FORMAT = NpzFormat("openmm-hybrid minimum", version=1, what="a minimum of a study", hint="remove it: it is made again")
 
 
-def study_molecule(text: str) -> Molecule:
+def study_molecule(text: str, template: str = "") -> Molecule:
     """The molecule of a SMILES, a molecule file, a folder of `build` or a folder of `refine`.
 
-    The molecule of a refinement has the atom order of its force field, and the geometry of its lowest label.
+    The molecule of a refinement has the atom order of its force field, and the geometry of its lowest label. A template
+    is a SMILES that gives a PDB file its bond orders.
 
     Raises
     ------
@@ -49,7 +50,7 @@ def study_molecule(text: str) -> Molecule:
     """
     folder = expanded(text)
     if not os.path.isfile(folder / RESULT):  # Path.is_file fails for a long SMILES
-        return read_source(text).molecule
+        return read_source(text, template).molecule
     refined = Refined.load(folder)
     labels = refined.labels
     lowest = labels.positions[int(np.argmin(labels.labels()[0]))]
@@ -57,22 +58,25 @@ def study_molecule(text: str) -> Molecule:
     return Molecule.from_geometry(labels.atomic_numbers, lowest, template=str(smiles), name=folder.resolve().name)
 
 
+def model_label(name: str) -> str:
+    """Label of a model: the name of its file without the ending, the name of its folder, or the name itself.
+
+    Labels serve in names of files and figures, and have underscores for characters that do not fit there.
+    """
+    stem = name.removesuffix(".npz").removesuffix(".pt")
+    is_path = stem != name or os.path.isdir(expanded(name))
+    return re.sub(r"[^\w.+-]+", "_", expanded(stem).resolve().name if is_path else name).strip("_")
+
+
 def model_labels(names: tuple[str, ...]) -> dict[str, str]:
     """Label → name for the models of a study.
-
-    The label of a file or folder is its name without the ending; the label of another model is its name. Labels serve
-    in names of files and figures, and get underscores for characters that do not fit there.
 
     Raises
     ------
     InputError
         There are no models, or two labels are equal.
     """
-    labels = []
-    for name in names:
-        stem = name.removesuffix(".npz").removesuffix(".pt")
-        is_path = stem != name or os.path.isdir(expanded(name))
-        labels.append(re.sub(r"[^\w.+-]+", "_", expanded(stem).resolve().name if is_path else name).strip("_"))
+    labels = [model_label(name) for name in names]
     if not labels or not all(labels) or len(set(labels)) < len(labels):
         raise InputError(
             f"models {', '.join(names) or '(none)'}", expected="one or more, with different names of files"
