@@ -129,7 +129,7 @@ def open_comparison(
     """
     job = {"study": what} | settings_as_dict(settings, without=settings.free)
     job |= {"smiles": molecule.smiles, "atoms": fingerprint(molecule.atomic_numbers, molecule.bonds)}
-    job |= {"models": {name: model_key(name) for name in settings.models}}
+    job |= {"contents": {name: model_key(name) for name in settings.models}}
     if (output / JOB).is_file():  # otherwise, a model that cannot be made must not claim the folder
         claim(output, job, what)
     models = []

@@ -141,7 +141,7 @@ def test_kept_geometries_of_something_else_are_refused(settings: SurfacesSetting
     with pytest.raises(InputError, match="relaxed geometries"):
         run(settings, tmp_path / "study")
     cosine_forcefield(heights=(3.0, 1.0)).save(Path(settings.models[1]))
-    with pytest.raises(MismatchError, match="belongs to another surfaces study: files"):
+    with pytest.raises(MismatchError, match="belongs to another surfaces study: contents"):
         run(settings, tmp_path / "study")
     assert run(replace(settings, window=3.0), tmp_path / "other").window == 3.0
 
