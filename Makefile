@@ -15,12 +15,15 @@ PYTHONS ?= python3.11 python3.12 python3.13
 # Scripts that `make test` runs in their quick form.
 EXAMPLES := examples/aspirin.py examples/better_gaff.py
 
+# Rooms of tests that run on the first stack only: they use OpenMM and the torch backend in ways that other rooms test.
+ONCE := analysis benchmarks docs figures rules studies
+
 # Two test processes, each with one thread.
 PYTEST = OMP_NUM_THREADS=1 $(1)/python -m pytest -q -n 2 --durations=10
 
 help:
 	@echo 'make run     refine GAFF for aspirin, and compare the shapes of the molecule → runs/aspirin/report.html'
-	@echo 'make test    lint, docs, examples and tests on both stacks'
+	@echo 'make test    lint, docs, examples, and tests on both stacks'
 	@echo 'make lint    ruff and mypy'
 	@echo 'make test-torchforce-2  the tests on the second plugin stack'
 	@echo 'make test-install  every pip line of docs/install.md in a clean environment (an hour) → runs/install.json'
@@ -60,7 +63,7 @@ pytest:
 	$(call PYTEST,$(PLUGIN)) | tee .venv/pytest.log
 
 pytest-modern:
-	$(call PYTEST,$(MODERN)) | tee .venv-modern/pytest.log
+	$(call PYTEST,$(MODERN)) $(ONCE:%=--ignore=tests/%) | tee .venv-modern/pytest.log
 
 # Not a part of `make test`, because tracing makes the tests slower.
 test-torchforce-2: system-test .venv-torchforce-2/.ready
