@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -67,15 +68,18 @@ def grouped_mean(values: ArrayLike, groups: ArrayLike) -> MeanError:
 @final
 @dataclass(frozen=True, eq=False)
 class FrameErrors:
-    """Errors of predicted energies and forces, frame by frame. Made by `frame_errors`.
+    """Errors of one or more models on the same frames, frame by frame. Made by `frame_errors`.
+
+    The models stand for repetitions of one training, with independent training frames. The standard errors of this
+    class add the variance over groups of test frames and, for two or more models, the variance over models.
 
     Parameters
     ----------
-    energy : (n_frames,), kcal/mol
+    energy : (n_models, n_frames), kcal/mol
         Predicted minus reference energies.
-    force : (n_frames,), kcal/mol/Å
+    force : (n_models, n_frames), kcal/mol/Å
         Mean absolute error of the Cartesian force components of each frame.
-    force_square : (n_frames,), (kcal/mol/Å)²
+    force_square : (n_models, n_frames), (kcal/mol/Å)²
         Mean squared error of these components.
     groups : (n_frames,), int
         Group of each frame; frames of different groups are independent.
@@ -89,49 +93,57 @@ class FrameErrors:
     @property
     def force_mae(self) -> MeanError:
         """Mean absolute error of force components, kcal/mol/Å."""
-        return grouped_mean(self.force, self.groups)
+        return self._mean(self.force)
 
     @property
     def force_rmse(self) -> MeanError:
         """Root mean square error of force components, kcal/mol/Å."""
-        return _root(grouped_mean(self.force_square, self.groups))
+        return _root(self._mean(self.force_square))
 
     @property
     def energy_mae(self) -> MeanError:
         """Mean absolute error of energies, kcal/mol."""
-        return grouped_mean(np.abs(self.energy), self.groups)
+        return self._mean(np.abs(self.energy))
 
     @property
     def energy_rmse(self) -> MeanError:
         """Root mean square error of energies, kcal/mol."""
-        return _root(grouped_mean(self.energy**2, self.groups))
+        return _root(self._mean(self.energy**2))
 
     def force_mae_above(self, other: FrameErrors) -> MeanError:
-        """Force MAE minus that of another model on the same frames, kcal/mol/Å.
+        """Force MAE minus that of other models on the same frames, kcal/mol/Å.
 
-        The error is the standard error of the difference by frame. It is smaller than the errors of both MAEs if both
-        models err on the same frames.
+        The standard error is that of the difference by frame, plus the variance over the models of each. It is smaller
+        than the errors of both MAEs suggest if both err on the same frames.
 
         Raises
         ------
         MismatchError
             The numbers of frames differ.
         """
-        if self.force.shape != other.force.shape:
+        if self.force.shape[1:] != other.force.shape[1:]:
             raise MismatchError(
-                f"errors of {len(self.force)} and {len(other.force)} frames", expected="the same frames"
+                f"errors of {self.force.shape[1]} and {other.force.shape[1]} frames", expected="the same frames"
             )
-        return grouped_mean(self.force - other.force, self.groups)
+        difference = grouped_mean(self.force.mean(axis=0) - other.force.mean(axis=0), self.groups)
+        variance = difference.error**2 + _over_models(self.force) + _over_models(other.force)
+        return MeanError(difference.value, float(np.sqrt(variance)))
+
+    def _mean(self, values: Array) -> MeanError:
+        found = grouped_mean(values.mean(axis=0), self.groups)
+        return MeanError(found.value, float(np.sqrt(found.error**2 + _over_models(values))))
 
 
 def frame_errors(
-    reference: tuple[ArrayLike, ArrayLike], predicted: tuple[ArrayLike, ArrayLike], groups: ArrayLike
+    reference: tuple[ArrayLike, ArrayLike], predicted: Sequence[tuple[ArrayLike, ArrayLike]], groups: ArrayLike
 ) -> FrameErrors:
     """Errors of each frame, without removal of an energy offset.
 
     Parameters
     ----------
-    reference, predicted : (energies (n_frames,), forces (n_frames, n_atoms, 3)), kcal/mol and kcal/mol/Å
+    reference : (energies (n_frames,), forces (n_frames, n_atoms, 3)), kcal/mol and kcal/mol/Å
+    predicted : sequence of such pairs
+        Predictions of each model.
     groups : (n_frames,), int
         Group of each frame, such as the index of its run.
 
@@ -140,21 +152,32 @@ def frame_errors(
     MismatchError
         Shapes differ.
     InputError
-        An error is not finite.
+        There is no model, or an error is not finite.
     """
-    energies, other_energies = (array(part[0], "energy") for part in (reference, predicted))
-    forces, other_forces = (array(part[1], "force") for part in (reference, predicted))
-    index = np.asarray(groups, dtype=np.int64)
-    if energies.shape != other_energies.shape or forces.shape != other_forces.shape or index.shape != energies.shape:
-        raise MismatchError(
-            f"predicted energies and forces have shapes {other_energies.shape} and {other_forces.shape}, and the groups"
-            f" {index.shape}",
-            expected=f"{energies.shape}, {forces.shape} and {energies.shape}",
-        )
-    energy, force = other_energies - energies, (other_forces - forces).reshape(len(forces), -1)
-    if not (np.isfinite(energy).all() and np.isfinite(force).all()):
+    energies, forces, index = array(reference[0], "energy"), array(reference[1], "force"), np.asarray(groups)
+    if not predicted:
+        raise InputError("there are no predictions", expected="energies and forces of one model or more")
+    energy, force = [], []
+    for pair in predicted:
+        theirs, their_forces = array(pair[0], "energy"), array(pair[1], "force")
+        if theirs.shape != energies.shape or their_forces.shape != forces.shape or index.shape != energies.shape:
+            raise MismatchError(
+                f"predicted energies and forces have shapes {theirs.shape} and {their_forces.shape}, and the groups"
+                f" {index.shape}",
+                expected=f"{energies.shape}, {forces.shape} and {energies.shape}",
+            )
+        energy.append(theirs - energies)
+        force.append((their_forces - forces).reshape(len(forces), -1))
+    errors, force_errors = np.array(energy), np.array(force)
+    if not (np.isfinite(errors).all() and np.isfinite(force_errors).all()):
         raise InputError("an energy or force is not finite", hint="remove the frame with it")
-    return FrameErrors(energy, np.abs(force).mean(axis=1), (force**2).mean(axis=1), index)
+    return FrameErrors(errors, np.abs(force_errors).mean(axis=2), (force_errors**2).mean(axis=2), index)
+
+
+def _over_models(values: Array) -> float:
+    """Squared standard error of the mean over models of values (n_models, n_frames); 0 for one model."""
+    n_models = len(values)
+    return float(values.mean(axis=1).var(ddof=1) / n_models) if n_models > 1 else 0.0
 
 
 def _root(square: MeanError) -> MeanError:

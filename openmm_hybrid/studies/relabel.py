@@ -21,13 +21,13 @@ from openmm_hybrid.core.files import expanded, fingerprint, sha256
 from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.sgdml.model import SGDMLModel
 from openmm_hybrid.sgdml.model_file import load
 from openmm_hybrid.sgdml.train import check_sigma, train_on
 from openmm_hybrid.sgdml.training_set import training_set
 from openmm_hybrid.studies.energy_models import energy_model
 from openmm_hybrid.studies.relabel_result import RelabelResult
 from openmm_hybrid.studies.relabel_sets import (
-    FEWEST_RUNS,
     LabelledSet,
     Sizes,
     Teacher,
@@ -66,8 +66,9 @@ class RelabelSettings:
     temperature: float = option(500.0, help="Temperature of the dynamics, K.")
     n_train: tuple[int, ...] = option((200, 400), help="Number of training frames of a model, in rising order.")
     n_test: int = option(200, help="Test frames of each distribution.")
-    n_runs: int = option(24, help="Independent runs of each model.")
-    picoseconds: float = option(2.5, help="Length of each run after its equilibration, ps.")
+    repeats: int = option(3, help="Models of each kind, with training frames of their own; more give better errors.")
+    n_runs: int = option(32, help="Independent runs of each model.")
+    picoseconds: float = option(4.0, help="Length of each run after its equilibration, ps.")
     equilibration: float = option(1.0, help="Length of the equilibration of each run, ps.")
     timestep: float = option(1.0, help="Time step, fs.")
     n_conformers: int = option(10, help="Conformers, relaxed in each model, from which the runs start.")
@@ -78,7 +79,7 @@ class RelabelSettings:
     lam: float = option(1e-10, help="Regularisation λ of the forces, which are divided by their standard deviation.")
 
     def __post_init__(self) -> None:
-        positive = ("temperature", "n_test", "picoseconds", "timestep", "n_conformers")
+        positive = ("temperature", "n_test", "repeats", "picoseconds", "timestep", "n_conformers")
         numbers = {name: getattr(self, name) for name in (*positive, "equilibration", "seed")}
         wrong = [
             f"{name} = {value}"
@@ -92,10 +93,10 @@ class RelabelSettings:
                 f"training frames: {', '.join(map(str, self.n_train)) or 'none'}",
                 expected="numbers from 2 on in rising order, such as 200, 400",
             )
-        if self.n_runs < 2 * FEWEST_RUNS:
+        if self.n_runs < self.sizes.fewest_runs:
             raise InputError(
                 f"n_runs = {self.n_runs}",
-                expected=f"{2 * FEWEST_RUNS} or more, since training and test frames come from different runs",
+                expected=f"{self.sizes.fewest_runs} or more: test frames and each training have runs of their own",
             )
         if not self.stride:
             raise InputError(
@@ -115,7 +116,7 @@ class RelabelSettings:
     @property
     def sizes(self) -> Sizes:
         """Frames of each distribution."""
-        return Sizes(self.n_train[-1] + self.n_valid, self.n_test)
+        return Sizes(self.n_train[-1] + self.n_valid, self.repeats, self.n_test)
 
     @property
     def stride(self) -> int:
@@ -232,22 +233,33 @@ def _own_set(settings: RelabelSettings, model: EnergyModel, teacher: Teacher, ou
 def _errors(
     settings: RelabelSettings, molecule: Molecule, sets: dict[str, LabelledSet], folder: Path, progress: bool
 ) -> tuple[dict[tuple[str, str, int], FrameErrors], dict[tuple[str, int], float]]:
-    """Errors of each model on both sets of test frames, and the sigma of each model."""
+    """Errors of the models on both sets of test frames, and the mean sigma of the models."""
     errors, sigma = {}, {}
     for train, part in sets.items():
-        data = None
-        for n in settings.n_train:
-            path = folder / f"{train}-{n}.npz"
-            if path.is_file():
-                model = load(path)
-            else:
-                if data is None:
-                    indices = np.arange(settings.n_train[-1])
-                    data = training_set(part.pool, indices=indices, n_valid=settings.n_valid, molecule=molecule)
-                model = train_on(data.first(n), sigma=settings.sigma, lam=settings.lam, progress=progress).model
-                model.save(path)
-            sigma[train, n] = model.sigma
+        models: dict[int, list[SGDMLModel]] = {n: [] for n in settings.n_train}
+        for repeat in range(settings.repeats):
+            for n, model in _models(settings, molecule, part, repeat, folder / train, progress).items():
+                models[n].append(model)
+        for n, some in models.items():
+            sigma[train, n] = float(np.mean([model.sigma for model in some]))
             for test, other in sets.items():
-                predicted = model.predict(other.test.positions)
+                predicted = [model.predict(other.test.positions) for model in some]
                 errors[train, test, n] = frame_errors(other.test.labels(), predicted, other.groups)
     return errors, sigma
+
+
+def _models(
+    settings: RelabelSettings, molecule: Molecule, part: LabelledSet, repeat: int, folder: Path, progress: bool
+) -> dict[int, SGDMLModel]:
+    """Number of training frames → model of one repetition, from its file if that exists."""
+    found, data, first = {}, None, repeat * settings.sizes.n_part
+    for n in settings.n_train:
+        path = folder / f"{n}-{repeat}.npz"
+        if not path.is_file():
+            if data is None:
+                frames, indices = part.pool[first : first + settings.sizes.n_part], np.arange(settings.n_train[-1])
+                data = training_set(frames, indices=indices, n_valid=settings.n_valid, molecule=molecule)
+            trained = train_on(data.first(n), sigma=settings.sigma, lam=settings.lam, progress=progress)
+            trained.model.save(path)
+        found[n] = load(path)
+    return found

@@ -22,7 +22,8 @@ from openmm_hybrid.reference.label import label
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-FEWEST_RUNS = 2  # runs on each side of the split
+FEWEST_TEST_RUNS = 2  # for standard errors
+_TEST_SHARE = 0.25  # least share of the runs for tests: few runs would make standard errors uncertain
 _SPARE = 1.25  # frames of all runs, relative to those needed, so that some runs may be lost
 _COMPARED = 10  # frames of a file that the teacher labels too
 _OF_FILE = 3  # frames of a file among which we look for equal geometries, relative to those needed
@@ -35,23 +36,37 @@ class Sizes:
 
     Parameters
     ----------
-    n_pool : int
-        Frames for training and validation.
+    n_part : int
+        Frames of each training, with those for validation.
+    n_parts : int
+        Trainings with frames of their own.
     n_test : int
     """
 
-    n_pool: int
+    n_part: int
+    n_parts: int
     n_test: int
 
+    @property
+    def n_pool(self) -> int:
+        """Frames of all trainings."""
+        return self.n_parts * self.n_part
+
+    @property
+    def fewest_runs(self) -> int:
+        """Least number of runs."""
+        return FEWEST_TEST_RUNS + self.n_parts
+
     def test_runs(self, n_runs: int) -> int:
-        """Runs that give test frames only: about their share of the frames."""
-        share = round(n_runs * self.n_test / (self.n_pool + self.n_test))
-        return min(max(share, FEWEST_RUNS), n_runs - FEWEST_RUNS)
+        """Runs for test frames only: about their share of the frames, and a quarter of the runs or more."""
+        share = round(n_runs * max(self.n_test / (self.n_pool + self.n_test), _TEST_SHARE))
+        return min(max(share, FEWEST_TEST_RUNS), n_runs - self.n_parts)
 
     def frames_per_run(self, n_runs: int) -> int:
-        """Frames that each run has to give."""
+        """Frames of each run, enough for all sets if some runs are lost."""
         n_test_runs = self.test_runs(n_runs)
-        return math.ceil(_SPARE * max(self.n_test / n_test_runs, self.n_pool / (n_runs - n_test_runs)))
+        per_part = (n_runs - n_test_runs) // self.n_parts
+        return math.ceil(_SPARE * max(self.n_test / n_test_runs, self.n_part / per_part))
 
 
 @final
@@ -62,7 +77,7 @@ class LabelledSet:
     Parameters
     ----------
     pool : Frames
-        Frames for training and validation, in random order.
+        Frames of one training after another, each in random order.
     test : Frames
     pool_groups, groups : (n_pool,), (n_test,)
         Group of each frame: its run, or a group of its own for frames of a file.
@@ -143,7 +158,7 @@ class FileCheck:
 
 
 def set_of_runs(runs: Floats, sizes: Sizes, teacher: Teacher, stem: Path, *, seed: int) -> LabelledSet:
-    """Label frames of dynamics. Training and test frames are from different runs.
+    """Label frames of dynamics. Test frames and the frames of each training are from different runs.
 
     Parameters
     ----------
@@ -161,26 +176,31 @@ def set_of_runs(runs: Floats, sizes: Sizes, teacher: Teacher, stem: Path, *, see
         Too few runs are left, or the label of a training frame failed.
     """
     order, rng = np.random.default_rng([seed, 0]).permutation(len(runs)), np.random.default_rng([seed, 1])
-    per_run = runs.shape[1]
-    n_test_runs = min(len(runs) - math.ceil(sizes.n_pool / per_run), sizes.test_runs(len(runs)))
-    if n_test_runs < max(FEWEST_RUNS, math.ceil(sizes.n_test / per_run)):
+    per_run, n_test_runs = runs.shape[1], sizes.test_runs(len(runs))
+    enough = n_test_runs >= FEWEST_TEST_RUNS and n_test_runs * per_run >= sizes.n_test
+    if not enough or (len(runs) - n_test_runs) // sizes.n_parts * per_run < sizes.n_part:
         raise NumericalError(
             f"the {len(runs)} runs that kept all bonds give {len(runs) * per_run} frames",
             expected=f"{sizes.n_pool} training and {sizes.n_test} test frames from different runs",
             hint="lower the temperature, or give more runs in another folder",
         )
-    test_runs, pool_runs = order[:n_test_runs], order[n_test_runs:]
-    for_test = np.sort(rng.choice(n_test_runs * per_run, sizes.n_test, replace=False))
-    for_pool = rng.permutation(len(pool_runs) * per_run)[: sizes.n_pool]
-    test_groups, pool_groups = test_runs[for_test // per_run], pool_runs[for_pool // per_run]
-    pool, labelled = teacher.labelled(runs[pool_groups, for_pool % per_run], Path(f"{stem}-train.npz"))
+    test_groups, for_test = _chosen(order[:n_test_runs], per_run, sizes.n_test, rng)
+    parts = [_chosen(some, per_run, sizes.n_part, rng) for some in np.array_split(order[n_test_runs:], sizes.n_parts)]
+    pool_groups, for_pool = (np.concatenate(indices) for indices in zip(*parts, strict=True))
+    pool, labelled = teacher.labelled(runs[pool_groups, for_pool], Path(f"{stem}-train.npz"))
     if len(labelled) < sizes.n_pool:
         raise NumericalError(
             f"{sizes.n_pool - len(labelled)} of {sizes.n_pool} training frames have no label",
             hint="lower the temperature or give another teacher, in another folder",
         )
-    test, labelled = teacher.labelled(runs[test_groups, for_test % per_run], Path(f"{stem}-test.npz"))
+    test, labelled = teacher.labelled(runs[test_groups, for_test], Path(f"{stem}-test.npz"))
     return LabelledSet(pool, test, pool_groups, test_groups[labelled])
+
+
+def _chosen(runs: Ints, per_run: int, n: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Runs and frames (n,) of a random selection among the frames of some runs."""
+    flat = rng.choice(len(runs) * per_run, n, replace=False)
+    return runs[flat // per_run], flat % per_run
 
 
 def set_of_file(path: Path, sizes: Sizes, teacher: Teacher, stem: Path, *, seed: int) -> tuple[LabelledSet, FileCheck]:
