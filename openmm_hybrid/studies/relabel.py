@@ -21,8 +21,10 @@ from openmm_hybrid.core.files import expanded, fingerprint, sha256
 from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.sgdml.fit import SolverSettings
 from openmm_hybrid.sgdml.model import SGDMLModel
 from openmm_hybrid.sgdml.model_file import load
+from openmm_hybrid.sgdml.solvers import SOLVERS
 from openmm_hybrid.sgdml.train import check_sigma, train_on
 from openmm_hybrid.sgdml.training_set import training_set
 from openmm_hybrid.studies.energy_models import energy_model
@@ -40,8 +42,8 @@ from openmm_hybrid.studies.subject import model_key, model_labels, predictor, st
 from openmm_hybrid.studies.thermal_frames import UNIT, ThermalPlan, relaxed_conformers, thermal_frames
 
 _MOST_VALID = 200  # most validation frames of a search of sigma
-_KEYS = ("molecule", "sampler", "teacher", "frames")
-"""Settings of which the content decides the result, rather than the name."""
+_NAMES = ("molecule", "sampler", "teacher", "frames", "solver")
+"""Settings that may change between two calls for one folder: the content of the first four must be the same."""
 
 
 @final
@@ -77,6 +79,9 @@ class RelabelSettings:
         20.0, help='Length of the kernel, or "search" to search for it.', parse=read_sigma, metavar="1/Å|search"
     )
     lam: float = option(1e-10, help="Regularisation λ of the forces, which are divided by their standard deviation.")
+    solver: str = option(
+        "auto", help="Solver of the linear system.", metavar="<auto|openmm_hybrid.sgdml.solvers:SOLVERS>"
+    )
 
     def __post_init__(self) -> None:
         positive = ("temperature", "n_test", "repeats", "picoseconds", "timestep", "n_conformers")
@@ -106,6 +111,8 @@ class RelabelSettings:
             )
         check_sigma(self.sigma, self.lam)
         METHODS.load(self.charges)
+        if self.solver != "auto":
+            SOLVERS.load(self.solver)
         self.sets()
 
     @property
@@ -208,7 +215,7 @@ class RelabelStudy(Study):
 
 def _job(settings: RelabelSettings, molecule: Molecule) -> dict[str, Any]:
     """The settings and the content of files that decide the result, as JSON holds them."""
-    return settings_as_dict(settings, without=_KEYS) | {
+    return settings_as_dict(settings, without=_NAMES) | {
         "molecule": fingerprint(molecule.smiles, molecule.atomic_numbers, molecule.bonds),
         "sampler": model_key(settings.sampler),
         "teacher": model_key(settings.teacher),
@@ -259,7 +266,8 @@ def _models(
             if data is None:
                 frames, indices = part.pool[first : first + settings.sizes.n_part], np.arange(settings.n_train[-1])
                 data = training_set(frames, indices=indices, n_valid=settings.n_valid, molecule=molecule)
-            trained = train_on(data.first(n), sigma=settings.sigma, lam=settings.lam, progress=progress)
+            solver = SolverSettings(settings.solver)
+            trained = train_on(data.first(n), sigma=settings.sigma, lam=settings.lam, solver=solver, progress=progress)
             trained.model.save(path)
         found[n] = load(path)
     return found
