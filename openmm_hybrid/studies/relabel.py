@@ -30,6 +30,7 @@ from openmm_hybrid.sgdml.training_set import training_set
 from openmm_hybrid.studies.energy_models import energy_model
 from openmm_hybrid.studies.relabel_result import RelabelResult
 from openmm_hybrid.studies.relabel_sets import (
+    FEWEST_TEST_RUNS,
     LabelledSet,
     Sizes,
     Teacher,
@@ -93,6 +94,8 @@ class RelabelSettings:
         ]
         if wrong:
             raise InputError(", ".join(wrong), expected="numbers above zero (equilibration and seed may be zero)")
+        if self.n_test < FEWEST_TEST_RUNS:
+            raise InputError(f"n_test = {self.n_test}", expected=f"{FEWEST_TEST_RUNS} or more, for standard errors")
         if not self.n_train or self.n_train[0] < 2 or any(b <= a for a, b in pairwise(self.n_train)):
             raise InputError(
                 f"training frames: {', '.join(map(str, self.n_train)) or 'none'}",

@@ -198,9 +198,9 @@ def set_of_runs(runs: Floats, sizes: Sizes, teacher: Teacher, stem: Path, *, see
 
 
 def _chosen(runs: Ints, per_run: int, n: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """Runs and frames (n,) of a random selection among the frames of some runs."""
-    flat = rng.choice(len(runs) * per_run, n, replace=False)
-    return runs[flat // per_run], flat % per_run
+    """Runs and frames (n,) of a random selection that takes equally many frames of each run, in turn."""
+    frames = rng.permuted(np.tile(np.arange(per_run), (len(runs), 1)), axis=1)
+    return np.tile(runs, per_run)[:n], frames.T.ravel()[:n]
 
 
 def set_of_file(path: Path, sizes: Sizes, teacher: Teacher, stem: Path, *, seed: int) -> tuple[LabelledSet, FileCheck]:

@@ -1,4 +1,4 @@
-"""Frames of a model's dynamics at constant temperature: many runs in one batch, kept in a file that a stop leaves."""
+"""Frames of a model's dynamics at constant temperature: many runs in one batch, which resumes from its file."""
 
 from __future__ import annotations
 

@@ -72,8 +72,8 @@ def stretched(folder: Path) -> Path:
 def ethanol(tmp_path_factory: pytest.TempPathFactory) -> tuple[RelabelSettings, Path, RelabelResult]:
     folder = tmp_path_factory.mktemp("ethanol")
     settings = RelabelSettings(
-        "C(C)O", sampler=str(stretched(folder)), teacher="ethanol-cross", n_train=(20, 40), n_test=40, repeats=2,
-        n_runs=12, picoseconds=0.3, equilibration=0.15, n_conformers=3, solver="direct",
+        "C(C)O", sampler=str(stretched(folder)), teacher="ethanol-cross", n_train=(20, 40), n_test=40, repeats=4,
+        n_runs=16, picoseconds=0.32, equilibration=0.15, n_conformers=3, solver="direct",
     )  # fmt: skip
     return settings, folder / "study", study(settings, folder / "study")
 
@@ -221,6 +221,7 @@ def test_labels_of_an_engine_are_kept_one_by_one(tmp_path: Path, monkeypatch: py
     assert engine.calls == 16 + 6
     assert not set(found.pool_groups) & set(found.groups)
     assert not set(found.pool_groups[:8]) & set(found.pool_groups[8:])
+    assert np.unique(found.groups, return_counts=True)[1].tolist() == [3, 3]
     lengths = found.test.positions[:, 1, 0]
     np.testing.assert_array_equal(np.floor((lengths - LENGTH + 0.001) / 0.05), found.groups)
     np.testing.assert_allclose(found.test.energies, lengths**2)
@@ -243,7 +244,7 @@ def test_too_few_runs_or_labels_are_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("n_runs", [5, 8, 16, 31])
-@pytest.mark.parametrize("n_test", [1, 40, 2000])
+@pytest.mark.parametrize("n_test", [2, 40, 2000])
 def test_runs_have_enough_frames_for_all_sets(n_runs: int, n_test: int) -> None:
     sizes = Sizes(100, 3, n_test)
     n_test_runs, per_run = sizes.test_runs(n_runs), sizes.frames_per_run(n_runs)
@@ -258,6 +259,7 @@ def test_runs_have_enough_frames_for_all_sets(n_runs: int, n_test: int) -> None:
         ({"n_train": ()}, "rising order"),
         ({"n_train": (40, 20)}, "rising order"),
         ({"n_runs": 4}, "5 or more"),
+        ({"n_test": 1}, "2 or more"),
         ({"repeats": 0}, "above zero"),
         ({"temperature": -1.0}, "above zero"),
         ({"picoseconds": 0.1}, "10 steps or more"),
