@@ -73,7 +73,7 @@ def ethanol(tmp_path_factory: pytest.TempPathFactory) -> tuple[RelabelSettings, 
     folder = tmp_path_factory.mktemp("ethanol")
     settings = RelabelSettings(
         "C(C)O", sampler=str(stretched(folder)), teacher="ethanol-cross", n_train=(20, 40), n_test=40, repeats=4,
-        n_runs=16, picoseconds=0.32, equilibration=0.15, n_conformers=3, solver="direct",
+        n_runs=18, picoseconds=0.34, equilibration=0.1, n_conformers=3, solver="direct",
     )  # fmt: skip
     return settings, folder / "study", study(settings, folder / "study")
 
