@@ -59,7 +59,7 @@ def transfer_figure(n_train: Sequence[int], errors: Mapping[tuple[str, str], Seq
         axes.set(xscale="log", yscale="log")
         axes.set_xticks(list(n_train), [str(n) for n in n_train])
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_minor_locator(LogLocator(subs=(2.0, 3.0, 5.0)))
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2.0, 3.0, 4.0, 5.0, 7.0)))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
         axes.tick_params(labelsize=SIZE - 1, which="both")
