@@ -4,6 +4,7 @@ All functions take arrays or `Frames`; none needs OpenMM or torch.
 """
 
 from openmm_hybrid.analysis.blocks import Estimate, mean_with_error, statistical_inefficiency
+from openmm_hybrid.analysis.distances import DistanceOverlap, PairDistances, distance_overlap
 from openmm_hybrid.analysis.distributions import (
     Density,
     Weights,
@@ -12,6 +13,7 @@ from openmm_hybrid.analysis.distributions import (
     jensen_shannon,
 )
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table
+from openmm_hybrid.analysis.frame_errors import FrameErrors, MeanError, frame_errors, grouped_mean
 from openmm_hybrid.analysis.free_energy import FreeEnergies, mbar
 from openmm_hybrid.analysis.populations import Basins, label_basins, populations
 from openmm_hybrid.analysis.similarity import (
@@ -46,11 +48,15 @@ __all__ = [
     "BandValue",
     "Basins",
     "Density",
+    "DistanceOverlap",
     "Drift",
     "ErrorTable",
     "Estimate",
     "Excess",
+    "FrameErrors",
     "FreeEnergies",
+    "MeanError",
+    "PairDistances",
     "Slope",
     "Spectrum",
     "StartDependence",
@@ -60,11 +66,14 @@ __all__ = [
     "bands",
     "boltzmann_weights",
     "dihedral_density",
+    "distance_overlap",
     "energy_drift",
     "error_table",
     "excess",
+    "frame_errors",
     "free_energy_difference",
     "grid_minima",
+    "grouped_mean",
     "image_difference",
     "infrared",
     "jensen_shannon",

@@ -1,4 +1,4 @@
-"""Figures of densities, errors, frequencies, learning curves, spectra, structures, surfaces and torsion profiles.
+"""Figures of densities, distances, errors, frequencies, learning curves, spectra, structures, surfaces and profiles.
 
 The functions draw results of `openmm_hybrid.analysis` with matplotlib and return a `matplotlib.figure.Figure`, for PNG
 or SVG files.
@@ -8,6 +8,7 @@ from openmm_hybrid.figures.density import density_figure
 from openmm_hybrid.figures.error_plots import force_error_figure
 from openmm_hybrid.figures.frequencies import frequency_figure
 from openmm_hybrid.figures.learning_curve import learning_curve_figure
+from openmm_hybrid.figures.relabel import distance_figure, transfer_figure
 from openmm_hybrid.figures.spectra import spectra_figure
 from openmm_hybrid.figures.structures import level_figure, structure_figure
 from openmm_hybrid.figures.style import save_figure
@@ -17,6 +18,7 @@ from openmm_hybrid.figures.torsion_profile import torsion_profile_figure
 
 __all__ = [
     "density_figure",
+    "distance_figure",
     "force_error_figure",
     "frequency_figure",
     "learning_curve_figure",
@@ -27,4 +29,5 @@ __all__ = [
     "surface_figure",
     "table2_figure",
     "torsion_profile_figure",
+    "transfer_figure",
 ]

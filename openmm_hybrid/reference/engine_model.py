@@ -38,6 +38,11 @@ class EngineModel(EnergyModel):
         self._engine.check(molecule.atomic_numbers)
 
     @property
+    def engine(self) -> ReferenceEngine:
+        """The engine, set to the molecule."""
+        return self._engine
+
+    @property
     def atomic_numbers(self) -> NDArray[np.int64]:
         """See `EnergyModel.atomic_numbers`."""
         return self._molecule.atomic_numbers

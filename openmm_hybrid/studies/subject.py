@@ -174,7 +174,7 @@ class Equilibrium:
             with reading(path, _FORMAT) as (_, arrays):
                 return cls(arrays.floats("positions", (molecule.n_atoms, 3)), arrays.floats("harmonic", (None,)))
         found: list[tuple[float, Floats]] = []
-        for start in _conformers(molecule, n_conformers, seed):
+        for start in conformers(molecule, n_conformers, seed):
             try:
                 positions, energy = relax_by(predict, start, max_force=_FORCE)
             except NumericalError:
@@ -198,7 +198,11 @@ def masses(molecule: Molecule) -> Floats:
     return np.asarray(atomic_masses[molecule.atomic_numbers], dtype=np.float64)
 
 
-def _conformers(molecule: Molecule, n_conformers: int, seed: int) -> Floats:
+def conformers(molecule: Molecule, n_conformers: int, seed: int) -> Floats:
+    """Conformers (n, n_atoms, 3), Å: those of the molecule first, then embedded ones.
+
+    Fewer than `n_conformers` for molecules of two or three atoms.
+    """
     given = molecule.conformers[:n_conformers]
     if len(given) == n_conformers or molecule.n_atoms < 4:
         return given
