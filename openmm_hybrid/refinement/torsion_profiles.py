@@ -14,6 +14,8 @@ from openmm_hybrid.core.errors import InputError, NumericalError
 from openmm_hybrid.core.units import KCAL_PER_KJ
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.diagnose.coordinates import rotatable_bonds, sampled_straight_angles
+from openmm_hybrid.models import held_dihedrals
+from openmm_hybrid.models.held_dihedrals import HeldDihedral
 from openmm_hybrid.refinement.check_results import Rotor
 from openmm_hybrid.sampling.minimize import minimize_context, positions_of, potential_energy, set_positions
 from openmm_hybrid.sampling.platform import choose_platform
@@ -193,18 +195,8 @@ class Relaxation:
 
 def turned(positions: Floats, rotor: Rotor, angle: float) -> Floats:
     """A geometry (n_atoms, 3), Å, with the dihedral of a rotor at an angle, rad, by a rotation about the bond."""
-    now = geometry.dihedral(positions[None], [rotor.atoms])[0, 0]
-    _, i, j, _ = rotor.atoms
-    axis = (positions[j] - positions[i]) / np.linalg.norm(positions[j] - positions[i])
-    moved, turn = list(rotor.moved), float(angle - now)
-    arms = positions[moved] - positions[j]
-    # Rodrigues' formula.
-    rotated = (
-        np.cos(turn) * arms + np.sin(turn) * np.cross(axis, arms) + (1.0 - np.cos(turn)) * np.outer(arms @ axis, axis)
-    )
-    result = positions.copy()
-    result[moved] = positions[j] + rotated
-    return result
+    held = HeldDihedral(rotor.atoms, rotor.moved)
+    return held_dihedrals.turned(positions[None], [held], np.array([[angle]]))[0]
 
 
 def _wrapped(angles: Any) -> Any:

@@ -78,7 +78,7 @@ class Comparison:
     ----------
     molecule : Molecule
     starts : (n_starts, n_atoms, 3), Å
-        See `conformers`.
+        See `molecule_and_starts`.
     models : tuple of ComparedModel
         The reference comes first.
     """
@@ -88,7 +88,7 @@ class Comparison:
     models: tuple[ComparedModel, ...]
 
 
-def conformers(settings: ComparisonSettings) -> tuple[Molecule, Floats]:
+def molecule_and_starts(settings: ComparisonSettings) -> tuple[Molecule, Floats]:
     """The molecule of a study, and geometries (n_starts, n_atoms, 3), Å, from which minima are searched.
 
     They are embedded conformers, whose force field may lack minima that a model has, and copies of them with random
@@ -112,7 +112,7 @@ def open_comparison(
     ----------
     settings : ComparisonSettings
     molecule, starts
-        See `conformers`.
+        See `molecule_and_starts`.
     output : Path
         Folder of the study.
     what : str

@@ -11,7 +11,7 @@ import numpy as np
 from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.models.held_dihedrals import Relaxed
 from openmm_hybrid.models.minima import Minimum
-from openmm_hybrid.studies.comparison import Comparison, ComparisonSettings, conformers, open_comparison
+from openmm_hybrid.studies.comparison import Comparison, ComparisonSettings, molecule_and_starts, open_comparison
 from openmm_hybrid.studies.matching import Conformation, Conformations
 from openmm_hybrid.studies.minima_result import ConformationEnergies, Minima
 from openmm_hybrid.studies.study import Study
@@ -45,7 +45,7 @@ class MinimaStudy(Study):
         Every model relaxes embedded conformers, then the conformations that only other models have, until no model
         finds a new one. A conformation that is still missing is then no minimum of the model.
         """
-        molecule, starts = conformers(settings)
+        molecule, starts = molecule_and_starts(settings)
         comparison = open_comparison(settings, molecule, starts, output, "minima study", progress=progress)
         with lock_folder(output):
             shapes = Conformations(molecule, starts)

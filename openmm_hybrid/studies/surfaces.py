@@ -17,7 +17,7 @@ from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.models.dihedral_scan import Image, Scan, grid, relaxed_scan
 from openmm_hybrid.models.held_dihedrals import HeldDihedral, Relaxed
 from openmm_hybrid.studies.compared_model import CONVERGED, ComparedModel
-from openmm_hybrid.studies.comparison import Comparison, ComparisonSettings, conformers, open_comparison
+from openmm_hybrid.studies.comparison import Comparison, ComparisonSettings, molecule_and_starts, open_comparison
 from openmm_hybrid.studies.dihedral_choice import dihedral_name, symmetries, two_dihedrals
 from openmm_hybrid.studies.study import Study, option
 from openmm_hybrid.studies.surfaces_result import ModelSurface, SurfaceMinimum, Surfaces
@@ -73,7 +73,7 @@ class SurfacesStudy(Study):
 
         The folder of each model gets the relaxed geometries of every round, at most ten seconds after they are done.
         """
-        molecule, starts = conformers(settings)
+        molecule, starts = molecule_and_starts(settings)
         held = two_dihedrals(molecule, starts, settings.dihedral)
         comparison = open_comparison(settings, molecule, starts, output, "surfaces study", progress=progress)
         with lock_folder(output):

@@ -10,7 +10,7 @@ import pytest
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.studies.compared_model import ComparedModel
-from openmm_hybrid.studies.comparison import conformers
+from openmm_hybrid.studies.comparison import molecule_and_starts
 from openmm_hybrid.studies.energy_models import energy_model
 from openmm_hybrid.studies.minima import MinimaSettings
 from openmm_hybrid.studies.subject import study_molecule
@@ -22,7 +22,7 @@ def test_molecules_of_files_and_smiles(tmp_path: Path) -> None:
     molecule = oh.Molecule.from_smiles("C[C@H](O)F")
     Chem.MolToMolFile(molecule.to_rdkit(), str(tmp_path / "chiral.sdf"))
     assert study_molecule("C[C@H](O)F").smiles == molecule.smiles
-    found, starts = conformers(MinimaSettings(str(tmp_path / "chiral.sdf"), n_conformers=5))
+    found, starts = molecule_and_starts(MinimaSettings(str(tmp_path / "chiral.sdf"), n_conformers=5))
     np.testing.assert_array_equal(found.bonds, molecule.bonds)
     # All starts have the handedness of the file.
     corners = [0, 2, 3, 7]
@@ -34,8 +34,8 @@ def test_molecules_of_files_and_smiles(tmp_path: Path) -> None:
 
 def test_starts_are_reproducible_and_not_symmetric() -> None:
     settings = MinimaSettings("CC", n_conformers=3)
-    _, starts = conformers(settings)
-    np.testing.assert_array_equal(starts, conformers(settings)[1])
+    _, starts = molecule_and_starts(settings)
+    np.testing.assert_array_equal(starts, molecule_and_starts(settings)[1])
     assert np.linalg.svd(starts[0] - starts[0].mean(axis=0))[1].min() > 0.01
 
 
