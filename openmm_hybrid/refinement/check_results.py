@@ -167,12 +167,12 @@ class MinimaCheck:
     @property
     def rms(self) -> float:
         """RMS deviation of the refined force field's relative energies."""
-        return float(np.sqrt(np.mean(np.subtract(self.refined, self.reference) ** 2)))
+        return _rms(self.refined, self.reference)
 
     @property
     def base_rms(self) -> float:
         """RMS deviation of the base force field's relative energies."""
-        return float(np.sqrt(np.mean(np.subtract(self.base, self.reference) ** 2)))
+        return _rms(self.base, self.reference)
 
     @property
     def force(self) -> float:
@@ -207,12 +207,12 @@ class FrequencyCheck:
     @property
     def rms(self) -> float:
         """RMS deviation of the refined force field from the reference."""
-        return float(np.sqrt(np.mean(np.subtract(self.refined, self.reference) ** 2)))
+        return _rms(self.refined, self.reference)
 
     @property
     def base_rms(self) -> float:
         """RMS deviation of the base force field from the reference."""
-        return float(np.sqrt(np.mean(np.subtract(self.base, self.reference) ** 2)))
+        return _rms(self.base, self.reference)
 
     @property
     def largest(self) -> float:
@@ -342,3 +342,8 @@ class Checks:
             problems=tuple(content["problems"]),
             frequencies=FrequencyCheck(*(tuple(modes[name]) for name in methods)) if modes else None,
         )
+
+
+def _rms(values: Sequence[float], reference: Sequence[float]) -> float:
+    """RMS deviation of values from those of the reference."""
+    return float(np.sqrt(np.mean(np.subtract(values, reference) ** 2)))

@@ -159,7 +159,7 @@ def _refined(
         options: dict[str, Any] = {"charge": charge} if charge else {}
         made = engine or reference.engine(each.engine, **options)
         members.append(Member(source, folder, each, made, progress))
-    together = " ".join(source.molecule.smiles for source in sources[1:] and sources)
+    together = " ".join(source.molecule.smiles for source in sources) if len(sources) > 1 else ""
     with lock_folder(output):
         for member in members:
             job = asdict(member.settings) | {"engine": f"{member.engine.theory} ({member.engine.program})"}

@@ -10,6 +10,8 @@ from openmm.app.internal.customgbforces import GBSAOBC2Force
 
 from openmm_hybrid.core.errors import InputError
 
+_DIELECTRIC = 78.5  # of water, as in OpenMM's parameter files of implicit solvents
+
 
 def in_implicit_water(system: openmm.System, topology: app.Topology, charges: ArrayLike) -> openmm.System:
     """A copy of a System without periodic boundaries, in the implicit water of Onufriev, Bashford and Case.
@@ -37,6 +39,7 @@ def in_implicit_water(system: openmm.System, topology: app.Topology, charges: Ar
         raise InputError("the System has periodic boundaries", expected="one without, for implicit water")
     copied = openmm.XmlSerializer.clone(system)
     force = openmm.GBSAOBCForce()
+    force.setSolventDielectric(_DIELECTRIC)
     for charge, (radius, screen) in zip(values.tolist(), GBSAOBC2Force.getStandardParameters(topology), strict=True):
         force.addParticle(charge, radius, screen)
     copied.addForce(force)
