@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, final
 
@@ -12,8 +13,12 @@ from typer.core import TyperGroup
 from openmm_hybrid.cli.error_lines import print_result, progress_wanted
 from openmm_hybrid.cli.options import Json, OutputFolder, Verb
 from openmm_hybrid.cli.settings_options import command, parameter
+from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.studies import STUDIES
+from openmm_hybrid.studies.options_file import read_toml
 from openmm_hybrid.studies.study import Study
+
+_CONFIG = "TOML file with options by name; those of the command line count if both are given."
 
 
 @final
@@ -34,7 +39,11 @@ class Studies(TyperGroup):
         """
         study: Study = STUDIES.load(cmd_name)()
 
-        def run(settings: Any, ctx: typer.Context, output: Path, as_json: bool) -> None:
+        def configure(ctx: typer.Context, path: Path | None) -> None:
+            if path is not None:
+                ctx.default_map = _options_in(path, study.Settings)
+
+        def run(settings: Any, ctx: typer.Context, output: Path, as_json: bool, config: None) -> None:
             result = study.run(settings, output, progress=progress_wanted(ctx))
             files = result.save(output)
             text = f"{result.table()}\n{_listed(files)} in {output}"
@@ -44,6 +53,11 @@ class Studies(TyperGroup):
             parameter("ctx", typer.Context),
             parameter("output", OutputFolder),
             parameter("as_json", Json, False),
+            parameter(
+                "config",
+                Annotated[Path | None, typer.Option(help=_CONFIG, callback=configure, is_eager=True)],
+                None,
+            ),
         ]
         alone = typer.Typer(add_completion=False)
         alone.command(cmd_name, cls=Verb)(command(study.Settings, run, others, study.summary))
@@ -69,6 +83,22 @@ def _list(
     text = "\n".join(f"{name:{width}}  {summary}" for name, summary in summaries.items())
     print_result(text, summaries, as_json=as_json)
     raise typer.Exit
+
+
+def _options_in(path: Path, kind: type[Any]) -> dict[str, Any]:
+    """Name of a setting → its value in a TOML file, where hyphens may stand for underscores.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or has a name that is no setting.
+    """
+    names = [field.name for field in fields(kind)]
+    found = {key.replace("-", "_"): value for key, value in read_toml(path).items()}
+    for name, value in found.items():
+        if name not in names or isinstance(value, dict):
+            raise InputError(f"{path} has {name!r}", expected=f"options of the study: {', '.join(names)}")
+    return found
 
 
 def _listed(files: Sequence[Path]) -> str:

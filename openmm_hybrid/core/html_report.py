@@ -19,6 +19,7 @@ class Section:
     Parameters
     ----------
     heading : str
+        Empty for a part that belongs to the one before it.
     text : str
         Plain text; an empty line starts a new paragraph.
     items : sequence of str
@@ -103,7 +104,7 @@ _PAGE = """<!doctype html>
 <h1>{{ title }}</h1>
 <p class="lead">{{ lead }}</p>
 {% for section in sections %}
-<h2>{{ section.heading }}</h2>
+{% if section.heading %}<h2>{{ section.heading }}</h2>{% endif %}
 {% for paragraph in section.paragraphs %}<p>{{ paragraph }}</p>
 {% endfor %}
 {% if section.items %}<ul>

@@ -4,6 +4,30 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+
+@final
+@dataclass(frozen=True)
+class TextTable:
+    """A table of text, with sentences below it.
+
+    Parameters
+    ----------
+    columns : sequence of str
+    rows : sequence of sequences of str
+        As long as the columns.
+    notes : sequence of str
+        Lines below the table.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        return "\n".join([text_table(self.columns, self.rows), *self.notes])
 
 
 def text_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -72,7 +72,8 @@ def _base(name: str, molecule: Molecule, path: Path, charges: str) -> ForceField
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.save(file, made.charges, allow_pickle=False)
     built = build(molecule, base=name, charges=np.load(path, allow_pickle=False), progress=False)
-    return ForceField.from_system(built.system, built.topology, name=name)
+    types = {"types": built.atom_types} if name.startswith("gaff") else {}  # OpenFF's name no types to share
+    return ForceField.from_system(built.system, built.topology, name=name, **types)
 
 
 def _whole(refined: Refined) -> EnergyModel:

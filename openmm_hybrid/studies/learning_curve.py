@@ -13,12 +13,12 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.files import fingerprint
 from openmm_hybrid.core.result_document import document, write_json
 from openmm_hybrid.core.same_job import finished
-from openmm_hybrid.core.text_table import cell, text_table
+from openmm_hybrid.core.text_table import TextTable, cell
 from openmm_hybrid.sgdml.check import assess, known
 from openmm_hybrid.sgdml.train import train_on
 from openmm_hybrid.sgdml.training_set import TrainingSet
 from openmm_hybrid.studies.kernel_settings import KernelSettings
-from openmm_hybrid.studies.study import Study, StudyResult, option
+from openmm_hybrid.studies.study import Drawing, Study, StudyResult, option
 
 
 @final
@@ -95,15 +95,22 @@ class LearningCurve(StudyResult):
         """See `StudyResult.name`."""
         return "learning_curve"
 
-    def table(self) -> str:
-        """See `StudyResult.table`: test errors in kcal/mol and kcal/mol/Å."""
+    def tables(self) -> list[TextTable]:
+        """See `StudyResult.tables`: test errors in kcal/mol and kcal/mol/Å."""
         columns = ("frames", "sigma", "force MAE", "RMSE", "energy MAE", "RMSE", "seconds")
         rows = []
         for point in self.points:
             test = point.test
             errors = (test.force_mae, test.force_rmse, test.energy_mae, test.energy_rmse)
             rows.append((str(point.n_train), f"{point.sigma:g}", *map(cell, errors), f"{point.seconds:.1f}"))
-        return text_table(columns, rows)
+        return [TextTable(columns, rows)]
+
+    def records(self) -> list[dict[str, Any]]:
+        """See `StudyResult.records`: the test errors of each point, in kcal/mol and kcal/mol/Å."""
+        return [
+            {"n_train": point.n_train, "sigma": point.sigma, "seconds": point.seconds, **point.test.as_dict()}
+            for point in self.points
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """See `StudyResult.as_dict`."""
@@ -111,13 +118,13 @@ class LearningCurve(StudyResult):
         points = [asdict(p) | {"train": known(p.train), "test": known(p.test)} for p in self.points]
         return document("learning_curve", figures, job=self.job, points=points)
 
-    def pictures(self, folder: Path) -> list[Path]:
-        """See `StudyResult.pictures`: errors against training frames."""
-        from openmm_hybrid.figures import learning_curve_figure, save_figure
+    def drawings(self) -> dict[str, Drawing]:
+        """See `StudyResult.drawings`: errors against training frames."""
+        from openmm_hybrid.figures import learning_curve_figure
 
         tables = {"train": [point.train for point in self.points], "test": [point.test for point in self.points]}
         picture = learning_curve_figure([point.n_train for point in self.points], tables)
-        return [save_figure(picture, folder / f"{self.name}.png")]
+        return {self.name: Drawing(picture, "Errors against the number of training frames")}
 
 
 @final

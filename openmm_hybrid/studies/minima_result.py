@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import combinations
-from pathlib import Path
 from string import ascii_lowercase
 from typing import Any, final
 
@@ -12,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid.core.result_document import document
-from openmm_hybrid.core.text_table import text_table
-from openmm_hybrid.studies.study import StudyResult
+from openmm_hybrid.core.text_table import TextTable
+from openmm_hybrid.studies.study import Drawing, StudyResult
 
 Floats = NDArray[np.float64]
 
@@ -78,8 +77,8 @@ class Minima(StudyResult):
             for index in range(len(self.conformations))
         )
 
-    def table(self) -> str:
-        """See `StudyResult.table`: kcal/mol above the lowest minimum, and the rank in each model.
+    def tables(self) -> list[TextTable]:
+        """See `StudyResult.tables`: kcal/mol above the lowest minimum, and the rank in each model.
 
         "→ b" marks a conformation that relaxes to another one in the model.
         """
@@ -94,7 +93,15 @@ class Minima(StudyResult):
                     row.append(f"→ {self.labels[conformation.ends[name]]}" if name in conformation.ends else "–")
             rows.append(row)
         heads = [f"{self.models[0]} (reference)", *self.models[1:]]
-        return text_table(["minimum", *heads], rows)
+        return [TextTable(["minimum", *heads], rows)]
+
+    def records(self) -> list[dict[str, Any]]:
+        """See `StudyResult.records`: the energies of the conformations that a model has."""
+        return [
+            {"minimum": label, "model": name, "energy_kcal_per_mol": energy}
+            for label, conformation in zip(self.labels, self.conformations, strict=True)
+            for name, energy in conformation.energies.items()
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """See `StudyResult.as_dict`."""
@@ -130,9 +137,9 @@ class Minima(StudyResult):
             conformations=table,
         )
 
-    def pictures(self, folder: Path) -> list[Path]:
-        """See `StudyResult.pictures`: the energy levels of all models, and the first eight structures."""
-        from openmm_hybrid.figures import level_figure, save_figure, structure_figure
+    def drawings(self) -> dict[str, Drawing]:
+        """See `StudyResult.drawings`: the energy levels of all models, and the first eight structures."""
+        from openmm_hybrid.figures import level_figure, structure_figure
 
         levels = {
             name: [conformation.energies.get(name, float("nan")) for conformation in self.conformations]
@@ -144,12 +151,10 @@ class Minima(StudyResult):
             self.bonds,
             {label: conformation.positions for label, conformation in zip(self.labels, shown, strict=False)},
         )
-        drawn = (("minima_levels", level_figure(levels, self.labels)), ("minima_structures", structures))
-        return [
-            save_figure(picture, folder / f"{stem}.{kind}", dpi=200)
-            for stem, picture in drawn
-            for kind in ("png", "svg")
-        ]
+        return {
+            "minima_levels": Drawing(level_figure(levels, self.labels), "Energies of the minima in each model"),
+            "minima_structures": Drawing(structures, "Structures of the lowest minima"),
+        }
 
     def _order(self, name: str) -> list[int]:
         """Indices of a model's conformations, the lowest first."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, final
 
 from openmm_hybrid.analysis.distances import DistanceOverlap
 from openmm_hybrid.analysis.frame_errors import FrameErrors, MeanError
 from openmm_hybrid.core.result_document import document
-from openmm_hybrid.core.text_table import text_table
+from openmm_hybrid.core.text_table import TextTable
 from openmm_hybrid.studies.relabel_sets import FileCheck
-from openmm_hybrid.studies.study import StudyResult
+from openmm_hybrid.studies.study import Drawing, StudyResult
 
 _KINDS = (
     ("mae", "force_mae", "kcal/mol/Å"),
@@ -82,8 +81,8 @@ class RelabelResult(StudyResult):
         """
         return self.errors[self.other(test), test, n_train].force_mae_above(self.errors[test, test, n_train])
 
-    def table(self) -> str:
-        """See `StudyResult.table`: MAE of forces in kcal/mol/Å and of energies in kcal/mol."""
+    def tables(self) -> list[TextTable]:
+        """See `StudyResult.tables`: MAE of forces in kcal/mol/Å and of energies in kcal/mol."""
         columns = ["trained on", "frames", *(f"forces, {test}" for test in self.sets)]
         columns += [f"energies, {test}" for test in self.sets]
         rows = []
@@ -92,7 +91,7 @@ class RelabelResult(StudyResult):
                 found = [self.errors[train, test, n] for test in self.sets]
                 values = [errors.force_mae for errors in found] + [errors.energy_mae for errors in found]
                 rows.append([train, str(n), *(f"{value.value:.3f} ± {value.error:.3f}" for value in values)])
-        lines = [text_table(columns, rows), ""]
+        lines = []
         for test in self.sets:
             rise = self.cross_minus_same(test, self.n_train[-1])
             lines.append(
@@ -105,7 +104,18 @@ class RelabelResult(StudyResult):
         )
         if self.check is not None:
             lines.append(f"labels of the file and of the teacher: force MAE {self.check.force_mae:.3f} kcal/mol/Å")
-        return "\n".join(lines)
+        return [TextTable(columns, rows, ["", *lines])]
+
+    def records(self) -> list[dict[str, Any]]:
+        """See `StudyResult.records`: the errors of each set of models on each set of frames."""
+        rows = []
+        for (train, test, n), errors in self.errors.items():
+            row: dict[str, Any] = {"trained_on": train, "tested_on": test, "n_train": n}
+            for kind, attribute, _ in _KINDS:
+                value: MeanError = getattr(errors, attribute)
+                row |= {kind: value.value, f"{kind}_error": value.error}
+            rows.append(row)
+        return rows
 
     def figures(self) -> dict[str, tuple[float, str]]:
         """Name of each figure → value and unit."""
@@ -138,21 +148,18 @@ class RelabelResult(StudyResult):
         """See `StudyResult.as_dict`."""
         return document("relabel", self.figures(), molecule=self.molecule, sets=list(self.sets), settings=self.settings)
 
-    def pictures(self, folder: Path) -> list[Path]:
-        """See `StudyResult.pictures`: errors against training frames, and the densities of pair distances."""
-        from openmm_hybrid.figures import distance_figure, save_figure, transfer_figure
+    def drawings(self) -> dict[str, Drawing]:
+        """See `StudyResult.drawings`: errors against training frames, and the densities of pair distances."""
+        from openmm_hybrid.figures import distance_figure, transfer_figure
 
         curves = {
             (train, test): [self.errors[train, test, n] for n in self.n_train]
             for test in self.sets
             for train in self.sets
         }
-        found = {
-            "": transfer_figure(self.n_train, curves),
-            "_distances": distance_figure(self.overlap, self.sets),
+        return {
+            self.name: Drawing(transfer_figure(self.n_train, curves), "Errors against the number of training frames"),
+            f"{self.name}_distances": Drawing(
+                distance_figure(self.overlap, self.sets), "Densities of the distances between atoms"
+            ),
         }
-        return [
-            save_figure(picture, folder / f"{self.name}{ending}.{kind}")
-            for ending, picture in found.items()
-            for kind in ("png", "svg")
-        ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -12,11 +11,11 @@ from numpy.typing import NDArray
 from openmm_hybrid.analysis import Density, ErrorTable, Estimate, Excess, StartDependence
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.result_document import document
-from openmm_hybrid.core.text_table import cell, text_table
+from openmm_hybrid.core.text_table import TextTable, cell
 from openmm_hybrid.correction import ContrastRow
 from openmm_hybrid.models.minima import Minimum
 from openmm_hybrid.studies.potentials import PLAIN
-from openmm_hybrid.studies.study import StudyResult
+from openmm_hybrid.studies.study import Drawing, StudyResult
 from openmm_hybrid.studies.torsion_pair import torsion_pair
 
 Floats = NDArray[np.float64]
@@ -99,8 +98,8 @@ class Comparison(StudyResult):
         """See `StudyResult.name`."""
         return f"sampling_{self.job['molecule']}"
 
-    def table(self) -> str:
-        """See `StudyResult.table`."""
+    def tables(self) -> list[TextTable]:
+        """See `StudyResult.tables`."""
         divergence = ("JS / bit", "excess", "of GAFF's", "ΔF RMS", "excess")
         columns = ("", *divergence, "minima / kcal/mol", "force MAE", "ns/day")
         rows = []
@@ -114,7 +113,20 @@ class Comparison(StudyResult):
                 row += [f"{ratio:.2f} ± {error:.2f}", cell(one.surface.distance), cell(one.surface.value)]
             minima = " ".join(f"{energy:.2f}" for energy in one.minima)
             rows.append([*row, minima, cell(one.errors.force_mae), f"{one.speed:.0f}"])
-        return text_table(columns, rows)
+        return [TextTable(columns, rows)]
+
+    def records(self) -> list[dict[str, Any]]:
+        """See `StudyResult.records`: the density of the two dihedrals in every ensemble."""
+        first, second = (f"{label}_degrees" for label in torsion_pair(self.job["molecule"]).labels)
+        rows: list[dict[str, Any]] = []
+        for one in self.ensembles:
+            angles = np.degrees(one.density.grid).round(3).tolist()
+            rows += [
+                {"potential": one.name, first: a, second: b, "probability": share}
+                for a, line in zip(angles, one.density.probabilities.tolist(), strict=True)
+                for b, share in zip(angles, line, strict=True)
+            ]
+        return rows
 
     def ratio(self, ensemble: Ensemble) -> tuple[float, float]:
         """Excess divergence of an ensemble divided by GAFF's, and its bootstrap error.
@@ -169,9 +181,9 @@ class Comparison(StudyResult):
         figures[f"minima_error.{one.name}"] = float(off), "kcal/mol"
         return figures
 
-    def pictures(self, folder: Path) -> list[Path]:
-        """See `StudyResult.pictures`: the densities of the two dihedrals in every ensemble."""
-        from openmm_hybrid.figures import density_figure, save_figure
+    def drawings(self) -> dict[str, Drawing]:
+        """See `StudyResult.drawings`: the densities of the two dihedrals in every ensemble."""
+        from openmm_hybrid.figures import density_figure
 
         notes = {
             one.name: f"{one.divergence.value:.3f} ± {one.divergence.error:.3f} bit"
@@ -180,4 +192,5 @@ class Comparison(StudyResult):
         }
         densities = {one.name: one.density for one in self.ensembles}
         picture = density_figure(densities, torsion_pair(self.job["molecule"]).labels, notes=notes)
-        return [save_figure(picture, folder / f"{self.name}.png")]
+        caption = "Densities of the two dihedrals, with the excess divergence from the reference"
+        return {self.name: Drawing(picture, caption)}

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -14,11 +13,10 @@ from numpy.typing import NDArray
 
 from openmm_hybrid.analysis.stability import Drift
 from openmm_hybrid.analysis.vibrations import Band, BandValue, Slope, Spectrum, band_value, bands, temperature_slope
-from openmm_hybrid.core.files import replacing
 from openmm_hybrid.core.result_document import document
-from openmm_hybrid.core.text_table import cell, text_table
+from openmm_hybrid.core.text_table import TextTable, cell
 from openmm_hybrid.core.units import BOLTZMANN
-from openmm_hybrid.studies.study import StudyResult
+from openmm_hybrid.studies.study import Drawing, StudyResult
 
 _BEYOND = 200.0  # highest wavenumber of pictures and files, above the highest harmonic one, cm⁻¹
 _NOISY = 0.02  # change of the total energy in a run, relative to the thermal energy, that the table mentions
@@ -176,11 +174,11 @@ class SpectraResult(StudyResult):
         """See `StudyResult.name`."""
         return f"spectra_{re.sub(r'[^A-Za-z0-9.+-]+', '_', self.molecule).strip('_') or 'molecule'}"
 
-    def table(self) -> str:
-        """See `StudyResult.table`: positions of the bands in cm⁻¹, one table per model."""
-        return "\n\n".join(self._table(model) for model in self.models)
+    def tables(self) -> list[TextTable]:
+        """See `StudyResult.tables`: positions of the bands in cm⁻¹, one table per model."""
+        return [self._table(model) for model in self.models]
 
-    def _table(self, model: ModelSpectra) -> str:
+    def _table(self, model: ModelSpectra) -> TextTable:
         temperatures = [f"{part.temperature:g} K" for part in model.spectra]
         columns = [model.label, "modes", *temperatures]
         columns += ["shift"] * (len(temperatures) > 1) + ["km/mol"] * bool(model.intensities(model.bands[0]))
@@ -194,7 +192,7 @@ class SpectraResult(StudyResult):
                 row.append(f"{slope.value * model.span:+.1f} ± {slope.error * model.span:.1f}")
             row += [cell(intensity) for intensity in intensities[:1]]
             rows.append(row)
-        return "\n".join([text_table(columns, rows), *model.notes])
+        return TextTable(columns, rows, list(model.notes))
 
     def as_dict(self) -> dict[str, Any]:
         """See `StudyResult.as_dict`."""
@@ -205,28 +203,23 @@ class SpectraResult(StudyResult):
             "spectra", figures, molecule=self.molecule, settings=self.settings, harmonic=harmonic, notes=notes
         )
 
-    def pictures(self, folder: Path) -> list[Path]:
-        """See `StudyResult.pictures`: the densities of states, and infrared spectra if a model has charges."""
-        from openmm_hybrid.figures import save_figure, spectra_figure
+    def drawings(self) -> dict[str, Drawing]:
+        """See `StudyResult.drawings`: the densities of states, and infrared spectra if a model has charges."""
+        from openmm_hybrid.figures import spectra_figure
 
         harmonic: Mapping[str, NDArray[np.float64]] = {model.label: model.harmonic for model in self.models}
         kinds = {
-            "": ("density of states / modes per cm⁻¹", "vdos"),
-            "_infrared": ("absorption / km/mol per cm⁻¹", "infrared"),
+            "": ("density of states / modes per cm⁻¹", "vdos", "Vibrational density of states"),
+            "_infrared": ("absorption / km/mol per cm⁻¹", "infrared", "Infrared spectrum of the partial charges"),
         }
-        files = []
-        for ending, (label, attribute) in kinds.items():
+        found = {}
+        for ending, (label, attribute, caption) in kinds.items():
             spectra = {model.label: self._curves(model, attribute) for model in self.models}
             spectra = {name: curves for name, curves in spectra.items() if curves}
             if spectra:
                 picture = spectra_figure(spectra, harmonic, label=label, markers=self.markers)
-                files += [save_figure(picture, folder / f"{self.name}{ending}.{kind}") for kind in ("png", "svg")]
-        return files
-
-    def save(self, folder: str | Path) -> list[Path]:
-        """See `StudyResult.save`. A CSV file holds the spectra."""
-        files = super().save(folder)
-        return [files[0], self._write_csv(files[0].with_suffix(".csv")), *files[1:]]
+                found[f"{self.name}{ending}"] = Drawing(picture, f"{caption}; ticks are harmonic wavenumbers")
+        return found
 
     def _curves(
         self, model: ModelSpectra, attribute: str
@@ -240,17 +233,21 @@ class SpectraResult(StudyResult):
                 found[part.temperature] = (shown.wavenumbers, shown.density)
         return found
 
-    def _write_csv(self, path: Path) -> Path:
-        """Write all spectra, one line per model, temperature and wavenumber."""
-        lines = ["model,temperature_K,wavenumber_per_cm,modes_per_wavenumber,km_per_mol_per_wavenumber"]
+    def records(self) -> list[dict[str, Any]]:
+        """See `StudyResult.records`: all spectra."""
+        rows: list[dict[str, Any]] = []
         for model in self.models:
             absorption = self._curves(model, "infrared")
             for temperature, (wavenumbers, density) in self._curves(model, "vdos").items():
-                known = [f"{value:.5g}" for value in absorption[temperature][1]] if absorption else [""] * len(density)
-                lines += [
-                    f"{model.label},{temperature:g},{x:.3f},{y:.5g},{z}"
-                    for x, y, z in zip(wavenumbers, density, known, strict=True)
+                known = absorption[temperature][1].tolist() if absorption else [None] * len(density)
+                rows += [
+                    {
+                        "model": model.label,
+                        "temperature_K": temperature,
+                        "wavenumber_per_cm": round(x, 3),
+                        "modes_per_wavenumber": y,
+                        "km_per_mol_per_wavenumber": z,
+                    }
+                    for x, y, z in zip(wavenumbers.tolist(), density.tolist(), known, strict=True)
                 ]
-        with replacing(path) as temporary:
-            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return path
+        return rows

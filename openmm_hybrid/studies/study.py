@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
+from openmm_hybrid.core.csv_file import write_csv
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.result_document import write_json
 from openmm_hybrid.core.same_job import note_job
+from openmm_hybrid.core.text_table import TextTable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 JOB = "settings.json"
 """File in the output folder with the settings that decide a study's result (see `claim`)."""
+
+_DPI = 200  # of pictures
 
 
 def option(default: Any = MISSING, *, help: str, parse: Callable[[str], Any] | None = None, metavar: str = "") -> Any:
@@ -38,36 +45,68 @@ def option(default: Any = MISSING, *, help: str, parse: Callable[[str], Any] | N
     return field(default=default, metadata={"help": help, "parse": parse, "metavar": metavar})
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A picture of a result.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    caption : str
+        What the picture shows, as a sentence without a full stop.
+    """
+
+    figure: Figure = field(repr=False)
+    caption: str
+
+
 class StudyResult(ABC):
     """The result of a study."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """Stem of the JSON document's file name, such as "sampling_ethanol"."""
+        """Stem of the names of the result's files, such as "sampling_ethanol"."""
 
     @abstractmethod
-    def table(self) -> str:
-        """The result as lines of text for a terminal."""
+    def tables(self) -> Sequence[TextTable]:
+        """The result for readers."""
 
     @abstractmethod
     def as_dict(self) -> dict[str, Any]:
         """The result as a JSON-ready document of `openmm_hybrid.core.result_document.document`."""
 
     @abstractmethod
-    def pictures(self, folder: Path) -> list[Path]:
-        """Draw the result's pictures into a folder and return their paths; none if there is nothing to draw."""
+    def records(self) -> Sequence[Mapping[str, Any]]:
+        """The rows of the CSV file: one observation per row, all with the same keys, which name the columns."""
 
+    def drawings(self) -> Mapping[str, Drawing]:
+        """The pictures, by the stem of their files' names; none if there is nothing to draw."""
+        return {}
+
+    @final
+    def table(self) -> str:
+        """All tables as lines of text for a terminal."""
+        return "\n\n".join(map(str, self.tables()))
+
+    @final
     def save(self, folder: str | Path) -> list[Path]:
-        """Write the JSON document and the pictures into a folder and return their paths.
+        """Write the JSON document, the CSV file and the pictures, as PNG and SVG, and return their paths.
 
         Raises
         ------
         HybridError
             A file cannot be written.
         """
+        from openmm_hybrid.figures import save_figure
+
         target = expanded(folder)
-        return [write_json(target / f"{self.name}.json", self.as_dict()), *self.pictures(target)]
+        files = [write_json(target / f"{self.name}.json", self.as_dict())]
+        files.append(write_csv(target / f"{self.name}.csv", self.records()))
+        for stem, drawing in self.drawings().items():
+            files += [save_figure(drawing.figure, target / f"{stem}.{kind}", dpi=_DPI) for kind in ("png", "svg")]
+        return files
 
 
 class Study(ABC):

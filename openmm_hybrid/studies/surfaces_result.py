@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -11,8 +10,8 @@ from numpy.typing import NDArray
 
 from openmm_hybrid.analysis import SurfaceProfile
 from openmm_hybrid.core.result_document import document
-from openmm_hybrid.core.text_table import cell, text_table
-from openmm_hybrid.studies.study import StudyResult
+from openmm_hybrid.core.text_table import TextTable, cell
+from openmm_hybrid.studies.study import Drawing, StudyResult
 
 Floats = NDArray[np.float64]
 
@@ -122,8 +121,8 @@ class Surfaces(StudyResult):
         """See `StudyResult.name`."""
         return "surfaces"
 
-    def table(self) -> str:
-        """See `StudyResult.table`: kcal/mol above the lowest minimum of each model."""
+    def tables(self) -> list[TextTable]:
+        """See `StudyResult.tables`: kcal/mol above the lowest minimum of each model."""
         columns = ("model", "RMS difference", "asymmetry", "minima", *(f"barriers {name}" for name in self.dihedrals))
         rows = []
         for surface in self.surfaces:
@@ -134,7 +133,24 @@ class Surfaces(StudyResult):
             rows.append(
                 (surface.name, "reference" if is_reference else cell(surface.rms), asymmetry, minima, *barriers)
             )
-        return text_table(columns, rows)
+        return [TextTable(columns, rows)]
+
+    def records(self) -> list[dict[str, Any]]:
+        """See `StudyResult.records`: the energies on the grid."""
+        rows: list[dict[str, Any]] = []
+        for surface in self.surfaces:
+            angles = np.linspace(-180.0, 180.0, len(surface.energies), endpoint=False).tolist()
+            rows += [
+                {
+                    "model": surface.name,
+                    f"{self.dihedrals[0]}_degrees": first,
+                    f"{self.dihedrals[1]}_degrees": second,
+                    "energy_kcal_per_mol": round(float(energy), _DIGITS),
+                }
+                for first, line in zip(angles, surface.energies, strict=True)
+                for second, energy in zip(angles, line, strict=True)
+            ]
+        return rows
 
     def as_dict(self) -> dict[str, Any]:
         """See `StudyResult.as_dict`."""
@@ -165,9 +181,9 @@ class Surfaces(StudyResult):
             surfaces={surface.name: surface.as_dict() for surface in self.surfaces},
         )
 
-    def pictures(self, folder: Path) -> list[Path]:
-        """See `StudyResult.pictures`: contours of all surfaces and of their differences from the reference."""
-        from openmm_hybrid.figures import save_figure, surface_figure
+    def drawings(self) -> dict[str, Drawing]:
+        """See `StudyResult.drawings`: contours of all surfaces and of their differences from the reference."""
+        from openmm_hybrid.figures import surface_figure
 
         picture = surface_figure(
             {surface.name: surface.energies for surface in self.surfaces},
@@ -176,7 +192,8 @@ class Surfaces(StudyResult):
             window=self.window,
             minima={surface.name: surface.wells for surface in self.surfaces},
         )
-        return [save_figure(picture, folder / f"surfaces.{kind}", dpi=200) for kind in ("png", "svg")]
+        caption = "Energies over the two dihedrals, and their differences from the reference; dots are minima"
+        return {self.name: Drawing(picture, caption)}
 
 
 def _known(value: float) -> float | None:

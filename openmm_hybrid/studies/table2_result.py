@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, final
 
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table_from
 from openmm_hybrid.core.result_document import document
-from openmm_hybrid.core.text_table import cell, text_table
-from openmm_hybrid.studies.study import StudyResult
+from openmm_hybrid.core.text_table import TextTable, cell
+from openmm_hybrid.studies.study import Drawing, StudyResult
 
 Curve = dict[int, float]
 """Number of training frames → error."""
@@ -126,8 +125,8 @@ class Table(StudyResult):
         """Molecule, form and number of training frames of each row, in the order of the cells."""
         return list(dict.fromkeys((one.molecule, one.form, one.n_train) for one in self.cells))
 
-    def table(self) -> str:
-        """See `StudyResult.table`."""
+    def tables(self) -> list[TextTable]:
+        """See `StudyResult.tables`."""
         columns = ("", "frames", "force RMSE", "paper", "MAE", "energy RMSE", "paper", "MAE")
         lines = []
         for molecule, form, n in self.rows():
@@ -137,7 +136,11 @@ class Table(StudyResult):
                 entry.append(cell(published(f"{kind}_rmse", molecule, form, n)))
                 entry.append(cell(self.mean(f"{kind}_mae", molecule, form, n)[0]))
             lines.append(entry)
-        return text_table(columns, lines)
+        return [TextTable(columns, lines)]
+
+    def records(self) -> list[dict[str, Any]]:
+        """See `StudyResult.records`: every fit, with its errors in kcal/mol and kcal/mol/Å."""
+        return [{k: v for k, v in asdict(one).items() if k != "test"} | one.test.as_dict() for one in self.cells]
 
     def curves(self, measure: str) -> tuple[dict[str, dict[str, Curve]], dict[str, dict[str, Curve]]]:
         """Molecule → form → (training frames → error), for this table and for the paper."""
@@ -159,13 +162,13 @@ class Table(StudyResult):
         }
         return document("table2", figures, job=self.job, cells=[asdict(one) for one in self.cells])
 
-    def pictures(self, folder: Path) -> list[Path]:
-        """See `StudyResult.pictures`: errors against training frames, forces and energies."""
-        from openmm_hybrid.figures import save_figure, table2_figure
+    def drawings(self) -> dict[str, Drawing]:
+        """See `StudyResult.drawings`: errors against training frames, forces and energies."""
+        from openmm_hybrid.figures import table2_figure
 
-        paths = []
+        found = {}
         for measure in ("force_rmse", "energy_rmse"):
             label = f"{measure.split('_')[0]} RMSE / {UNITS[measure]}"
             picture = table2_figure(*self.curves(measure), label=label)
-            paths.append(save_figure(picture, folder / f"table2_{measure}.png"))
-        return paths
+            found[f"table2_{measure}"] = Drawing(picture, f"{label} against the number of training frames")
+        return found

@@ -10,7 +10,7 @@ from typing import Any, final
 
 from openmm_hybrid.analysis.error_table import ErrorTable
 from openmm_hybrid.core.result_document import document
-from openmm_hybrid.core.text_table import cell, text_table
+from openmm_hybrid.core.text_table import TextTable, cell
 from openmm_hybrid.sgdml.check import assess, known
 from openmm_hybrid.sgdml.train import Training, train_on
 from openmm_hybrid.sgdml.training_set import TrainingSet
@@ -43,11 +43,15 @@ class TrainingReport(StudyResult):
         """See `StudyResult.name`."""
         return "training"
 
-    def table(self) -> str:
-        """See `StudyResult.table`: errors in kcal/mol and kcal/mol/Å."""
+    def tables(self) -> list[TextTable]:
+        """See `StudyResult.tables`: errors in kcal/mol and kcal/mol/Å."""
         columns = ("", "frames", "force MAE", "RMSE", "energy MAE", "RMSE")
         rows = [(name, str(table.n_frames), *map(cell, _four(table))) for name, table in self.errors.items()]
-        return text_table(columns, rows)
+        return [TextTable(columns, rows)]
+
+    def records(self) -> list[dict[str, Any]]:
+        """See `StudyResult.records`: the errors in kcal/mol and kcal/mol/Å."""
+        return [{"frames": name, **table.as_dict()} for name, table in self.errors.items()]
 
     def as_dict(self) -> dict[str, Any]:
         """See `StudyResult.as_dict`."""
@@ -76,10 +80,6 @@ class TrainingReport(StudyResult):
             consistency=None if result is None else result.as_dict(),
             search=None if found is None else found.as_dict(),
         )
-
-    def pictures(self, folder: Path) -> list[Path]:
-        """See `StudyResult.pictures`: none."""
-        return []
 
 
 @final

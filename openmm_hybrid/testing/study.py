@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from dataclasses import MISSING, FrozenInstanceError, fields, is_dataclass
@@ -43,12 +44,18 @@ class StudySuite:
         with pytest.raises(FrozenInstanceError):
             setattr(settings, fields(settings)[0].name, None)
 
-    def test_result_has_a_table_a_document_and_pictures(self, study: Study, settings: Any, tmp_path: Path) -> None:
+    def test_result_has_a_table_a_document_data_and_pictures(self, study: Study, settings: Any, tmp_path: Path) -> None:
         result: StudyResult = study.run(settings, tmp_path / "study", progress=False)
         assert len(result.table().splitlines()) > 1
-        first, *pictures = result.save(tmp_path / "kept")
+        first, data, *pictures = result.save(tmp_path / "kept")
         assert first == tmp_path / "kept" / f"{result.name}.json"
+        assert data == tmp_path / "kept" / f"{result.name}.csv"
+        rows = list(csv.DictReader(data.read_text(encoding="utf-8").splitlines()))
+        assert [list(row) for row in rows] == [list(map(str, record)) for record in result.records()]
+        assert rows
+        assert [picture.suffix for picture in pictures] == [".png", ".svg"] * len(result.drawings())
         assert all(picture.stat().st_size > 1000 for picture in pictures)
+        assert all(drawing.caption[:1].isupper() for drawing in result.drawings().values())
         content = json.loads(first.read_text(encoding="utf-8"))
         assert content == json.loads(json.dumps(result.as_dict(), allow_nan=False))
         assert {"name", "versions", "machine", "commit", "figures"} <= set(content)

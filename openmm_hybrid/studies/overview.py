@@ -1,0 +1,170 @@
+"""All studies of one molecule, and one report of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, final
+
+from openmm_hybrid import bases
+from openmm_hybrid.core.errors import HybridError, InputError
+from openmm_hybrid.core.files import fingerprint
+from openmm_hybrid.core.same_job import lock_folder
+from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.sgdml.train import check_sigma
+from openmm_hybrid.studies import STUDIES
+from openmm_hybrid.studies.lineup import Lineup, is_engine, refined_lineup, subject, trained_lineup
+from openmm_hybrid.studies.options_file import read_toml, settings_of
+from openmm_hybrid.studies.overview_result import Overview
+from openmm_hybrid.studies.study import Study, StudyResult, claim, option, read_sigma, settings_as_dict
+from openmm_hybrid.studies.subject import model_key, model_labels
+
+Part = Literal["minima", "surfaces", "spectra", "relabel"]
+PARTS: tuple[Part, ...] = ("minima", "surfaces", "spectra", "relabel")
+"""The studies in the order of the report, which is that of their cost."""
+
+_FREE = ("molecule", "template", "frames", "leave_out", "options", "models")
+"""Settings that may change between two calls: molecule and frames must have the same content."""
+
+_BRIEF = {"n_train": [100, 200], "n_test": 100, "n_runs": 16, "picoseconds": 2.0}
+"""Settings of `relabel` for a reference engine, whose dynamics are slow."""
+
+
+@final
+@dataclass(frozen=True)
+class OverviewSettings:
+    """Settings of all studies of a molecule; see the help of each field.
+
+    Raises
+    ------
+    InputError
+        A name is unknown, or a number is out of range.
+    """
+
+    molecule: str = option(help="SMILES, SDF, MOL2 or PDB file, folder of `build`, or folder of `refine`.")
+    template: str = option("", help="SMILES that gives a PDB file its bond orders.")
+    frames: Path | None = option(
+        None, help="Labelled frames of the molecule. An sGDML model of them is then the reference."
+    )
+    engine: str = option("gfn2", help="Reference engine for a molecule without frames; a force field is refined to it.")
+    base: str = option("gaff-2.2.20", help="Base force field.")
+    charges: str = option("am1-bcc", help="Charges of the base force field.", metavar="<openmm_hybrid.charges:METHODS>")
+    models: tuple[str, ...] = option((), help="Further model to compare.")
+    n_train: int = option(800, help="Frames of the file for training; the others test the models.")
+    sigma: float | str = option(
+        20.0, help='Length of the sGDML kernel, or "search" to search for it.', parse=read_sigma, metavar="1/Å|search"
+    )
+    temperature: float = option(500.0, help="Temperature of the frames of `relabel`, K.")
+    leave_out: tuple[Part, ...] = option((), help="Study to leave out.")
+    options: Path | None = option(
+        None, help="TOML file with a table for each study whose options differ from the defaults, such as [surfaces]."
+    )
+    seed: int = option(0, help="Seed of everything that is random.")
+
+    def __post_init__(self) -> None:
+        if self.base not in bases.names():
+            raise InputError(f"unknown base {self.base!r}", expected=f"one of {', '.join(bases.names())}")
+        if self.frames is None and not is_engine(self.engine):
+            raise InputError(f"unknown engine {self.engine!r}", expected="a reference engine", hint="see doctor")
+        if self.n_train < 20 or not self.temperature > 0.0 or self.seed < 0:
+            raise InputError(
+                f"n_train = {self.n_train}, temperature = {self.temperature}, seed = {self.seed}",
+                expected="n_train ≥ 20, temperature > 0 and seed ≥ 0",
+            )
+        check_sigma(self.sigma, 0.0)
+
+
+@final
+class OverviewStudy(Study):
+    """Runs all studies of a molecule, with models that it makes.
+
+    With labelled frames, the models are the base force field, the same with cross terms fitted to the frames, and an
+    sGDML model of the frames, the reference. Otherwise they are the base force field, what `refine` makes of it, and
+    the engine of the labels, the reference.
+    """
+
+    name = "all"
+    summary = "Make models of a molecule, run all studies of them, and write one report."
+    Settings = OverviewSettings
+
+    def run(self, settings: OverviewSettings, output: Path, *, progress: bool = True) -> Overview:
+        """See `Study.run`. Each study has a folder of its own, and the report grows with each that is done.
+
+        A study that the molecule or a model does not allow is left out, and the report says why.
+        """
+        changes = _changes(settings)
+        frames = None if settings.frames is None else Frames.load(settings.frames).unique()
+        molecule = subject(settings.molecule, settings.template, frames)
+        job = settings_as_dict(settings, without=_FREE)
+        job |= {"smiles": molecule.smiles, "atoms": fingerprint(molecule.atomic_numbers, molecule.bonds)}
+        job |= {"frames": None if frames is None else fingerprint(frames.positions)}
+        _plans(
+            settings, Lineup(molecule, Path("molecule.sdf"), (settings.base, "reference")), changes
+        )  # before all else
+        model_labels((settings.base, *settings.models))
+        for name in settings.models:
+            model_key(name)
+        claim(output, job, "study of all")
+        with lock_folder(output):
+            if frames is None:
+                lineup = refined_lineup(
+                    settings.molecule, molecule, settings.engine, settings.base, settings.charges, settings.models,
+                    output, seed=settings.seed, progress=progress,
+                )  # fmt: skip
+            else:
+                lineup = trained_lineup(
+                    frames, molecule, settings.base, settings.charges, settings.models, output,
+                    n_train=settings.n_train, sigma=settings.sigma, seed=settings.seed, progress=progress,
+                )  # fmt: skip
+            return _run_all(lineup, _plans(settings, lineup, changes), output, progress)
+
+
+def _run_all(lineup: Lineup, plans: Mapping[str, Any], output: Path, progress: bool) -> Overview:
+    results: dict[str, StudyResult] = {}
+    left_out: dict[str, str] = {}
+    for name, plan in plans.items():
+        if progress:
+            print(f"study {name}", file=sys.stderr, flush=True)
+        try:
+            result = STUDIES.load(name)().run(plan, output / name, progress=progress)
+        except HybridError as error:
+            left_out[name] = str(error)
+        else:
+            result.save(output / name)
+            results[name] = result
+        Overview(lineup, results, left_out).write_report(output)
+    return Overview(lineup, results, left_out)
+
+
+def _changes(settings: OverviewSettings) -> dict[str, dict[str, Any]]:
+    """Study → its options in the file."""
+    if settings.options is None:
+        return {}
+    found = read_toml(settings.options)
+    for name, table in found.items():
+        if name not in PARTS or not isinstance(table, dict):
+            raise InputError(f"{settings.options} has {name!r}", expected=f"tables named {', '.join(PARTS)}")
+    return found
+
+
+def _plans(settings: OverviewSettings, lineup: Lineup, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Study → its settings."""
+    common: dict[str, Any] = {"molecule": str(lineup.file), "charges": settings.charges, "seed": settings.seed}
+    compared = common | {"models": lineup.models, "reference": lineup.reference}
+    pair = {"sampler": lineup.base, "teacher": lineup.reference, "temperature": settings.temperature}
+    given: dict[Part, dict[str, Any]] = {
+        "minima": compared,
+        "surfaces": compared,
+        "spectra": common | {"models": lineup.fast},
+        "relabel": common | pair,
+    }
+    defaults: dict[str, dict[str, Any]] = {"relabel": _BRIEF} if is_engine(lineup.reference) else {}
+    plans: dict[str, Any] = {}
+    for name in PARTS:
+        if name not in settings.leave_out:
+            options = defaults.get(name, {}) | dict(changes.get(name, {}))
+            where = f"the study {name}"
+            plans[name] = settings_of(STUDIES.load(name).Settings, given[name], options, where)
+    return plans
