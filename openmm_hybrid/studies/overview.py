@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from openmm_hybrid import bases
+from openmm_hybrid.charges import METHODS
 from openmm_hybrid.core.errors import HybridError, InputError
 from openmm_hybrid.core.files import fingerprint
 from openmm_hybrid.core.same_job import lock_folder
@@ -73,6 +74,7 @@ class OverviewSettings:
                 f"n_train = {self.n_train}, temperature = {self.temperature}, seed = {self.seed}",
                 expected="n_train ≥ 20, temperature > 0 and seed ≥ 0",
             )
+        METHODS.load(self.charges)
         check_sigma(self.sigma, 0.0)
 
 

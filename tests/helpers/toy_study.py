@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from openmm_hybrid.core.result_document import document
+from openmm_hybrid.core.text_table import TextTable
 from openmm_hybrid.studies.study import Study, StudyResult, claim, option, settings_as_dict
 
 
@@ -40,17 +41,17 @@ class Count(StudyResult):
         """See `StudyResult.name`."""
         return "toy_count"
 
-    def table(self) -> str:
-        """See `StudyResult.table`."""
-        return f"total\n{self.total:g}"
+    def tables(self) -> list[TextTable]:
+        """See `StudyResult.tables`."""
+        return [TextTable(("total",), [(f"{self.total:g}",)])]
 
     def as_dict(self) -> dict[str, Any]:
         """See `StudyResult.as_dict`."""
         return document("toy", {"total": (self.total, "1")}, settings=self.settings)
 
-    def pictures(self, folder: Path) -> list[Path]:
-        """See `StudyResult.pictures`."""
-        return []
+    def records(self) -> list[dict[str, Any]]:
+        """See `StudyResult.records`."""
+        return [{"total": self.total}]
 
 
 @final
