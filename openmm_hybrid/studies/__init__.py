@@ -8,6 +8,7 @@ STUDIES = Registry(
     "study",
     {
         "sampling": "openmm_hybrid.studies.sampling:SamplingStudy",
+        "ensembles": "openmm_hybrid.studies.ensembles:EnsemblesStudy",
         "relabel": "openmm_hybrid.studies.relabel:RelabelStudy",
         "spectra": "openmm_hybrid.studies.spectra:SpectraStudy",
         "table2": "openmm_hybrid.studies.table2:Table2Study",
