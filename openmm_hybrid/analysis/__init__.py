@@ -15,11 +15,13 @@ from openmm_hybrid.analysis.distributions import (
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table
 from openmm_hybrid.analysis.frame_errors import FrameErrors, MeanError, frame_errors, grouped_mean
 from openmm_hybrid.analysis.free_energy import FreeEnergies, mbar
+from openmm_hybrid.analysis.pair_overlap import PairDensities, PairOverlap, pair_densities, pair_overlaps
 from openmm_hybrid.analysis.populations import Basins, label_basins, populations
 from openmm_hybrid.analysis.similarity import (
     Excess,
     StartDependence,
     excess,
+    excesses,
     free_energy_difference,
     start_dependence,
 )
@@ -42,6 +44,7 @@ from openmm_hybrid.analysis.vibrations import (
     temperature_slope,
     vdos,
 )
+from openmm_hybrid.analysis.wells import Wells, density_wells
 
 __all__ = [
     "Band",
@@ -56,20 +59,25 @@ __all__ = [
     "FrameErrors",
     "FreeEnergies",
     "MeanError",
+    "PairDensities",
     "PairDistances",
+    "PairOverlap",
     "Slope",
     "Spectrum",
     "StartDependence",
     "SurfaceProfile",
     "Weights",
+    "Wells",
     "band_value",
     "bands",
     "boltzmann_weights",
+    "density_wells",
     "dihedral_density",
     "distance_overlap",
     "energy_drift",
     "error_table",
     "excess",
+    "excesses",
     "frame_errors",
     "free_energy_difference",
     "grid_minima",
@@ -80,6 +88,8 @@ __all__ = [
     "label_basins",
     "mbar",
     "mean_with_error",
+    "pair_densities",
+    "pair_overlaps",
     "populations",
     "rms_difference",
     "start_dependence",

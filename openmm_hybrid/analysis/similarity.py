@@ -13,8 +13,14 @@ from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.units import BOLTZMANN, kelvin, strip
 
 Array = NDArray[np.float64]
+
+_FEWEST = 4  # starts, whose halves are compared
+
 Measure = Callable[[Density, Density], float]
 """Function of two densities, the ensemble's and the reference's, such as `jensen_shannon`."""
+
+Measures = Callable[[Array, Array], Array]
+"""Several distances (n_distances,) of two distributions of any shape, the ensemble's and the reference's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,36 +85,81 @@ def excess(
         The grids differ.
     """
     shapes = {density.values.shape for density in (*ensemble, *reference)}
-    if min(len(ensemble), len(reference)) < 4:
-        raise InputError(f"{len(ensemble)} and {len(reference)} starts", expected="4 or more of each")
+    if min(len(ensemble), len(reference)) < _FEWEST:
+        raise InputError(f"{len(ensemble)} and {len(reference)} starts", expected=f"{_FEWEST} or more of each")
     if len(shapes) > 1:
         raise MismatchError(f"the densities have shapes {', '.join(map(str, sorted(shapes)))}")
     grid = reference[0].grid
     tested, other = (np.array([density.values for density in starts]) for starts in (ensemble, reference))
-    full = measure(Density(grid, tested.mean(axis=0)), Density(grid, other.mean(axis=0)))
+    (found,) = excesses(
+        tested,
+        other,
+        lambda first, second: np.array([measure(Density(grid, first), Density(grid, second))]),
+        n_splits=n_splits,
+        n_bootstrap=n_bootstrap,
+        seed=seed,
+    )
+    return found
 
-    def compared(tested_times: Array, other_times: Array, splits: int, draws: _Draws) -> tuple[float, float]:
-        """Mean excess and floor if the starts are counted this many times."""
+
+def excesses(
+    ensemble: Array,
+    reference: Array,
+    measures: Measures,
+    *,
+    n_splits: int = 200,
+    n_bootstrap: int = 200,
+    seed: int = 0,
+) -> tuple[Excess, ...]:
+    """Several distances of an ensemble from a reference, each as in `excess`.
+
+    Parameters
+    ----------
+    ensemble, reference : (n_starts, …)
+        One distribution, or set of distributions, per independent start; at least 4 starts.
+    measures : function
+        Distances as a function of two of them.
+    n_splits, n_bootstrap, seed
+        See `excess`.
+
+    Raises
+    ------
+    InputError
+        Fewer than 4 starts.
+    MismatchError
+        The distributions have different shapes.
+    """
+    if min(len(ensemble), len(reference)) < _FEWEST:
+        raise InputError(f"{len(ensemble)} and {len(reference)} starts", expected=f"{_FEWEST} or more of each")
+    if ensemble.shape[1:] != reference.shape[1:]:
+        raise MismatchError(f"the distributions have shapes {ensemble.shape[1:]} and {reference.shape[1:]}")
+    full = measures(ensemble.mean(axis=0), reference.mean(axis=0))
+
+    def compared(tested_times: Array, other_times: Array, splits: int, draws: _Draws) -> tuple[Array, Array]:
+        """Mean excesses and floors if the starts are counted this many times."""
         floors, distances = [], []
         for _ in range(splits):
             first, second = draws.halves(draws.reference, other_times)
             half, _ = draws.halves(draws.tested, tested_times)
             a, b, c = (
-                Density(grid, np.tensordot(weights / weights.sum(), values, 1))
-                for weights, values in ((first, other), (second, other), (half, tested))
+                np.tensordot(weights / weights.sum(), values, 1)
+                for weights, values in ((first, reference), (second, reference), (half, ensemble))
             )
-            floors.append(measure(b, a))
-            distances.append(measure(c, a))
-        floor = float(np.mean(floors))
-        return float(np.mean(distances)) - floor, floor
+            floors.append(measures(b, a))
+            distances.append(measures(c, a))
+        floor = np.mean(floors, axis=0)
+        return np.mean(distances, axis=0) - floor, floor
 
-    value, floor = compared(np.ones(len(tested)), np.ones(len(other)), n_splits, _Draws(seed))
+    value, floor = compared(np.ones(len(ensemble)), np.ones(len(reference)), n_splits, _Draws(seed))
     draws = _Draws(seed + 1)
     samples = []
     for _ in range(n_bootstrap):
-        times = draws.resampled(draws.tested, len(tested)), draws.resampled(draws.reference, len(other))
+        times = draws.resampled(draws.tested, len(ensemble)), draws.resampled(draws.reference, len(reference))
         samples.append(compared(*times, max(1, n_splits // 8), draws)[0])
-    return Excess(full, floor, value, float(np.std(samples, ddof=1)), np.array(samples))
+    columns = np.array(samples).T
+    errors = np.std(columns, axis=1, ddof=1)
+    numbers = zip(full, floor, value, errors, columns, strict=True)
+    return tuple(Excess(float(d), float(f), float(v), float(e), column) for d, f, v, e, column in numbers)
 
 
 @dataclass(frozen=True, eq=False)

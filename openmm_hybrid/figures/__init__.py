@@ -4,10 +4,11 @@ The functions draw results of `openmm_hybrid.analysis` with matplotlib and retur
 or SVG files.
 """
 
-from openmm_hybrid.figures.density import density_figure
+from openmm_hybrid.figures.density import density_figure, dihedral_figure
 from openmm_hybrid.figures.error_plots import force_error_figure
 from openmm_hybrid.figures.frequencies import frequency_figure
 from openmm_hybrid.figures.learning_curve import learning_curve_figure
+from openmm_hybrid.figures.pair_distances import pair_figure
 from openmm_hybrid.figures.relabel import distance_figure, transfer_figure
 from openmm_hybrid.figures.spectra import spectra_figure
 from openmm_hybrid.figures.structures import level_figure, structure_figure
@@ -18,11 +19,13 @@ from openmm_hybrid.figures.torsion_profile import torsion_profile_figure
 
 __all__ = [
     "density_figure",
+    "dihedral_figure",
     "distance_figure",
     "force_error_figure",
     "frequency_figure",
     "learning_curve_figure",
     "level_figure",
+    "pair_figure",
     "save_figure",
     "spectra_figure",
     "structure_figure",

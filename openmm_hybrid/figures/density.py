@@ -1,10 +1,11 @@
-"""Figure of the densities of two dihedrals in several ensembles."""
+"""Figures of the densities of one or two dihedrals in several ensembles."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure, SubFigure
 
@@ -79,22 +80,53 @@ def _joint(
             bar.ax.tick_params(labelsize=SIZE - 1)
 
 
+def dihedral_figure(densities: Mapping[str, Density], label: str) -> Figure:
+    """Draw the densities of one dihedral in several ensembles, with one line per ensemble.
+
+    Parameters
+    ----------
+    densities : mapping of str to Density
+        Name of the ensemble → 1-D density; at most 8.
+    label : str
+        Label of the dihedral, such as "C–C–O–H".
+
+    Raises
+    ------
+    InputError
+        No densities, more than 8, or a 2-D density.
+    """
+    if not 0 < len(densities) <= len(COLOURS) or any(density.values.ndim != 1 for density in densities.values()):
+        raise InputError("these densities cannot be drawn", expected=f"1 to {len(COLOURS)} densities of one dihedral")
+    figure = new_figure(6.5, 3.2)
+    axes = figure.subplots()
+    _lines(axes, densities, label)
+    _finish(figure, axes)
+    return figure
+
+
 def _marginals(figure: SubFigure, densities: Mapping[str, Density], labels: tuple[str, str]) -> None:
     for axis, axes in enumerate(figure.subplots(1, 2, sharey=True)):
-        for number, (name, density) in enumerate(densities.items()):
-            single = density.marginal(axis)
-            grid = np.concatenate([single.grid[-1:] - 2 * np.pi, single.grid, single.grid[:1] + 2 * np.pi])
-            axes.plot(
-                np.degrees(grid),
-                np.pad(single.values, 1, mode="wrap") * _PER_DEGREE,
-                label=name,
-                color=COLOURS[number],
-                linestyle=DASHES[number % len(DASHES)],
-                linewidth=1.8,
-            )
-        degree_axis(axes, "x", labels[axis])
-        axes.grid(alpha=0.3)
+        _lines(axes, {name: density.marginal(axis) for name, density in densities.items()}, labels[axis])
     # The panels share this axis: a limit set before the second panel is drawn would ignore its curves.
+    _finish(figure, axes)
+
+
+def _lines(axes: Axes, densities: Mapping[str, Density], label: str) -> None:
+    for number, (name, density) in enumerate(densities.items()):
+        grid = np.concatenate([density.grid[-1:] - 2 * np.pi, density.grid, density.grid[:1] + 2 * np.pi])
+        axes.plot(
+            np.degrees(grid),
+            np.pad(density.values, 1, mode="wrap") * _PER_DEGREE,
+            label=name,
+            color=COLOURS[number],
+            linestyle=DASHES[number % len(DASHES)],
+            linewidth=1.8,
+        )
+    degree_axis(axes, "x", label)
+    axes.grid(alpha=0.3)
+
+
+def _finish(figure: Figure | SubFigure, axes: Axes) -> None:
     axes.set_ylim(bottom=0.0)
     figure.axes[0].set_ylabel("density / degree⁻¹", fontsize=SIZE)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=SIZE, frameon=False)

@@ -9,6 +9,7 @@ STUDIES = Registry(
     {
         "sampling": "openmm_hybrid.studies.sampling:SamplingStudy",
         "all": "openmm_hybrid.studies.overview:OverviewStudy",
+        "ensembles": "openmm_hybrid.studies.ensembles:EnsemblesStudy",
         "relabel": "openmm_hybrid.studies.relabel:RelabelStudy",
         "spectra": "openmm_hybrid.studies.spectra:SpectraStudy",
         "table2": "openmm_hybrid.studies.table2:Table2Study",

@@ -100,13 +100,15 @@ def molecule_and_starts(settings: ComparisonSettings) -> tuple[Molecule, Floats]
         The molecule cannot be read.
     """
     molecule = study_molecule(settings.molecule, settings.template)
-    return molecule, _starts(molecule, settings.n_conformers, settings.seed)
+    return molecule, shaken_conformers(molecule, settings.n_conformers, settings.seed)
 
 
 def open_comparison(
     settings: ComparisonSettings, molecule: Molecule, starts: Floats, output: Path, what: str, *, progress: bool
 ) -> Comparison:
     """The models of a study in a folder, which is claimed for these settings.
+
+    If the models are free settings, the folder of each model is claimed for it instead.
 
     Parameters
     ----------
@@ -129,7 +131,9 @@ def open_comparison(
     """
     job = {"study": what} | settings_as_dict(settings, without=settings.free)
     job |= {"smiles": molecule.smiles, "atoms": fingerprint(molecule.atomic_numbers, molecule.bonds)}
-    job |= {"contents": {name: model_key(name) for name in settings.models}}
+    fixed = "models" not in settings.free
+    if fixed:
+        job |= {"contents": {name: model_key(name) for name in settings.models}}
     if (output / JOB).is_file():  # otherwise, a model that cannot be made must not claim the folder
         claim(output, job, what)
     models = []
@@ -137,11 +141,23 @@ def open_comparison(
         model = energy_model(name, molecule, output, charges=settings.charges)
         models.append(ComparedModel(label, model, molecule.bonds, output / label, progress))
     claim(output, job, what)
+    if not fixed:
+        for label, name in model_labels(settings.models).items():
+            claim(output / label, {"model": model_key(name)}, "model")
     models.sort(key=lambda model: model.label != settings.reference_label)
     return Comparison(molecule, starts, tuple(models))
 
 
-def _starts(molecule: Molecule, n_conformers: int, seed: int) -> Floats:
+def shaken_conformers(molecule: Molecule, n_conformers: int, seed: int) -> Floats:
+    """Embedded conformers of a molecule and copies with random dihedrals (n, n_atoms, 3), Å, slightly displaced.
+
+    Parameters
+    ----------
+    molecule : Molecule
+    n_conformers : int
+        Number of embedded conformers.
+    seed : int
+    """
     from rdkit import Chem
 
     shape = molecule.to_rdkit()

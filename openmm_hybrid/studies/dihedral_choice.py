@@ -1,9 +1,9 @@
-"""The two dihedrals of a surface: chosen from the rotors of a molecule or given, and the symmetries that they have."""
+"""Dihedrals of surfaces and ensembles: chosen from the rotors of a molecule or given, and the symmetries they have."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,23 +67,49 @@ def two_dihedrals(
     InputError
         The given dihedrals are not two about different bonds that can turn, or the molecule has fewer than two.
     """
-    if given:
-        if len(given) != 2:
-            raise InputError(f"{len(given)} dihedrals are given", expected="two, or none")
-        chosen = [read_dihedral(text) for text in given]
-        if max(max(atoms) for atoms in chosen) >= molecule.n_atoms:
-            raise InputError(f"the dihedrals are {' and '.join(given)}", expected=f"atoms 0 to {molecule.n_atoms - 1}")
-    else:
-        chosen = [atoms for _, atoms in _rotors(molecule, positions)]
-        if len(chosen) < 2:
-            raise InputError(
-                f"{molecule.name} has {len(chosen)} bonds that can turn",
-                expected="2 or more for a surface of two dihedrals",
-            )
+    if given and len(given) != 2:
+        raise InputError(f"{len(given)} dihedrals are given", expected="two, or none")
+    chosen = _read(molecule, given) if given else [atoms for _, atoms in _rotors(molecule, positions)]
+    if len(chosen) < 2:
+        raise InputError(
+            f"{molecule.name} has {len(chosen)} bonds that can turn",
+            expected="2 or more for a surface of two dihedrals",
+        )
     first, second = (HeldDihedral.of(atoms, molecule.bonds) for atoms in chosen[:2])
     if set(first.atoms[1:3]) == set(second.atoms[1:3]):
         raise InputError("both dihedrals turn about the same bond", expected="dihedrals about different bonds")
     return first, second
+
+
+def measured_dihedrals(molecule: Molecule, positions: Floats, given: Sequence[str] = ()) -> tuple[tuple[int, ...], ...]:
+    """The dihedrals along which ensembles are compared: two or fewer, which may be in rings.
+
+    Without given ones they are those of `two_dihedrals`; one or none for a molecule with so few bonds that can turn.
+
+    Parameters
+    ----------
+    molecule : Molecule
+    positions : (n_frames, n_atoms, 3), Å
+        Geometries that tell which angles are straight.
+    given : sequence of str
+        Texts for `read_dihedral`, two at most.
+
+    Raises
+    ------
+    InputError
+        The given dihedrals are more than two, no chains of bonds, or about the same bond.
+    """
+    if not given:
+        return tuple(atoms for _, atoms in _rotors(molecule, positions)[:2])
+    if len(given) > 2:
+        raise InputError(f"{len(given)} dihedrals are given", expected="two or fewer")
+    chosen = _read(molecule, given)
+    for text, atoms in zip(given, chosen, strict=True):
+        if len(set(atoms)) != 4 or any(b not in molecule.neighbours[a] for a, b in pairwise(atoms)):
+            raise InputError(f"the dihedral {text} is not a chain of bonds", expected="four atoms i-j-k-l in a row")
+    if len({frozenset(atoms[1:3]) for atoms in chosen}) < len(chosen):
+        raise InputError("both dihedrals turn about the same bond", expected="dihedrals about different bonds")
+    return tuple(chosen)
 
 
 def with_turned_copies(molecule: Molecule, positions: Floats, rng: np.random.Generator) -> Floats:
@@ -162,6 +188,14 @@ def equivalences(molecule: Molecule, positions: Floats) -> list[tuple[NDArray[np
     except TooManyPermutationsError:
         return [(np.arange(molecule.n_atoms), False)]
     return [(perm, mirrored) for perm in perms for mirrored in _reflections(molecule, positions[:1], perm)]
+
+
+def _read(molecule: Molecule, given: Sequence[str]) -> list[tuple[int, ...]]:
+    """Atoms of given dihedrals."""
+    chosen = [read_dihedral(text) for text in given]
+    if max(max(atoms) for atoms in chosen) >= molecule.n_atoms:
+        raise InputError(f"the dihedrals are {' and '.join(given)}", expected=f"atoms 0 to {molecule.n_atoms - 1}")
+    return chosen
 
 
 def _same(first: Sequence[tuple[int, ...]], second: Sequence[tuple[int, ...]]) -> bool:

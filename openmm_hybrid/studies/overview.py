@@ -22,15 +22,18 @@ from openmm_hybrid.studies.overview_result import Overview
 from openmm_hybrid.studies.study import Study, StudyResult, claim, option, read_sigma, settings_as_dict
 from openmm_hybrid.studies.subject import model_key, model_labels
 
-Part = Literal["minima", "surfaces", "spectra", "relabel"]
-PARTS: tuple[Part, ...] = ("minima", "surfaces", "spectra", "relabel")
+Part = Literal["minima", "surfaces", "ensembles", "spectra", "relabel"]
+PARTS: tuple[Part, ...] = ("minima", "surfaces", "ensembles", "spectra", "relabel")
 """The studies in the order of the report, which is that of their cost."""
 
 _FREE = ("molecule", "template", "frames", "leave_out", "options", "models")
 """Settings that may change between two calls: molecule and frames must have the same content."""
 
-_BRIEF = {"n_train": [100, 200], "n_test": 100, "n_runs": 16, "picoseconds": 2.0}
-"""Settings of `relabel` for a reference engine, whose dynamics are slow."""
+_BRIEF: dict[str, dict[str, Any]] = {
+    "ensembles": {"starts": 8, "duration": 5.0, "equilibration": 1.0},
+    "relabel": {"n_train": [100, 200], "n_test": 100, "n_runs": 16, "picoseconds": 2.0},
+}
+"""Settings of studies with dynamics of the reference, for a reference engine, which is slow."""
 
 
 @final
@@ -57,7 +60,7 @@ class OverviewSettings:
     sigma: float | str = option(
         20.0, help='Length of the sGDML kernel, or "search" to search for it.', parse=read_sigma, metavar="1/Å|search"
     )
-    temperature: float = option(500.0, help="Temperature of the frames of `relabel`, K.")
+    temperature: float = option(500.0, help="Temperature of the studies ensembles and relabel, K.")
     leave_out: tuple[Part, ...] = option((), help="Study to leave out.")
     options: Path | None = option(
         None, help="TOML file with a table for each study whose options differ from the defaults, such as [surfaces]."
@@ -159,10 +162,11 @@ def _plans(settings: OverviewSettings, lineup: Lineup, changes: Mapping[str, Map
     given: dict[Part, dict[str, Any]] = {
         "minima": compared,
         "surfaces": compared,
+        "ensembles": compared | {"temperature": settings.temperature},
         "spectra": common | {"models": lineup.fast},
         "relabel": common | pair,
     }
-    defaults: dict[str, dict[str, Any]] = {"relabel": _BRIEF} if is_engine(lineup.reference) else {}
+    defaults = _BRIEF if is_engine(lineup.reference) else {}
     plans: dict[str, Any] = {}
     for name in PARTS:
         if name not in settings.leave_out:

@@ -24,6 +24,7 @@ REPORT = "report.html"
 _TITLES = {
     "minima": "Minima",
     "surfaces": "Energy surfaces",
+    "ensembles": "Thermal ensembles",
     "spectra": "Vibrational spectra",
     "relabel": "Relabelled frames",
 }
@@ -34,6 +35,10 @@ _TEXTS = {
     "surfaces": "Energies over two dihedrals, all else relaxed in each model: RMS difference from the reference, "
     "largest difference between points that are equal by symmetry, minima, and barriers along each dihedral, in "
     "kcal/mol.",
+    "ensembles": "Dynamics of each model from starts of its own, which share nothing with the reference: "
+    "Jensen-Shannon divergence of the density of the two dihedrals from that of the reference, and RMS difference of "
+    "the free energies. The excess is the part that noise does not explain. p is the probability that chance alone "
+    "makes starts from different wells differ as much as they do.",
     "spectra": "Positions of the bands in cm⁻¹ from velocities of runs at constant energy, with standard errors; the "
     "shift is that from the lowest to the highest temperature, and km/mol is the infrared intensity at the lowest. "
     "Each band is named by its harmonic wavenumbers.",

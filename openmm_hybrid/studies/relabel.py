@@ -27,6 +27,7 @@ from openmm_hybrid.sgdml.model_file import load
 from openmm_hybrid.sgdml.solvers import SOLVERS
 from openmm_hybrid.sgdml.train import check_sigma, train_on
 from openmm_hybrid.sgdml.training_set import training_set
+from openmm_hybrid.studies.batched_dynamics import UNIT, BatchPlan, run_batch
 from openmm_hybrid.studies.energy_models import energy_model
 from openmm_hybrid.studies.relabel_result import RelabelResult
 from openmm_hybrid.studies.relabel_sets import (
@@ -39,8 +40,7 @@ from openmm_hybrid.studies.relabel_sets import (
     set_of_runs,
 )
 from openmm_hybrid.studies.study import Study, claim, option, read_sigma, settings_as_dict
-from openmm_hybrid.studies.subject import model_key, model_labels, predictor, study_molecule
-from openmm_hybrid.studies.thermal_frames import UNIT, ThermalPlan, relaxed_conformers, thermal_frames
+from openmm_hybrid.studies.subject import model_key, model_labels, predictor, relaxed_conformers, study_molecule
 
 _MOST_VALID = 200  # most validation frames of a search of sigma
 _NAMES = ("molecule", "sampler", "teacher", "frames", "solver")
@@ -149,11 +149,11 @@ class RelabelSettings:
             raise InputError(f"both sets of frames have the label {first}", hint="rename one of the files")
         return first, second
 
-    def plan(self, molecule: Molecule) -> ThermalPlan:
+    def plan(self, molecule: Molecule) -> BatchPlan:
         """The dynamics of each model."""
         equilibration = round(1e3 * self.equilibration / (UNIT * self.timestep))
-        return ThermalPlan(
-            molecule.atomic_numbers, molecule.bonds, self.temperature, self.timestep, equilibration, self.stride,
+        return BatchPlan(
+            molecule.atomic_numbers, molecule.bonds, self.temperature, self.timestep, UNIT, equilibration, self.stride,
             self.sizes.frames_per_run(self.n_runs), self.n_runs, self.seed,
         )  # fmt: skip
 
@@ -229,7 +229,7 @@ def _job(settings: RelabelSettings, molecule: Molecule) -> dict[str, Any]:
 def _own_set(settings: RelabelSettings, model: EnergyModel, teacher: Teacher, output: Path, label: str) -> LabelledSet:
     """Frames of a model's dynamics with labels of the teacher."""
     predict, molecule = predictor(model), teacher.molecule
-    runs = thermal_frames(
+    runs = run_batch(
         settings.plan(molecule),
         predict,
         lambda: relaxed_conformers(predict, molecule, settings.n_conformers, settings.seed),
@@ -237,7 +237,13 @@ def _own_set(settings: RelabelSettings, model: EnergyModel, teacher: Teacher, ou
         f"dynamics of {label}",
         progress=teacher.progress,
     )
-    return set_of_runs(runs, settings.sizes, teacher, output / "frames" / label, seed=settings.seed)
+    return set_of_runs(
+        runs.frames[runs.kept].astype(np.float64),
+        settings.sizes,
+        teacher,
+        output / "frames" / label,
+        seed=settings.seed,
+    )
 
 
 def _errors(

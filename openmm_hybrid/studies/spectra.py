@@ -20,9 +20,9 @@ from openmm_hybrid.core.files import fingerprint
 from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.models.energy_model import EnergyModel
+from openmm_hybrid.studies.batched_dynamics import Batch, BatchPlan, run_batch
 from openmm_hybrid.studies.energy_models import energy_model
 from openmm_hybrid.studies.spectra_result import ModelSpectra, SpectraResult, TemperatureSpectra
-from openmm_hybrid.studies.spectra_runs import RunPlan, Runs, run
 from openmm_hybrid.studies.study import Study, claim, option, settings_as_dict
 from openmm_hybrid.studies.subject import (
     Equilibrium,
@@ -99,11 +99,15 @@ class SpectraSettings:
     def _frames(self, picoseconds: float) -> int:
         return round(1e3 * picoseconds / (self.stride * self.timestep))
 
-    def plan(self, molecule: Molecule, start: NDArray[np.float64], temperature: float) -> RunPlan:
-        """The runs at one temperature from a minimum (n_atoms, 3), Å."""
-        return RunPlan(
-            start, molecule.atomic_numbers, masses(molecule), molecule.bonds, temperature, self.timestep, self.stride,
-            self._frames(self.equilibration), self._frames(self.picoseconds), self.n_runs, self.seed,
+    def plan(self, molecule: Molecule, start: NDArray[np.float64], temperature: float) -> BatchPlan:
+        """The runs at one temperature from a minimum (n_atoms, 3), Å.
+
+        All temperatures have the same random numbers, so that their differences are more precise than their values.
+        """
+        return BatchPlan(
+            molecule.atomic_numbers, molecule.bonds, temperature, self.timestep, self.stride,
+            self._frames(self.equilibration), 1, self._frames(self.picoseconds), self.n_runs, self.seed,
+            constant_energy=True, origin=fingerprint(start),
         )  # fmt: skip
 
 
@@ -158,8 +162,8 @@ def _model_spectra(
     found = []
     for temperature in settings.temperatures:
         plan = settings.plan(molecule, minimum.positions, temperature)
-        path = folder / f"{temperature:g}K.npz"
-        found.append(run(plan, predict, path, f"{label} at {temperature:g} K", progress=progress))
+        path, description = folder / f"{temperature:g}K.npz", f"{label} at {temperature:g} K"
+        found.append(run_batch(plan, predict, lambda: minimum.positions[None], path, description, progress=progress))
     kept = np.all([runs.kept for runs in found], axis=0)
     if kept.sum() < 2:
         raise NumericalError(
@@ -179,11 +183,11 @@ def _spectra(
     weights: NDArray[np.float64],
     charges: Sequence[float] | NDArray[np.float64] | None,
     temperature: float,
-    runs: Runs,
+    runs: Batch,
     n_lost: int,
 ) -> TemperatureSpectra:
     n_modes, interval = len(minimum.harmonic), settings.stride * settings.timestep
-    v, timestep, smoothing = runs.velocities.astype(np.float64), settings.timestep, settings.smoothing
+    v, timestep, smoothing = runs.frames.astype(np.float64), settings.timestep, settings.smoothing
     return TemperatureSpectra(
         temperature,
         runs.temperature(n_modes),

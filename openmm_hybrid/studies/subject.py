@@ -33,6 +33,7 @@ Predict = Callable[[Floats], tuple[Floats, Floats]]
 """Positions (n, n_atoms, 3) in Å → energies (n,) in kcal/mol and forces (n, n_atoms, 3) in kcal/mol/Å."""
 
 _FORCE = 0.001  # largest force component at a minimum, kcal/mol/Å
+_RELAXED = 0.5  # largest force component of a start of dynamics, kcal/mol/Å: the equilibration does the rest
 _STRETCH = 1.5  # longest bond of an intact geometry, relative to its length in a reference geometry
 _FORMAT = NpzFormat("openmm-hybrid minimum", version=1, what="a minimum of a study", hint="remove it: it is made again")
 
@@ -212,3 +213,29 @@ def conformers(molecule: Molecule, n_conformers: int, seed: int) -> Floats:
         warnings.simplefilter("ignore")  # the notes on the molecule, a second time
         more = Molecule.from_rdkit(bare, n_conformers=n_conformers - len(given), seed=seed).conformers
     return np.concatenate([given, more])
+
+
+def relaxed_conformers(predict: Predict, molecule: Molecule, n_conformers: int, seed: int) -> Floats:
+    """Conformers of a molecule (n, n_atoms, 3), Å, each relaxed in a model.
+
+    Those that do not relax, or lose a bond, are left out.
+
+    Raises
+    ------
+    NumericalError
+        None is left.
+    """
+    found = []
+    for start in conformers(molecule, n_conformers, seed):
+        try:
+            positions, _ = relax_by(predict, start, max_force=_RELAXED)
+        except NumericalError:
+            continue
+        if intact(positions[None], molecule.positions, molecule.bonds)[0]:
+            found.append(positions)
+    if not found:
+        raise NumericalError(
+            f"no conformer of {molecule.name} relaxes to a geometry with intact bonds",
+            hint="give a geometry within the range of the model",
+        )
+    return np.array(found)

@@ -47,7 +47,7 @@ def settings(frames: Path, tmp_path: Path) -> OverviewSettings:
     options = tmp_path / "options.toml"
     options.write_text(OPTIONS, encoding="utf-8")
     return OverviewSettings(
-        "CO", frames=frames, n_train=40, leave_out=("spectra", "surfaces", "relabel"), options=options
+        "CO", frames=frames, n_train=40, leave_out=("surfaces", "ensembles", "spectra", "relabel"), options=options
     )
 
 
@@ -66,7 +66,7 @@ def run(settings: OverviewSettings, folder: Path) -> Overview:
 
 
 def test_models_of_labelled_frames(settings: OverviewSettings, tmp_path: Path) -> None:
-    found = run(replace(settings, leave_out=("relabel",)), tmp_path / "study")
+    found = run(replace(settings, leave_out=("ensembles", "relabel")), tmp_path / "study")
     assert list(found.results) == ["minima", "spectra"]
     assert list(found.left_out) == ["surfaces"]  # methanol has one rotor, and a surface needs two
     assert found.reference == "sgdml"
@@ -102,7 +102,7 @@ def test_refined_molecule(tmp_path: Path) -> None:
     options.write_text("[minima]\nn_conformers = 2\n", encoding="utf-8")
     settings = OverviewSettings(
         str(refined.path), engine="mmff94", options=options,
-        leave_out=("spectra", "surfaces", "relabel"),
+        leave_out=("surfaces", "ensembles", "spectra", "relabel"),
     )  # fmt: skip
     found = run(settings, tmp_path / "study")
     assert found.lineup.models == ("gaff-2.2.20", str(refined.path), "mmff94")

@@ -15,7 +15,7 @@ import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
 from openmm_hybrid.reference import label
 from openmm_hybrid.reference.engine_model import EngineModel
-from openmm_hybrid.studies import relabel, thermal_frames
+from openmm_hybrid.studies import batched_dynamics, relabel
 from openmm_hybrid.studies.relabel import RelabelSettings, RelabelStudy
 from openmm_hybrid.studies.relabel_result import RelabelResult
 from openmm_hybrid.studies.relabel_sets import Sizes, Teacher, set_of_runs
@@ -151,7 +151,7 @@ def test_a_second_call_computes_nothing_twice(tmp_path: Path, monkeypatch: pytes
         monkeypatch.setattr(relabel, "train_on", stopping(real, after))
         with pytest.raises(KeyboardInterrupt):
             study(settings, folder)
-        monkeypatch.setattr(thermal_frames, "_advanced", failing)
+        monkeypatch.setattr(batched_dynamics, "_advanced", failing)
     monkeypatch.setattr(relabel, "train_on", stopping(real, 100))
     result = study(settings, folder)
     assert trained == 4 * [6, 12]

@@ -13,10 +13,10 @@ from scipy import constants
 
 from openmm_hybrid.analysis import band_value, bands, vdos
 from openmm_hybrid.core.errors import InputError, NumericalError
-from openmm_hybrid.studies import spectra_runs
+from openmm_hybrid.studies import batched_dynamics
+from openmm_hybrid.studies.batched_dynamics import Batch, BatchPlan, run_batch
 from openmm_hybrid.studies.spectra import SpectraSettings, SpectraStudy
 from openmm_hybrid.studies.spectra_result import SpectraResult
-from openmm_hybrid.studies.spectra_runs import RunPlan, run
 from openmm_hybrid.studies.subject import Predict, predictor
 from openmm_hybrid.testing import StudySuite
 from tests.helpers.hydrogen_chloride import CHLORIDE, LENGTH, WAVENUMBER, WEIGHTS, Morse, harmonic
@@ -47,13 +47,19 @@ def study(settings: SpectraSettings, folder: Path) -> SpectraResult:
     return SpectraStudy().run(settings, folder, progress=False)
 
 
-def plan(**changes: float) -> RunPlan:
-    start = np.array([[0.0, 0.0, 0.0], [LENGTH, 0.0, 0.0]])
-    made = RunPlan(
-        start, CHLORIDE.atomic_numbers, WEIGHTS, CHLORIDE.bonds, 300.0, 0.25, 8,
-        n_equilibration=300, n_frames=1000, n_runs=8, seed=3,
+START = np.array([[[0.0, 0.0, 0.0], [LENGTH, 0.0, 0.0]]])
+
+
+def plan(**changes: float) -> BatchPlan:
+    made = BatchPlan(
+        CHLORIDE.atomic_numbers, CHLORIDE.bonds, 300.0, 0.25, 8, n_equilibration=300, stride=1, n_frames=1000,
+        n_runs=8, seed=3, constant_energy=True,
     )  # fmt: skip
     return replace(made, **changes)
+
+
+def run(wanted: BatchPlan, predict: Predict, path: Path) -> Batch:
+    return run_batch(wanted, predict, lambda: START, path, "", progress=False)
 
 
 @pytest.mark.parametrize("timestep", [0.5, 1.0])
@@ -80,8 +86,8 @@ def test_a_harmonic_oscillator_has_its_frequency(timestep: float, tmp_path: Path
 def test_a_morse_oscillator_shifts_red_as_its_energy_says(tmp_path: Path) -> None:
     positions = []
     for temperature in (100.0, 400.0):
-        runs = run(plan(temperature=temperature), Morse().evaluate, tmp_path / f"{temperature}.npz", "", progress=False)
-        spectrum = vdos(runs.velocities, WEIGHTS, 2.0, n_modes=1, timestep=0.25)
+        runs = run(plan(temperature=temperature), Morse().evaluate, tmp_path / f"{temperature}.npz")
+        spectrum = vdos(runs.frames, WEIGHTS, 2.0, n_modes=1, timestep=0.25)
         value = band_value(spectrum, bands([WAVENUMBER], margin=300.0)[0])
         # At the energy E a Morse oscillator has the frequency ω₀ √(1 − E/D).
         energies, weights = runs.energies.mean(axis=1), runs.kinetic.mean(axis=1)
@@ -96,15 +102,13 @@ def test_runs_keep_their_energy_and_are_at_the_temperature(tmp_path: Path) -> No
         plan(n_runs=64, n_equilibration=200, n_frames=200),
         predictor(harmonic()),
         tmp_path / "runs.npz",
-        "",
-        progress=False,
     )
     drift = runs.drift(2.0)
     assert abs(drift.value) < 1e-4
     assert drift.fluctuation < 0.01
     # Energies of one oscillator are exponential, with the mean kT and an error of kT/√n.
     assert runs.temperature(1) == pytest.approx(300.0, abs=4 * 300.0 / 8.0)
-    momentum = np.einsum("a,rfai->rfi", WEIGHTS, runs.velocities)
+    momentum = np.einsum("a,rfai->rfi", WEIGHTS, runs.frames)
     np.testing.assert_allclose(momentum, 0.0, atol=1e-6)
 
 
@@ -138,19 +142,19 @@ def stopping(predict: Predict, calls: int) -> Predict:
 
 def test_a_stopped_run_resumes_to_the_same_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     short, predict = plan(n_equilibration=20, n_frames=40), predictor(harmonic())
-    whole = run(short, predict, tmp_path / "whole.npz", "", progress=False)
-    monkeypatch.setattr(spectra_runs, "_SAVE_EVERY", 0.0)
-    monkeypatch.setattr(spectra_runs, "_PAUSE", 0.0)
+    whole = run(short, predict, tmp_path / "whole.npz")
+    monkeypatch.setattr(batched_dynamics, "_SAVE_EVERY", 0.0)
+    monkeypatch.setattr(batched_dynamics, "_PAUSE", 0.0)
     for calls in (100, 150, 83, 60):  # 480 calls are needed, and one after each start
         with pytest.raises(KeyboardInterrupt):
-            run(short, stopping(predict, calls), tmp_path / "parts.npz", "", progress=False)
-    resumed = run(short, stopping(predict, 150), tmp_path / "parts.npz", "", progress=False)
-    np.testing.assert_array_equal(resumed.velocities, whole.velocities)
+            run(short, stopping(predict, calls), tmp_path / "parts.npz")
+    resumed = run(short, stopping(predict, 150), tmp_path / "parts.npz")
+    np.testing.assert_array_equal(resumed.frames, whole.frames)
     np.testing.assert_array_equal(resumed.energies, whole.energies)
-    again = run(short, stopping(predict, 0), tmp_path / "parts.npz", "", progress=False)
+    again = run(short, stopping(predict, 0), tmp_path / "parts.npz")
     np.testing.assert_array_equal(again.kinetic, whole.kinetic)
     with pytest.raises(InputError, match="belongs to another"):
-        run(replace(short, seed=4), predict, tmp_path / "parts.npz", "", progress=False)
+        run(replace(short, seed=4), predict, tmp_path / "parts.npz")
 
 
 def test_models_and_temperatures_can_be_added(tmp_path: Path) -> None:
@@ -175,11 +179,11 @@ def test_models_and_temperatures_can_be_added(tmp_path: Path) -> None:
 def test_runs_that_lose_a_bond_are_left_out(tmp_path: Path) -> None:
     weak = Morse()
     weak.depth = 3.0
-    some = run(plan(temperature=350.0), weak.evaluate, tmp_path / "some.npz", "", progress=False)
+    some = run(plan(temperature=350.0), weak.evaluate, tmp_path / "some.npz")
     assert 0 < (~some.kept).sum() < 5
-    assert np.isfinite(some.velocities).all()
+    assert np.isfinite(some.frames).all()
     with pytest.raises(NumericalError, match="lost a bond"):
-        run(plan(temperature=2000.0), weak.evaluate, tmp_path / "hot.npz", "", progress=False)
+        run(plan(temperature=2000.0), weak.evaluate, tmp_path / "hot.npz")
 
 
 @pytest.mark.parametrize(

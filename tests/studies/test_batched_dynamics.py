@@ -11,19 +11,20 @@ from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import InputError, NumericalError
 from openmm_hybrid.core.units import BOLTZMANN
-from openmm_hybrid.studies import thermal_frames as module
-from openmm_hybrid.studies.subject import Predict, predictor
-from openmm_hybrid.studies.thermal_frames import ThermalPlan, relaxed_conformers, thermal_frames
+from openmm_hybrid.studies import batched_dynamics
+from openmm_hybrid.studies.batched_dynamics import BatchPlan, run_batch
+from openmm_hybrid.studies.subject import Predict, predictor, relaxed_conformers
 from tests.helpers.hydrogen_chloride import CHLORIDE, LENGTH, K, Morse, harmonic
 
 START = np.array([[[0.0, 0.0, 0.0], [LENGTH, 0.0, 0.0]]])
-PLAN = ThermalPlan(
-    CHLORIDE.atomic_numbers, CHLORIDE.bonds, 500.0, 1.0, n_equilibration=10, stride=4, n_frames=6, n_runs=8, seed=3
+PLAN = BatchPlan(
+    CHLORIDE.atomic_numbers, CHLORIDE.bonds, 500.0, 1.0, 10, n_equilibration=10, stride=4, n_frames=6, n_runs=8, seed=3
 )
 
 
-def frames(plan: ThermalPlan, predict: Predict, path: Path) -> NDArray[np.float64]:
-    return thermal_frames(plan, predict, lambda: START, path, "", progress=False)
+def frames(plan: BatchPlan, predict: Predict, path: Path) -> NDArray[np.floating]:
+    batch = run_batch(plan, predict, lambda: START, path, "", progress=False)
+    return batch.frames[batch.kept]
 
 
 def test_bond_lengths_have_the_variance_of_the_temperature(tmp_path: Path) -> None:
@@ -49,8 +50,8 @@ def stopping(predict: Predict, calls: int) -> Predict:
 def test_stopped_runs_resume_to_the_same_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     predict = predictor(harmonic())
     whole = frames(PLAN, predict, tmp_path / "whole.npz")
-    monkeypatch.setattr(module, "_SAVE_EVERY", 0.0)
-    monkeypatch.setattr(module, "_PAUSE", 0.0)
+    monkeypatch.setattr(batched_dynamics, "_SAVE_EVERY", 0.0)
+    monkeypatch.setattr(batched_dynamics, "_PAUSE", 0.0)
     for calls in (60, 115, 83, 30):  # 340 calls are needed, and one after each start
         with pytest.raises(KeyboardInterrupt):
             frames(PLAN, stopping(predict, calls), tmp_path / "parts.npz")
