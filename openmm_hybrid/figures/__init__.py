@@ -10,6 +10,7 @@ from openmm_hybrid.figures.frequencies import frequency_figure
 from openmm_hybrid.figures.learning_curve import learning_curve_figure
 from openmm_hybrid.figures.pair_distances import pair_figure
 from openmm_hybrid.figures.relabel import distance_figure, transfer_figure
+from openmm_hybrid.figures.set_errors import set_error_figure
 from openmm_hybrid.figures.spectra import spectra_figure
 from openmm_hybrid.figures.structures import level_figure, structure_figure
 from openmm_hybrid.figures.style import save_figure
@@ -27,6 +28,7 @@ __all__ = [
     "level_figure",
     "pair_figure",
     "save_figure",
+    "set_error_figure",
     "spectra_figure",
     "structure_figure",
     "surface_figure",

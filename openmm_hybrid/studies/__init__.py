@@ -11,6 +11,7 @@ STUDIES = Registry(
         "all": "openmm_hybrid.studies.overview:OverviewStudy",
         "ensembles": "openmm_hybrid.studies.ensembles:EnsemblesStudy",
         "relabel": "openmm_hybrid.studies.relabel:RelabelStudy",
+        "transfer": "openmm_hybrid.studies.transfer:TransferStudy",
         "spectra": "openmm_hybrid.studies.spectra:SpectraStudy",
         "table2": "openmm_hybrid.studies.table2:Table2Study",
         "learning-curve": "openmm_hybrid.studies.learning_curve:LearningCurveStudy",
