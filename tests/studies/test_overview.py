@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,13 +43,22 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def trained(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the models of these frames, which take seconds to train."""
+    folder = tmp_path_factory.mktemp("trained")
+    run(OverviewSettings("CO", frames=frames, n_train=40, leave_out=overview.PARTS), folder)
+    (folder / "settings.json").unlink()
+    return folder
+
+
 @pytest.fixture
-def settings(frames: Path, tmp_path: Path) -> OverviewSettings:
+def settings(frames: Path, trained: Path, tmp_path: Path) -> OverviewSettings:
     options = tmp_path / "options.toml"
     options.write_text(OPTIONS, encoding="utf-8")
-    return OverviewSettings(
-        "CO", frames=frames, n_train=40, leave_out=("surfaces", "ensembles", "spectra", "relabel"), options=options
-    )
+    shutil.copytree(trained, tmp_path / "study")
+    costly = ("surfaces", "ensembles", "spectra", "relabel")
+    return OverviewSettings("CO", frames=frames, n_train=40, leave_out=costly, options=options)
 
 
 class TestOverview(StudySuite):
@@ -82,8 +92,8 @@ def test_models_of_labelled_frames(settings: OverviewSettings, tmp_path: Path) -
     assert "surface" in page[page.index("<h2>Left out</h2>") :]
 
 
-def test_molecule_takes_the_order_of_the_frames(frames: Path, tmp_path: Path) -> None:
-    settings = OverviewSettings("OC", frames=frames, n_train=40, leave_out=overview.PARTS)
+def test_molecule_takes_the_order_of_the_frames(settings: OverviewSettings, tmp_path: Path) -> None:
+    settings = replace(settings, molecule="OC", leave_out=overview.PARTS)
     found = run(settings, tmp_path / "study")
     assert found.lineup.molecule.elements == METHANOL.elements != oh.Molecule.from_smiles("OC").elements
     with pytest.raises((InputError, MismatchError)):
