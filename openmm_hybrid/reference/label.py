@@ -64,6 +64,7 @@ def label(
     output: str | Path,
     progress: bool = True,
     name: str = "",
+    order_known: bool = False,
 ) -> LabelResult:
     """Compute energies and forces of many geometries and write those that succeed to `output`.
 
@@ -88,6 +89,9 @@ def label(
         Show a progress bar.
     name : str
         Name of the data set; the molecule's name if empty.
+    order_known : bool
+        Whether the geometries are known to have the molecule's order of atoms. Otherwise a bond that is far too long in
+        most of them counts as a sign of another order, and is refused.
 
     Raises
     ------
@@ -123,7 +127,8 @@ def label(
     engine = _with_bonds(engine, molecule, given)
     engine.check(given.atomic_numbers)
     if isinstance(molecule, Molecule):
-        check_order(molecule, given)
+        if not order_known:
+            check_order(molecule, given)
     else:
         _look_at_charge(engine, given)
     with Journal(path.with_name(path.name + ".journal"), _job(engine, given)) as journal:

@@ -107,8 +107,9 @@ class Checker:
         """
         start, numbers = self._geometries()[0], self.molecule.atomic_numbers
         result = reference.label(
-            self.engine, self.molecule, displaced(start), output=self.folder / "frequencies.npz", progress=self.progress
-        )
+            self.engine, self.molecule, displaced(start), output=self.folder / "frequencies.npz",
+            progress=self.progress, order_known=True,
+        )  # fmt: skip
         if result.failed:
             raise NumericalError(f"{len(result.failed)} labels of the frequencies failed")
         nearby = self._base.minimum(start)
@@ -173,8 +174,9 @@ class Checker:
 
     def _minima(self) -> MinimaCheck:
         labels = reference.label(
-            self.engine, self.molecule, self._geometries(), output=self.folder / _MINIMA, progress=self.progress
-        ).frames
+            self.engine, self.molecule, self._geometries(), output=self.folder / _MINIMA, progress=self.progress,
+            order_known=True,
+        ).frames  # fmt: skip
         energies, forces = labels.labels()
         predicted = [candidate.model.predict(labels.positions)[0] for candidate in (self.refined, self.base)]
         return MinimaCheck.of(energies, predicted[0], predicted[1], forces)
@@ -206,8 +208,9 @@ class Checker:
         if len(scan["angles"]) < _LEAST:
             raise NumericalError("the scan found no geometries with intact bonds")
         result = reference.label(
-            self.engine, self.molecule, scan["positions"], output=self._profiles / f"{name}.npz", progress=self.progress
-        )
+            self.engine, self.molecule, scan["positions"], output=self._profiles / f"{name}.npz",
+            progress=self.progress, order_known=True,
+        )  # fmt: skip
         chosen = result.indices
         if len(chosen) < _LEAST:
             raise NumericalError(f"{len(result.failed)} of {len(scan['angles'])} labels failed")

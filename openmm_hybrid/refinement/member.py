@@ -157,7 +157,7 @@ class Member:
         """
         result = reference.label(
             self.engine, self.molecule, positions, output=self.folder / f"round-{number}" / f"{name}.npz",
-            progress=self.progress,
+            progress=self.progress, order_known=True,
         )  # fmt: skip
         if result.failed:
             first, reason = next(iter(result.failed.items()))

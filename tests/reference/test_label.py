@@ -327,3 +327,14 @@ def test_many_nitro_groups_do_not_stop_the_look_at_the_charge():
     start = time.process_time()
     _look_at_charge(oh.reference.engine("gfn2", charge=2), frames)
     assert time.process_time() - start < 5.0
+
+
+def test_stretched_bonds_count_as_another_order_unless_it_is_known(tmp_path):
+    water = oh.Molecule.from_smiles("O")
+    stretched = np.repeat(water.positions[None], 3, axis=0)
+    stretched[:, 1] += 0.45 * (stretched[:, 1] - stretched[:, 0])
+    engine = oh.reference.engine("mmff94")
+    with pytest.raises(MismatchError, match=r"the bond 0-1 .* long in the frames"):
+        label(engine, water, stretched, output=tmp_path / "refused.npz", progress=False)
+    found = label(engine, water, stretched, output=tmp_path / "labels.npz", order_known=True, progress=False)
+    assert len(found.frames) == 3
