@@ -17,7 +17,6 @@ from openmm_hybrid.correction import ContrastRow
 from openmm_hybrid.models.minima import Minimum
 from openmm_hybrid.studies.potentials import PLAIN
 from openmm_hybrid.studies.study import StudyResult
-from openmm_hybrid.studies.torsion_pair import torsion_pair
 
 Floats = NDArray[np.float64]
 
@@ -88,16 +87,22 @@ class Comparison(StudyResult):
         The reference's lowest minima.
     job : dict
         Settings, with the name of the molecule.
+    labels : (str, str)
+        Names of the two dihedrals.
+    label : str
+        The molecule's name as files have it.
     """
 
     ensembles: tuple[Ensemble, ...]
     minima: tuple[Minimum, ...]
     job: dict[str, Any]
+    labels: tuple[str, str]
+    label: str
 
     @property
     def name(self) -> str:
         """See `StudyResult.name`."""
-        return f"sampling_{self.job['molecule']}"
+        return f"sampling_{self.label}"
 
     def table(self) -> str:
         """See `StudyResult.table`."""
@@ -179,5 +184,5 @@ class Comparison(StudyResult):
             if one.divergence is not None
         }
         densities = {one.name: one.density for one in self.ensembles}
-        picture = density_figure(densities, torsion_pair(self.job["molecule"]).labels, notes=notes)
+        picture = density_figure(densities, self.labels, notes=notes)
         return [save_figure(picture, folder / f"{self.name}.png")]
