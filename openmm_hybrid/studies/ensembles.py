@@ -242,7 +242,7 @@ def _densities(coordinates: EnsembleCoordinates, sampled: Mapping[str, _Sampled]
         reference = next(iter(sampled.values())).frames
         whole = _mean(next(iter(dihedrals.values())))
         angles = coordinates.angles(reference.reshape(-1, *reference.shape[2:]))
-        wells = SharedWells.of(analysis.density_wells(whole), angles)
+        wells = SharedWells.of(whole, angles)
     if coordinates.pairs:
         every = np.concatenate(list(coordinates.pairs.values()))
         longest = max(float(geometry.distance(run, every).max()) for one in sampled.values() for run in one.frames)
