@@ -36,7 +36,10 @@ def compared(workspace: Workspace, runs: dict[str, oh.SampleResult]) -> dict[str
     starts = {name: run.starts for name, run in runs.items()}
     starts[REFERENCE] = ensemble(workspace, REFERENCE).starts[workspace.settings.starts // 2 :]
     densities = {
-        name: [torsion_pair.density(torsion_pair.values(start.positions, atoms)) for start in some]
+        name: [
+            torsion_pair.density(torsion_pair.values(start.positions, atoms), mirrored=workspace.pair.mirrored)
+            for start in some
+        ]
         for name, some in starts.items()
     }
     measures = {
@@ -69,8 +72,8 @@ def main() -> None:
     job = json.loads((options.study / "settings.json").read_text(encoding="utf-8"))
     finished = json.loads((options.study / f"sampling_{job['molecule']}.json").read_text(encoding="utf-8"))["job"]
     stored = {field.name: finished[field.name] for field in fields(SamplingSettings) if field.name in finished}
-    ladder = tuple(finished.get("ladder", ()))
-    settings = SamplingSettings(options.frames, **(stored | {"ladder": ladder}))
+    stored = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+    settings = SamplingSettings(options.frames, **stored)
     workspace = open_workspace(settings, options.study)
     folder = options.study / options.name
     system, described = copy.deepcopy(workspace.built.system), options.base

@@ -41,9 +41,9 @@ class Wells:
 def density_wells(density: Density, *, depth: float = 0.3, least: float = 0.02) -> Wells:
     """Divide the bins of a density among its maxima.
 
-    Bins are visited by falling density. A bin joins the well of a neighbour that was visited before, or starts a new
-    well. Where two wells meet, the one with the lower maximum is joined to the other if it is shallow or small (Chazal,
-    Guibas, Oudot and Skraba, J. ACM 60, 41 (2013)). The defaults are our choice.
+    Bins are visited by falling density. A bin joins the well of its densest neighbour that was visited before, or
+    starts a new well. Where two wells meet, the one with the lower maximum is joined to the other if it is shallow or
+    small (Chazal, Guibas, Oudot and Skraba, J. ACM 60, 41 (2013)). The defaults are our choice.
 
     Parameters
     ----------
@@ -72,10 +72,10 @@ def density_wells(density: Density, *, depth: float = 0.3, least: float = 0.02) 
         return one
 
     for one in np.argsort(-values, kind="stable").tolist():
-        wells = {root(other) for other in near[one].tolist() if owner[other] >= 0}
-        ranked = sorted(wells, key=lambda well: (-values[well], well))
-        owner[one] = ranked[0] if ranked else one
+        visited = [other for other in near[one].tolist() if owner[other] >= 0]
+        owner[one] = root(max(visited, key=lambda other: values[other])) if visited else one
         mass[owner[one]] += shares[one]
+        ranked = sorted({root(other) for other in visited}, key=lambda well: (-values[well], well))
         for well in ranked[1:]:
             if values[well] < np.exp(depth) * values[one] or mass[well] < least:
                 owner[well] = ranked[0]

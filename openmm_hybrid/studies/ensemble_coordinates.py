@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from openmm_hybrid.analysis import Density, Wells, dihedral_density
+from openmm_hybrid.analysis import Density, Wells, density_wells, dihedral_density
 from openmm_hybrid.core import geometry
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.studies.dihedral_choice import equivalences
@@ -82,52 +83,67 @@ class EnsembleCoordinates:
 @final
 @dataclass(frozen=True, eq=False)
 class SharedWells:
-    """Wells of a density of dihedrals, of which those that symmetries make equal are one. Made by `of`.
+    """Wells of the dihedrals, of which those that symmetries make equal are one. Made by `of`.
+
+    A well is a region of the first dihedral together with one of the second. The regions come from the density of each
+    dihedral alone, which has far less noise than the joint density.
 
     Parameters
     ----------
-    wells : Wells
+    regions : tuple of Wells
+        Regions of each dihedral.
     shared : (n_wells,)
         Index of the shared well of each well.
     names : tuple of str
-        Dihedrals of one of the wells, degrees, such as "180/60".
+        Mean dihedrals in one of the wells, degrees, such as "180/60"; the most populated shared well comes first.
     """
 
-    wells: Wells = field(repr=False)
+    regions: tuple[Wells, ...] = field(repr=False)
     shared: Ints = field(repr=False)
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, wells: Wells, angles: Floats) -> SharedWells:
-        """Join wells that images of frames connect.
+    def of(cls, density: Density, angles: Floats) -> SharedWells:
+        """The wells of an ensemble, joined where images of its frames connect them.
 
         Parameters
         ----------
-        wells : Wells
+        density : Density
+            Of one or two dihedrals.
         angles : (n_images, n_frames, n_dihedrals), rad
             See `EnsembleCoordinates.angles`.
         """
-        labels, n = wells.of(angles), len(wells.peaks)
+        n_dihedrals = density.values.ndim
+        single = [density] if n_dihedrals == 1 else [density.marginal(axis) for axis in range(n_dihedrals)]
+        regions = tuple(map(density_wells, single))
+        labels, n = _joint(regions, angles), int(np.prod([len(one.peaks) for one in regions]))
         links = np.zeros((n, n), dtype=bool)
         for image in labels:
             counts = np.zeros((n, n), dtype=np.int64)
             np.add.at(counts, (labels[0], image), 1)
             links[np.arange(n), counts.argmax(axis=1)] |= counts.any(axis=1)
-        _, found = connected_components(links, directed=False)
-        _, first = np.unique(found, return_index=True)
-        shared = np.argsort(np.argsort(first))[found]  # numbered like the wells
+        number, found = connected_components(links, directed=False)
+        frames = np.bincount(found[labels[0]], minlength=number)
+        shared = np.argsort(np.argsort(-frames, kind="stable"))[found]
         names: list[str] = []
-        for number in range(shared.max() + 1):
-            members = np.flatnonzero(shared == number)
-            every = [_degrees(angles[labels == member], wells.peaks[member]) for member in members]
+        peaks = np.array(list(product(*(one.peaks[:, 0] for one in regions))))
+        for well in range(number):
+            members = np.flatnonzero(shared == well)
+            every = [_degrees(angles[labels == member], peaks[member]) for member in members]
             name = min(every, key=lambda degrees: (tuple(angle < 0.0 for angle in degrees), degrees))
             text = "/".join(f"{angle:.0f}" for angle in name)
-            names.append(f"{text} ({number + 1})" if text in names else text)
-        return cls(wells, shared, tuple(names))
+            names.append(f"{text} ({well + 1})" if text in names else text)
+        return cls(regions, shared, tuple(names))
 
     def labels(self, angles: Floats) -> Ints:
         """Shared well (…) of each point (…, n_dihedrals), rad."""
-        return np.asarray(self.shared[self.wells.of(angles)])
+        return np.asarray(self.shared[_joint(self.regions, angles)])
+
+
+def _joint(regions: Sequence[Wells], angles: Floats) -> Ints:
+    """Well (…) of each point (…, n_dihedrals): the regions of the first dihedral times those of the second."""
+    parts = [one.of(angles[..., [axis]]) for axis, one in enumerate(regions)]
+    return np.asarray(np.ravel_multi_index(parts, [len(one.peaks) for one in regions]))
 
 
 def _degrees(angles: Floats, peak: Floats) -> tuple[float, ...]:

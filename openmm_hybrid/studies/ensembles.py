@@ -40,6 +40,7 @@ _FEWEST_STARTS = 4  # starts, whose halves are compared
 _FEWEST_FRAMES = 8  # frames of a start, for block errors
 _MOST_MODELS = 8  # panels and colours of a figure
 _BELOW = 3.0  # free energy of the reference up to which surfaces are compared, kcal/mol
+_SPLITS, _BOOTSTRAP = 100, 100  # random splits and resamplings of the starts
 _MARGIN = 0.5  # Å beyond the largest distance, for smoothing
 
 
@@ -241,7 +242,7 @@ def _densities(coordinates: EnsembleCoordinates, sampled: Mapping[str, _Sampled]
         reference = next(iter(sampled.values())).frames
         whole = _mean(next(iter(dihedrals.values())))
         angles = coordinates.angles(reference.reshape(-1, *reference.shape[2:]))
-        wells = SharedWells.of(analysis.density_wells(whole), angles)
+        wells = SharedWells.of(whole, angles)
     if coordinates.pairs:
         every = np.concatenate(list(coordinates.pairs.values()))
         longest = max(float(geometry.distance(run, every).max()) for one in sampled.values() for run in one.frames)
@@ -268,9 +269,11 @@ def _ensemble(
         density = _mean(starts)
         if label != reference:
             truth = densities.dihedrals[reference]
-            divergence = analysis.excess(starts, truth, analysis.jensen_shannon)
-            measure = analysis.free_energy_difference(settings.temperature, _BELOW)
-            surface = analysis.excess(starts, truth, measure)
+            measures = analysis.jensen_shannon, analysis.free_energy_difference(settings.temperature, _BELOW)
+            divergence, surface = (
+                analysis.excess(starts, truth, measure, n_splits=_SPLITS, n_bootstrap=_BOOTSTRAP)
+                for measure in measures
+            )
         occupied = np.array([wells.labels(coordinates.angles(run)[0]) for run in one.frames])
         populations = {name: analysis.mean_with_error(occupied == number) for number, name in enumerate(wells.names)}
         began = wells.labels(coordinates.angles(one.batch.starts)[0])

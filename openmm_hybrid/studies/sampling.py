@@ -21,7 +21,7 @@ from openmm_hybrid.models.minima import Minimum, minima, relax
 from openmm_hybrid.studies import torsion_pair
 from openmm_hybrid.studies.potentials import PLAIN, REFERENCE, ensemble, potential
 from openmm_hybrid.studies.sampling_result import Comparison, Ensemble
-from openmm_hybrid.studies.study import Study, settings_as_dict
+from openmm_hybrid.studies.study import Study
 from openmm_hybrid.studies.workspace import SamplingSettings, Workspace, open_workspace
 
 Floats = NDArray[np.float64]
@@ -49,8 +49,9 @@ class SamplingStudy(Study):
         workspace = open_workspace(settings, output, progress=progress)
         seen = _sampled(workspace, list(dict.fromkeys([REFERENCE, PLAIN, *settings.potentials])))
         lowest = _lowest(workspace, seen.atoms)
-        job = settings_as_dict(settings, without=("frames", "potentials"))
-        return Comparison(tuple(_ensemble(workspace, seen, lowest, name) for name in seen.frames), tuple(lowest), job)
+        job = {name: value for name, value in settings.job.items() if name != "potentials"}
+        found = tuple(_ensemble(workspace, seen, lowest, name) for name in seen.frames)
+        return Comparison(found, tuple(lowest), job, workspace.pair.labels, settings.label)
 
 
 @final
@@ -92,7 +93,10 @@ def _sampled(workspace: Workspace, names: Sequence[str]) -> _Sampled:
             print(f"{name}: {n_frames} frames of {n_starts} starts, {run.speed:.0f} ns/day", file=sys.stderr)
     first = workspace.pair.folded(torsion_pair.values(workspace.starts(), atoms))
     began = [distance > np.median(distance) for distance in first.T]
-    densities = {name: [torsion_pair.density(start) for start in starts] for name, starts in dihedrals.items()}
+    mirrored = workspace.pair.mirrored
+    densities = {
+        name: [torsion_pair.density(start, mirrored=mirrored) for start in starts] for name, starts in dihedrals.items()
+    }
     return _Sampled(atoms, frames, dihedrals, speeds, densities, began)
 
 
@@ -110,7 +114,7 @@ def _ensemble(workspace: Workspace, seen: _Sampled, lowest: Sequence[Minimum], n
         contrast = correction.contrast(seen.frames[name], seen.frames[REFERENCE], workspace.molecule)
     return Ensemble(
         name,
-        torsion_pair.density(seen.dihedrals[name].reshape(-1, 2)),
+        torsion_pair.density(seen.dihedrals[name].reshape(-1, 2), mirrored=workspace.pair.mirrored),
         divergence,
         surface,
         tuple(_populations(seen.dihedrals[name][..., axis]) for axis in range(2)),

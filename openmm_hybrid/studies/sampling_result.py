@@ -16,7 +16,6 @@ from openmm_hybrid.correction import ContrastRow
 from openmm_hybrid.models.minima import Minimum
 from openmm_hybrid.studies.potentials import PLAIN
 from openmm_hybrid.studies.study import Drawing, StudyResult
-from openmm_hybrid.studies.torsion_pair import torsion_pair
 
 Floats = NDArray[np.float64]
 
@@ -87,16 +86,22 @@ class Comparison(StudyResult):
         The reference's lowest minima.
     job : dict
         Settings, with the name of the molecule.
+    labels : (str, str)
+        Names of the two dihedrals.
+    label : str
+        The molecule's name as files have it.
     """
 
     ensembles: tuple[Ensemble, ...]
     minima: tuple[Minimum, ...]
     job: dict[str, Any]
+    labels: tuple[str, str]
+    label: str
 
     @property
     def name(self) -> str:
         """See `StudyResult.name`."""
-        return f"sampling_{self.job['molecule']}"
+        return f"sampling_{self.label}"
 
     def tables(self) -> list[TextTable]:
         """See `StudyResult.tables`."""
@@ -117,7 +122,7 @@ class Comparison(StudyResult):
 
     def records(self) -> list[dict[str, Any]]:
         """See `StudyResult.records`: the density of the two dihedrals in every ensemble."""
-        first, second = (f"{label}_degrees" for label in torsion_pair(self.job["molecule"]).labels)
+        first, second = (f"{label}_degrees" for label in self.labels)
         rows: list[dict[str, Any]] = []
         for one in self.ensembles:
             angles = np.degrees(one.density.grid).round(3).tolist()
@@ -191,6 +196,6 @@ class Comparison(StudyResult):
             if one.divergence is not None
         }
         densities = {one.name: one.density for one in self.ensembles}
-        picture = density_figure(densities, torsion_pair(self.job["molecule"]).labels, notes=notes)
+        picture = density_figure(densities, self.labels, notes=notes)
         caption = "Densities of the two dihedrals, with the excess divergence from the reference"
         return {self.name: Drawing(picture, caption)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,11 +22,12 @@ from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.sampling.sample import sample
 from openmm_hybrid.sampling.sample_result import SampleResult
-from openmm_hybrid.studies.study import claim, option, settings_as_dict
-from openmm_hybrid.studies.torsion_pair import TorsionPair, torsion_pair
+from openmm_hybrid.studies.study import claim, option, read_indices, settings_as_dict
+from openmm_hybrid.studies.torsion_pair import MOLECULES, TorsionPair, chosen_pair, torsion_pair
 
+_ANY = ("dihedral", "local", "template")  # settings of molecules that are not known by their names
 PotentialName = Literal["reference", "gaff", "gaff-am1bcc", "cross", "global", "local-forces", "local", "distilled"]
-_FREE = ("frames", "potentials", "duration", "searches")  # settings that may change between two runs in one folder
+_FREE = ("potentials", "duration", "searches")  # settings that may change between two runs in one folder
 
 
 @final
@@ -40,7 +42,9 @@ class SamplingSettings:
     """
 
     frames: Path = option(help="Labelled frames for training the reference (npz, xyz, h5).")
-    molecule: Literal["aspirin", "ethanol", "malonaldehyde"] = option("aspirin", help="Molecule in the frames.")
+    molecule: str = option(
+        "aspirin", help=f"Molecule in the frames: {', '.join(MOLECULES)}, or any other name.", metavar="NAME"
+    )
     potentials: tuple[PotentialName, ...] = option(
         ("gaff-am1bcc", "cross", "global", "local-forces", "local", "distilled"),
         help="Potential to compare with the reference, in addition to plain GAFF.",
@@ -61,6 +65,18 @@ class SamplingSettings:
     n_fit: int = option(1000, help="Sampled frames for training the global and local corrections of GAFF.")
     searches: int = option(48, help="Frames of the reference from which minima are searched.")
     charges: str = option("resp", help="Charges of GAFF.", metavar="<openmm_hybrid.charges:METHODS>")
+    dihedral: tuple[str, ...] = option(
+        (),
+        help="Four atoms of a dihedral, such as 0-1-2-3, counted as in the frames; give two. By default those known for"
+        " the molecule, or its rotors.",
+    )
+    local: tuple[int, ...] = option(
+        (),
+        help="Atoms of the local correction, such as 0-8,12; by default those around the two dihedrals.",
+        parse=read_indices,
+        metavar="ATOMS",
+    )
+    template: str = option("", help="SMILES that gives the atoms of the frames their bond orders and charges.")
 
     def __post_init__(self) -> None:
         if self.starts < 4:
@@ -75,6 +91,18 @@ class SamplingSettings:
             raise InputError(", ".join(wrong), expected="numbers above zero")
         if any(warmer <= colder for colder, warmer in pairwise((self.temperature, *self.ladder))):
             raise InputError(f"the ladder is {self.ladder}", expected=f"rising numbers above {self.temperature:g} K")
+        if not self.label:
+            raise InputError(f"the molecule is {self.molecule!r}", expected="a name")
+
+    @property
+    def label(self) -> str:
+        """The molecule's name as files have it."""
+        return re.sub(r"[^\w.+-]+", "_", self.molecule).strip("_.")
+
+    @property
+    def job(self) -> dict[str, Any]:
+        """The settings as JSON holds them, without paths; those of any molecule only where they are given."""
+        return settings_as_dict(self, without=("frames", *(name for name in _ANY if not getattr(self, name))))
 
 
 @final
@@ -195,10 +223,26 @@ def open_workspace(settings: SamplingSettings, folder: Path, *, progress: bool =
     ------
     MismatchError
         The folder belongs to other frames or settings. Runs may get longer and searches more.
+    InputError
+        There are fewer frames than starts, the bonds cannot be found, or the dihedrals or atoms do not exist.
     """
     frames = Frames.load(settings.frames).unique()
     lowest: NDArray[np.float64] = frames.positions[int(np.argmin(frames.labels()[0]))]
-    molecule = Molecule.from_geometry(frames.atomic_numbers, lowest, name=settings.molecule)
-    job = settings_as_dict(settings, without=_FREE) | {"frames": fingerprint(frames.positions)}
-    claim(folder, job, "sampling study")
-    return Workspace(molecule, frames, torsion_pair(settings.molecule), settings, folder, progress)
+    if len(frames) < settings.starts:
+        raise InputError(f"{settings.frames} has {len(frames)} distinct frames", expected=f"{settings.starts} or more")
+    molecule = Molecule.from_geometry(frames.atomic_numbers, lowest, name=settings.molecule, template=settings.template)
+    pair = _pair(settings, molecule, frames)
+    job = {name: value for name, value in settings.job.items() if name not in _FREE}
+    claim(folder, job | {"frames": fingerprint(frames.positions)}, "sampling study")
+    return Workspace(molecule, frames, pair, settings, folder, progress)
+
+
+def _pair(settings: SamplingSettings, molecule: Molecule, frames: Frames) -> TorsionPair:
+    """The dihedrals of the settings; without any, those known for the molecule, or its rotors."""
+    if settings.molecule in MOLECULES and not settings.dihedral and not settings.local:
+        return torsion_pair(settings.molecule)
+    dihedral = settings.dihedral
+    if settings.molecule in MOLECULES and not dihedral:
+        known = torsion_pair(settings.molecule).dihedral_atoms(molecule)
+        dihedral = tuple("-".join(map(str, atoms)) for atoms in known)
+    return chosen_pair(molecule, frames.positions, dihedral, settings.local)

@@ -111,6 +111,37 @@ def test_the_pairs_name_atoms_of_their_molecules(reference_data, tmp_path):
         assert chosen >= set(chain(*workspace.pair.dihedral_atoms(workspace.molecule)))
 
 
+def test_any_molecule_has_dihedrals_of_its_own(settings, tmp_path):
+    """The known pair of ethanol, as the rotors and as given atoms of frames without a known name."""
+    known = open_workspace(settings, tmp_path / "known", progress=False)
+    atoms = known.pair.dihedral_atoms(known.molecule)
+    settings = replace(settings, molecule="my alcohol", potentials=(), n_train=60, searches=3)
+    by_rotors = open_workspace(settings, tmp_path / "rotors", progress=False)
+    assert [one[1:3] for one in by_rotors.pair.dihedral_atoms(known.molecule)] == [(0, 2), (0, 1)]
+    given = tuple("-".join(map(str, one)) for one in atoms)
+    settings = replace(settings, dihedral=given, local=(0, 1, 2, 8), template="CCO")
+    workspace = open_workspace(settings, tmp_path / "given", progress=False)
+    assert workspace.pair.dihedral_atoms(workspace.molecule) == atoms
+    assert workspace.pair.folds == known.pair.folds
+    assert workspace.pair.mirrored
+    assert workspace.pair.local_atoms(workspace.molecule) == [0, 1, 2, 8]
+    result = SamplingStudy().run(settings, tmp_path / "given", progress=False)
+    assert [each.name for each in result.ensembles] == ["reference", "gaff"]
+    files = result.save(tmp_path)
+    assert [path.name for path in files] == ["sampling_my_alcohol.json", "sampling_my_alcohol.png"]
+    job = json.loads(files[0].read_text())["job"]
+    assert (job["dihedral"], job["local"], job["template"]) == (list(given), [0, 1, 2, 8], "CCO")
+    with pytest.raises(MismatchError, match="another sampling study: local"):
+        SamplingStudy().run(replace(settings, local=(0, 1)), tmp_path / "given", progress=False)
+
+
+def test_settings_of_known_molecules_have_the_keys_of_earlier_studies(settings):
+    """Source: the committed results of the study."""
+    path = Path(__file__).parents[2] / "benchmarks" / "results" / "sampling_ethanol.json"
+    earlier = json.loads(path.read_text())["job"]
+    assert set(settings.job) - {"potentials"} == set(earlier)
+
+
 def test_other_settings_are_refused_before_anything_is_made(settings, folder, result):
     with pytest.raises(InputError, match="starts = 3; expected 4 or more"):
         replace(QUICK, starts=3)
@@ -135,7 +166,9 @@ def test_of_replicas_that_exchange_temperatures_the_coldest_are_compared(setting
 
 
 def test_unknown_names_are_refused(settings, folder, result):
-    with pytest.raises(InputError, match="does not know the molecule 'benzene'"):
+    with pytest.raises(InputError, match="no dihedrals are known for the molecule 'benzene'"):
         torsion_pair("benzene")
+    with pytest.raises(InputError, match="expected a name"):
+        replace(QUICK, molecule="/")
     with pytest.raises(InputError, match="unknown potential 'globl'"):
         potential(open_workspace(settings, folder, progress=False), "globl")
