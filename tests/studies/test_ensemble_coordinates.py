@@ -45,7 +45,7 @@ def test_wells_are_joined_by_the_images_of_frames() -> None:
     first = np.radians(rng.choice([180.0, 60.0, -60.0], 600, p=[0.4, 0.3, 0.3]))
     second = np.radians(rng.choice([180.0, 60.0, -60.0], 600))
     angles = np.stack([first, second], axis=-1) + rng.normal(scale=0.2, size=(600, 2))
-    turns = [angles + [0.0, turn] for turn in np.radians([0.0, 120.0, -120.0])]
+    turns = [angles + np.array([0.0, turn]) for turn in np.radians([0.0, 120.0, -120.0])]
     images = np.array([np.angle(np.exp(1j * sign * image)) for image in turns for sign in (1.0, -1.0)])
     wells = SharedWells.of(dihedral_density(images.reshape(-1, 2), n_bins=48), images)
     assert wells.names == ("60/60", "180/60")
