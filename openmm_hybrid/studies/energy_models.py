@@ -47,7 +47,7 @@ def energy_model(name: str, molecule: Molecule, folder: Path, *, charges: str = 
         The model is of another molecule, or has another order of atoms.
     """
     if name in bases.names():
-        return _base(name, molecule, folder / f"charges-{charges}.npy", charges)
+        return base_forcefield(name, molecule, folder, charges)
     if name.partition(":")[0].partition("?")[0].strip() in ENGINES.names():
         options: dict[str, Any] = {"charge": molecule.charge} if molecule.charge else {}
         return EngineModel(engine(name, **options), molecule)
@@ -66,7 +66,9 @@ def energy_model(name: str, molecule: Molecule, folder: Path, *, charges: str = 
     return model
 
 
-def _base(name: str, molecule: Molecule, path: Path, charges: str) -> ForceField:
+def base_forcefield(name: str, molecule: Molecule, folder: Path, charges: str) -> ForceField:
+    """A base force field for a molecule, with charges that the folder keeps; see `energy_model`."""
+    path = folder / f"charges-{charges}.npy"
     if not path.is_file():
         made = build(molecule, base=name, charges=charges, progress=False)
         with replacing(path) as temporary, temporary.open("wb") as file:

@@ -15,12 +15,11 @@ from openmm_hybrid.core.files import replacing
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.fitting import fit
-from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.reference import ENGINES
 from openmm_hybrid.refinement.refined import RESULT
 from openmm_hybrid.refinement.rounds import refine
 from openmm_hybrid.refinement.settings import RefineSettings
-from openmm_hybrid.studies.energy_models import energy_model
+from openmm_hybrid.studies.energy_models import base_forcefield, energy_model
 from openmm_hybrid.studies.subject import model_label, study_molecule
 
 MOLECULE, MODELS, REFINED = "molecule.sdf", "models", "refined"
@@ -166,10 +165,8 @@ def trained_lineup(
     file = write_sdf(molecule, folder / MOLECULE)
     data = sgdml.training_set(frames, n_train=n_train, n_valid=n_valid, molecule=molecule, seed=seed)
     cross, kernel = (folder / MODELS / f"{name}.npz" for name in ("cross", "sgdml"))
-    start = energy_model(base, molecule, folder, charges=charges)
     if not cross.is_file():
-        assert isinstance(start, ForceField)  # base force fields are
-        edited = start.edit(propers="fourier4", cross=True)
+        edited = base_forcefield(base, molecule, folder, charges).edit(propers="fourier4", cross=True)
         fit(edited, data.train, n_train=n_train, n_test=0, seed=seed, progress=progress).model.save(cross)
     if not kernel.is_file():
         sgdml.train_on(data, sigma=sigma, progress=progress).model.save(kernel)

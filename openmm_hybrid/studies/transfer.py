@@ -12,10 +12,9 @@ import numpy as np
 
 from openmm_hybrid import correction, sgdml
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table
-from openmm_hybrid.bases.build import build
 from openmm_hybrid.charges import METHODS
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.core.files import expanded, fingerprint, replacing
+from openmm_hybrid.core.files import expanded, fingerprint
 from openmm_hybrid.core.result_document import document
 from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.core.text_table import TextTable, cell
@@ -26,6 +25,7 @@ from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.models.compose import Sum
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.sgdml.train import check_sigma
+from openmm_hybrid.studies.energy_models import base_forcefield
 from openmm_hybrid.studies.study import Drawing, Study, StudyResult, claim, option, settings_as_dict
 
 Kind = Literal["gaff", "cross", "hybrid", "sgdml"]
@@ -209,20 +209,11 @@ class _Models:
     def _forcefield(self, kind: str) -> ForceField:
         path = self.folder / f"{kind}.npz"
         if not path.is_file():
-            start = self._gaff().edit(cross=kind == "cross")
+            gaff = base_forcefield("gaff-2.2.20", self.molecule, self.folder, self.settings.charges)
+            start = gaff.edit(cross=kind == "cross")
             fitted = fit(start, self.train, n_train=len(self.train), n_test=0, progress=self.progress)
             fitted.model.save(path)
         return ForceField.load(path)
-
-    def _gaff(self) -> ForceField:
-        """GAFF, in which terms of equal types share parameters; its charges are computed once."""
-        path, charges = self.folder / "charges.npy", self.settings.charges
-        if not path.is_file():
-            found = build(self.molecule, charges=charges, progress=self.progress).charges
-            with replacing(path) as temporary, temporary.open("wb") as file:
-                np.save(file, found, allow_pickle=False)
-        built = build(self.molecule, charges=np.load(path, allow_pickle=False), progress=self.progress)
-        return ForceField.from_system(built.system, built.topology, types=built.atom_types, name=self.molecule.name)
 
 
 def _parts(text: str) -> tuple[Path, int | None, int | None]:
