@@ -122,6 +122,7 @@ class DaskRunner(Runner):
         from distributed import Client
 
         with ExitStack() as stack:
+            stack.enter_context(_quiet("distributed.client"))
             if self.scheduler or self.scheduler_file:
                 given = {"address": self.scheduler} if self.scheduler else {"scheduler_file": str(self.scheduler_file)}
                 try:
@@ -135,6 +136,18 @@ class DaskRunner(Runner):
                 cluster = stack.enter_context(local_cluster(self.workers, self.memory, self.threads, self.starts))
                 client = stack.enter_context(Client(cluster, set_as_default=False))
             yield client
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a logger silent while the block lasts: a lost scheduler is an error of ours, without Dask's traceback."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager

@@ -37,7 +37,8 @@ class Runner(ABC):
     ) -> Iterator[TaskResult]:
         """The outcomes of tasks as they come, those in the store first. Equal tasks are done once and come once.
 
-        Ctrl-C, or the end of the loop over the outcomes, ends the tasks that run. Finished ones stay in the store.
+        Ctrl-C, or the end of the loop over the outcomes, ends the tasks that run. Finished ones stay in the store. On a
+        cluster that runs on, tasks that have begun go on and are stored; another call waits for them.
 
         Parameters
         ----------
