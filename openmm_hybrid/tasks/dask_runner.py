@@ -78,7 +78,18 @@ class DaskRunner(Runner):
             )
 
     def perform_all(self, tasks: Sequence[Task], store: Store) -> Iterator[TaskResult]:
-        """Outcomes in the order in which the workers finish."""
+        """Outcomes in the order in which the workers finish. A lost connection is made again."""
+        rest = {task.key: task for task in tasks}
+        while rest:
+            before = len(rest)
+            for outcome in self._gathered(list(rest.values()), store):
+                del rest[outcome.key]
+                yield outcome
+            if len(rest) == before:
+                raise HybridError("the scheduler of the cluster is lost", hint="finished tasks are stored; start again")
+
+    def _gathered(self, tasks: Sequence[Task], store: Store) -> Iterator[TaskResult]:
+        """Outcomes of tasks until all are done or the scheduler is lost."""
         from distributed import as_completed
 
         folder = str(store.path.absolute())
@@ -88,27 +99,36 @@ class DaskRunner(Runner):
                 for task in tasks
             }
             for future in as_completed(list(futures), loop=client.loop):
-                yield self._outcome(future, futures.pop(future), store)
+                outcome = self._outcome(future, futures.pop(future), store)
+                if outcome is None:
+                    return
+                yield outcome
                 future.release()
 
-    def _outcome(self, future: Any, task: Task, store: Store) -> TaskResult:
-        """The outcome of a task that Dask has done with."""
+    def _outcome(self, future: Any, task: Task, store: Store) -> TaskResult | None:
+        """The outcome of a task that Dask has done with; None if the scheduler is lost."""
+        from concurrent.futures import CancelledError
+
         from distributed import KilledWorker
 
-        if future.status == "finished":
-            found: TaskResult = future.result()
-            return found
         known = store.find(task.key)
         if known is not None:
             return known
-        error = future.exception() if future.status == "error" else None
+        error = future.exception()  # it waits if the worker died after the end of the task, so that Dask repeats it
         if isinstance(error, KilledWorker):
             outcome = TaskResult.failure(task, "each worker that ran it died (killed, or out of memory)")
             store.put(outcome)
             return outcome
+        if future.status == "cancelled":
+            return None
         if error is not None:
             raise error  # of the store, or a worker with other packages
-        raise HybridError("the scheduler of the cluster is lost", hint="finished tasks are stored; start again")
+        try:
+            # The file is there, but a network file system may show it later.
+            found: TaskResult = future.result()
+        except CancelledError:
+            return None
+        return found
 
     @contextmanager
     def _client(self) -> Iterator[Any]:

@@ -63,5 +63,5 @@ def threads() -> dict[str, Any]:
 def greedy(gigabytes: float) -> dict[str, Any]:
     """A task that takes memory, and time."""
     block = np.ones(int(gigabytes * 1e9 / 8))
-    time.sleep(60.0)
+    time.sleep(600.0)
     return {"sum": float(block.sum())}

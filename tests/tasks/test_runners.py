@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,7 +131,7 @@ def test_a_worker_that_dies_takes_no_result_with_it(dask: DaskRunner, tmp_path: 
 
 
 def test_a_task_that_takes_too_much_memory_is_ended(dask: DaskRunner, tmp_path: Path) -> None:
-    (outcome,) = dask.run([Task(f"{F}:greedy", {"gigabytes": 1.2}, time_limit=50.0)], Store(tmp_path))
+    (outcome,) = dask.run([Task(f"{F}:greedy", {"gigabytes": 1.2}, time_limit=float("inf"))], Store(tmp_path))
     assert outcome.reason == "it took more than its limit of 1 GB of memory"
 
 
@@ -140,6 +142,38 @@ def test_a_cluster_of_this_machine_starts_and_ends_with_the_tasks(tmp_path: Path
     found = {outcome.key: outcome for outcome in DaskRunner(workers=1, memory="1GB").run(tasks, store)}
     assert found[tasks[0].key].value == {"threads": "1"}
     assert found[tasks[2].key].value["square"] == 1
+
+
+def test_a_lost_scheduler_is_told_and_another_one_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGKILL ends the scheduler once the caller is connected; nothing runs yet, for there is no worker."""
+    pytest.importorskip("distributed", reason="Dask is not installed (extra cluster)")
+    from benchmarks.many import Cluster
+
+    monkeypatch.setattr("openmm_hybrid.tasks.dask_runner._ANSWER", 2.0)
+    cluster, log, tasks = Cluster(tmp_path), tmp_path / "log", _squares(tmp_path / "log", 2)
+    runner, store = DaskRunner(scheduler_file=cluster.file), Store(tmp_path / "store")
+    try:
+        cluster.start_scheduler()
+
+        def kill() -> None:
+            while "Receive client connection" not in (tmp_path / "scheduler.log").read_text():
+                time.sleep(0.05)
+            assert cluster.scheduler is not None
+            cluster.scheduler.kill()
+            cluster.scheduler.wait()
+
+        killing = threading.Thread(target=kill)
+        killing.start()
+        with pytest.raises(HybridError, match="scheduler"):
+            list(runner.run(tasks, store))
+        killing.join()
+        monkeypatch.undo()
+        cluster.start_scheduler()
+        cluster.start_worker()
+        assert sum(outcome.ok for outcome in runner.run(tasks, store)) == 2
+    finally:
+        cluster.end()
+    assert sorted(log.read_text().split()) == ["0", "1"]
 
 
 def test_wrong_settings_are_refused(tmp_path: Path) -> None:
