@@ -25,8 +25,11 @@ from openmm_hybrid import analysis as analysis
 from openmm_hybrid import figures as figures
 from openmm_hybrid.refinement.rounds import refine as refine
 from openmm_hybrid.refinement.rounds import refine_series as refine_series
+from openmm_hybrid.refinement.batch import refine_batch as refine_batch
 from openmm_hybrid.refinement.settings import RefineSettings as RefineSettings
 from openmm_hybrid.refinement.refined import Refined as Refined
+from openmm_hybrid.refinement.batch_result import BatchResult as BatchResult
+from openmm_hybrid import tasks as tasks
 from openmm_hybrid.systems.attach import attach as attach
 from openmm_hybrid.systems.replace import replace as replace
 from openmm_hybrid.systems.app_forcefield import register as register

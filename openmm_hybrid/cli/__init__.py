@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from openmm_hybrid import __version__
-from openmm_hybrid.cli import files, info, prepare, refine, run, study, train
+from openmm_hybrid.cli import files, info, prepare, refine, refine_batch, run, study, train
 from openmm_hybrid.cli.error_lines import Verbosity, Verbs
 from openmm_hybrid.cli.options import Verb
 
@@ -50,6 +50,7 @@ def _options(
 
 
 app.command(cls=Verb)(refine.refine)
+app.command("refine-batch", cls=Verb)(refine_batch.refine_batch)
 app.command(cls=Verb)(prepare.build)
 app.command(cls=Verb)(prepare.label)
 app.add_typer(train.app, name="train")

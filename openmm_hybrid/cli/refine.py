@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from openmm_hybrid.cli.error_lines import print_result, progress_wanted
 from openmm_hybrid.cli.options import Json, OutputFolder, Seed, Template, named
+
+if TYPE_CHECKING:
+    from openmm_hybrid.refinement.settings import RefineSettings
 
 
 def refine(
@@ -90,30 +94,27 @@ def refine(
     --solvate, and correction.npz with --correct. With several molecules, each has such a folder in it, and terms of
     equal GAFF types have the same parameters in all of them.
     """
-    import math
-
     from openmm_hybrid.core.errors import InputError
     from openmm_hybrid.refinement.rounds import refine as refine_molecule
     from openmm_hybrid.refinement.rounds import refine_series
-    from openmm_hybrid.refinement.settings import RefineSettings
 
-    settings = RefineSettings(
+    settings = refine_settings(
         base=base,
         charges=charges,
         engine=engine,
         temperature=temperature,
         implicit_water=implicit_water,
-        n_conformers=conformers,
-        n_first=first,
-        n_scan=scan,
-        n_fresh=fresh,
-        n_more=more,
+        conformers=conformers,
+        first=first,
+        scan=scan,
+        fresh=fresh,
+        more=more,
         rounds=rounds,
         factor=factor,
         target=target,
-        max_minutes=math.inf if max_minutes is None else max_minutes,
-        n_profile=profile,
-        n_rotors=rotors,
+        max_minutes=max_minutes,
+        profile=profile,
+        rotors=rotors,
         hot_ps=hot_ps,
         frequencies=frequencies,
         max_labels=max_labels,
@@ -132,3 +133,22 @@ def refine(
         content = {result.path.name: result.as_dict() for result in results}
     text = "\n".join(f"{result.verdict}\n{result.path / 'report.html'}" for result in results)
     print_result(text, content, as_json=as_json)
+
+
+def refine_settings(
+    *, conformers: int, first: int, scan: int, fresh: int, more: int, profile: int, rotors: int,
+    max_minutes: float | None, **others: Any,
+) -> RefineSettings:  # fmt: skip
+    """The settings of the options of `refine`; `others` have the names of fields of `RefineSettings`.
+
+    Raises
+    ------
+    InputError
+        A number is out of range.
+    """
+    from openmm_hybrid.refinement.settings import RefineSettings
+
+    return RefineSettings(
+        n_conformers=conformers, n_first=first, n_scan=scan, n_fresh=fresh, n_more=more, n_profile=profile,
+        n_rotors=rotors, max_minutes=math.inf if max_minutes is None else max_minutes, **others,
+    )  # fmt: skip

@@ -13,7 +13,8 @@ from openmm_hybrid.core.files import replacing
 def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> Path:
     """Write one line per record, after a header with the keys of the first, and return the path.
 
-    Unknown numbers (None and NaN) become empty cells.
+    Unknown numbers (None and NaN) become empty cells. A text that spreadsheets would take for a formula gets an
+    apostrophe.
 
     Raises
     ------
@@ -26,5 +27,11 @@ def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> Path:
         writer = csv.DictWriter(file, list(records[0]) if records else [], lineterminator="\n")
         writer.writeheader()
         for record in records:
-            writer.writerow({key: "" if value is None or value != value else value for key, value in record.items()})
+            writer.writerow({key: _cell(value) for key, value in record.items()})
     return path
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return f"'{value}" if value[:1] in ("=", "+", "-", "@") else value
+    return "" if value is None or value != value else value

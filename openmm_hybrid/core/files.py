@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 import tempfile
 import tokenize
 import zipfile
@@ -28,6 +29,11 @@ def expanded(path: str | Path) -> Path:
         raise InputError(f"{path} cannot be expanded ({error})", hint="write the folder in full") from error
     except TypeError as error:
         raise InputError(f"{path!r} is no path", expected="a str or a pathlib.Path") from error
+
+
+def as_file_name(name: str, most: int = 40) -> str:
+    """A name as that of a file or folder: at most `most` letters, digits and +, -, . in place of all others "_"."""
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", name)[:most].strip("_.")
 
 
 def sha256(path: str | Path) -> str:

@@ -66,13 +66,7 @@ def _base64(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode()
 
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>
+STYLE = """\
   :root { color-scheme: light dark; --ink: #1d2430; --soft: #4c586b; --line: #d5dae2; --paper: #fff; --code: #f3f5f8; }
   @media (prefers-color-scheme: dark) {
     :root { --ink: #e4e8ee; --soft: #a5b0c0; --line: #3a4352; --paper: #14181f; --code: #1f2530; }
@@ -98,7 +92,17 @@ _PAGE = """<!doctype html>
   .gallery figure { margin: .6rem 0; }
   ul { padding-left: 1.2rem; }
   figcaption, .lead { color: var(--soft); }
-</style>
+"""
+"""The look of a page, light and dark, for screens of all sizes and paper."""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>
+{{ style|safe }}</style>
 </head>
 <body>
 <h1>{{ title }}</h1>
@@ -135,7 +139,9 @@ _PAGE = """<!doctype html>
 
 def write_report(path: str | Path, title: str, lead: str, sections: Sequence[Section]) -> Path:
     """Write the page, whole or not at all; every text is escaped and every picture embedded."""
-    page = Environment(autoescape=True).from_string(_PAGE).render(title=title, lead=lead, sections=sections)
+    page = (
+        Environment(autoescape=True).from_string(_PAGE).render(style=STYLE, title=title, lead=lead, sections=sections)
+    )
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return expanded(path)

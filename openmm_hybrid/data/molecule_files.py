@@ -44,7 +44,7 @@ def read_molecule(path: Path, record: int | None = None, template: str = "") -> 
     if not path.is_file():
         raise InputError(f"{path} does not exist")
     text = path.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n").replace("\0", " ")
-    records = {".mol2": mol2.records, ".pdb": lambda whole: [whole]}.get(ending, _sdf_records)(text)
+    records = {".mol2": mol2.records, ".pdb": lambda whole: [whole]}.get(ending, sdf_records)(text)
     numbers = range(len(records))
     if record is not None and ending != ".pdb":
         numbers = range(_checked(path, record, len(records)), record + 1)
@@ -68,7 +68,8 @@ def _checked(path: Path, record: int, count: int) -> int:
     return record
 
 
-def _sdf_records(text: str) -> list[str]:
+def sdf_records(text: str) -> list[str]:
+    """The records of the text of an SDF."""
     records = re.split(r"^\$\$\$\$.*\n?", text, flags=re.MULTILINE)
     return records if len(records) == 1 or records[-1].strip() else records[:-1]
 

@@ -19,6 +19,7 @@ from openmm_hybrid.refinement.check_results import Checks
 
 FORCEFIELD, LABELS, RESULT, REPORT = "forcefield.npz", "labels.npz", "result.json", "report.html"
 CORRECTION = "correction.npz"
+PAGE = "index.html"  # of a batch of refinements
 SYSTEM, SOLVATED, RESIDUES = "system", "solvated", "refined.xml"
 _FIRST = "round-0"  # the folder that every refinement starts with
 
@@ -192,6 +193,10 @@ class Refined:
         except FileNotFoundError:
             raise InputError(f"{folder} holds no finished refinement", hint=hint) from None
         except (OSError, ValueError, LookupError, TypeError) as error:
+            if (folder / PAGE).is_file():
+                raise InputError(
+                    f"{folder} holds many refinements", expected="the folder of one", hint="load a folder in it"
+                ) from None
             raise InputError(f"{folder / RESULT} is damaged ({error})", hint=hint) from None
         return cls(folder, ForceField.load(folder / FORCEFIELD), rounds, chosen, verdict, converged, checks, errors)
 

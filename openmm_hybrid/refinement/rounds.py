@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 import warnings
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import Any, final
 from openmm_hybrid import reference
 from openmm_hybrid.analysis.error_table import error_table
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.core.files import expanded
+from openmm_hybrid.core.files import as_file_name, expanded
 from openmm_hybrid.core.result_document import write_json
 from openmm_hybrid.core.same_job import ignored, lock_folder, note_job
 from openmm_hybrid.data.frames import Frames
@@ -28,9 +27,8 @@ from openmm_hybrid.refinement.settings import RefineSettings
 from openmm_hybrid.refinement.source import Source, read_source
 
 _LEFT_OUT = 8  # one of this many labelled frames tests the fit
-_FREE = ("rounds", "factor", "target", "max_minutes", "max_labels", "hot_ps", "frequencies", "solvate", "correct")
+FREE = ("rounds", "factor", "target", "max_minutes", "max_labels", "hot_ps", "frequencies", "solvate", "correct")
 """Settings that change no round: when the rounds end, and what follows."""
-_NAME = 40  # most letters of a molecule's name in the name of its folder
 
 
 def refine(
@@ -154,7 +152,7 @@ def _refined(
     _refuse_mixed_bases([each.base for each in chosen])
     members = []
     for number, (source, each) in enumerate(zip(sources, chosen, strict=True), 1):
-        folder = output if len(sources) == 1 else output / f"{number}-{_as_file_name(source.molecule.name)}"
+        folder = output if len(sources) == 1 else output / f"{number}-{as_file_name(source.molecule.name)}"
         charge = source.molecule.charge
         options: dict[str, Any] = {"charge": charge} if charge else {}
         made = engine or reference.engine(each.engine, **options)
@@ -167,7 +165,7 @@ def _refined(
             job |= {"smiles": member.molecule.smiles, "together": together}
             note_job(
                 member.folder / "job.json", job, what="refinement", hint="choose another folder",
-                rules=dict.fromkeys(_FREE, ignored),
+                rules=dict.fromkeys(FREE, ignored),
             )  # fmt: skip
         return _Refinement(tuple(members)).run()
 
@@ -183,10 +181,6 @@ def _refuse_mixed_bases(bases: Sequence[str]) -> None:
             f"molecules with {bases[0]} share no parameters", expected="a GAFF base for several molecules",
             hint="refine each of them alone",
         )  # fmt: skip
-
-
-def _as_file_name(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.+-]+", "_", name)[:_NAME].strip("_")
 
 
 @final

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
+from openmm_hybrid.core.files import as_file_name
 from openmm_hybrid.core.html_report import Section, write_report
 from openmm_hybrid.core.result_document import document, versions
 from openmm_hybrid.core.text_table import TextTable, cell
@@ -68,7 +68,7 @@ class Overview(StudyResult):
     @property
     def name(self) -> str:
         """See `StudyResult.name`."""
-        return f"study_{re.sub(r'[^A-Za-z0-9.+-]+', '_', self.lineup.molecule.name).strip('_') or 'molecule'}"
+        return f"study_{as_file_name(self.lineup.molecule.name) or 'molecule'}"
 
     def figures(self) -> dict[str, tuple[float, str]]:
         """Figures of all studies, with the study's name before each; value and unit."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
 from openmm_hybrid.analysis.distances import DistanceOverlap
 from openmm_hybrid.analysis.frame_errors import FrameErrors, MeanError
+from openmm_hybrid.core.files import as_file_name
 from openmm_hybrid.core.result_document import document
 from openmm_hybrid.core.text_table import TextTable
 from openmm_hybrid.studies.relabel_sets import FileCheck
@@ -62,7 +62,7 @@ class RelabelResult(StudyResult):
     @property
     def name(self) -> str:
         """See `StudyResult.name`."""
-        return f"relabel_{re.sub(r'[^A-Za-z0-9.+-]+', '_', self.molecule).strip('_') or 'molecule'}"
+        return f"relabel_{as_file_name(self.molecule) or 'molecule'}"
 
     def other(self, label: str) -> str:
         """Label of the other distribution."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from openmm_hybrid.analysis.stability import Drift
 from openmm_hybrid.analysis.vibrations import Band, BandValue, Slope, Spectrum, band_value, bands, temperature_slope
+from openmm_hybrid.core.files import as_file_name
 from openmm_hybrid.core.result_document import document
 from openmm_hybrid.core.text_table import TextTable, cell
 from openmm_hybrid.core.units import BOLTZMANN
@@ -172,7 +172,7 @@ class SpectraResult(StudyResult):
     @property
     def name(self) -> str:
         """See `StudyResult.name`."""
-        return f"spectra_{re.sub(r'[^A-Za-z0-9.+-]+', '_', self.molecule).strip('_') or 'molecule'}"
+        return f"spectra_{as_file_name(self.molecule) or 'molecule'}"
 
     def tables(self) -> list[TextTable]:
         """See `StudyResult.tables`: positions of the bands in cm⁻¹, one table per model."""

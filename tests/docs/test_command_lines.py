@@ -14,7 +14,7 @@ from openmm_hybrid.cli import app
 from tests.docs.snippets import ROOT, TEXTS, blocks, inline
 
 _PROGRAM = "openmm-hybrid "
-_SECTION = re.compile(r"^#{2,3} (?P<verb>[a-z ]+)\n(?P<text>.*?)(?=^#|\Z)", re.DOTALL | re.MULTILINE)
+_SECTION = re.compile(r"^#{2,3} (?P<verb>[a-z -]+)\n(?P<text>.*?)(?=^#|\Z)", re.DOTALL | re.MULTILINE)
 
 
 def _parse(line: str) -> None:

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[2] / "openmm_hybrid"
 #: A room may import from the rooms of the lines before its own, and from itself.
 LAYERS = (
     ("core",),
-    ("data",),
+    ("data", "tasks"),
     ("forms",),
     ("models",),
     ("charges",),

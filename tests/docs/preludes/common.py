@@ -145,6 +145,11 @@ def limit_refinements() -> None:
     oh.refine_series = limited(oh.refine_series, {"settings": _few_labels})
 
 
+def limit_batches() -> None:
+    """Make `oh.refine_batch` refine each molecule in one round with few labels and without checks."""
+    oh.refine_batch = limited(oh.refine_batch, {"settings": _few_labels})
+
+
 def _few_labels(settings: oh.RefineSettings | None) -> oh.RefineSettings:
     return replace(
         settings or oh.RefineSettings(),

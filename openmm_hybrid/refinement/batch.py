@@ -1,0 +1,251 @@
+"""Refinement of all molecules of a library, each on its own: `refine_batch`."""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, final
+
+from openmm_hybrid import reference
+from openmm_hybrid.bases import base_forcefield
+from openmm_hybrid.core.csv_file import write_csv
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import as_file_name, expanded
+from openmm_hybrid.core.result_document import versions, write_json
+from openmm_hybrid.core.same_job import ignored, lock_folder, note_job
+from openmm_hybrid.core.text_table import cell
+from openmm_hybrid.data.library_files import LibraryEntry, read_library
+from openmm_hybrid.refinement.batch_page import write_page
+from openmm_hybrid.refinement.batch_result import (
+    FAILED,
+    REFINED,
+    RUNNING,
+    WAITING,
+    BatchMolecule,
+    BatchResult,
+    records,
+)
+from openmm_hybrid.refinement.batch_task import entry_task
+from openmm_hybrid.refinement.refined import PAGE, RESULT
+from openmm_hybrid.refinement.rounds import FREE
+from openmm_hybrid.refinement.settings import RefineSettings
+from openmm_hybrid.tasks import Runner, SerialRunner, Store, Task
+
+STORE, JOB, TABLE = ".tasks", "job.json", "summary.csv"
+_ORDER = (RUNNING, FAILED, REFINED, WAITING)  # of the states in the table on the terminal, which may be cut
+_NAME = 80  # most letters in the name of a molecule's folder
+_SHOWN = 5  # problems that a warning lists
+
+
+def refine_batch(
+    library: str | Path,
+    output: str | Path,
+    settings: RefineSettings | None = None,
+    *,
+    runner: Runner | None = None,
+    time_limit: float | None = math.inf,
+    retry: bool = False,
+    progress: bool = True,
+) -> BatchResult:
+    """`refine` for each molecule of a library, one after another or on a cluster.
+
+    A molecule that cannot be read or refined is kept as a failure with its reason, and the others go on. The same call
+    resumes after a stop. A longer library, or another target or budget, goes on with what there is.
+
+    Parameters
+    ----------
+    library : path
+        A ``.smi``, ``.sdf`` or ``.csv`` file; see `openmm_hybrid.data.library_files.read_library`. Names must differ.
+    output : path
+        Folder for the results (see `BatchResult`). On a cluster, all workers must see it.
+    settings : RefineSettings, optional
+        For all molecules.
+    runner : Runner, optional
+        By default one molecule after another; `openmm_hybrid.tasks.DaskRunner` refines several at a time.
+    time_limit : float or None, s
+        Time after which the refinement of a molecule is ended and counts as failed. Each one runs in a process of its
+        own, unless it is None.
+    retry : bool
+        Refine molecules again that failed in an earlier call.
+    progress : bool
+        Show a table of the molecules on a terminal, and lines elsewhere.
+
+    Raises
+    ------
+    InputError
+        The library cannot be read or holds no readable molecule, a name is there twice, or a setting is wrong.
+    MismatchError
+        The folder belongs to other settings, or has another molecule of the same name.
+    MissingDependencyError
+        The runner needs a package that is not installed.
+    HybridError
+        A file cannot be written, or the cluster is lost.
+
+    Warns
+    -----
+    UserWarning
+        Molecules cannot be read, or are there twice under different names.
+    """
+    chosen, runner, folder = settings or RefineSettings(), runner or SerialRunner(), expanded(output)
+    entries = _without_doubles(read_library(library))
+    folders = _folders(entries, folder)
+    runner.check()
+    reference.engine(chosen.engine)  # refuses an unknown name
+    if chosen.base:
+        base_forcefield(chosen.base)
+    problems = [f"{entry.name} ({entry.place}): {entry.problem}" for entry in entries if entry.problem]
+    if len(problems) == len(entries):
+        raise InputError(f"no molecule of {library} can be refined; {problems[0]}")
+    if problems:
+        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        warnings.warn(
+            f"{len(problems)} of {len(entries)} molecules are left out: {'; '.join(problems[:_SHOWN])}{more}",
+            stacklevel=2,
+        )
+    tasks = {
+        entry.name: entry_task(entry, chosen, path, time_limit)
+        for entry, path in zip(entries, folders, strict=True)
+        if not entry.problem
+    }
+    with lock_folder(folder):
+        _note(folder, chosen, entries)
+        batch = _Batch(folder, expanded(library).stem, entries, folders, tasks, Store(folder / STORE))
+        return batch.run(runner, retry=retry, progress=progress)
+
+
+def _without_doubles(entries: Sequence[LibraryEntry]) -> list[LibraryEntry]:
+    """The entries, in which a molecule that came before under another name is a problem."""
+    first: dict[str, LibraryEntry] = {}
+    found = []
+    for entry in entries:
+        before = first.setdefault(entry.canonical, entry) if entry.canonical else entry
+        reason = f"it is the same molecule as {before.name} ({before.place})"
+        found.append(entry if before is entry else LibraryEntry(entry.name, entry.place, problem=reason))
+    return found
+
+
+def _folders(entries: Sequence[LibraryEntry], output: Path) -> list[Path]:
+    """A folder for each molecule."""
+    names = [as_file_name(entry.name, _NAME) for entry in entries]
+    taken = {name.casefold(): "the batch" for name in ("", JOB, PAGE, TABLE, RESULT)}
+    for entry, name in zip(entries, names, strict=True):
+        other = taken.setdefault(name.casefold(), entry.name)
+        if other != entry.name:
+            raise InputError(
+                f"the name {entry.name!r} ({entry.place}) gives the folder {name!r}, which is that of {other}",
+                expected="names that differ in their letters and digits",
+                hint="rename one of them",
+            )
+    return [output / name for name in names]
+
+
+def _note(folder: Path, settings: RefineSettings, entries: Sequence[LibraryEntry]) -> None:
+    """Compare settings and molecules with those of earlier calls."""
+    molecules = {entry.name: entry.canonical for entry in entries if entry.canonical}
+    job = asdict(settings) | {"max_minutes": str(settings.max_minutes), "molecules": molecules}
+    note_job(
+        folder / JOB, job, what="batch of refinements", hint="choose another folder",
+        rules=dict.fromkeys(FREE, ignored) | {"molecules": _same_molecules},
+    )  # fmt: skip
+
+
+def _same_molecules(found: Mapping[str, str] | None, wanted: Mapping[str, str]) -> str:
+    for name, smiles in wanted.items():
+        before = (found or {}).get(name, smiles)
+        if before != smiles:
+            return f"{name} is {before} there, {smiles} now"
+    return ""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """The molecules of a batch, their folders and tasks, and the store of what is finished."""
+
+    folder: Path
+    title: str
+    entries: Sequence[LibraryEntry]
+    folders: Sequence[Path]
+    tasks: Mapping[str, Task]
+    store: Store
+
+    def run(self, runner: Runner, *, retry: bool, progress: bool) -> BatchResult:
+        """Refine what is not refined yet; the files of the summary follow each molecule."""
+        on_terminal = progress and sys.stderr.isatty()
+        known: dict[str, BatchMolecule] = {}
+        with self._table(known, shown=on_terminal):
+            self._write(known)
+            lines = progress and not on_terminal
+            for outcome in runner.run(list(self.tasks.values()), self.store, retry=retry, progress=lines):
+                folder = next(path for path, entry in zip(self.folders, self.entries, strict=True)
+                              if entry.name == outcome.name)  # fmt: skip
+                known[outcome.name] = BatchMolecule.ended(outcome.name, folder.name, outcome)
+                self._write(known)
+                if lines:
+                    text = known[outcome.name].values.get("verdict", f"{outcome.name} failed: {outcome.reason}")
+                    print(text, file=sys.stderr, flush=True)
+        return self._write(known)
+
+    def _write(self, known: Mapping[str, BatchMolecule]) -> BatchResult:
+        result = BatchResult(self.folder, tuple(self._states(known)))
+        write_csv(self.folder / TABLE, records(result.molecules))
+        write_page(self.folder / PAGE, f"Force fields for {self.title}", result)
+        write_json(self.folder / RESULT, result.as_dict() | {"versions": versions()})
+        return result
+
+    def _states(self, known: Mapping[str, BatchMolecule]) -> Iterator[BatchMolecule]:
+        """The molecules as they are now."""
+        running = self.store.running()
+        for entry, folder in zip(self.entries, self.folders, strict=True):
+            task = self.tasks.get(entry.name)
+            if task is None:
+                yield BatchMolecule(entry.name, folder.name, FAILED, entry.problem)
+            elif entry.name in known:
+                yield known[entry.name]
+            elif task.key in running:
+                yield BatchMolecule.begun(entry.name, folder, running[task.key])
+            else:
+                yield BatchMolecule(entry.name, folder.name)
+
+    @contextmanager
+    def _table(self, known: Mapping[str, BatchMolecule], *, shown: bool) -> Iterator[None]:
+        """A table on the terminal that follows the folder while the block lasts."""
+        if not shown:
+            yield
+            return
+        from rich.console import Console
+        from rich.live import Live
+
+        with Live(
+            get_renderable=lambda: live_table(BatchResult(self.folder, tuple(self._states(known)))),
+            console=Console(stderr=True), refresh_per_second=0.5,
+        ):  # fmt: skip
+            yield
+
+
+def live_table(result: BatchResult) -> Any:
+    """A rich table of the molecules, the running ones first: state, round, force error and minutes."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), title=Text(result.verdict), title_justify="left", title_style="")
+    for number, head in enumerate(("molecule", "state", "round", "force RMSE", "base", "minutes", "")):
+        table.add_column(head, justify="left" if number in (0, 1, 6) else "right", no_wrap=number < 6)
+    for each in sorted(result.molecules, key=lambda each: _ORDER.index(each.state)):
+        force = each.number("unseen_force" if each.state == RUNNING else "force")
+        numbers = [
+            "–" if value is None else text(value)
+            for value, text in (
+                (each.number("rounds"), "{:.0f}".format),
+                (force, cell),
+                (each.number("base_force"), cell),
+                (each.minutes or None, "{:.1f}".format),
+            )
+        ]
+        table.add_row(*map(Text, (each.name, each.state, *numbers, each.reason)))
+    return table

@@ -1,0 +1,67 @@
+"""Functions for tasks: they count their calls by lines of a log, raise, hang, and end their process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def logged(log: str, line: object) -> None:
+    """Append a line to a file."""
+    with Path(log).open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+
+
+def squared(number: int, log: str) -> dict[str, Any]:
+    """A number's square, and the array of all numbers below it."""
+    logged(log, number)
+    return {"square": number**2, "below": np.arange(number, dtype=np.float64)}
+
+
+def plain(number: int, log: str) -> dict[str, Any]:
+    """A result without arrays."""
+    logged(log, number)
+    return {"number": number}
+
+
+def failing(number: int) -> dict[str, Any]:
+    """A task with an error of its own."""
+    raise ZeroDivisionError(f"number {number} is wrong")
+
+
+def hanging(seconds: float) -> dict[str, Any]:
+    """A task that takes long, with a process that takes as long."""
+    import subprocess
+
+    subprocess.run(["sleep", str(seconds)], check=True)
+    return {}
+
+
+def wrong(number: int) -> dict[str, Any]:
+    """A task whose result cannot be stored."""
+    return {"number": {number}}
+
+
+def dying(log: str, times: int) -> dict[str, Any]:
+    """A task that kills its process the first `times` times."""
+    logged(log, os.getpid())
+    if len(Path(log).read_text().splitlines()) <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"starts": len(Path(log).read_text().splitlines())}
+
+
+def threads() -> dict[str, Any]:
+    """The environment variable for the number of threads."""
+    return {"threads": os.environ.get("OPENMM_CPU_THREADS", "")}
+
+
+def greedy(gigabytes: float) -> dict[str, Any]:
+    """A task that takes memory, and time."""
+    block = np.ones(int(gigabytes * 1e9 / 8))
+    time.sleep(600.0)
+    return {"sum": float(block.sum())}
