@@ -10,7 +10,7 @@ import numpy as np
 from openmm_hybrid import bases
 from openmm_hybrid.bases.build import build
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import read_npy, replacing
 from openmm_hybrid.data.identity import Identity
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.forcefield import ForceField
@@ -71,7 +71,7 @@ def _base(name: str, molecule: Molecule, path: Path, charges: str) -> ForceField
         made = build(molecule, base=name, charges=charges, progress=False)
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.save(file, made.charges, allow_pickle=False)
-    built = build(molecule, base=name, charges=np.load(path, allow_pickle=False), progress=False)
+    built = build(molecule, base=name, charges=read_npy(path, hint="remove it: it is made again"), progress=False)
     return ForceField.from_system(built.system, built.topology, name=name)
 
 
