@@ -196,10 +196,13 @@ def _compare_placed(
 
 
 def _from_xml(system: openmm.System) -> openmm.System:
-    """The System after a round trip through XML, which must give the same text again."""
+    """The System after a round trip through XML, which must give the same text again.
+
+    A TorchForce packs its module anew, so that its text differs; the energies of the copy are compared in any case.
+    """
     text = openmm.XmlSerializer.serialize(system)
     again: openmm.System = read_xml(text, Path("system.xml"), openmm.System, hint="")
-    if openmm.XmlSerializer.serialize(again) != text:
+    if "TorchForce" not in text and openmm.XmlSerializer.serialize(again) != text:
         raise Difference("the System and its copy from XML differ")
     return again
 
