@@ -12,7 +12,6 @@ from openmm_hybrid.cli.options import Json, Seed, argument, check_ending, named,
 from openmm_hybrid.core.errors import InputError
 
 if TYPE_CHECKING:
-    import openmm
     from numpy.typing import NDArray
 
     from openmm_hybrid.forcefield import ForceField
@@ -75,7 +74,7 @@ def validate(
         raise typer.Exit(1)
 
 
-def _subject(path: Path, solvated: bool) -> tuple[openmm.System, NDArray[Any], ForceField | None]:
+def _subject(path: Path, solvated: bool) -> tuple[Any, NDArray[Any], ForceField | None]:
     """System, positions (Å) and, in a folder of `refine`, its force field.
 
     Raises
@@ -85,29 +84,13 @@ def _subject(path: Path, solvated: bool) -> tuple[openmm.System, NDArray[Any], F
     """
     from openmm_hybrid.forcefield import ForceField
     from openmm_hybrid.refinement.refined import FORCEFIELD, SOLVATED, SYSTEM
-    from openmm_hybrid.systems.system_files import load_system
+    from openmm_hybrid.systems.system_files import load_system, load_xml
 
     if path.suffix == ".xml":
-        return (*_from_xml(path), None)
+        return (*load_xml(path), None)
     refined = (path / SYSTEM).is_dir()
     if solvated and not (path / SOLVATED / "manifest.json").is_file():
         raise InputError(f"{path} has no box of water", expected="a folder of `refine --solvate`")
     system, _, start = load_system(path / (SOLVATED if solvated else SYSTEM) if refined else path)
     fitted = path / FORCEFIELD
     return system, start, ForceField.load(fitted) if refined and fitted.is_file() else None
-
-
-def _from_xml(path: Path) -> tuple[openmm.System, NDArray[Any]]:
-    """System of an XML file, and positions (Å) of the topology.pdb beside it."""
-    import openmm
-
-    from openmm_hybrid.systems.system_files import load_topology
-    from openmm_hybrid.systems.xml import read_xml
-
-    if not path.is_file():
-        raise InputError(f"{path} does not exist", expected="a System's XML file")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is damaged ({error})", hint="write it again") from None
-    return read_xml(text, path, openmm.System, hint="write it again"), load_topology(path.parent)[1]
