@@ -85,14 +85,14 @@ system-test:
 
 # The versions come first: otherwise pip downloads the newest torch before it finds that an extra requires another.
 .venv/.ready: pyproject.toml | system
-	tools/bootstrap.sh venv .venv 'openmm==8.4.*' 'torch==2.9.*' -e '.[torchforce,gaff,openff,labels,free-energy,cluster,test,docs]'
+	tools/bootstrap.sh venv .venv 'openmm==8.4.*' 'torch==2.9.*' -e '.[torchforce,gaff,openff,labels,free-energy,cluster,validation,test,docs]'
 
 .venv-modern/.ready: pyproject.toml | system
-	tools/bootstrap.sh venv .venv-modern 'openmm>=8.6.1' 'torch==2.13.0' -e '.[gaff,openff,labels,free-energy,cluster,openmm-ml,test]'
+	tools/bootstrap.sh venv .venv-modern 'openmm>=8.6.1' 'torch==2.13.0' -e '.[gaff,openff,labels,free-energy,cluster,validation,openmm-ml,test]'
 
 .venv-torchforce-2/.ready: pyproject.toml | system
 	tools/bootstrap.sh venv .venv-torchforce-2 'openmm==8.5.2' 'torch==2.12.1' \
-		-e '.[torchforce-2,gaff,openff,labels,free-energy,cluster,test]'
+		-e '.[torchforce-2,gaff,openff,labels,free-energy,cluster,validation,test]'
 
 clean:
 	rm -rf .venv .venv-modern .venv-torchforce-2 .coverage docs/_build .mypy_cache .pytest_cache .ruff_cache

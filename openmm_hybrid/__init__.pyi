@@ -40,6 +40,9 @@ from openmm_hybrid.systems.system_files import load_system as load_system
 from openmm_hybrid.systems.replicas import replicate as replicate
 from openmm_hybrid.sampling.sample import sample as sample
 from openmm_hybrid.sampling.sample_result import SampleResult as SampleResult
+from openmm_hybrid.validation.validate import validate as validate
+from openmm_hybrid.validation.settings import ValidateSettings as ValidateSettings
+from openmm_hybrid.validation.result import Validation as Validation
 from openmm_hybrid.sampling.correction_free_energy import correction_free_energy as correction_free_energy
 from openmm_hybrid.sampling.minimize import minimize as minimize
 from openmm_hybrid.systems.torch_wrapper import export_torchforce as export_torchforce

@@ -82,7 +82,7 @@ def mbar(energies: Sequence[Any], temperature: Any) -> FreeEnergies:
     thinned = [_independent(sample) for sample in samples]
     reduced = np.concatenate(thinned, axis=1) / thermal
     counts = np.array([sample.shape[1] for sample in thinned])
-    with _quiet():
+    with quiet_pymbar():
         try:
             from pymbar import MBAR
             from pymbar.utils import ParameterError
@@ -135,7 +135,7 @@ def _residual(reduced: NDArray[np.float64], counts: NDArray[np.int64], values: N
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_pymbar() -> Iterator[None]:
     """Silence pymbar, which recommends another package in its log when it is imported."""
     logger = logging.getLogger("pymbar")
     level = logger.level

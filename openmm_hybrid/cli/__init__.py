@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from openmm_hybrid import __version__
-from openmm_hybrid.cli import files, info, prepare, refine, refine_batch, run, study, train
+from openmm_hybrid.cli import files, info, prepare, refine, refine_batch, run, study, train, validate
 from openmm_hybrid.cli.error_lines import Verbosity, Verbs
 from openmm_hybrid.cli.options import Verb
 
@@ -58,6 +58,7 @@ app.command(cls=Verb)(files.replace)
 app.command(cls=Verb)(files.export)
 app.command(cls=Verb)(files.convert)
 app.command(cls=Verb)(run.sample)
+app.command(cls=Verb)(validate.validate)
 app.add_typer(study.app, name="study")
 app.command(cls=Verb)(info.info)
 app.command(cls=Verb)(run.doctor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import re
@@ -137,6 +138,25 @@ def check_zip(archive: zipfile.ZipFile, path: Path) -> None:
             continue
         with archive.open(info) as file:
             _check_npy(file, info.file_size, what)
+
+
+def read_json(path: Path, *, expected: str, hint: str) -> dict[str, Any]:
+    """The object of a JSON file.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist", expected=expected, hint=hint) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged ({error})", expected=expected, hint=hint) from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is damaged", expected=expected, hint=hint)
+    return content
 
 
 def read_npy(path: Path, *, hint: str) -> NDArray[Any]:

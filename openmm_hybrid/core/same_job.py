@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from openmm_hybrid.core.errors import HybridError, InputError, MismatchError
-from openmm_hybrid.core.files import expanded, replacing
+from openmm_hybrid.core.files import expanded, read_json, replacing
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ def note_job(
     """
     path = expanded(path)
     if path.is_file():
-        found = _read(path, f"the description of a {what}", hint)
+        found = read_json(path, expected=f"the description of a {what}", hint=hint)
         check_same_job(found, job, where=path.parent, what=what, hint=hint, rules=rules)
         if found == json.loads(json.dumps(job)):
             return
@@ -137,7 +137,7 @@ def finished(
     if not path.is_file():
         return []
     try:
-        content = _read(path, f"a {what}", hint)
+        content = read_json(path, expected=f"a {what}", hint=hint)
         found, parts = dict(content["job"]), [make(entry) for entry in content[key]]
     except (LookupError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
@@ -178,16 +178,6 @@ def lock_folder(folder: Path) -> Iterator[None]:
         except OSError:  # a network file system without locks
             pass
         yield
-
-
-def _read(path: Path, what: str, hint: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is damaged ({error})", expected=what, hint=hint) from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} is damaged", expected=what, hint=hint)
-    return content
 
 
 def _difference(key: str, found: Mapping[str, Any], wanted: Any) -> str:

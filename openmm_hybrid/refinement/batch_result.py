@@ -143,7 +143,7 @@ def records(molecules: Sequence[BatchMolecule]) -> list[dict[str, Any]]:
             "name": each.name,
             "folder": each.folder,
             "state": each.state,
-            **{name: each.number(name) for name in NUMBERS},
+            **{name: _plain(each.number(name)) for name in NUMBERS},
             "n_failed_checks": len(each.values["failed_checks"]) if "failed_checks" in each.values else None,
             "minutes": round(each.minutes, 2),
             "verdict": each.values.get("verdict", ""),
@@ -151,3 +151,8 @@ def records(molecules: Sequence[BatchMolecule]) -> list[dict[str, Any]]:
         }
         for each in molecules
     ]
+
+
+def _plain(value: float | None) -> float | None:
+    """A number that counts something without decimals."""
+    return int(value) if value is not None and value == value // 1 else value

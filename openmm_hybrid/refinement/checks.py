@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -17,7 +16,7 @@ from scipy.spatial.distance import pdist
 
 from openmm_hybrid import reference
 from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import read_json, reading_npz, replacing
 from openmm_hybrid.core.result_document import write_json
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
@@ -37,6 +36,7 @@ _EVERY = 100  # steps between frames of the run at high temperature
 _LEAST = 3  # angles that make a profile
 _HIGH = 60.0  # energy above which a frame does not train, kcal/mol; forces there would outweigh all others
 _MINIMA = "minima.npz"  # labels of the minima
+_AGAIN = "remove it, and call refine again: it is made again"
 _SCAN = "-scan"  # ending of the names of files of geometries
 
 
@@ -82,9 +82,9 @@ class Checker:
         wanted = {name: getattr(settings, name) for name in ("n_profile", "n_rotors", "hot_ps")}
         path = self.folder / "checks.json"
         if path.is_file():
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["settings"] == wanted:
-                return Checks.from_dict(content["checks"])
+            kept = kept_checks(path, wanted)
+            if kept is not None:
+                return kept
         problems: list[str] = []
         found = _tried(self._minima, "the minima", problems)
         chosen = self._rotors[: settings.n_rotors]
@@ -166,7 +166,7 @@ class Checker:
                 "positions": np.array([entry.positions for entry in distinct]).reshape(-1, self.molecule.n_atoms, 3)
             }
 
-        positions = _kept(self.folder / "minima-geometries.npz", found)["positions"]
+        positions = kept_arrays(self.folder / "minima-geometries.npz", found)["positions"]
         positions = positions[intact(positions, self.topology, self.starts)]
         if not len(positions):
             raise NumericalError("no conformer relaxes to a minimum with intact bonds")
@@ -204,7 +204,7 @@ class Checker:
                 "base": other[good],
             }
 
-        scan = _kept(self._profiles / f"{name}{_SCAN}.npz", scanned)
+        scan = kept_arrays(self._profiles / f"{name}{_SCAN}.npz", scanned)
         if len(scan["angles"]) < _LEAST:
             raise NumericalError("the scan found no geometries with intact bonds")
         result = reference.label(
@@ -244,11 +244,27 @@ def _tried(part: Callable[[], T], name: str, problems: list[str]) -> T | None:
         return None
 
 
-def _kept(path: Path, make: Callable[[], dict[str, Floats]]) -> dict[str, Floats]:
+def kept_checks(path: Path, wanted: dict[str, object]) -> Checks | None:
+    """The checks in a file; None if they are of other settings.
+
+    Raises
+    ------
+    InputError
+        The file is damaged.
+    """
+    expected = "the checks of a refinement"
+    content = read_json(path, expected=expected, hint=_AGAIN)
+    try:
+        return Checks.from_dict(content["checks"]) if content["settings"] == wanted else None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error})", expected=expected, hint=_AGAIN) from error
+
+
+def kept_arrays(path: Path, make: Callable[[], dict[str, Floats]]) -> dict[str, Floats]:
     """Arrays from a file, or made and written there."""
     if not path.is_file():
         arrays = make()
         with replacing(path) as temporary:
-            np.savez(temporary, allow_pickle=False, **arrays)
-    with np.load(path, allow_pickle=False) as content:
-        return {name: content[name] for name in content.files}
+            np.savez(temporary, **arrays)  # type: ignore[arg-type]
+    with reading_npz(path, "geometries of a check", hint=_AGAIN) as content:
+        return {name: content[name] for name in content}

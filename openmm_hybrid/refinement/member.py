@@ -17,7 +17,7 @@ from openmm_hybrid import reference
 from openmm_hybrid.bases.build import build
 from openmm_hybrid.bases.system import BuiltSystem
 from openmm_hybrid.core.errors import NumericalError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import read_npy, replacing
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.forcefield import ForceField
@@ -31,6 +31,7 @@ from openmm_hybrid.refinement.torsion_profiles import Relaxation, rotors
 from openmm_hybrid.systems.implicit_solvent import in_implicit_water
 
 _PICOSECONDS, _EVERY = 5.0, 50  # length of the dynamics from each start, and steps between frames
+_AGAIN = "remove it, and call refine again: it is made again"
 _EACH = 4  # most frames of each angle of a scan
 
 
@@ -69,7 +70,7 @@ class Member:
             first = build(self.molecule, base=self.settings.base, charges=method, progress=self.progress)
             with replacing(path) as temporary, temporary.open("wb") as file:
                 np.save(file, first.charges, allow_pickle=False)
-        charges = np.load(path, allow_pickle=False)  # rounding differs from the first ones: a resumed run needs these
+        charges = read_npy(path, hint=_AGAIN)  # rounding differs from the first ones: a resumed run needs these
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the notes on the molecule, a second time
             return build(self.molecule, base=self.settings.base, charges=charges, progress=False)
@@ -107,7 +108,7 @@ class Member:
             scans = scans[intact(scans, self.built.topology, self.starts)]
             with replacing(path) as temporary, temporary.open("wb") as file:
                 np.save(file, scans, allow_pickle=False)
-        return np.asarray(np.load(path, allow_pickle=False))
+        return read_npy(path, hint=_AGAIN)
 
     def first(self) -> NDArray[np.float64]:
         """The first geometries to label: scans, and frames of the base force field far from these and each other."""

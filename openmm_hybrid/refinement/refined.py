@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import expanded
+from openmm_hybrid.core.files import expanded, read_json
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.models.energy_model import EnergyModel
@@ -182,21 +181,21 @@ class Refined:
         """
         folder = expanded(path)
         hint = "call refine again with the same settings: it resumes"
+        if not (folder / RESULT).is_file():
+            raise InputError(f"{folder} holds no finished refinement", hint=hint)
+        if (folder / PAGE).is_file():
+            raise InputError(
+                f"{folder} holds many refinements", expected="the folder of one", hint="load a folder in it"
+            )
+        content = read_json(folder / RESULT, expected="the result of a refinement", hint=hint)
         try:
-            content: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
             texts = ("notes", "failures")
             rounds = tuple(Round(**entry | {name: tuple(entry[name]) for name in texts}) for entry in content["rounds"])
             chosen = int(content["chosen"])
             verdict, converged = str(content["verdict"]), bool(content["converged"])
             checks = Checks.from_dict(content["checks"])
             errors = CorrectionErrors(**content["correction"]) if content["correction"] else None
-        except FileNotFoundError:
-            raise InputError(f"{folder} holds no finished refinement", hint=hint) from None
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            if (folder / PAGE).is_file():
-                raise InputError(
-                    f"{folder} holds many refinements", expected="the folder of one", hint="load a folder in it"
-                ) from None
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(f"{folder / RESULT} is damaged ({error})", hint=hint) from None
         return cls(folder, ForceField.load(folder / FORCEFIELD), rounds, chosen, verdict, converged, checks, errors)
 

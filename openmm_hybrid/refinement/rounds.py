@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import Any, final
 from openmm_hybrid import reference
 from openmm_hybrid.analysis.error_table import error_table
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.core.files import as_file_name, expanded
+from openmm_hybrid.core.files import as_file_name, expanded, read_json
 from openmm_hybrid.core.result_document import write_json
 from openmm_hybrid.core.same_job import ignored, lock_folder, note_job
 from openmm_hybrid.data.frames import Frames
@@ -213,7 +212,10 @@ class _Refinement:
         if not all((folder / "fit.json").is_file() for folder in folders):
             self._fit(folders, [Frames.concatenate(course.labels) for course in courses])
         return [
-            (ForceField.load(folder / FORCEFIELD), json.loads((folder / "fit.json").read_text(encoding="utf-8")))
+            (
+                ForceField.load(folder / FORCEFIELD),
+                read_json(folder / "fit.json", expected="the errors of a fit", hint="remove it: it is made again"),
+            )
             for folder in folders
         ]
 

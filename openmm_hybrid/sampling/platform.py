@@ -89,6 +89,12 @@ def choose_platform(
     return reference
 
 
+def usable_platforms(system: openmm.System) -> tuple[str, ...]:
+    """Names of the platforms that can run the System, Reference first; OpenCL only on a device other than the CPU."""
+    platforms = map(openmm.Platform.getPlatform, _indices())
+    return tuple(platform.getName() for platform in platforms if _usable(platform, system))
+
+
 def platform_of(folder: Path, name: str, *, overwrite: bool = False) -> str:
     """Name of the platform: for "auto" that of an earlier run in `folder`, if OpenMM has it here."""
     if name != "auto" or overwrite:

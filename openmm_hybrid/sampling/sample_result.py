@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import expanded
+from openmm_hybrid.core.files import expanded, read_json
 from openmm_hybrid.core.units import ANGSTROM_PER_NM
 from openmm_hybrid.sampling.reporters import LOG_FIELDS, StartFiles
 from openmm_hybrid.sampling.restart import SETTINGS, read_progress
@@ -68,8 +68,11 @@ class SampleResult:
     @property
     def net_charge(self) -> int | None:
         """Net charge (e) of the System that was run; None if it is not known."""
-        found = json.loads((self.path / SETTINGS).read_text(encoding="utf-8")).get("net_charge")
-        return None if found is None else int(found)
+        hint = "run again with overwrite=True (--overwrite)"
+        found = read_json(self.path / SETTINGS, expected="the settings of a run", hint=hint).get("net_charge")
+        if found is not None and (isinstance(found, bool) or not isinstance(found, int)):
+            raise InputError(f"the net charge in {self.path / SETTINGS} is {found!r}", expected="an integer", hint=hint)
+        return found
 
     @classmethod
     def open(cls, path: str | Path) -> SampleResult:

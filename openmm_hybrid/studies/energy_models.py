@@ -10,7 +10,7 @@ import numpy as np
 from openmm_hybrid import bases
 from openmm_hybrid.bases.build import build
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import read_npy, replacing
 from openmm_hybrid.data.identity import Identity
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.forcefield import ForceField
@@ -73,7 +73,8 @@ def base_forcefield(name: str, molecule: Molecule, folder: Path, charges: str) -
         made = build(molecule, base=name, charges=charges, progress=False)
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.save(file, made.charges, allow_pickle=False)
-    built = build(molecule, base=name, charges=np.load(path, allow_pickle=False), progress=False)
+    charges_kept = read_npy(path, hint="remove it: it is made again")
+    built = build(molecule, base=name, charges=charges_kept, progress=False)
     types = {"types": built.atom_types} if name.startswith("gaff") else {}  # OpenFF's name no types to share
     return ForceField.from_system(built.system, built.topology, name=name, **types)
 

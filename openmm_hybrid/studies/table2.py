@@ -18,7 +18,7 @@ import numpy as np
 from openmm_hybrid import gaff
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.files import read_npy, replacing
 from openmm_hybrid.core.result_document import write_json
 from openmm_hybrid.core.same_job import finished
 from openmm_hybrid.data.frames import Frames
@@ -169,7 +169,7 @@ def _built(frames: Frames, folder: Path, progress: bool) -> gaff.BuiltSystem:
         charges = gaff.assign_charges(molecule, "resp", progress=progress)
         with replacing(path) as temporary:
             np.save(temporary, charges)
-    return gaff.build(molecule, version="1.81", charges=np.load(path, allow_pickle=False))
+    return gaff.build(molecule, version="1.81", charges=read_npy(path, hint="remove it: it is made again"))
 
 
 def _name(frames: Frames) -> str:

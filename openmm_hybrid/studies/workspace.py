@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from openmm_hybrid import gaff, sgdml
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import fingerprint, replacing
+from openmm_hybrid.core.files import fingerprint, read_npy, replacing
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.forcefield import ForceField
@@ -142,7 +142,7 @@ class Workspace:
             charges = gaff.assign_charges(self.molecule, method, progress=self.progress)
             with replacing(path) as temporary:
                 np.save(temporary, charges)
-        return gaff.build(self.molecule, version="1.81", charges=np.load(path, allow_pickle=False))
+        return gaff.build(self.molecule, version="1.81", charges=read_npy(path, hint="remove it: it is made again"))
 
     @cached_property
     def forcefield(self) -> ForceField:

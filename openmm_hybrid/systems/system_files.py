@@ -202,6 +202,24 @@ def load_topology(folder: str | Path) -> tuple[app.Topology, NDArray[np.float64]
     return pdb.topology, positions_to_angstrom(pdb.getPositions(asNumpy=True))
 
 
+def load_xml(path: str | Path) -> tuple[openmm.System, NDArray[np.float64]]:
+    """The System of an XML file, and the positions (n_atoms, 3), Å, of the ``topology.pdb`` beside it.
+
+    Raises
+    ------
+    InputError
+        A file is missing or damaged.
+    """
+    path = expanded(path)
+    if not path.is_file():
+        raise InputError(f"{path} does not exist", expected="a System's XML file")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is damaged ({error})", hint="write it again") from None
+    return read_xml(text, path, openmm.System, hint="write it again"), load_topology(path.parent)[1]
+
+
 def _coded_parts(
     attachment: Attachment, system: openmm.System, topology: app.Topology
 ) -> list[tuple[Backend, EnergyModel, Attachment]]:

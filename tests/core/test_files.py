@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from openmm_hybrid.core.errors import HybridError, InputError
-from openmm_hybrid.core.files import expanded, fingerprint, replacing, sha256
+from openmm_hybrid.core.files import expanded, fingerprint, read_json, replacing, sha256
 
 
 def test_new_content_takes_the_old_ones_place(tmp_path):
@@ -62,3 +62,15 @@ def test_home_is_expanded(tmp_path, monkeypatch):
     assert (tmp_path / "a.txt").read_text() == "here"
     with pytest.raises(InputError, match="cannot be expanded"):
         expanded("~nobody-of-this-name/a.txt")
+
+
+def test_json_objects_are_read_and_everything_else_refused(tmp_path):
+    path = tmp_path / "a.json"
+    with pytest.raises(InputError, match="does not exist"):
+        read_json(path, expected="settings", hint="make it again")
+    path.write_text('{"a": [1, 2.5]}')
+    assert read_json(path, expected="settings", hint="make it again") == {"a": [1, 2.5]}
+    for text in (b"", b"[1]", b"null", b'{"a": ', b"[" * 100_000, b"\xff\xfe"):
+        path.write_bytes(text)
+        with pytest.raises(InputError, match=r"a\.json is damaged.*; expected settings; make it again"):
+            read_json(path, expected="settings", hint="make it again")

@@ -338,6 +338,12 @@ _WAYS: dict[str, Callable[[bytes, np.random.Generator, Path], bytes]] = {
 }
 
 
+def randomly_damaged(content: bytes, random: np.random.Generator, folder: Path) -> bytes:
+    """Content with bytes that are changed, lost or moved, as by a bad disk or transfer."""
+    ways = ("flip", "flips", "cut", "garbage", "swap", "repeat")
+    return _WAYS[ways[int(random.integers(len(ways)))]](content, random, folder)
+
+
 def read(kind: str, path: Path, scratch: Path) -> list[Any]:
     """Read a file as a user would; returns numbers that must be finite."""
     import openmm_hybrid as oh

@@ -26,7 +26,7 @@ LAYERS = (
     ("correction",),
     ("systems",),
     ("sampling",),
-    ("refinement",),
+    ("refinement", "validation"),
     ("studies",),
     ("cli",),
 )
@@ -43,6 +43,7 @@ MAY_IMPORT_ASIDE = {
     "fitting": {"analysis"},
     "correction": {"analysis"},
     "sampling": {"analysis"},
+    "validation": {"analysis"},
 }
 #: Rooms, and single modules of others, that import OpenMM.
 MAY_IMPORT_OPENMM = {
@@ -51,6 +52,7 @@ MAY_IMPORT_OPENMM = {
     "systems",
     "sampling",
     "refinement",
+    "validation",
     "core/units.py",
     "models/openmm_forces.py",
     "models/system.py",

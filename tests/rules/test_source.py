@@ -33,6 +33,8 @@ def test_no_file_is_read_unsafely(path: Path) -> None:
         keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
         if name == "np.load":
             assert keywords.get("allow_pickle") == "False", f"{path}:{call.lineno}"
+            known = ("core/files.py", "data/formats/npz.py")  # which name a damaged file
+            assert str(path.relative_to(PACKAGE)) in known, f"{path}:{call.lineno} reads an array without core.files"
         if name == "torch.load":
             assert keywords.get("weights_only") == "True", f"{path}:{call.lineno}"
         assert name not in ("eval", "exec"), f"{path}:{call.lineno}"
