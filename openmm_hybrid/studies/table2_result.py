@@ -170,5 +170,7 @@ class Table(StudyResult):
         for measure in ("force_rmse", "energy_rmse"):
             label = f"{measure.split('_')[0]} RMSE / {UNITS[measure]}"
             picture = table2_figure(*self.curves(measure), label=label)
-            found[f"table2_{measure}"] = Drawing(picture, f"{label} against the number of training frames")
+            found[f"table2_{measure}"] = Drawing(
+                picture, f"{label[0].upper()}{label[1:]} against the number of training frames"
+            )
         return found

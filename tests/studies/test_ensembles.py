@@ -115,7 +115,7 @@ def test_the_result_is_saved(ethanol: tuple[Ensembles, Path], tmp_path: Path) ->
     result, _ = ethanol
     files = result.save(tmp_path)
     names = ["ensembles.png", "ensembles.svg", "ensembles_distances.png", "ensembles_distances.svg"]
-    assert [path.name for path in files] == ["ensembles.json", *names]
+    assert [path.name for path in files] == ["ensembles.json", "ensembles.csv", *names]
     content = json.loads(files[0].read_text(encoding="utf-8"))
     gaff = result.ensembles[1]
     assert gaff.divergence is not None
@@ -139,7 +139,7 @@ def test_models_and_dihedrals_may_change_in_a_folder(tmp_path: Path, monkeypatch
     assert one.ensembles[1].density is not None
     assert one.ensembles[1].density.values.ndim == 1
     assert one.ensembles[1].temperature == both.ensembles[0].temperature
-    assert [path.suffix for path in one.save(tmp_path / "one")] == [".json", *(2 * [".png", ".svg"])]
+    assert [path.suffix for path in one.save(tmp_path / "one")] == [".json", ".csv", *(2 * [".png", ".svg"])]
 
 
 def test_a_molecule_without_rotors_has_no_density(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_molecule_without_rotors_has_no_density(tmp_path: Path) -> None:
     assert result.dihedrals == ()
     assert not result.pairs
     assert [one.density for one in result.ensembles] == [None, None]
-    assert [path.name for path in result.save(tmp_path)] == ["ensembles.json"]
+    assert [path.name for path in result.save(tmp_path)] == ["ensembles.json", "ensembles.csv"]
     assert "–" in result.table()
 
 

@@ -111,7 +111,7 @@ def test_labels_are_those_of_the_teacher_and_sets_have_runs_of_their_own(
 def test_the_document_has_the_matrix(ethanol: tuple[RelabelSettings, Path, RelabelResult], tmp_path: Path) -> None:
     _, _, result = ethanol
     files = result.save(tmp_path)
-    assert [path.name for path in files[1:]] == [
+    assert [path.name for path in files[2:]] == [
         f"{result.name}{ending}.{kind}" for ending in ("", "_distances") for kind in ("png", "svg")
     ]
     figures = json.loads(files[0].read_text())["figures"]

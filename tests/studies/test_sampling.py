@@ -88,7 +88,9 @@ def test_the_document_is_json_and_names_its_figures(result):
 
 
 def test_the_result_is_saved(result, tmp_path):
-    assert [path.name for path in result.save(tmp_path)] == ["sampling_ethanol.json", "sampling_ethanol.png"]
+    assert [path.name for path in result.save(tmp_path)] == [
+        f"sampling_ethanol.{kind}" for kind in ("json", "csv", "png", "svg")
+    ]
     assert json.loads((tmp_path / "sampling_ethanol.json").read_text())["job"]["molecule"] == "ethanol"
 
 
@@ -128,7 +130,7 @@ def test_any_molecule_has_dihedrals_of_its_own(settings, tmp_path):
     result = SamplingStudy().run(settings, tmp_path / "given", progress=False)
     assert [each.name for each in result.ensembles] == ["reference", "gaff"]
     files = result.save(tmp_path)
-    assert [path.name for path in files] == ["sampling_my_alcohol.json", "sampling_my_alcohol.png"]
+    assert [path.name for path in files] == [f"sampling_my_alcohol.{kind}" for kind in ("json", "csv", "png", "svg")]
     job = json.loads(files[0].read_text())["job"]
     assert (job["dihedral"], job["local"], job["template"]) == (list(given), [0, 1, 2, 8], "CCO")
     with pytest.raises(MismatchError, match="another sampling study: local"):
