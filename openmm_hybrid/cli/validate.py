@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from openmm_hybrid.forcefield import ForceField
 
-_QUICK = {"drift_ps": 1.0, "runs": 2, "sample_ps": 20.0, "n_atoms": 5}
-"""Settings of --quick, for a check in a minute."""
+_QUICK: dict[str, Any] = {"drift_ps": 1.0, "runs": 2, "sample_ps": 20.0, "n_atoms": 5}
+"""Settings of --quick, for a check in a minute, where no option gives others."""
 
 
 def validate(
@@ -40,9 +40,17 @@ def validate(
     ] = None,
     temperature: Annotated[float, typer.Option(help="Temperature, K.")] = 300.0,
     timestep: Annotated[float, typer.Option(help="Time step, fs.")] = 0.5,
-    drift_ps: Annotated[float, typer.Option(help="Length of each run at constant energy, ps.")] = 100.0,
-    runs: Annotated[int, typer.Option(help="Runs at constant energy on each platform.")] = 4,
-    sample_ps: Annotated[float, typer.Option(help="Length of each run at constant temperature, ps.")] = 200.0,
+    drift_ps: Annotated[
+        float | None,
+        typer.Option(help="Length of each run at constant energy, ps; by default 100.", show_default=False),
+    ] = None,
+    runs: Annotated[
+        int | None, typer.Option(help="Runs at constant energy on each platform; by default 4.", show_default=False)
+    ] = None,
+    sample_ps: Annotated[
+        float | None,
+        typer.Option(help="Length of each run at constant temperature, ps; by default 200.", show_default=False),
+    ] = None,
     output: Annotated[Path | None, path_option("--output", "-o", help="JSON file to write.")] = None,
     seed: Seed = 0,
     as_json: Json = False,
@@ -56,14 +64,15 @@ def validate(
     from openmm_hybrid.validation.validate import validate as run
 
     check_ending(output, ".json", "the result")
-    lengths: dict[str, Any] = {"drift_ps": drift_ps, "runs": runs, "sample_ps": sample_ps, "n_atoms": 30}
+    given = {"drift_ps": drift_ps, "runs": runs, "sample_ps": sample_ps}
+    lengths = (_QUICK if quick else {}) | {name: value for name, value in given.items() if value is not None}
     settings = ValidateSettings(
         checks=tuple(check) if check else CHECKS,
         platforms=tuple(platform or ()),
         temperature=temperature,
         timestep=timestep,
         seed=seed,
-        **(_QUICK if quick else lengths),
+        **lengths,
     )
     forces, start, model = _subject(system, solvated)
     result = run(forces, start, model=model, settings=settings, progress=progress_wanted(ctx))

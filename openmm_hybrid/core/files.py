@@ -33,7 +33,7 @@ def expanded(path: str | Path) -> Path:
 
 
 def as_file_name(name: str, most: int = 40) -> str:
-    """A name as that of a file or folder: at most `most` letters, digits and +, -, . in place of all others "_"."""
+    """The first `most` characters of a name, with "_" for all that are not letters, digits, "+", "-" or "."."""
     return re.sub(r"[^A-Za-z0-9.+-]+", "_", name)[:most].strip("_.")
 
 

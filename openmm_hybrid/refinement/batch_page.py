@@ -47,8 +47,8 @@ _PAGE = """<!doctype html>
 <body>
 <h1>{{ title }}</h1>
 <p class="lead">{{ lead }}</p>
-<p>Force RMSE in kcal/mol/Å on the own dynamics of each force field, on unseen training frames, and of the base force
-field; RMS deviation of the worst torsion profile in kcal/mol. The minutes are those since the last start. Click on a
+<p>Force RMSE in kcal/mol/Å on each force field's own dynamics, on unseen training frames, and of the base force
+field; RMS deviation of the worst torsion profile in kcal/mol. Minutes count from the last start. Click on the head of a
 column to sort.</p>
 <div class="wide"><table>
 <thead><tr>

@@ -124,7 +124,8 @@ class BatchResult:
         if done:
             force, base = (median(each.values[name] for each in done) for name in ("force", "base_force"))
             wrong = sum(bool(each.values["failed_checks"]) for each in done)
-            text += f"; median force RMSE {force:.2f} kcal/mol/Å on the own dynamics, {base:.1f} with the base"
+            text += f"; median force RMSE {force:.2f} kcal/mol/Å on their own dynamics"
+            text += f", {base:.1f} with the base force field"
             text += f"; {wrong} with a failed check" if wrong else ""
         return f"{text}."
 

@@ -48,7 +48,7 @@ def energy_model(name: str, molecule: Molecule, folder: Path, *, charges: str = 
     """
     if name in bases.names():
         return base_forcefield(name, molecule, folder, charges)
-    if name.partition(":")[0].partition("?")[0].strip() in ENGINES.names():
+    if is_engine(name):
         options: dict[str, Any] = {"charge": molecule.charge} if molecule.charge else {}
         return EngineModel(engine(name, **options), molecule)
     found = load(name)
@@ -64,6 +64,11 @@ def energy_model(name: str, molecule: Molecule, folder: Path, *, charges: str = 
             hint="give the molecule as an SDF file in the model's order (Molecule.reordered)",
         )
     return model
+
+
+def is_engine(name: str) -> bool:
+    """Whether a name is the text of a reference engine, such as "gfn2" or "pyscf:pbe/def2-svp"."""
+    return name.partition(":")[0].partition("?")[0].strip() in ENGINES.names()
 
 
 def base_forcefield(name: str, molecule: Molecule, folder: Path, charges: str) -> ForceField:

@@ -136,7 +136,7 @@ class EnsemblesStudy(Study):
         MismatchError
             A model is of another molecule, or the folder belongs to other settings.
         NumericalError
-            Half of a model's starts or more lost a bond, or fewer than 4 kept all.
+            More than half of a model's starts lost a bond, or fewer than 4 kept all.
         """
         molecule, starts = molecule_and_starts(settings)
         dihedrals = measured_dihedrals(molecule, starts, settings.dihedral)

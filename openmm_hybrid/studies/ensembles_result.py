@@ -194,7 +194,7 @@ class Ensembles(StudyResult):
     def records(self) -> list[dict[str, Any]]:
         """See `StudyResult.records`: the figures of each model."""
         return [
-            {"model": one.name, "figure": name.replace(f".{one.name}", ""), "value": value, "unit": unit}
+            {"model": one.name, "figure": name.removesuffix(f".{one.name}"), "value": value, "unit": unit}
             for one in self.ensembles
             for name, (value, unit) in one.figures().items()
         ]

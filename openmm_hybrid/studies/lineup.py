@@ -8,18 +8,17 @@ from typing import Any, final
 
 import numpy as np
 
-from openmm_hybrid import sgdml
+from openmm_hybrid import reference, sgdml
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table
-from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import replacing
+from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.files import expanded, read_json, replacing
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.fitting import fit
-from openmm_hybrid.reference import ENGINES
 from openmm_hybrid.refinement.refined import RESULT
 from openmm_hybrid.refinement.rounds import refine
 from openmm_hybrid.refinement.settings import RefineSettings
-from openmm_hybrid.studies.energy_models import base_forcefield, energy_model
+from openmm_hybrid.studies.energy_models import base_forcefield, energy_model, is_engine
 from openmm_hybrid.studies.subject import model_label, study_molecule
 
 MOLECULE, MODELS, REFINED = "molecule.sdf", "models", "refined"
@@ -40,7 +39,7 @@ class Lineup:
     models : tuple of str
         Names as in `energy_model`, the base force field first and the reference last.
     errors : dict of str to ErrorTable
-        Label of a model → its errors on labelled frames that no model was trained on; empty without such frames.
+        Label of a model → its errors on labelled frames that were not used for training; empty without such frames.
     """
 
     molecule: Molecule
@@ -64,11 +63,6 @@ class Lineup:
         return tuple(name for name in self.models if not is_engine(name))
 
 
-def is_engine(name: str) -> bool:
-    """Whether a name is the text of a reference engine, such as "gfn2" or "pyscf:pbe/def2-svp"."""
-    return name.partition(":")[0].partition("?")[0].strip() in ENGINES.names()
-
-
 def subject(molecule: str, template: str, frames: Frames | None) -> Molecule:
     """The molecule, in the atom order of the frames if there are some.
 
@@ -82,6 +76,40 @@ def subject(molecule: str, template: str, frames: Frames | None) -> Molecule:
         return found
     lowest = frames.positions[int(np.argmin(frames.labels()[0]))]
     return Molecule.from_geometry(frames.atomic_numbers, lowest, template=found.smiles, name=found.name)
+
+
+def check_refinement(source: str, molecule: Molecule, engine: str, base: str) -> None:
+    """Refuse a folder of a refinement whose labels are of another engine, or that began with another force field.
+
+    Parameters
+    ----------
+    source : str
+        What the overview was given; anything but such a folder passes.
+    molecule : Molecule
+    engine, base : str
+        As in `refine`.
+
+    Raises
+    ------
+    InputError
+        The folder's description is missing or damaged.
+    MismatchError
+        The engine or the base force field differs.
+    """
+    folder = expanded(source)
+    if not _is_refinement(folder):
+        return
+    job = read_json(folder / "job.json", expected="the settings of a refinement", hint="call refine again")
+    options: dict[str, Any] = {"charge": molecule.charge} if molecule.charge else {}
+    level = reference.engine(engine, **options).theory
+    labels = str(job.get("engine")).partition(" (")[0]  # without the program and its version
+    for name, found, wanted in (("engine", labels, level.partition(" (")[0]), ("base", job.get("base"), base)):
+        if found != wanted:
+            raise MismatchError(
+                f"the refinement {folder} has the {name} {found}",
+                expected=wanted,
+                hint=f"give --{name} as it was given to refine",
+            )
 
 
 def write_sdf(molecule: Molecule, path: Path) -> Path:
@@ -120,7 +148,7 @@ def refined_lineup(
         As in `refine`.
     """
     file = write_sdf(molecule, folder / MOLECULE)
-    given = Path(source).expanduser()
+    given = expanded(source)
     refined = given if _is_refinement(given) else folder / REFINED
     if refined is not given:
         refine(

@@ -16,7 +16,8 @@ from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.sgdml.train import check_sigma
 from openmm_hybrid.studies import STUDIES
-from openmm_hybrid.studies.lineup import Lineup, is_engine, refined_lineup, subject, trained_lineup
+from openmm_hybrid.studies.energy_models import is_engine
+from openmm_hybrid.studies.lineup import Lineup, check_refinement, refined_lineup, subject, trained_lineup
 from openmm_hybrid.studies.options_file import read_toml, settings_of
 from openmm_hybrid.studies.overview_result import Overview
 from openmm_hybrid.studies.study import Study, StudyResult, claim, option, read_sigma, settings_as_dict
@@ -98,6 +99,11 @@ class OverviewStudy(Study):
         """See `Study.run`. Each study has a folder of its own, and the report grows with each that is done.
 
         A study that the molecule or a model does not allow is left out, and the report says why.
+
+        Raises
+        ------
+        MismatchError
+            As in `Study.run`, or the molecule is the folder of a refinement with another engine or base force field.
         """
         changes = _changes(settings)
         frames = None if settings.frames is None else Frames.load(settings.frames).unique()
@@ -111,6 +117,8 @@ class OverviewStudy(Study):
         model_labels((settings.base, *settings.models))
         for name in settings.models:
             model_key(name)
+        if frames is None:
+            check_refinement(settings.molecule, molecule, settings.engine, settings.base)
         claim(output, job, "study of all")
         with lock_folder(output):
             if frames is None:

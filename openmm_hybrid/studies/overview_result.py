@@ -13,8 +13,8 @@ from openmm_hybrid.core.html_report import Section, write_report
 from openmm_hybrid.core.result_document import document, versions
 from openmm_hybrid.core.text_table import TextTable, cell
 from openmm_hybrid.refinement.drawing import numbered
-from openmm_hybrid.studies.lineup import Lineup
-from openmm_hybrid.studies.published import Comparison, comparisons
+from openmm_hybrid.studies.lineup import MODELS, Lineup
+from openmm_hybrid.studies.published import BesidePublished, beside_published
 from openmm_hybrid.studies.study import StudyResult
 from openmm_hybrid.studies.subject import model_label
 
@@ -36,7 +36,7 @@ _TEXTS = {
     "largest difference between points that are equal by symmetry, minima, and barriers along each dihedral, in "
     "kcal/mol.",
     "ensembles": "Dynamics of each model from starts of its own, which share nothing with the reference: "
-    "Jensen-Shannon divergence of the density of the two dihedrals from that of the reference, and RMS difference of "
+    "Jensen-Shannon divergence of the density of the dihedrals from that of the reference, and RMS difference of "
     "the free energies. The excess is the part that noise does not explain. p is the probability that chance alone "
     "makes starts from different wells differ as much as they do.",
     "spectra": "Positions of the bands in cm⁻¹ from velocities of runs at constant energy, with standard errors; the "
@@ -88,10 +88,10 @@ class Overview(StudyResult):
         """Label of the reference."""
         return model_label(self.lineup.reference)
 
-    def published(self) -> list[Comparison]:
+    def published(self) -> list[BesidePublished]:
         """Published numbers of this molecule beside those of the models."""
         labels = [model_label(name) for name in self.lineup.models]
-        return comparisons(self.lineup.molecule, self.results, labels)
+        return beside_published(self.lineup.molecule, self.results, labels)
 
     def tables(self) -> list[TextTable]:
         """See `StudyResult.tables`: those of all studies."""
@@ -150,7 +150,7 @@ class Overview(StudyResult):
     def _model_sections(self) -> list[Section]:
         items = [f"{model_label(name)}: {_kind(name, self.lineup)}" for name in self.lineup.models]
         (table,) = self._models() or [TextTable((), ())]
-        text = "Errors on labelled frames that no model was trained on are in kcal/mol/Å and kcal/mol." * bool(
+        text = "Errors on labelled frames that were not used for training here: kcal/mol/Å and kcal/mol." * bool(
             table.rows
         )
         return [Section("Models", text=text, items=items, columns=table.columns, rows=table.rows)]
@@ -189,7 +189,7 @@ def _kind(name: str, lineup: Lineup) -> str:
         return "base force field"
     if name == lineup.reference:
         return "reference: " + ("sGDML model of the labelled frames" if name.endswith(".npz") else "reference engine")
-    if name.endswith("cross.npz"):
+    if Path(name).parts[-2:] == (MODELS, "cross.npz"):
         return "base force field with cross terms, fitted to the labelled frames"
     if Path(name).is_dir():
         return "force field that `refine` made of the base force field; its folder has a report of its own"

@@ -11,7 +11,7 @@ from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.studies.study import StudyResult
 from openmm_hybrid.studies.surfaces_result import ModelSurface, Surfaces
 
-Kind = Literal["second minimum", "lowest barrier"]
+Kind = Literal["gauche above trans", "lowest barrier"]
 
 
 @final
@@ -28,9 +28,10 @@ class PublishedNumber:
     quantity : str
         Name for readers.
     kind : str
-        "second minimum": above the lowest one. "lowest barrier": along one dihedral.
+        "gauche above trans": of the lowest minima on both sides of 120° of one dihedral, negative if gauche is lower.
+        "lowest barrier": along one dihedral, above the lowest minimum.
     ends : frozenset of str
-        Elements at the two ends of the dihedral; empty for a minimum.
+        Elements at the two ends of the dihedral.
     published : str
         The number with its error.
     source : str
@@ -45,9 +46,11 @@ class PublishedNumber:
     source: str
 
 
+_GAUCHE = 120.0  # degrees, below which a dihedral is gauche
+
 NUMBERS = (
     PublishedNumber(
-        "CCO", "gauche", "gauche above trans", "second minimum", frozenset(), "0.108",
+        "CCO", "gauche", "gauche above trans", "gauche above trans", frozenset({"C", "H"}), "0.108",
         "Nandi et al., J. Chem. Theory Comput. 18, 5527 (2022): Δ-machine learning at the level of CCSD(T)",
     ),
     PublishedNumber(
@@ -64,7 +67,7 @@ NUMBERS = (
 
 @final
 @dataclass(frozen=True)
-class Comparison:
+class BesidePublished:
     """A published number and those of the models.
 
     Parameters
@@ -87,7 +90,9 @@ class Comparison:
         return asdict(self) | {"values": known}
 
 
-def comparisons(molecule: Molecule, results: Mapping[str, StudyResult], labels: Sequence[str]) -> list[Comparison]:
+def beside_published(
+    molecule: Molecule, results: Mapping[str, StudyResult], labels: Sequence[str]
+) -> list[BesidePublished]:
     """Published numbers of a molecule beside those of the models in a study of surfaces; none without one.
 
     Parameters
@@ -106,17 +111,25 @@ def comparisons(molecule: Molecule, results: Mapping[str, StudyResult], labels: 
     for number in NUMBERS:
         if number.smiles == molecule.smiles:
             values = {label: _value(number, found, surfaces[label]) for label in labels if label in surfaces}
-            rows.append(Comparison(number.key, number.quantity, "kcal/mol", number.published, number.source, values))
+            rows.append(
+                BesidePublished(number.key, number.quantity, "kcal/mol", number.published, number.source, values)
+            )
     return rows
 
 
 def _value(number: PublishedNumber, result: Surfaces, surface: ModelSurface) -> float:
-    if number.kind == "second minimum":
-        return surface.minima[1].energy if len(surface.minima) > 1 else float("nan")
-    for name, profile in zip(result.dihedrals, surface.profiles, strict=True):
+    for axis, (name, profile) in enumerate(zip(result.dihedrals, surface.profiles, strict=True)):
         if _ends(name) == number.ends:
-            return _lowest(profile)
+            return _lowest(profile) if number.kind == "lowest barrier" else _gauche_above_trans(surface, axis)
     return float("nan")
+
+
+def _gauche_above_trans(surface: ModelSurface, axis: int) -> float:
+    """Energy of the lowest gauche minimum above the lowest trans one; NaN without both."""
+    lowest = {True: float("nan"), False: float("nan")}
+    for minimum in reversed(surface.minima):
+        lowest[abs(minimum.angles[axis]) < _GAUCHE] = minimum.energy
+    return lowest[True] - lowest[False]
 
 
 def _lowest(profile: SurfaceProfile) -> float:

@@ -121,7 +121,8 @@ class Transfer(StudyResult):
         for model in self.models:
             found = [self.errors[model, label] for label in self.sets]
             rows.append([model, *(cell(one.force_rmse) for one in found), *(cell(one.energy_rmse) for one in found)])
-        return [TextTable(columns, rows)]
+        note = "RMSE: forces in kcal/mol/Å; energies in kcal/mol, without the mean error of each test set."
+        return [TextTable(columns, rows, [note])]
 
     def records(self) -> list[dict[str, Any]]:
         """See `StudyResult.records`."""

@@ -71,7 +71,7 @@ def sample(subject: Subject, platform: str, settings: ValidateSettings, temperat
 
 def kinetic_checks(subject: Subject, run: Sample, temperature: float, seed: int) -> list[Check]:
     """Mean and width of the kinetic energy against those of the canonical ensemble at `temperature` (K)."""
-    validation = _library()
+    validation = library()
     with _errors_named("the distribution of the kinetic energy"):
         found = validation.kinetic_energy.distribution(
             _data(validation, subject, run, temperature), strict=False, verbosity=0, bootstrap_seed=seed + 1
@@ -84,7 +84,7 @@ def kinetic_checks(subject: Subject, run: Sample, temperature: float, seed: int)
 
 def ensemble_check(subject: Subject, run: Sample, other: Sample) -> Check:
     """Ratio of the distributions of the potential energy at two temperatures against that of Boltzmann's factors."""
-    validation = _library()
+    validation = library()
     with _errors_named("the ratio of the ensembles"):
         found = validation.ensemble.check(
             _data(validation, subject, run, run.temperature),
@@ -121,7 +121,7 @@ def timestep_check(subject: Subject, platform: str, settings: ValidateSettings) 
 
 def convergence_check(subject: Subject, runs: dict[float, NDArray[np.float64]]) -> Check:
     """Deviation of the ratio of the fluctuations of total energies (n_frames,) in kcal/mol by time step (fs)."""
-    validation = _library()
+    validation = library()
     data = []
     for timestep, total in runs.items():
         observed = validation.data.ObservableData(constant_of_motion=KJ_PER_KCAL * (total - total[0]))
@@ -171,7 +171,7 @@ def _units(validation: Any) -> Any:
     )
 
 
-def _library() -> Any:
+def library() -> Any:
     """The package physical_validation.
 
     Raises

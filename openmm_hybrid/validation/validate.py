@@ -78,6 +78,8 @@ def validate(
     check_box(system)
     subject = Subject.of(system, start)
     platforms = _platforms(subject.system, chosen.platforms)
+    if {"kinetic", "timestep", "ensemble"} & set(chosen.checks):
+        physical.library()  # before runs that take long
     fastest = choose_platform(subject.system, "auto" if not chosen.platforms else platforms[-1])[0].getName()
     subject = _at_temperature(subject, fastest, chosen)
     checks: list[Check] = []

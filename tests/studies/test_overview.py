@@ -16,7 +16,7 @@ from openmm_hybrid.reference import engine, label
 from openmm_hybrid.studies import overview
 from openmm_hybrid.studies.overview import OverviewSettings, OverviewStudy
 from openmm_hybrid.studies.overview_result import REPORT, Overview
-from openmm_hybrid.studies.published import comparisons
+from openmm_hybrid.studies.published import beside_published
 from openmm_hybrid.studies.surfaces_result import ModelSurface, SurfaceMinimum, Surfaces
 from openmm_hybrid.testing import StudySuite
 
@@ -118,6 +118,10 @@ def test_refined_molecule(tmp_path: Path) -> None:
     assert found.lineup.models == ("gaff-2.2.20", str(refined.path), "mmff94")
     assert not (tmp_path / "study" / "refined").exists()
     assert found.as_dict()["figures"]["minima.minima.methanol"]["value"] == 1
+    for other in ({"engine": "uff"}, {"base": "gaff-1.81"}):
+        with pytest.raises(MismatchError, match=next(iter(other))):
+            run(replace(settings, **other), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize(
@@ -147,7 +151,11 @@ def test_published_numbers_of_ethanol() -> None:
     minima = (SurfaceMinimum((60.0, 180.0), 0.0), SurfaceMinimum((60.0, 60.0), 0.1))
     surface = ModelSurface("sgdml", flat, minima, (), (methyl, hydroxyl), 0.0, 0.0, 1)
     result = Surfaces("ethanol", "CCO", ("H3–C0–C1–O2", "C0–C1–O2–H8"), "relaxed", 10.0, (surface,))
-    found = comparisons(oh.Molecule.from_smiles("CCO"), {"surfaces": result}, ["sgdml"])
+    found = beside_published(oh.Molecule.from_smiles("CCO"), {"surfaces": result}, ["sgdml"])
     assert {one.key: one.values["sgdml"] for one in found} == {"gauche": 0.1, "barrier": 1.2, "methyl": 3.4}
-    assert comparisons(METHANOL, {"surfaces": result}, ["sgdml"]) == []
-    assert comparisons(oh.Molecule.from_smiles("CCO"), {}, ["sgdml"]) == []
+    wrong = (SurfaceMinimum((60.0, -60.0), 0.0), SurfaceMinimum((60.0, 180.0), 0.2))  # a model that prefers gauche
+    result = replace(result, surfaces=(replace(surface, minima=wrong),))
+    found = beside_published(oh.Molecule.from_smiles("CCO"), {"surfaces": result}, ["sgdml"])
+    assert found[0].values == {"sgdml": -0.2}
+    assert beside_published(METHANOL, {"surfaces": result}, ["sgdml"]) == []
+    assert beside_published(oh.Molecule.from_smiles("CCO"), {}, ["sgdml"]) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 import openmm_hybrid as oh
 from openmm_hybrid.cli import app
-from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.errors import InputError, MismatchError, MissingDependencyError
 from openmm_hybrid.core.units import BOLTZMANN
 from openmm_hybrid.forms.harmonic import Harmonic
 from openmm_hybrid.sampling.reporters import degrees_of_freedom
@@ -208,6 +209,7 @@ def test_dynamics_that_end_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> Non
     def ends(*_: object) -> None:
         raise openmm.OpenMMException("Particle coordinate is NaN")
 
+    pytest.importorskip("physical_validation")
     monkeypatch.setattr(physical, "sample", ends)
     settings = replace(SHORT, checks=("kinetic",), platforms=("Reference",))
     result = oh.validate(molecule()[0], ETHANOL, settings=settings, progress=False)
@@ -225,6 +227,28 @@ def test_refusals() -> None:
     for wrong in ({"runs": 1}, {"drift_ps": -1.0}, {"checks": ("drit",)}, {"temperature": float("nan")}):
         with pytest.raises(InputError):
             ValidateSettings(**wrong)
+
+
+def test_a_missing_package_is_named_before_any_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "physical_validation", None)
+    monkeypatch.setattr("openmm_hybrid.validation.validate.drift_check", lambda *_: pytest.fail("a run began"))
+    settings = replace(SHORT, checks=("drift", "kinetic"), platforms=("Reference",))
+    with pytest.raises(MissingDependencyError, match="physical_validation"):
+        oh.validate(molecule()[0], ETHANOL, settings=settings, progress=False)
+
+
+def test_lengths_count_beside_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[ValidateSettings] = []
+
+    def noted(*_: object, settings: ValidateSettings, **__: object) -> Validation:
+        found.append(settings)
+        return Validation((), {})
+
+    monkeypatch.setattr("openmm_hybrid.validation.validate.validate", noted)
+    save_system(tmp_path / "built", *molecule(), ETHANOL)
+    for options in ([], ["--quick"], ["--quick", "--runs", "7"]):
+        CliRunner().invoke(app, ["validate", str(tmp_path / "built"), *options], catch_exceptions=False)
+    assert [(each.runs, each.drift_ps, each.n_atoms) for each in found] == [(4, 100.0, 30), (2, 1.0, 5), (7, 1.0, 5)]
 
 
 def test_the_command(tmp_path: Path) -> None:
