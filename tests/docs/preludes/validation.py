@@ -1,5 +1,6 @@
 """What the snippets of docs/validation.md take for granted: a System with its positions."""
 
-from tests.helpers.classical_ethanol import molecule
+from tests.docs.preludes.common import ethanol
 
-system, topology = molecule()
+_gaff = ethanol().gaff
+system, positions = _gaff.system, _gaff.positions
