@@ -56,10 +56,13 @@ def refine(
     more: Annotated[int, typer.Option(help="Further labels per round.")] = 150,
     rounds: Annotated[int, typer.Option(help="Most fits.")] = 5,
     factor: Annotated[
-        float, typer.Option(help="Error on the own dynamics, relative to that on unseen frames, that ends the rounds.")
+        float,
+        typer.Option(
+            help="Error on the force field's own dynamics, relative to that on unseen frames, that ends the rounds."
+        ),
     ] = 1.2,
     target: Annotated[
-        float, typer.Option(help="Force error on the own dynamics that ends the rounds, kcal/mol/Å.")
+        float, typer.Option(help="Force error on its own dynamics that ends the rounds, kcal/mol/Å.")
     ] = 1.5,
     max_minutes: Annotated[
         float | None, typer.Option(help="Time after which no further round starts, minutes.", show_default=False)

@@ -41,7 +41,7 @@ class Round:
     base_force, base_energy : float
         Errors of the base force field on the frames of `unseen_force`.
     n_broken, n_broken_hot : int
-        Frames with a broken bond of the own dynamics, and of those at 1.5 times the temperature.
+        Frames with a broken bond of its own dynamics, and of those at 1.5 times the temperature.
     notes : tuple of str
         Checks of the fit that failed, and the reasons why dynamics ended early.
     failures : tuple of str
@@ -66,7 +66,7 @@ class Round:
         """The errors in one line."""
         return (
             f"{self.n_labels} labels, force RMSE {self.unseen_force:.2f} kcal/mol/Å on unseen frames, "
-            f"{self.own_force:.2f} on the own dynamics (worst frame {self.own_worst:.1f})"
+            f"{self.own_force:.2f} on its own dynamics (worst frame {self.own_worst:.1f})"
         )
 
     @property

@@ -44,9 +44,10 @@ class RefineSettings:
     rounds : int
         Most fits.
     factor : float
-        Largest force RMSE on the own dynamics, relative to that on unseen training frames, at which the rounds end.
+        Largest force RMSE on the force field's own dynamics, relative to that on unseen training frames, at which the
+        rounds end.
     target : float, kcal/mol/Å
-        Largest force RMSE on the own dynamics at which the rounds end.
+        Largest force RMSE on its own dynamics at which the rounds end.
     max_minutes : float, min
         Time after which no further round starts.
     n_profile : int

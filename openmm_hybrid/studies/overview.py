@@ -10,7 +10,7 @@ from typing import Any, Literal, final
 
 from openmm_hybrid import bases
 from openmm_hybrid.charges import METHODS
-from openmm_hybrid.core.errors import HybridError, InputError
+from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
 from openmm_hybrid.core.files import fingerprint
 from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.data.frames import Frames
@@ -27,7 +27,7 @@ Part = Literal["minima", "surfaces", "ensembles", "spectra", "relabel"]
 PARTS: tuple[Part, ...] = ("minima", "surfaces", "ensembles", "spectra", "relabel")
 """The studies in the order of the report, which is that of their cost."""
 
-_FREE = ("molecule", "template", "frames", "leave_out", "options", "models")
+_FREE = ("molecule", "template", "frames", "leave_out", "options")
 """Settings that may change between two calls: molecule and frames must have the same content."""
 
 _BRIEF: dict[str, dict[str, Any]] = {
@@ -142,7 +142,9 @@ def _run_all(lineup: Lineup, plans: Mapping[str, Any], output: Path, progress: b
             print(f"study {name}", file=sys.stderr, flush=True)
         try:
             result = STUDIES.load(name)().run(plan, output / name, progress=progress)
-        except HybridError as error:
+        except MismatchError:  # the folder of a study belongs to other options
+            raise
+        except (InputError, NumericalError) as error:
             left_out[name] = str(error)
         else:
             result.save(output / name)

@@ -11,7 +11,7 @@ from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.studies.study import StudyResult
 from openmm_hybrid.studies.surfaces_result import ModelSurface, Surfaces
 
-Kind = Literal["gauche above trans", "lowest barrier"]
+Kind = Literal["gauche above trans", "trans to gauche", "lowest barrier"]
 
 
 @final
@@ -29,7 +29,8 @@ class PublishedNumber:
         Name for readers.
     kind : str
         "gauche above trans": of the lowest minima on both sides of 120° of one dihedral, negative if gauche is lower.
-        "lowest barrier": along one dihedral, above the lowest minimum.
+        "trans to gauche": the barrier between them, above the trans minimum. "lowest barrier": along one dihedral,
+        above the lowest minimum.
     ends : frozenset of str
         Elements at the two ends of the dihedral.
     published : str
@@ -47,6 +48,7 @@ class PublishedNumber:
 
 
 _GAUCHE = 120.0  # degrees, below which a dihedral is gauche
+_TOP = (90.0, 150.0)  # degrees, between which the barrier from trans to gauche lies
 
 NUMBERS = (
     PublishedNumber(
@@ -54,7 +56,7 @@ NUMBERS = (
         "Nandi et al., J. Chem. Theory Comput. 18, 5527 (2022): Δ-machine learning at the level of CCSD(T)",
     ),
     PublishedNumber(
-        "CCO", "barrier", "barrier from trans to gauche", "lowest barrier", frozenset({"C", "H"}), "1.17",
+        "CCO", "barrier", "barrier from trans to gauche", "trans to gauche", frozenset({"C", "H"}), "1.17",
         "Kakar and Quade, J. Chem. Phys. 72, 4300 (1980): experiment",
     ),
     PublishedNumber(
@@ -120,7 +122,9 @@ def beside_published(
 def _value(number: PublishedNumber, result: Surfaces, surface: ModelSurface) -> float:
     for axis, (name, profile) in enumerate(zip(result.dihedrals, surface.profiles, strict=True)):
         if _ends(name) == number.ends:
-            return _lowest(profile) if number.kind == "lowest barrier" else _gauche_above_trans(surface, axis)
+            if number.kind == "lowest barrier":
+                return _lowest(profile)
+            return _from_trans(profile) if number.kind == "trans to gauche" else _gauche_above_trans(surface, axis)
     return float("nan")
 
 
@@ -130,6 +134,13 @@ def _gauche_above_trans(surface: ModelSurface, axis: int) -> float:
     for minimum in reversed(surface.minima):
         lowest[abs(minimum.angles[axis]) < _GAUCHE] = minimum.energy
     return lowest[True] - lowest[False]
+
+
+def _from_trans(profile: SurfaceProfile) -> float:
+    """Energy of the lowest barrier between trans and gauche above the trans minimum; NaN without both."""
+    trans = [energy for angle, energy in profile.minima if abs(angle) > _TOP[1]]
+    tops = [energy for angle, energy in profile.barriers if _TOP[0] < abs(angle) < _TOP[1]]
+    return min(tops) - min(trans) if trans and tops else float("nan")
 
 
 def _lowest(profile: SurfaceProfile) -> float:

@@ -147,7 +147,7 @@ def test_published_numbers_of_ethanol() -> None:
     """Each number belongs to its dihedral, whatever the order of the two."""
     flat = np.zeros((6, 6))
     methyl = SurfaceProfile(((60.0, 0.0),), ((0.0, 3.4), (120.0, 3.5)))
-    hydroxyl = SurfaceProfile(((180.0, 0.0),), ((0.0, 1.3), (120.0, 1.2)))
+    hydroxyl = SurfaceProfile(((-180.0, 0.05), (60.0, 0.0)), ((0.0, 1.1), (118.0, 1.25)))
     minima = (SurfaceMinimum((60.0, 180.0), 0.0), SurfaceMinimum((60.0, 60.0), 0.1))
     surface = ModelSurface("sgdml", flat, minima, (), (methyl, hydroxyl), 0.0, 0.0, 1)
     result = Surfaces("ethanol", "CCO", ("H3–C0–C1–O2", "C0–C1–O2–H8"), "relaxed", 10.0, (surface,))

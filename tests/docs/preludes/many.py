@@ -10,7 +10,7 @@ warnings.filterwarnings("ignore", "1 of 2 molecules")
 Path("library.smi").write_text("O water\nC1CC broken\n")
 Path("calculations.py").write_text(
     "import openmm_hybrid as oh\n\n"
-    "def minimum_energy(smiles):\n"
+    "def conformer_energy(smiles):\n"
     "    molecule = oh.Molecule.from_smiles(smiles)\n"
     '    engine = oh.reference.engine("gfn2")\n'
     '    return {"energy": engine.compute(molecule.atomic_numbers, molecule.positions)[0]}\n'
