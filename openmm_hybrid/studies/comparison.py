@@ -129,20 +129,22 @@ def open_comparison(
     MismatchError
         A model is of another molecule, or the folder belongs to another job. Nothing has been written then.
     """
-    job = {"study": what} | settings_as_dict(settings, without=settings.free)
+    labels = model_labels(settings.models)
+    job = {"study": what} | settings_as_dict(settings, without=(*settings.free, "models", "reference"))
     job |= {"smiles": molecule.smiles, "atoms": fingerprint(molecule.atomic_numbers, molecule.bonds)}
     fixed = "models" not in settings.free
-    if fixed:
-        job |= {"contents": {name: model_key(name) for name in settings.models}}
+    if fixed:  # by their content, so that files and folders may move
+        job |= {"models": {label: model_key(name) for label, name in labels.items()}}
+        job |= {"reference": settings.reference_label}
     if (output / JOB).is_file():  # otherwise, a model that cannot be made must not claim the folder
         claim(output, job, what)
     models = []
-    for label, name in model_labels(settings.models).items():
+    for label, name in labels.items():
         model = energy_model(name, molecule, output, charges=settings.charges)
         models.append(ComparedModel(label, model, molecule.bonds, output / label, progress))
     claim(output, job, what)
     if not fixed:
-        for label, name in model_labels(settings.models).items():
+        for label, name in labels.items():
             claim(output / label, {"model": model_key(name)}, "model")
     models.sort(key=lambda model: model.label != settings.reference_label)
     return Comparison(molecule, starts, tuple(models))

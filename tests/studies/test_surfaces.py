@@ -141,7 +141,7 @@ def test_kept_geometries_of_something_else_are_refused(settings: SurfacesSetting
     with pytest.raises(InputError, match="relaxed geometries"):
         run(settings, tmp_path / "study")
     cosine_forcefield(heights=(3.0, 1.0)).save(Path(settings.models[1]))
-    with pytest.raises(MismatchError, match="belongs to another surfaces study: contents"):
+    with pytest.raises(MismatchError, match="belongs to another surfaces study: models"):
         run(settings, tmp_path / "study")
     assert run(replace(settings, window=3.0), tmp_path / "other").window == 3.0
 
@@ -166,3 +166,17 @@ def test_bad_settings_are_refused_and_claim_no_folder(settings: SurfacesSettings
         with pytest.raises(InputError, match=message):
             run(replace(settings, **changes), folder)
     assert not folder.exists()
+
+
+def test_models_and_folder_may_move(settings: SurfacesSettings, tmp_path: Path) -> None:
+    first = run(settings, tmp_path / "study")
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in settings.models:
+        Path(name).rename(moved / Path(name).name)
+    (tmp_path / "study").rename(moved / "study")
+    names = tuple(str(moved / Path(name).name) for name in settings.models)
+    again = run(replace(settings, models=names), moved / "study")
+    np.testing.assert_array_equal(again.surfaces[0].energies, first.surfaces[0].energies)
+    with pytest.raises(MismatchError, match="reference"):
+        run(replace(settings, models=names, reference=names[0]), moved / "study")
