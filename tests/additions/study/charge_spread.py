@@ -10,7 +10,7 @@ import numpy as np
 
 from openmm_hybrid.charges.assign import assign_charges
 from openmm_hybrid.core.result_document import document
-from openmm_hybrid.core.text_table import text_table
+from openmm_hybrid.core.text_table import TextTable
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.studies.study import Study, StudyResult, claim, option, settings_as_dict
 
@@ -36,15 +36,15 @@ class ChargeSpread(StudyResult):
     def name(self) -> str:
         return "charge-spread"
 
-    def table(self) -> str:
-        return text_table(("method", "RMS / e"), [(name, f"{value:.4f}") for name, value in self.rms.items()])
+    def tables(self) -> list[TextTable]:
+        return [TextTable(("method", "RMS / e"), [(name, f"{value:.4f}") for name, value in self.rms.items()])]
 
     def as_dict(self) -> dict[str, Any]:
         figures = {f"rms.{name}": (value, "e") for name, value in self.rms.items()}
         return document("charge-spread", figures, settings=settings_as_dict(self.settings))
 
-    def pictures(self, folder: Path) -> list[Path]:
-        return []
+    def records(self) -> list[dict[str, Any]]:
+        return [{"method": name, "rms_e": value} for name, value in self.rms.items()]
 
 
 @final
