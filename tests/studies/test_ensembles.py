@@ -126,7 +126,7 @@ def test_the_result_is_saved(ethanol: tuple[Ensembles, Path], tmp_path: Path) ->
         == min((pair for one in result.ensembles for pair in one.overlaps), key=lambda pair: pair.overlap).name
     )
     assert gaff.overlaps[0].name in result.table()
-    assert "populations of wells of ethanol-cross" in result.table()
+    assert "Populations of wells of ethanol-cross" in result.table()
 
 
 def test_models_and_dihedrals_may_change_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
