@@ -178,13 +178,12 @@ class _Batch:
         """Refine what is not refined yet; the files of the summary follow each molecule."""
         on_terminal = progress and sys.stderr.isatty()
         known: dict[str, BatchMolecule] = {}
+        folders = {entry.name: path.name for entry, path in zip(self.entries, self.folders, strict=True)}
         with self._table(known, shown=on_terminal):
             self._write(known)
             lines = progress and not on_terminal
             for outcome in runner.run(list(self.tasks.values()), self.store, retry=retry, progress=lines):
-                folder = next(path for path, entry in zip(self.folders, self.entries, strict=True)
-                              if entry.name == outcome.name)  # fmt: skip
-                known[outcome.name] = BatchMolecule.ended(outcome.name, folder.name, outcome)
+                known[outcome.name] = BatchMolecule.ended(outcome.name, folders[outcome.name], outcome)
                 self._write(known)
                 if lines:
                     text = known[outcome.name].values.get("verdict", f"{outcome.name} failed: {outcome.reason}")
