@@ -104,7 +104,7 @@ class Overview(StudyResult):
         """See `StudyResult.as_dict`: the figures of all studies, each with the study's name before it."""
         lineup = self.lineup
         return document(
-            self.name,
+            "study",
             self.figures(),
             molecule=lineup.molecule.name,
             smiles=lineup.molecule.smiles,
