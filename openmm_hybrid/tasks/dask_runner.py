@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -94,11 +95,11 @@ class DaskRunner(Runner):
 
         folder = str(store.path.absolute())
         with self._client() as client:
-            futures = {
-                client.submit(on_worker, task.as_dict(), folder, self.threads, key=f"openmm-hybrid-{task.key}"): task
-                for task in tasks
-            }
-            for future in as_completed(list(futures), loop=client.loop):
+            keys = [f"openmm-hybrid-{task.key}" for task in tasks]
+            work = partial(on_worker, folder=folder, threads=self.threads)
+            submitted = client.map(work, [task.as_dict() for task in tasks], key=keys, pure=False)
+            futures = dict(zip(submitted, tasks, strict=True))
+            for future in as_completed(submitted, loop=client.loop):
                 outcome = self._outcome(future, futures.pop(future), store)
                 if outcome is None:
                     return
