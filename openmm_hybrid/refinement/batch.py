@@ -177,13 +177,21 @@ class _Batch:
     def run(self, runner: Runner, *, retry: bool, progress: bool) -> BatchResult:
         """Refine what is not refined yet; the files of the summary follow each molecule."""
         on_terminal = progress and sys.stderr.isatty()
-        known: dict[str, BatchMolecule] = {}
         folders = {entry.name: path.name for entry, path in zip(self.entries, self.folders, strict=True)}
+        stored = {name: self.store.find(task.key) for name, task in self.tasks.items()}
+        known = {
+            name: BatchMolecule.ended(name, folders[name], found)
+            for name, found in stored.items()
+            if found and (found.ok or not retry)
+        }
         with self._table(known, shown=on_terminal):
             self._write(known)
             lines = progress and not on_terminal
             for outcome in runner.run(list(self.tasks.values()), self.store, retry=retry, progress=lines):
-                known[outcome.name] = BatchMolecule.ended(outcome.name, folders[outcome.name], outcome)
+                molecule = BatchMolecule.ended(outcome.name, folders[outcome.name], outcome)
+                if molecule == known.get(outcome.name):
+                    continue
+                known[outcome.name] = molecule
                 self._write(known)
                 if lines:
                     text = known[outcome.name].values.get("verdict", f"{outcome.name} failed: {outcome.reason}")

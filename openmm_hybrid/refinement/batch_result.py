@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any, final
 
+from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import read_json
 from openmm_hybrid.tasks import TaskResult
 
 REFINED, FAILED, RUNNING, WAITING = "refined", "failed", "running", "waiting"
@@ -61,13 +63,14 @@ class BatchMolecule:
         values: dict[str, Any] = {}
         fits = sorted(folder.glob("round-*/fit.json"), key=lambda path: int(path.parent.name.removeprefix("round-")))
         if fits:
-            fit = json.loads(fits[-1].read_text(encoding="utf-8"))
-            values = {
-                "rounds": len(fits),
-                "labels": fit["n_labels"],
-                "unseen_force": fit["unseen"]["force_rmse"],
-                "base_force": fit["base"]["force_rmse"],
-            }
+            with suppress(InputError, LookupError, TypeError):  # its worker tells of a damaged file
+                fit = read_json(fits[-1], expected="the errors of a fit", hint="remove it")
+                values = {
+                    "rounds": len(fits),
+                    "labels": fit["n_labels"],
+                    "unseen_force": fit["unseen"]["force_rmse"],
+                    "base_force": fit["base"]["force_rmse"],
+                }
         return cls(name, folder.name, RUNNING, minutes=(time.time() - since) / 60.0, values=values)
 
     def as_dict(self) -> dict[str, Any]:
