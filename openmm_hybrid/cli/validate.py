@@ -96,6 +96,8 @@ def _subject(path: Path, solvated: bool) -> tuple[Any, NDArray[Any], ForceField 
     from openmm_hybrid.systems.system_files import load_system, load_xml
 
     if path.suffix == ".xml":
+        if solvated:
+            raise InputError(f"{path} is a System", expected="--solvated with a folder of `refine --solvate`")
         return (*load_xml(path), None)
     refined = (path / SYSTEM).is_dir()
     if solvated and not (path / SOLVATED / "manifest.json").is_file():

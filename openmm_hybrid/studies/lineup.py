@@ -78,15 +78,15 @@ def subject(molecule: str, template: str, frames: Frames | None) -> Molecule:
     return Molecule.from_geometry(frames.atomic_numbers, lowest, template=found.smiles, name=found.name)
 
 
-def check_refinement(source: str, molecule: Molecule, engine: str, base: str) -> None:
-    """Refuse a folder of a refinement whose labels are of another engine, or that began with another force field.
+def check_refinement(source: str, molecule: Molecule, engine: str, base: str, charges: str) -> None:
+    """Refuse a folder of a refinement with labels of another engine, another base force field or other charges.
 
     Parameters
     ----------
     source : str
         What the overview was given; anything but such a folder passes.
     molecule : Molecule
-    engine, base : str
+    engine, base, charges : str
         As in `refine`.
 
     Raises
@@ -94,7 +94,7 @@ def check_refinement(source: str, molecule: Molecule, engine: str, base: str) ->
     InputError
         The folder's description is missing or damaged.
     MismatchError
-        The engine or the base force field differs.
+        The engine, the base force field or the method of its charges differs.
     """
     folder = expanded(source)
     if not _is_refinement(folder):
@@ -103,7 +103,10 @@ def check_refinement(source: str, molecule: Molecule, engine: str, base: str) ->
     options: dict[str, Any] = {"charge": molecule.charge} if molecule.charge else {}
     level = reference.engine(engine, **options).theory
     labels = str(job.get("engine")).partition(" (")[0]  # without the program and its version
-    for name, found, wanted in (("engine", labels, level.partition(" (")[0]), ("base", job.get("base"), base)):
+    compared = [("engine", labels, level.partition(" (")[0]), ("base", job.get("base"), base)]
+    if not job.get("charges_given"):  # otherwise they came with the molecule
+        compared.append(("charges", job.get("charges"), charges))
+    for name, found, wanted in compared:
         if found != wanted:
             raise MismatchError(
                 f"the refinement {folder} has the {name} {found}",
@@ -120,6 +123,18 @@ def write_sdf(molecule: Molecule, path: Path) -> Path:
         with replacing(path) as temporary:
             Chem.MolToMolFile(molecule.to_rdkit(), str(temporary))
     return path
+
+
+def refined_names(source: str, engine: str, base: str, others: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+    """Names of the models of `refined_lineup`, before they are made."""
+    given = expanded(source)
+    return (base, str(given if _is_refinement(given) else folder / REFINED), *others, engine)
+
+
+def trained_names(base: str, others: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+    """Names of the models of `trained_lineup`, before they are made."""
+    cross, kernel = (str(folder / MODELS / f"{name}.npz") for name in ("cross", "sgdml"))
+    return (base, cross, *others, kernel)
 
 
 def refined_lineup(
@@ -148,13 +163,10 @@ def refined_lineup(
         As in `refine`.
     """
     file = write_sdf(molecule, folder / MOLECULE)
-    given = expanded(source)
-    refined = given if _is_refinement(given) else folder / REFINED
-    if refined is not given:
-        refine(
-            molecule, refined, RefineSettings(base=base, charges=charges, engine=engine, seed=seed), progress=progress
-        )
-    return Lineup(molecule, file, (base, str(refined), *others, engine))
+    if not _is_refinement(expanded(source)):
+        settings = RefineSettings(base=base, charges=charges, engine=engine, seed=seed)
+        refine(molecule, folder / REFINED, settings, progress=progress)
+    return Lineup(molecule, file, refined_names(source, engine, base, others, folder))
 
 
 def trained_lineup(
@@ -192,13 +204,13 @@ def trained_lineup(
         )
     file = write_sdf(molecule, folder / MOLECULE)
     data = sgdml.training_set(frames, n_train=n_train, n_valid=n_valid, molecule=molecule, seed=seed)
-    cross, kernel = (folder / MODELS / f"{name}.npz" for name in ("cross", "sgdml"))
+    models = trained_names(base, others, folder)
+    cross, kernel = Path(models[1]), Path(models[-1])
     if not cross.is_file():
         edited = base_forcefield(base, molecule, folder, charges).edit(propers="fourier4", cross=True)
         fit(edited, data.train, n_train=n_train, n_test=0, seed=seed, progress=progress).model.save(cross)
     if not kernel.is_file():
         sgdml.train_on(data, sigma=sigma, progress=progress).model.save(kernel)
-    models = (base, str(cross), *others, str(kernel))
     unseen, errors = data.test(), {}
     if len(unseen):
         for name in models:

@@ -17,7 +17,15 @@ from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.sgdml.train import check_sigma
 from openmm_hybrid.studies import STUDIES
 from openmm_hybrid.studies.energy_models import is_engine
-from openmm_hybrid.studies.lineup import Lineup, check_refinement, refined_lineup, subject, trained_lineup
+from openmm_hybrid.studies.lineup import (
+    Lineup,
+    check_refinement,
+    refined_lineup,
+    refined_names,
+    subject,
+    trained_lineup,
+    trained_names,
+)
 from openmm_hybrid.studies.options_file import read_toml, settings_of
 from openmm_hybrid.studies.overview_result import Overview
 from openmm_hybrid.studies.study import Study, StudyResult, claim, option, read_sigma, settings_as_dict
@@ -103,7 +111,8 @@ class OverviewStudy(Study):
         Raises
         ------
         MismatchError
-            As in `Study.run`, or the molecule is the folder of a refinement with another engine or base force field.
+            As in `Study.run`, or the molecule is the folder of a refinement with another engine, base force field or
+            method of charges.
         """
         changes = _changes(settings)
         frames = None if settings.frames is None else Frames.load(settings.frames).unique()
@@ -114,11 +123,15 @@ class OverviewStudy(Study):
         _plans(
             settings, Lineup(molecule, Path("molecule.sdf"), (settings.base, "reference")), changes
         )  # before all else
-        model_labels((settings.base, *settings.models))
+        if frames is None:
+            names = refined_names(settings.molecule, settings.engine, settings.base, settings.models, output)
+        else:
+            names = trained_names(settings.base, settings.models, output)
+        model_labels(names)
         for name in settings.models:
             model_key(name)
         if frames is None:
-            check_refinement(settings.molecule, molecule, settings.engine, settings.base)
+            check_refinement(settings.molecule, molecule, settings.engine, settings.base, settings.charges)
         claim(output, job, "study of all")
         with lock_folder(output):
             if frames is None:

@@ -109,9 +109,14 @@ def second_temperature(run: Sample) -> float:
     return run.temperature + min(interval, (_HOTTEST - 1.0) * run.temperature)
 
 
+def timestep_length(settings: ValidateSettings) -> float:
+    """Length of each of the two runs of `timestep_check`, ps."""
+    return min(settings.drift_ps, _LONGEST_TIMESTEP_PS)
+
+
 def timestep_check(subject: Subject, platform: str, settings: ValidateSettings) -> Check:
     """Fluctuations of the total energy at the time step and at half of it, which should have the ratio 4."""
-    picoseconds = min(settings.drift_ps, _LONGEST_TIMESTEP_PS)
+    picoseconds = timestep_length(settings)
     runs = {
         step: constant_energy(subject, platform, settings, 0, step, picoseconds)[1]
         for step in (settings.timestep, 0.5 * settings.timestep)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,6 +25,7 @@ from openmm_hybrid.validation.result import Check, Validation
 from openmm_hybrid.validation.settings import ValidateSettings
 
 _WARM = 500  # steps from the minimum to the geometry of the checks
+_TRIAL, _LONG = 4, 10.0  # steps that tell how long a run takes, and min of runs that are worth a warning
 
 
 def validate(
@@ -68,6 +71,11 @@ def validate(
         physical_validation is not installed.
     NumericalError
         The positions cannot be relaxed.
+
+    Warns
+    -----
+    UserWarning
+        The dynamics on the Reference platform will take longer than ten minutes.
     """
     chosen = settings or ValidateSettings()
     start = positions_to_angstrom(positions)
@@ -82,6 +90,7 @@ def validate(
         physical.library()  # before runs that take long
     fastest = choose_platform(subject.system, "auto" if not chosen.platforms else platforms[-1])[0].getName()
     subject = _at_temperature(subject, fastest, chosen)
+    _warn_of_long_runs(subject, platforms, chosen)
     checks: list[Check] = []
     steps = list(_steps(subject, model, platforms, fastest, chosen))
     notes = [f"{kind} of the System was left out." for kind in subject.left_out]
@@ -123,6 +132,32 @@ def _at_temperature(subject: Subject, platform: str, settings: ValidateSettings)
     context.setVelocitiesToTemperature(settings.temperature, settings.seed + 1)
     integrator.step(_WARM)
     return subject.at(positions_of(context))
+
+
+def _warn_of_long_runs(subject: Subject, platforms: tuple[str, ...], settings: ValidateSettings) -> None:
+    """Tell how long the dynamics on the Reference platform will take, if they take long."""
+    lengths = {
+        "drift": settings.runs * settings.drift_ps if "Reference" in platforms else 0.0,
+        "timestep": 3.0 * physical.timestep_length(settings),  # one run at the time step, one at half of it
+    }
+    picoseconds = {name: length for name, length in lengths.items() if length and name in settings.checks}
+    if not picoseconds:
+        return
+    integrator = openmm.VerletIntegrator(1e-3 * settings.timestep)
+    context = subject.context(integrator, "Reference")
+    integrator.step(1)
+    began = time.perf_counter()
+    integrator.step(_TRIAL)
+    per_picosecond = (time.perf_counter() - began) / _TRIAL * 1e3 / settings.timestep
+    del context  # the integrator works for as long as its context is there
+    minutes = {name: per_picosecond * length / 60.0 for name, length in picoseconds.items()}
+    if sum(minutes.values()) > _LONG:
+        times = " and ".join(f"{name} {value:.0f} min" for name, value in minutes.items())
+        warnings.warn(
+            f"dynamics of {len(subject.positions)} particles on the Reference platform will take: {times}; --drift-ps "
+            "shortens them, --check chooses other checks, and --platform another platform for drift",
+            stacklevel=3,
+        )
 
 
 def _steps(

@@ -118,9 +118,11 @@ def test_refined_molecule(tmp_path: Path) -> None:
     assert found.lineup.models == ("gaff-2.2.20", str(refined.path), "mmff94")
     assert not (tmp_path / "study" / "refined").exists()
     assert found.as_dict()["figures"]["minima.minima.methanol"]["value"] == 1
-    for other in ({"engine": "uff"}, {"base": "gaff-1.81"}):
+    for other in ({"engine": "uff"}, {"base": "gaff-1.81"}, {"charges": "resp"}):
         with pytest.raises(MismatchError, match=next(iter(other))):
             run(replace(settings, **other), tmp_path / "other")
+    with pytest.raises(InputError, match="different names"):
+        run(replace(settings, models=("somewhere/methanol.npz",)), tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -229,6 +230,21 @@ def test_refusals() -> None:
             ValidateSettings(**wrong)
 
 
+def test_long_dynamics_are_told_before_they_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openmm_hybrid.validation.validate._steps", lambda *_: iter(()))
+
+    def run(settings: ValidateSettings) -> None:
+        oh.validate(molecule()[0], ETHANOL, settings=settings, progress=False)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(SHORT)
+        run(replace(SHORT, checks=("kinetic",), drift_ps=1e9))
+    for checks in (("drift",), ("drift", "timestep")):
+        with pytest.warns(UserWarning, match=r"9 particles on the Reference platform will take: drift [0-9]+ min"):
+            run(replace(SHORT, checks=checks, drift_ps=1e9))
+
+
 def test_a_missing_package_is_named_before_any_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "physical_validation", None)
     monkeypatch.setattr("openmm_hybrid.validation.validate.drift_check", lambda *_: pytest.fail("a run began"))
@@ -262,6 +278,12 @@ def test_the_command(tmp_path: Path) -> None:
         assert json.loads((tmp_path / "out.json").read_text())["passed"] is True
     assert CliRunner().invoke(app, [*arguments, str(tmp_path / "absent")]).exit_code == 2
     assert CliRunner().invoke(app, [*arguments, "--solvated", str(tmp_path / "built")]).exit_code == 2
+
+
+def test_a_system_file_has_no_box_of_water(tmp_path: Path) -> None:
+    outcome = CliRunner().invoke(app, ["validate", str(tmp_path / "system.xml"), "--solvated"])
+    assert outcome.exit_code == 2
+    assert "refine --solvate" in outcome.output
 
 
 def test_the_command_fails_with_a_failed_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
