@@ -22,6 +22,7 @@ of the edge, from the compressibility of water, is 0.3 % for 1000 molecules and 
 THIN = 0.5
 """Density below which a box holds a void or a gas, g/mL (the lightest usual solvent, pentane, has 0.63 g/mL)."""
 
+_SKEWED = 1e-6  # Å
 _GRAMS_PER_ML = 1.66053906660  # one amu per Å³
 
 
@@ -77,6 +78,27 @@ def check_box(system: openmm.System, box: NDArray[np.float64] | None = None, *, 
             f"the periodic box is {edge:.4g} Å wide, and OpenMM stops once the {type(barostat).__name__} has shrunk it "
             f"below twice the cutoff, {2.0 * cutoff:.4g} Å; {_LARGER}.",
             stacklevel=3,
+        )
+
+
+def warn_of_missed_pairs(system: openmm.System) -> None:
+    """Warn of forces on OpenMM's CPU platform in a box that is not rectangular.
+
+    Its list of neighbours leaves out pairs within the cutoff, most often in boxes that are not much wider than twice the
+    cutoff (issue 5382 of OpenMM; 8.4 to 8.6.1 have the fault).
+
+    Warns
+    -----
+    UserWarning
+        The box of the system is not rectangular, and a force has a cutoff.
+    """
+    vectors = default_box(system)
+    if cutoff_of(system) and np.abs(vectors - np.diag(np.diag(vectors))).max() > _SKEWED:
+        warnings.warn(
+            "the periodic box is not rectangular, and OpenMM's CPU platform may miss pairs of atoms in such a box, so "
+            "that forces are wrong (issue 5382 of OpenMM, in 8.6.1 and before); take a rectangular box, a GPU or the "
+            "Reference platform",
+            stacklevel=4,
         )
 
 

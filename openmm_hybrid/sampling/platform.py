@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.units import NM_PER_ANGSTROM
+from openmm_hybrid.sampling.box import warn_of_missed_pairs
 from openmm_hybrid.sampling.restart import SETTINGS
 
 SMALL = 60
@@ -63,7 +64,21 @@ def choose_platform(
     ------
     InputError
         OpenMM has no platform of this name here.
+
+    Warns
+    -----
+    UserWarning
+        The platform is CPU, which may miss pairs of atoms in the box; see `warn_of_missed_pairs`.
     """
+    platform, properties = _chosen(system, name, positions, n_steps)
+    if platform.getName() == "CPU":
+        warn_of_missed_pairs(system)
+    return platform, properties
+
+
+def _chosen(
+    system: openmm.System, name: str, positions: NDArray[np.float64] | None, n_steps: float
+) -> tuple[openmm.Platform, dict[str, str]]:
     present = {platform.getName(): platform for platform in map(openmm.Platform.getPlatform, _indices())}
     if name != "auto":
         if name not in present:

@@ -11,6 +11,7 @@ import pytest
 
 from openmm_hybrid.core.errors import InputError, NumericalError
 from openmm_hybrid.sampling.box import check_box, cutoff_of, shrunk
+from openmm_hybrid.sampling.minimize import minimize
 from openmm_hybrid.sampling.sample import sample
 from tests.faults.simulations import SETTINGS, argon
 from tests.helpers.oscillators import water
@@ -57,6 +58,21 @@ def test_run_whose_box_shrinks_says_so(tmp_path: Path) -> None:
     settings = {**SETTINGS, "n_steps": 2000}
     with pytest.raises(NumericalError, match=r"start 0 stopped before step \d+: .* began with a width of 16 Å.*14.8 Å"):
         sample(system, topology, positions, output=tmp_path, temperature=300.0, timestep=2.0, **settings)
+
+
+@pytest.mark.parametrize(
+    ("platform", "skew", "cutoff", "warned"),
+    [("CPU", 5.0, 8.0, True), ("CPU", 0.0, 8.0, False), ("Reference", 5.0, 8.0, False), ("CPU", 5.0, 0.0, False)],
+)
+def test_pairs_that_the_cpu_platform_may_miss(platform: str, skew: float, cutoff: float, warned: bool) -> None:
+    system, _, positions = argon(2, 10.0, cutoff or 8.0)
+    system.setDefaultPeriodicBoxVectors(*np.array([[2.0, 0.0, 0.0], [0.1 * skew, 2.0, 0.0], [0.0, 0.0, 2.0]]))
+    if not cutoff:
+        system.getForce(0).setNonbondedMethod(openmm.NonbondedForce.NoCutoff)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        minimize(system, positions, platform=platform)
+    assert ["not rectangular" in str(each.message) for each in caught] == [True] * warned
 
 
 def test_density_decides_about_the_advice() -> None:
