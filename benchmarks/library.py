@@ -63,7 +63,16 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     library, batch = options.output / "library.smi", options.output / "batch"
     library.write_text("".join(f"{smiles} {name}\n" for name, smiles in MOLECULES.items()), encoding="utf-8")
-    command = ["-m", "openmm_hybrid.cli", "refine-batch", str(library), "-o", str(batch), "--workers", str(options.workers)]
+    command = [
+        "-m",
+        "openmm_hybrid.cli",
+        "refine-batch",
+        str(library),
+        "-o",
+        str(batch),
+        "--workers",
+        str(options.workers),
+    ]
     status = subprocess.run(
         [sys.executable, *command], stdout=sys.stderr, env=os.environ | thread_settings(1), check=False
     ).returncode

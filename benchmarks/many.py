@@ -8,6 +8,9 @@ clusters that are running already; the median of three pairs. It needs two idle 
 overhead_ms: 4000 tasks that sleep for 1 s, on 1000 simulated workers, which are threads of two processes; the time per
 task beyond that of the sleeps alone, the median of three runs. It is what scheduler, store and caller need for a task.
 
+index_MB and index_seconds: memory and time that a call needs to know which of a million tasks are finished, in a store
+with the files of all of them.
+
 lost and repeated: a scheduler, two worker processes and a caller that waits for tasks of 0.2 s, some in processes of
 their own. Meanwhile SIGKILL ends a worker at random moments, and the scheduler a few times; new ones start, and the
 caller calls again. Each task appends a line to a log when it is done. lost: tasks without a result at the end;
@@ -24,7 +27,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -46,6 +50,7 @@ ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 _CHUNKS, _LABELS = 24, 25  # tasks, and labels of each
 _SLEEPING, _SLEEP, _PROCESSES, _WORKERS = 4000, 1.0, 2, 1000  # tasks, s, processes and workers of the overhead
 _REPEATS = 3
+_FINISHED = 10**6  # tasks in the index
 _TASK, _OWN_PROCESS = 0.2, 20  # s of a task between kills; one of this many has a process of its own
 _CALM, _UNREST = 20.0, 40.0  # s between two kills
 
@@ -126,6 +131,22 @@ def overhead() -> Part:
 def _sleeps(repeat: int, count: int, duration: float) -> list[Task]:
     numbers = range(repeat * _SLEEPING, repeat * _SLEEPING + count)
     return [Task("benchmarks.many:sleep", {"number": number, "seconds": duration}) for number in numbers]
+
+
+def index() -> Part:
+    """Memory and time of the list of finished tasks."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder)
+        for number in range(_FINISHED):
+            (store.path / f"{number:032x}.json").touch()
+        began = time.perf_counter()
+        count = len(store.keys())
+        seconds = time.perf_counter() - began
+        tracemalloc.start()
+        keys = store.keys()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return {"keys": count, "seconds": seconds, "MB": peak / 1e6, "bytes_per_key": peak / len(keys)}
 
 
 @final
@@ -259,6 +280,9 @@ def figures(parts: dict[str, Part]) -> dict[str, tuple[float, str]]:
         found["many.label_gain"] = (parts["label_gain"]["gain"], "1")
     if "overhead" in parts:
         found["many.overhead_ms"] = (parts["overhead"]["overhead_ms"], "ms")
+    if "index" in parts:
+        found["many.index_MB"] = (parts["index"]["MB"], "MB")
+        found["many.index_seconds"] = (parts["index"]["seconds"], "s")
     if "kills" in parts:
         part = parts["kills"]
         found |= {f"many.{name}": (part[name], "1") for name in ("lost", "repeated", "tasks")}
@@ -277,7 +301,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     disturbed = partial(kills, options.tasks, options.kills, options.restarts, options.seed)
-    parts = measured(options.only, {"label_gain": label_gain, "overhead": overhead, "kills": disturbed}, options.keep)
+    tasks: dict[str, Callable[[], Part]] = {
+        "label_gain": label_gain, "overhead": overhead, "index": index, "kills": disturbed,
+    }  # fmt: skip
+    parts = measured(options.only, tasks, options.keep)
     packages = versions(("dask", "distributed"))
     print(to_json(document("many", figures(parts), packages=packages, parts=parts)))
 

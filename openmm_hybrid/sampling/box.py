@@ -84,7 +84,7 @@ def check_box(system: openmm.System, box: NDArray[np.float64] | None = None, *, 
 def warn_of_missed_pairs(system: openmm.System) -> None:
     """Warn of forces on OpenMM's CPU platform in a box that is not rectangular.
 
-    Its list of neighbours leaves out pairs within the cutoff, most often in boxes that are not much wider than twice the
+    Its list of neighbours leaves out pairs within the cutoff, most often in boxes that are hardly wider than twice the
     cutoff (issue 5382 of OpenMM; 8.4 to 8.6.1 have the fault).
 
     Warns

@@ -56,13 +56,20 @@ class Runner(ABC):
         self.check()
         distinct = {task.key: task for task in tasks}
         store.path.mkdir(parents=True, exist_ok=True)
-        known = {key: outcome for key in distinct if (outcome := store.find(key)) is not None}
-        for key in [key for key, outcome in known.items() if retry and not outcome.ok]:
-            store.remove(key)
-            del known[key]
-        rest = [task for key, task in distinct.items() if key not in known]
-        with progress_bar(len(distinct), "tasks", "tasks", done=len(known), enabled=progress) as advance:
-            yield from known.values()
+        finished = store.keys() & distinct.keys()
+        for key in sorted(finished) if retry else ():
+            if (outcome := store.find(key)) is not None and not outcome.ok:
+                store.remove(key)
+                finished.remove(key)
+        rest = [task for key, task in distinct.items() if key not in finished]
+        with progress_bar(len(distinct), "tasks", "tasks", done=len(finished), enabled=progress) as advance:
+            for key in distinct:
+                if key in finished:  # read one by one: all together may not fit into the memory
+                    outcome = store.find(key)
+                    if outcome is not None:
+                        yield outcome
+                    else:  # removed in the meantime
+                        rest.append(distinct[key])
             if not rest:
                 return
             for outcome in self.perform_all(rest, store):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from openmm_hybrid.tasks.task_result import TaskResult
 _HINT = "remove this file, and the task is done again"
 _FORMAT = NpzFormat("openmm-hybrid task", version=1, what="the outcome of a task", hint=_HINT)
 _RUNNING = "running"
+_ENDINGS = (".json", ".npz")
+_FILE = re.compile(r"([0-9a-f]+)\.(?:json|npz)")
 
 
 @final
@@ -51,7 +55,7 @@ class Store:
         InputError
             Its file is damaged.
         """
-        for ending, read in ((".json", _read_json), (".npz", _read_npz)):
+        for ending, read in zip(_ENDINGS, (_read_json, _read_npz), strict=True):
             path = self.path / (key + ending)
             if path.is_file():
                 return read(path)
@@ -81,8 +85,16 @@ class Store:
 
     def remove(self, key: str) -> None:
         """Forget the outcome of a task, if there is one."""
-        for ending in (".json", ".npz"):
+        for ending in _ENDINGS:
             (self.path / (key + ending)).unlink(missing_ok=True)
+
+    def keys(self) -> set[str]:
+        """Keys of the tasks that are finished; their files are not read."""
+        if not self.path.is_dir():
+            return set()
+        with os.scandir(self.path) as entries:
+            matches = (_FILE.fullmatch(entry.name) for entry in entries)
+            return {match[1] for match in matches if match}
 
     def outcomes(self) -> Iterator[TaskResult]:
         """All outcomes so far, in the order of their keys.
@@ -92,8 +104,8 @@ class Store:
         InputError
             A file is damaged.
         """
-        for path in sorted(self.path.glob("[0-9a-f]*.*")):
-            if path.suffix in (".json", ".npz") and (outcome := self.find(path.stem)) is not None:
+        for key in sorted(self.keys()):
+            if (outcome := self.find(key)) is not None:
                 yield outcome
 
     def claim(self, key: str) -> AbstractContextManager[None]:
