@@ -15,7 +15,7 @@ from openmm_hybrid.core.files import expanded, read_json, replacing
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.fitting import fit
-from openmm_hybrid.refinement.refined import RESULT
+from openmm_hybrid.refinement.refined import RESULT, Refined
 from openmm_hybrid.refinement.rounds import refine
 from openmm_hybrid.refinement.settings import RefineSettings
 from openmm_hybrid.studies.energy_models import base_forcefield, energy_model, is_engine
@@ -40,12 +40,15 @@ class Lineup:
         Names as in `energy_model`, the base force field first and the reference last.
     errors : dict of str to ErrorTable
         Label of a model → its errors on labelled frames that were not used for training; empty without such frames.
+    refined : Refined, optional
+        The refinement that made one of the models.
     """
 
     molecule: Molecule
     file: Path
     models: tuple[str, ...]
     errors: dict[str, ErrorTable] = field(default_factory=dict, repr=False)
+    refined: Refined | None = field(default=None, repr=False)
 
     @property
     def base(self) -> str:
@@ -163,10 +166,12 @@ def refined_lineup(
         As in `refine`.
     """
     file = write_sdf(molecule, folder / MOLECULE)
-    if not _is_refinement(expanded(source)):
+    if _is_refinement(expanded(source)):
+        refined = Refined.load(source)
+    else:
         settings = RefineSettings(base=base, charges=charges, engine=engine, seed=seed)
-        refine(molecule, folder / REFINED, settings, progress=progress)
-    return Lineup(molecule, file, refined_names(source, engine, base, others, folder))
+        refined = refine(molecule, folder / REFINED, settings, progress=progress)
+    return Lineup(molecule, file, refined_names(source, engine, base, others, folder), refined=refined)
 
 
 def trained_lineup(

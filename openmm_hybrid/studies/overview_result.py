@@ -73,6 +73,10 @@ class Overview(StudyResult):
     def figures(self) -> dict[str, tuple[float, str]]:
         """Figures of all studies, with the study's name before each; value and unit."""
         found: dict[str, tuple[float, str]] = {}
+        if self.lineup.refined is not None:
+            chosen = self.lineup.refined.rounds[self.lineup.refined.chosen - 1]
+            for name in ("own_force", "unseen_force", "base_force"):
+                found[f"refine.{name}"] = getattr(chosen, name), "kcal/mol/Å"
         for label, errors in self.lineup.errors.items():
             found[f"force_rmse.{label}"] = errors.force_rmse, "kcal/mol/Å"
             found[f"energy_rmse.{label}"] = errors.energy_rmse, "kcal/mol"
@@ -191,6 +195,6 @@ def _kind(name: str, lineup: Lineup) -> str:
         return "reference: " + ("sGDML model of the labelled frames" if name.endswith(".npz") else "reference engine")
     if Path(name).parts[-2:] == (MODELS, "cross.npz"):
         return "base force field with cross terms, fitted to the labelled frames"
-    if Path(name).is_dir():
-        return "force field that `refine` made of the base force field; its folder has a report of its own"
+    if lineup.refined is not None and Path(name) == lineup.refined.path:
+        return f"force field that `refine` made of the base force field. {lineup.refined.verdict}"
     return "given"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -117,7 +118,10 @@ def test_refined_molecule(tmp_path: Path) -> None:
     found = run(settings, tmp_path / "study")
     assert found.lineup.models == ("gaff-2.2.20", str(refined.path), "mmff94")
     assert not (tmp_path / "study" / "refined").exists()
-    assert found.as_dict()["figures"]["minima.minima.methanol"]["value"] == 1
+    figures = found.as_dict()["figures"]
+    assert figures["minima.minima.methanol"]["value"] == 1
+    assert figures["refine.own_force"]["value"] == refined.rounds[0].own_force
+    assert refined.verdict in html.unescape((tmp_path / "study" / "report.html").read_text(encoding="utf-8"))
     for other in ({"engine": "uff"}, {"base": "gaff-1.81"}, {"charges": "resp"}):
         with pytest.raises(MismatchError, match=next(iter(other))):
             run(replace(settings, **other), tmp_path / "other")
