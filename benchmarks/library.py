@@ -8,7 +8,7 @@ the tables stay there. verdicts: molecules with a verdict on the page; failed: m
 failed_checks: force fields with a failed check; force, unseen and base: medians of the force RMSE on the force fields'
 own dynamics, on unseen training frames, and of GAFF on these; worst: the largest force RMSE on own dynamics; torsion
 and torsion_base: medians of the RMS deviation of the worst torsion profile; minutes: sum over the molecules of the time
-from the last start of each.
+from the last start of each; files and MB: medians over the folders of the molecules.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ def main() -> None:
         raise SystemExit(status or 1)
     result = json.loads((batch / "result.json").read_text(encoding="utf-8"))
     details = {name: result[name] for name in ("verdict", "molecules")}
-    print(to_json(document("library", figures(result["molecules"]), workers=options.workers, **details)))
+    found = figures(result["molecules"]) | sizes([batch / each["folder"] for each in result["molecules"]])
+    print(to_json(document("library", found, workers=options.workers, **details)))
 
 
 def figures(molecules: Sequence[dict[str, Any]]) -> dict[str, tuple[float, str]]:
@@ -102,6 +103,15 @@ def figures(molecules: Sequence[dict[str, Any]]) -> dict[str, tuple[float, str]]
             if values:
                 found[f"library.{name}"] = (median(values), "kcal/mol")
     return found
+
+
+def sizes(folders: Sequence[Path]) -> dict[str, tuple[float, str]]:
+    """Number and size of the files of a molecule, medians."""
+    files = [[path.stat().st_size for path in folder.rglob("*") if path.is_file()] for folder in folders]
+    return {
+        "library.files": (median(map(len, files)), "1"),
+        "library.MB": (median(sum(each) / 1e6 for each in files), "MB"),
+    }
 
 
 if __name__ == "__main__":
