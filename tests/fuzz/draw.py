@@ -133,7 +133,7 @@ def draw(seed: int, index: int) -> Case:
         smiles=SMILES[int(rng.integers(len(SMILES)))],
         classical=_classical(rng, how),
         edits=tuple(_edit(rng) for _ in range(int(rng.choice([0, 1, 2], p=[0.1, 0.65, 0.25])))),
-        fourier2d=bool(rng.random() < 0.08),
+        fourier2d=bool(rng.random() < 0.08) and how != "register",  # which would need it on all equivalent chains
         spread=float(rng.choice([0.0, 0.02, 0.1], p=[0.1, 0.45, 0.45])),
         how=how,
         surroundings=_surroundings(rng, how),

@@ -32,20 +32,28 @@ class Comparison:
 
     largest: dict[str, float] = field(default_factory=dict)
 
-    def check(self, name: str, found: Evaluated, expected: Evaluated, tolerance: float, plain: float = 0.0) -> None:
+    def check(
+        self,
+        name: str,
+        found: Evaluated,
+        expected: Evaluated,
+        tolerance: float,
+        tables: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
         """Compare energies and forces.
 
         The tolerance of the energy is relative to 1 kcal/mol and to the energy, that of the force on an atom to
-        1 kcal/mol/Å, to the root mean square of all forces and to this force; `plain` is added to both.
+        1 kcal/mol/Å, to the root mean square of all forces and to this force. `tables` has the errors of the energy and
+        of a force that tables of functions bring, and is added.
 
         Raises
         ------
         Difference
             A deviation is above the tolerance, or a number is not finite.
         """
-        self._check(f"{name}: energy", abs(found[0] - expected[0]), tolerance * max(1.0, abs(expected[0])) + plain)
+        self._check(f"{name}: energy", abs(found[0] - expected[0]), tolerance * max(1.0, abs(expected[0])) + tables[0])
         sizes = np.linalg.norm(expected[1], axis=1)
-        allowed = tolerance * (max(1.0, float(np.sqrt(np.mean(sizes**2)))) + sizes) + plain
+        allowed = tolerance * (max(1.0, float(np.sqrt(np.mean(sizes**2)))) + sizes) + tables[1]
         deviations = np.linalg.norm(found[1] - expected[1], axis=1)
         worst = int(np.argmax(deviations / allowed))
         self._check(f"{name}: forces", float(deviations[worst]), float(allowed[worst]))
