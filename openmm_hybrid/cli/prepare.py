@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from openmm_hybrid.cli.error_lines import complain, print_result, progress_wanted
-from openmm_hybrid.cli.options import Json, OutputFile, OutputFolder, Seed, Template, argument, named
+from openmm_hybrid.cli.options import Json, OutputFile, OutputFolder, Seed, Template, argument, named, path_option
+from openmm_hybrid.cli.runner_options import Memory, Scheduler, SchedulerFile, Threads, cluster_of
 from openmm_hybrid.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -101,11 +102,24 @@ def label(
         int | None, typer.Option(help="Number of frames to label, chosen at random; by default all.")
     ] = None,
     seed: Seed = 0,
+    workers: Annotated[int, typer.Option(help="Chunks of frames at a time; more than one needs Dask.")] = 1,
+    memory: Memory = "8GB",
+    threads: Threads = 1,
+    scheduler: Scheduler = "",
+    scheduler_file: SchedulerFile = None,
+    store: Annotated[
+        Path | None,
+        path_option(
+            help="Folder of finished chunks, which all workers see; by default the output with .tasks appended."
+        ),
+    ] = None,
+    chunk: Annotated[int, typer.Option(help="Frames of a chunk.")] = 10,
     as_json: Json = False,
 ) -> None:
     """Compute reference energies and forces of geometries; the same command resumes after a stop."""
     from openmm_hybrid import reference
     from openmm_hybrid.data.molecule import Molecule
+    from openmm_hybrid.tasks import Store
 
     atomic_numbers, positions, known = _geometries(frames, count, seed)
     used = _charge(frames, charge, known)
@@ -117,7 +131,11 @@ def label(
     drawn = frames / "molecule.sdf"
     atoms = Molecule.from_file(drawn) if made.needs_bonds and drawn.is_file() else atomic_numbers
     try:
-        result = reference.label(made, atoms, positions, output=output, progress=progress_wanted(ctx))
+        result = reference.label(
+            made, atoms, positions, output=output, progress=progress_wanted(ctx),
+            runner=cluster_of(workers, memory, threads, scheduler, scheduler_file),
+            store=None if store is None else Store(store), chunk=chunk,
+        )  # fmt: skip
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"stopped, the finished frames are in {output}.journal; call again with the same settings to resume"

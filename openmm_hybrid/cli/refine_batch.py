@@ -10,8 +10,9 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from openmm_hybrid.cli.error_lines import print_result, progress_wanted
-from openmm_hybrid.cli.options import Json, OutputFolder, argument, path_option
+from openmm_hybrid.cli.options import Json, OutputFolder, argument
 from openmm_hybrid.cli.refine import refine, refine_settings
+from openmm_hybrid.cli.runner_options import Memory, Scheduler, SchedulerFile, Threads, cluster_of
 from openmm_hybrid.cli.settings_options import parameter
 
 _ONE_ONLY = ("ctx", "molecules", "output", "template", "as_json")
@@ -23,14 +24,10 @@ def run(
     library: Annotated[Path, argument(help="File of molecules: .smi, .sdf, or .csv with the columns smiles and name.")],
     output: OutputFolder,
     workers: Annotated[int, typer.Option(help="Molecules at a time; more than one needs Dask.")] = 1,
-    memory: Annotated[str, typer.Option(help="Most memory of each of several workers.")] = "8GB",
-    threads: Annotated[int, typer.Option(help="Threads of each worker.")] = 1,
-    scheduler: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Use a running Dask cluster, such as tcp://10.0.0.1:8786.")
-    ] = "",
-    scheduler_file: Annotated[
-        Path | None, path_option(help="Use the running Dask cluster whose scheduler wrote this file.")
-    ] = None,
+    memory: Memory = "8GB",
+    threads: Threads = 1,
+    scheduler: Scheduler = "",
+    scheduler_file: SchedulerFile = None,
     time_limit: Annotated[
         float | None, typer.Option(help="Minutes after which a molecule counts as failed.", show_default=False)
     ] = None,
@@ -43,11 +40,9 @@ def run(
 
     from openmm_hybrid.refinement.batch import refine_batch
     from openmm_hybrid.refinement.refined import PAGE
-    from openmm_hybrid.tasks import DaskRunner, Runner, SerialRunner
+    from openmm_hybrid.tasks import SerialRunner
 
-    runner: Runner = SerialRunner(threads)
-    if workers != 1 or scheduler or scheduler_file:
-        runner = DaskRunner(workers, memory, threads, scheduler, scheduler_file)
+    runner = cluster_of(workers, memory, threads, scheduler, scheduler_file) or SerialRunner(threads)
     result = refine_batch(
         library, output, refine_settings(**settings), runner=runner,
         time_limit=math.inf if time_limit is None else 60.0 * time_limit, retry=retry, progress=progress_wanted(ctx),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from inspect import signature
+from typing import Any
 
 from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.registry import Registry
 from openmm_hybrid.reference.engine_name import parsed
 from openmm_hybrid.reference.label import LabelResult, label
@@ -76,10 +78,12 @@ def engine(name: str, *, method: str = "", basis: str = "", charge: int = 0, mul
                 hint="leave one of them out",
             )
     level = {"method": named.method or method, "basis": named.basis or basis}
-    if not named.options:
-        made: ReferenceEngine = make(**level, charge=charge, multiplicity=multiplicity)
-        return made
-    if "options" not in signature(make).parameters:
+    options: dict[str, Any] = {"options": named.options} if named.options else {}
+    if options and "options" not in signature(make).parameters:
         raise InputError(f"the engine {named.name} takes no options, and {name!r} has {', '.join(named.options)}")
-    made = make(**level, charge=charge, multiplicity=multiplicity, options=named.options)
+    made: ReferenceEngine = make(**level, charge=charge, multiplicity=multiplicity, **options)
+    if named.name == "model" and (file := expanded(level["method"])).is_file():
+        name, method = "model", str(file.absolute())  # the same file for a process in another folder
+    request = {"name": name, "method": method, "basis": basis, "charge": charge, "multiplicity": multiplicity}
+    object.__setattr__(made, "request", request)  # engines are frozen
     return made

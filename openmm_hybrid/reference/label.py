@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from openmm_hybrid.data.frame_checks import length_fault
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.reference.label_journal import Journal, Label
+from openmm_hybrid.reference.label_tasks import LabelTasks
 from openmm_hybrid.reference.reference_engine import ReferenceEngine
+from openmm_hybrid.tasks import Runner, SerialRunner, Store
 
 _SAME_ENERGY, _SAME_FORCE = 0.05, 0.5
 """Differences, kcal/mol and kcal/mol/Å, that thresholds and float32 explain between two calculations of one frame."""
@@ -65,6 +67,9 @@ def label(
     progress: bool = True,
     name: str = "",
     order_known: bool = False,
+    runner: Runner | None = None,
+    store: Store | None = None,
+    chunk: int = 10,
 ) -> LabelResult:
     """Compute energies and forces of many geometries and write those that succeed to `output`.
 
@@ -76,6 +81,11 @@ def label(
     A journal is resumed only with the same geometries, atoms, level of theory (method, basis, charge, multiplicity),
     program and version. The level of the frames names all of these. An ASE calculator may hold more that decides a
     label; it computes a finished frame again, and the journal is resumed if the result is the same.
+
+    With a runner, chunks of frames are tasks (see `openmm_hybrid.tasks`), on this machine or a cluster. Each worker
+    makes the engine again, as `reference.engine` made it. The labels of finished chunks stay in the store, and to
+    compute all labels anew, the store has to be removed too. A chunk whose task fails does not stop the others; the
+    next call tries it again.
 
     Parameters
     ----------
@@ -92,20 +102,27 @@ def label(
     order_known : bool
         Whether the geometries are known to have the molecule's order of atoms. Otherwise a bond that is far too long in
         most of them counts as a sign of another order, and is refused.
+    runner : Runner, optional
+        Where the labels are computed: by default in this process, without tasks unless there is a store.
+    store : Store, optional
+        Store of finished chunks, which all workers must see; for a runner, by default the folder of the output's name
+        with ``.tasks`` appended.
+    chunk : int
+        Frames of a task.
 
     Raises
     ------
     InputError
         Wrong shapes, coordinates that are not finite or in bohr or nm, an unknown ending, no frames, a damaged journal,
         atoms that the engine refuses, bonds that it needs and that are not clear, or an ASE calculator that does not
-        read the charge of the Atoms.
+        read the charge of the Atoms; a chunk below 1, or a runner and an engine that `reference.engine` did not make.
     MismatchError
         The net charge of the engine is not the molecule's, the positions are in another order of atoms than the
         molecule, or the journal belongs to other geometries, other atoms or another level of theory.
     NumericalError
         Every frame failed.
     HybridError
-        A file cannot be written.
+        A file cannot be written, or the task of a chunk failed.
 
     Warns
     -----
@@ -115,6 +132,8 @@ def label(
     """
     path = expanded(output)
     check_ending(path)
+    if chunk < 1:
+        raise InputError(f"chunk = {chunk!r}", expected="1 or more frames")
     if isinstance(molecule, Molecule):
         _check_charge(engine, molecule)
     atomic_numbers = molecule.atomic_numbers if isinstance(molecule, Molecule) else np.asarray(molecule)
@@ -124,29 +143,34 @@ def label(
     if not len(given):
         raise InputError("there are no frames to label")
     _check_lengths(given)
-    engine = _with_bonds(engine, molecule, given)
+    request, drawn = engine.request, _drawn(engine, molecule, given)
+    engine = engine if drawn is None else engine.for_molecule(drawn)
     engine.check(given.atomic_numbers)
     if isinstance(molecule, Molecule):
         if not order_known:
             check_order(molecule, given)
     else:
         _look_at_charge(engine, given)
+    tasks = None
+    if runner is not None or store is not None:
+        place = store or Store(path.with_name(path.name + ".tasks"))
+        tasks = LabelTasks.of(engine, request, given, drawn, runner or SerialRunner(), place, chunk)
     with Journal(path.with_name(path.name + ".journal"), _job(engine, given)) as journal:
-        _compute(engine, given, journal, progress)
+        _compute(engine, given, journal, tasks, progress)
         labels = dict(journal.labels)
     result = _collect(given, labels, journal.path)
     result.frames.save(path)
     return result
 
 
-def _with_bonds(engine: ReferenceEngine, molecule: Molecule | ArrayLike, frames: Frames) -> ReferenceEngine:
-    """The engine for a molecule, or for the bonds of the first geometry if it needs bonds and there is no molecule."""
+def _drawn(engine: ReferenceEngine, molecule: Molecule | ArrayLike, frames: Frames) -> Molecule | None:
+    """The molecule for the engine: the given one, or one with the bonds of the first geometry if it needs bonds."""
     if isinstance(molecule, Molecule):
-        return engine.for_molecule(molecule)
+        return molecule
     if not engine.needs_bonds:
-        return engine
+        return None
     try:
-        found = Molecule.from_geometry(
+        return Molecule.from_geometry(
             frames.atomic_numbers, frames.positions[0], charge=engine.net_charge or 0, name=frames.name
         )
     except InputError as error:
@@ -154,7 +178,6 @@ def _with_bonds(engine: ReferenceEngine, molecule: Molecule | ArrayLike, frames:
             f"{engine.theory} needs the bonds, and those of the first geometry are not clear: {error}",
             hint="give a Molecule in place of the atomic numbers",
         ) from error
-    return engine.for_molecule(found)
 
 
 def _check_charge(engine: ReferenceEngine, molecule: Molecule) -> None:
@@ -202,27 +225,39 @@ def _can_be_drawn(frames: Frames, charge: int) -> bool | None:
     return not molecule.to_rdkit().HasSubstructMatch(Chem.MolFromSmarts("[#7]([O-])[O-]"))
 
 
-def _compute(engine: ReferenceEngine, given: Frames, journal: Journal, progress: bool) -> None:
-    done = len(journal.labels)
-    if done and not engine.known_by_settings:
-        _check_same_result(engine, given, journal)
-    if done == len(given):
+def _compute(
+    engine: ReferenceEngine, given: Frames, journal: Journal, tasks: LabelTasks | None, progress: bool
+) -> None:
+    """Add the labels that the journal lacks, from tasks or computed here."""
+    done = dict(journal.labels)
+    if not engine.known_by_settings:
+        _check_same_result(engine, given, done, journal.path)
+        if tasks is not None:
+            _check_same_result(engine, given, tasks.stored(), tasks.store.path)
+    if len(done) == len(given):
         return
     engine.inspect(given.atomic_numbers, given.positions[0])
-    with progress_bar(len(given), f"labelling with {engine.theory}", "frames", done=done, enabled=progress) as advance:
-        for index in range(len(given)):
-            if index in journal.labels:
-                continue
-            journal.add(index, _label_frame(engine, given.atomic_numbers, given.positions[index]))
+    labels = _one_by_one(engine, given, done) if tasks is None else tasks.labels(done)
+    title = f"labelling with {engine.theory}"
+    with progress_bar(len(given), title, "frames", done=len(done), enabled=progress) as advance:
+        for index, found in labels:
+            journal.add(index, found)
             advance(1)
 
 
-def _check_same_result(engine: ReferenceEngine, given: Frames, journal: Journal) -> None:
-    """Compute the first finished frame again, and refuse the journal of an engine that gave another result."""
-    for index, old in sorted(journal.labels.items()):
+def _one_by_one(engine: ReferenceEngine, given: Frames, done: Mapping[int, Label]) -> Iterator[tuple[int, Label]]:
+    """Index and label of each frame that is not done."""
+    for index in range(len(given)):
+        if index not in done:
+            yield index, Label.of(engine, given.atomic_numbers, given.positions[index])
+
+
+def _check_same_result(engine: ReferenceEngine, given: Frames, labels: Mapping[int, Label], path: Path) -> None:
+    """Compute the first finished frame again, and refuse the labels of an engine that gave another result."""
+    for index, old in sorted(labels.items()):
         if old.forces is None:
             continue
-        new = _label_frame(engine, given.atomic_numbers, given.positions[index])
+        new = Label.of(engine, given.atomic_numbers, given.positions[index])
         same = (
             new.forces is not None
             and np.allclose(new.energy, old.energy, rtol=1e-6, atol=_SAME_ENERGY)
@@ -231,19 +266,11 @@ def _check_same_result(engine: ReferenceEngine, given: Frames, journal: Journal)
         if not same:
             found = new.reason or f"{new.energy:.2f} kcal/mol"
             raise MismatchError(
-                f"{engine.theory} gives {found} for frame {index}, and {journal.path} has {old.energy:.2f} kcal/mol",
+                f"{engine.theory} gives {found} for frame {index}, and {path} has {old.energy:.2f} kcal/mol",
                 expected="the same calculator",
-                hint="give another path, or remove this file to start anew",
+                hint=f"give another path, or remove {path} to start anew",
             )
         return
-
-
-def _label_frame(engine: ReferenceEngine, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> Label:
-    try:
-        energy, forces = engine.compute(atomic_numbers, positions)
-    except NumericalError as error:
-        return Label(reason=str(error))
-    return Label(energy=energy, forces=forces)
 
 
 def _collect(given: Frames, labels: Mapping[int, Label], journal: Path) -> LabelResult:

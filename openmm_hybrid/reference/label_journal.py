@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from openmm_hybrid.core.errors import HybridError, InputError
+from openmm_hybrid.core.errors import HybridError, InputError, NumericalError
 from openmm_hybrid.core.same_job import check_same_job
+from openmm_hybrid.reference.reference_engine import ReferenceEngine
 
 _FORMAT = "openmm-hybrid labels 2"
 _OTHER = "give another path, or remove this file to start anew"
@@ -26,6 +27,15 @@ class Label:
     energy: float = 0.0
     forces: NDArray[np.float64] | None = None
     reason: str = ""
+
+    @classmethod
+    def of(cls, engine: ReferenceEngine, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64]) -> Label:
+        """The label that an engine computes for one geometry."""
+        try:
+            energy, forces = engine.compute(atomic_numbers, positions)
+        except NumericalError as error:
+            return cls(reason=str(error))
+        return cls(energy=energy, forces=forces)
 
 
 class Journal:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +30,12 @@ class ReferenceEngine(ABC):
     `known_by_settings`. To be found by name, an engine is registered in the entry-point group "openmm_hybrid.engines"
     as a function of the keywords `method`, `basis`, `charge` and `multiplicity` (see `openmm_hybrid.reference.engine`).
     `openmm_hybrid.testing` has its conformance suite, `ReferenceEngineSuite`.
+    """
+
+    request: Mapping[str, Any] | None = None
+    """Arguments with which `openmm_hybrid.reference.engine` made the engine, and another process makes it again.
+
+    None for an engine that was made otherwise.
     """
 
     @property

@@ -11,10 +11,11 @@ from openmm_hybrid.sgdml.fit import SolverSettings, fit
 from openmm_hybrid.sgdml.matching import data_permutations
 from openmm_hybrid.sgdml.model import SGDMLModel
 from openmm_hybrid.sgdml.model_file import load
-from openmm_hybrid.sgdml.search import Search, Trial, search
+from openmm_hybrid.sgdml.search import Search, search
 from openmm_hybrid.sgdml.symmetry import graph_permutations, restrict_permutations
 from openmm_hybrid.sgdml.train import Training, train, train_on
 from openmm_hybrid.sgdml.training_set import TrainingSet, training_set
+from openmm_hybrid.sgdml.trial import Trial
 
 __all__ = [
     "Compression",

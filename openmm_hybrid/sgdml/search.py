@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import time
+import sys
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -15,48 +16,18 @@ from numpy.typing import NDArray
 from openmm_hybrid.analysis.error_table import ErrorTable
 from openmm_hybrid.core.errors import InputError, NumericalError
 from openmm_hybrid.core.text_table import cell, text_table
-from openmm_hybrid.sgdml.check import assess, known
-from openmm_hybrid.sgdml.fit import DEFAULT_SOLVER, SolverSettings, check_lengths, fit
+from openmm_hybrid.sgdml.fit import DEFAULT_SOLVER, SolverSettings, check_lengths
 from openmm_hybrid.sgdml.model import SGDMLModel
 from openmm_hybrid.sgdml.training_set import TrainingSet
+from openmm_hybrid.sgdml.trial import Trial, perform_trial, solver_of_trial
+from openmm_hybrid.sgdml.trial_tasks import TrialTasks
+from openmm_hybrid.tasks import Runner, Store
 
+_Pair = tuple[float, float]
+"""Sigma and lam of a trial."""
 _FIRST = (10.0, 20.0, 40.0)  # sigma of the first trials, 1/Å; the usual range of small molecules
 _LIMITS = (0.3, 1300.0)  # limits of the coarse search, 1/Å
 _GOLDEN = (3.0 - math.sqrt(5.0)) / 2.0
-
-
-@final
-@dataclass(frozen=True)
-class Trial:
-    """One pair of sigma and lam that was tried.
-
-    Parameters
-    ----------
-    sigma : float, 1/Å
-    lam : float
-    seconds : float
-        Duration of the fit.
-    errors : ErrorTable or None
-        Errors on the validation frames.
-    refused : str
-        Reason for which there is no model; empty for a model.
-    """
-
-    sigma: float
-    lam: float
-    seconds: float
-    errors: ErrorTable | None = None
-    refused: str = ""
-
-    @property
-    def score(self) -> float:
-        """The minimised quantity: the force RMSE in kcal/mol/Å, infinite without a model."""
-        return math.inf if self.errors is None else self.errors.force_rmse
-
-    def as_dict(self) -> dict[str, Any]:
-        """Names and values, for JSON."""
-        errors = None if self.errors is None else known(self.errors)
-        return {"sigma": self.sigma, "lam": self.lam, "seconds": self.seconds, "valid": errors, "refused": self.refused}
 
 
 @final
@@ -107,6 +78,8 @@ def search(
     tolerance: float = 0.1,
     solver: SolverSettings = DEFAULT_SOLVER,
     progress: bool = True,
+    runner: Runner | None = None,
+    store: Store | None = None,
 ) -> Search:
     """Find the sigma and lam whose model has the smallest force RMSE on the validation frames.
 
@@ -114,6 +87,11 @@ def search(
     and then narrows the interval by golden section of log sigma. From 10 on it tries whole numbers only, because
     sgdml's own predictors expect them. Each fit starts from the coefficients of the nearest solved sigma, if the solver
     uses a start. A sigma whose matrix cannot be solved counts as a trial without a model.
+
+    With a runner, trials are tasks (see `openmm_hybrid.tasks`). Those of given sigmas run side by side, as do the first
+    three of a search and the searches for several lams; after the first three, each trial of a search depends on the
+    ones before. Fits have no start there. The trials and the model are those of a search without a runner: to the last
+    bit with the direct solver and the same number of threads, otherwise within the accuracy of the solver.
 
     Parameters
     ----------
@@ -129,13 +107,19 @@ def search(
         Settings of the solver. Each trial has its own checkpoint, whose name begins with the name of the given file.
     progress : bool
         Show the progress.
+    runner : Runner, optional
+        Where trials run; by default one after another in this process. A checkpoint must have a path for all workers.
+    store : Store, optional
+        Store of finished trials, needed with a runner. All workers must see it.
 
     Raises
     ------
     InputError
-        No validation frames; a sigma or lam out of range, or none at all.
+        No validation frames; a sigma or lam out of range, or none at all; a runner without a store, or the reverse.
     NumericalError
         No trial gave a model.
+    HybridError
+        The task of a trial failed.
 
     Warns
     -----
@@ -148,93 +132,107 @@ def search(
         raise InputError(
             "the search has nothing to try", expected="at least one sigma and lam, and a tolerance above 0"
         )
+    if (runner is None) != (store is None):
+        raise InputError("one of runner and store is given alone", expected="both, or none of them")
     for lam in lams:
         for sigma in (1.0,) if sigmas is None else sigmas:
             check_lengths(sigma, lam)
-    runner = _Runner(data, solver, progress)
-    for lam in lams:
-        if sigmas is not None:
-            for sigma in sorted(sigmas):
-                runner.score(sigma, lam)
-        else:
-            runner.narrow(lam, tolerance)
-    if runner.model is None:
+    chains = partial(_trials_of, sigmas=sigmas, tolerance=tolerance)
+    if runner is None or store is None:
+        here = _Fits(data, solver, progress)
+        for lam in lams:
+            _perform_waves(here, [chains(here, lam)], progress=False)
+        model, trials = here.model, tuple(here.trials.values())
+    else:
+        tasks = TrialTasks(data, solver, runner, store)
+        _perform_waves(tasks, [chains(tasks, lam) for lam in lams], progress=progress)
+        trials = tuple(sorted(tasks.trials.values(), key=lambda trial: list(lams).index(trial.lam)))
+        best = min(trials, key=lambda trial: trial.score)
+        model = None if best.errors is None else tasks.model(best)
+    if model is None:
         raise NumericalError(
-            f"none of {len(runner.trials)} sigmas gave a model; the last reason was: {runner.trials[-1].refused}",
+            f"none of {len(trials)} sigmas gave a model; the last reason was: {trials[-1].refused}",
             hint="raise lam",
         )
-    result = Search(runner.model, tuple(runner.trials))
+    result = Search(model, trials)
     _warn_at_an_end(result)
     return result
 
 
 @final
-class _Runner:
-    """Fits each trial once, and keeps the best model."""
+class _Fits:
+    """Fits each trial once, in this process, and keeps the best model."""
 
     def __init__(self, data: TrainingSet, solver: SolverSettings, progress: bool) -> None:
-        self.trials: list[Trial] = []
+        self.trials: dict[_Pair, Trial] = {}
         self.model: SGDMLModel | None = None
         self._data, self._solver, self._progress = data, solver, progress
-        self._valid = data.valid
-        self._alphas: dict[tuple[float, float], NDArray[np.float64] | None] = {}
+        self._alphas: dict[_Pair, NDArray[np.float64] | None] = {}
 
-    def score(self, sigma: float, lam: float) -> float:
-        """Force RMSE on the validation frames; infinite if the system cannot be solved."""
-        for trial in self.trials:
-            if (trial.sigma, trial.lam) == (sigma, lam):
-                return trial.score
-        best = min((trial.score for trial in self.trials), default=math.inf)
-        clock = time.monotonic()
-        try:
-            model = fit(
-                self._data,
-                sigma=sigma,
-                lam=lam,
-                solver=self._solver_of(sigma, lam),
-                start=self._nearest(sigma, lam),
-                progress=self._progress,
-            )
-        except NumericalError as error:
-            self.trials.append(Trial(sigma, lam, time.monotonic() - clock, refused=error.problem))
-            return math.inf
-        trial = Trial(sigma, lam, time.monotonic() - clock, assess(model, self._valid))
-        self.trials.append(trial)
-        self._alphas[sigma, lam] = model.alphas
-        if trial.score < best:
-            self.model = model
-        return trial.score
-
-    def narrow(self, lam: float, tolerance: float) -> None:
-        """Try sigmas until the best is known to `tolerance`."""
-        _narrow(lambda log_sigma: self.score(_round(math.exp(log_sigma)), lam), tolerance)
+    def perform(self, pairs: Sequence[_Pair]) -> None:
+        """Perform the trials of these sigmas and lams that are not known, each from its nearest neighbour."""
+        for sigma, lam in pairs:
+            if (sigma, lam) in self.trials:
+                continue
+            best = min((trial.score for trial in self.trials.values()), default=math.inf)
+            solver = solver_of_trial(self._solver, sigma, lam)
+            start = self._nearest(sigma, lam)
+            trial, model = perform_trial(self._data, sigma, lam, solver, start, self._progress)
+            self.trials[sigma, lam] = trial
+            if model is not None:
+                self._alphas[sigma, lam] = model.alphas
+            if trial.score < best:
+                self.model = model
 
     def _nearest(self, sigma: float, lam: float) -> NDArray[np.float64] | None:
         """Coefficients of the solved trial with the nearest sigma, preferably of the same lam."""
 
-        def distance(other: tuple[float, float]) -> tuple[bool, float]:
+        def distance(other: _Pair) -> tuple[bool, float]:
             return other[1] != lam, abs(math.log(other[0] / sigma))
 
         return self._alphas[min(self._alphas, key=distance)] if self._alphas else None
 
-    def _solver_of(self, sigma: float, lam: float) -> SolverSettings:
-        path = self._solver.checkpoint
-        if path is None:
-            return self._solver
-        return replace(self._solver, checkpoint=path.with_name(f"{path.stem}-{sigma:g}-{lam:g}{path.suffix}"))
+
+def _perform_waves(work: _Fits | TrialTasks, chains: Sequence[Iterator[list[_Pair]]], *, progress: bool) -> None:
+    """Perform chains of trials side by side: a wave holds the trials that all chains ask for next."""
+    while chains:
+        waves = [(chain, pairs) for chain in chains if (pairs := next(chain, None)) is not None]
+        wave = [pair for _, pairs in waves for pair in pairs]
+        work.perform(wave)
+        if progress:
+            for pair in wave:
+                print(f"sigma {pair[0]:g}, lam {pair[1]:g}: force RMSE {work.trials[pair].score:.4g}", file=sys.stderr)
+        chains = [chain for chain, _ in waves]
 
 
-def _narrow(score: Callable[[float], float], tolerance: float) -> None:
-    """Bracket the minimum of `score` of log sigma on a coarse grid, then narrow the bracket by golden section."""
+def _trials_of(
+    work: _Fits | TrialTasks, lam: float, *, sigmas: Sequence[float] | None, tolerance: float
+) -> Iterator[list[_Pair]]:
+    """The trials of one lam, in groups that do not depend on each other."""
+    if sigmas is not None:
+        yield [(sigma, lam) for sigma in sorted(sigmas)]
+        return
+    for logs in _narrow(lambda log_sigma: work.trials[_round(math.exp(log_sigma)), lam].score, tolerance):
+        yield [(_round(math.exp(log_sigma)), lam) for log_sigma in logs]
+
+
+def _narrow(score: Callable[[float], float], tolerance: float) -> Iterator[list[float]]:
+    """Bracket the minimum of `score` of log sigma on a coarse grid, then narrow the bracket by golden section.
+
+    Yields the log sigmas whose scores the next step needs.
+    """
     logs = [math.log(sigma) for sigma in _FIRST]
     step = logs[1] - logs[0]
     lowest, highest = map(math.log, _LIMITS)
+    yield list(logs)
     while True:
         k = min(range(len(logs)), key=lambda k: score(logs[k]))
         if k == 0 and logs[0] - step > lowest:
             logs.insert(0, logs[0] - step)
+            yield logs[:1]
         elif k == len(logs) - 1 and logs[-1] + step < highest:
             logs.append(logs[-1] + step)
+            yield logs[-1:]
         else:
             break
     if not 0 < k < len(logs) - 1:
@@ -243,6 +241,7 @@ def _narrow(score: Callable[[float], float], tolerance: float) -> None:
     while high - low > 2.0 * math.log1p(tolerance):
         upwards = high - middle > middle - low
         new = middle + _GOLDEN * ((high if upwards else low) - middle)
+        yield [new]
         if score(new) < score(middle):
             low, middle, high = (middle, new, high) if upwards else (low, new, middle)
         else:

@@ -56,6 +56,39 @@ def test_a_stop_names_the_journal_and_how_to_resume(tmp_path: Path, monkeypatch:
     assert "labels.npz.journal; call again with the same settings to resume" in done.stderr
 
 
+def test_chunks_in_a_store_give_the_same_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    water(5).save("frames.npz")
+    command = ["label", "frames.npz", "--engine", "mmff94", "-o"]
+    assert CliRunner().invoke(app, [*command, "alone.npz"]).exit_code == 0
+    done = CliRunner().invoke(app, [*command, "labels.npz", "--store", "store", "--chunk", "2"])
+    assert done.exit_code == 0, done.output
+    np.testing.assert_array_equal(oh.Frames.load("labels.npz").forces, oh.Frames.load("alone.npz").forces)
+    assert len(list(Path("store").glob("*.npz"))) == 3
+    assert not Path("alone.npz.tasks").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--scheduler-file none.json", "none.json does not exist"),
+        ("--scheduler tcp://a:1 --scheduler-file none.json", "one of them"),
+        ("--workers 0", "workers = 0"),
+        ("--chunk 0", "chunk = 0"),
+    ],
+)
+def test_where_labels_cannot_be_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, words: str
+) -> None:
+    pytest.importorskip("distributed", reason="Dask is not installed (extra cluster)")
+    monkeypatch.chdir(tmp_path)
+    water(3).save("frames.npz")
+    done = CliRunner().invoke(app, ["label", "frames.npz", "-o", "labels.npz", *options.split()])
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["frames.npz"]
+
+
 @pytest.fixture(scope="module")
 def dication(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folders of a build and of a run of the ethylenediammonium dication in vacuum."""

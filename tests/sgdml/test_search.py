@@ -25,7 +25,8 @@ def test_golden_section_finds_a_minimum(best: float) -> None:
     def score(log_sigma: float) -> float:
         return tried.setdefault(log_sigma, abs(log_sigma - math.log(best)) ** 1.5)
 
-    _narrow(score, tolerance=0.1)
+    asked = [log_sigma for group in _narrow(score, tolerance=0.1) for log_sigma in group]
+    assert asked == list(tried)
     found = math.exp(min(tried, key=tried.__getitem__))
     assert abs(math.log(found / best)) < math.log(1.2)
     assert len(tried) < 15
@@ -37,9 +38,9 @@ def test_coarse_search_goes_on_when_large_sigmas_fail() -> None:
     def score(log_sigma: float) -> float:
         return tried.setdefault(log_sigma, math.inf if log_sigma > math.log(6.0) else (log_sigma - math.log(2.0)) ** 2)
 
-    _narrow(score, tolerance=0.1)
+    list(_narrow(score, tolerance=0.1))
     assert math.exp(min(tried, key=tried.__getitem__)) == pytest.approx(2.0, rel=0.2)
-    _narrow(lambda log_sigma: math.inf, tolerance=0.1)  # ends
+    list(_narrow(lambda log_sigma: math.inf, tolerance=0.1))  # ends
 
 
 def test_sigmas_are_round() -> None:
@@ -84,7 +85,7 @@ def test_neighbours_start_from_each_other(monkeypatch: pytest.MonkeyPatch, tmp_p
         seen.append((options["sigma"], options["start"], options["solver"]))
         return fit(data, sigma=options["sigma"], progress=False)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sys.modules["openmm_hybrid.sgdml.search"], "fit", spy)
+    monkeypatch.setattr(sys.modules["openmm_hybrid.sgdml.trial"], "fit", spy)
     result = search(DATA, sigmas=[1, 2, 16, 3], solver=SolverSettings(checkpoint=tmp_path / "state.pt"), progress=False)
     assert [sigma for sigma, _, _ in seen] == [1, 2, 3, 16]
     assert seen[0][1] is None
