@@ -22,6 +22,9 @@ def run(
     ctx: typer.Context,
     library: Annotated[Path, argument(help="File of molecules: .smi, .sdf, or .csv with the columns smiles and name.")],
     output: OutputFolder,
+    together: Annotated[
+        bool, typer.Option("--together", help="Fit all molecules together: equal GAFF types have equal parameters.")
+    ] = False,
     workers: Annotated[int, typer.Option(help="Molecules at a time; more than one needs Dask.")] = 1,
     memory: Annotated[str, typer.Option(help="Most memory of each of several workers.")] = "8GB",
     threads: Annotated[int, typer.Option(help="Threads of each worker.")] = 1,
@@ -49,7 +52,7 @@ def run(
     if workers != 1 or scheduler or scheduler_file:
         runner = DaskRunner(workers, memory, threads, scheduler, scheduler_file)
     result = refine_batch(
-        library, output, refine_settings(**settings), runner=runner,
+        library, output, refine_settings(**settings), together=together, runner=runner,
         time_limit=math.inf if time_limit is None else 60.0 * time_limit, retry=retry, progress=progress_wanted(ctx),
     )  # fmt: skip
     failures = [f"{each.name}: {each.reason}" for each in result.failed]
@@ -79,7 +82,7 @@ def _with_settings(own: Callable[..., None], summary: str) -> Callable[..., None
 
 refine_batch = _with_settings(
     run,
-    """Refine each molecule of a library on its own; the same command resumes after a stop.
+    """Refine each molecule of a library on its own, or all together; the same command resumes after a stop.
 
     The folder gets a folder for each molecule, as `refine` writes it, and index.html, summary.csv and result.json.
     Molecules that fail are listed with their reason, and the others go on. The settings are those of `refine`.

@@ -78,6 +78,11 @@ class DaskRunner(Runner):
                 f"{self.scheduler_file} does not exist", expected="the file of a running scheduler (--scheduler-file)"
             )
 
+    @property
+    def in_turn(self) -> bool:
+        """Whether there is one worker, on this machine."""
+        return self.workers == 1 and not (self.scheduler or self.scheduler_file)
+
     def perform_all(self, tasks: Sequence[Task], store: Store) -> Iterator[TaskResult]:
         """Outcomes in the order in which the workers finish. A lost connection is made again."""
         rest = {task.key: task for task in tasks}
