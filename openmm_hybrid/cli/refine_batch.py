@@ -34,6 +34,9 @@ def run(
     scheduler_file: Annotated[
         Path | None, path_option(help="Use the running Dask cluster whose scheduler wrote this file.")
     ] = None,
+    gpus: Annotated[
+        int, typer.Option(metavar="N", help="Workers of that cluster must offer the resource GPU=N for each molecule.")
+    ] = 0,
     time_limit: Annotated[
         float | None, typer.Option(help="Minutes after which a molecule counts as failed.", show_default=False)
     ] = None,
@@ -49,8 +52,8 @@ def run(
     from openmm_hybrid.tasks import DaskRunner, Runner, SerialRunner
 
     runner: Runner = SerialRunner(threads)
-    if workers != 1 or scheduler or scheduler_file:
-        runner = DaskRunner(workers, memory, threads, scheduler, scheduler_file)
+    if workers != 1 or scheduler or scheduler_file or gpus:
+        runner = DaskRunner(workers, memory, threads, scheduler, scheduler_file, gpus=gpus)
     result = refine_batch(
         library, output, refine_settings(**settings), together=together, runner=runner,
         time_limit=math.inf if time_limit is None else 60.0 * time_limit, retry=retry, progress=progress_wanted(ctx),
