@@ -1,7 +1,7 @@
 # Everything here works from a fresh clone: each target installs what it needs first, once.
 
 .PHONY: help run test lint docs dist clean system system-test lint-only docs-only examples coverage
-.PHONY: pytest pytest-modern test-torchforce-2 test-install
+.PHONY: pytest pytest-modern test-torchforce-2 test-install nightly
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 SHELL := /bin/bash -o pipefail
@@ -27,6 +27,7 @@ help:
 	@echo 'make lint    ruff and mypy'
 	@echo 'make test-torchforce-2  the tests on the second plugin stack'
 	@echo 'make test-install  every pip line of docs/install.md in a clean environment (an hour) → runs/install.json'
+	@echo 'make nightly  2000 random cases, and checks of dynamics (hours) → runs/fuzz.json, runs/validation.json'
 	@echo 'make coverage  tests of the plugin stack, with the covered share of each module (slower)'
 	@echo 'make docs    the documentation → docs/_build/html/index.html'
 	@echo 'make dist    an sdist and a wheel → dist/'
@@ -73,6 +74,14 @@ test-install: system .venv/.ready
 	mkdir -p runs
 	$(PLUGIN)/python -m benchmarks.install --keep runs/install-parts.json \
 		$(foreach each,$(PYTHONS),$(if $(shell command -v $(each)),--python $(each))) > runs/install.json
+
+# Both resume after a stop; what a commit has finished is not done again. The second runs even if the first fails.
+nightly: .venv/.ready
+	mkdir -p runs
+	status=0; \
+	$(PLUGIN)/python -m benchmarks.fuzz --cases 2000 --keep runs/fuzz-parts.json > runs/fuzz.json || status=1; \
+	$(PLUGIN)/python -m benchmarks.validation --keep runs/validation-parts.json > runs/validation.json || status=1; \
+	exit $$status
 
 coverage: .venv/.ready
 	$(call PYTEST,$(PLUGIN)) --cov=openmm_hybrid --cov-report=term:skip-covered

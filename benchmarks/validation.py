@@ -11,7 +11,7 @@ double: the drift on Reference (double precision) in vacuum;
 sampling: kinetic energies, time steps and ensembles, in vacuum.
 
 A part takes at most a quarter of an hour on two cores. The figures are validation.PART.MODEL.CHECK, and
-validation.failed and validation.open count checks of that status.
+validation.failed and validation.open count checks of that status. The exit status is 1 if a check failed.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ def main() -> None:
     tasks = {f"{part}.{model}": task(part, model, options.quick) for model in MODELS for part in settings(False)}
     parts = measured(options.only, tasks, options.keep)
     print(to_json(summary(parts, options.threads)))
+    raise SystemExit(any(check["status"] == "failed" for part in parts.values() for check in part["checks"]))
 
 
 def settings(quick: bool) -> dict[str, oh.ValidateSettings]:

@@ -23,11 +23,17 @@ def run(
     ctx: typer.Context,
     library: Annotated[Path, argument(help="File of molecules: .smi, .sdf, or .csv with the columns smiles and name.")],
     output: OutputFolder,
+    together: Annotated[
+        bool, typer.Option("--together", help="Fit all molecules together: equal GAFF types have equal parameters.")
+    ] = False,
     workers: Annotated[int, typer.Option(help="Molecules at a time; more than one needs Dask.")] = 1,
     memory: Memory = "8GB",
     threads: Threads = 1,
     scheduler: Scheduler = "",
     scheduler_file: SchedulerFile = None,
+    gpus: Annotated[
+        int, typer.Option(metavar="N", help="Workers of that cluster must offer the resource GPU=N for each molecule.")
+    ] = 0,
     time_limit: Annotated[
         float | None, typer.Option(help="Minutes after which a molecule counts as failed.", show_default=False)
     ] = None,
@@ -42,9 +48,9 @@ def run(
     from openmm_hybrid.refinement.refined import PAGE
     from openmm_hybrid.tasks import SerialRunner
 
-    runner = cluster_of(workers, memory, threads, scheduler, scheduler_file) or SerialRunner(threads)
+    cluster = cluster_of(workers, memory, threads, scheduler, scheduler_file, gpus=gpus)
     result = refine_batch(
-        library, output, refine_settings(**settings), runner=runner,
+        library, output, refine_settings(**settings), together=together, runner=cluster or SerialRunner(threads),
         time_limit=math.inf if time_limit is None else 60.0 * time_limit, retry=retry, progress=progress_wanted(ctx),
     )  # fmt: skip
     failures = [f"{each.name}: {each.reason}" for each in result.failed]
@@ -74,7 +80,7 @@ def _with_settings(own: Callable[..., None], summary: str) -> Callable[..., None
 
 refine_batch = _with_settings(
     run,
-    """Refine each molecule of a library on its own; the same command resumes after a stop.
+    """Refine each molecule of a library on its own, or all together; the same command resumes after a stop.
 
     The folder gets a folder for each molecule, as `refine` writes it, and index.html, summary.csv and result.json.
     Molecules that fail are listed with their reason, and the others go on. The settings are those of `refine`.

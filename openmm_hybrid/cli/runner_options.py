@@ -23,11 +23,11 @@ SchedulerFile = Annotated[
 
 
 def cluster_of(
-    workers: int, memory: str, threads: int, scheduler: str, scheduler_file: Path | None
+    workers: int, memory: str, threads: int, scheduler: str, scheduler_file: Path | None, *, gpus: int = 0
 ) -> DaskRunner | None:
     """The Dask cluster of the options; None for one worker and no scheduler."""
     from openmm_hybrid.tasks import DaskRunner
 
-    if workers == 1 and not scheduler and not scheduler_file:
+    if workers == 1 and not (scheduler or scheduler_file or gpus):
         return None
-    return DaskRunner(workers, memory, threads, scheduler, scheduler_file)
+    return DaskRunner(workers, memory, threads, scheduler, scheduler_file, gpus=gpus)

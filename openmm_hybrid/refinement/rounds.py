@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -147,18 +148,45 @@ def _refined(
     progress: bool,
 ) -> tuple[Refined, ...]:
     """The results of all molecules; one alone has the whole folder."""
-    chosen = [source.settled(settings or RefineSettings()) for source in sources]
-    _refuse_mixed_bases([each.base for each in chosen])
     members = []
-    for number, (source, each) in enumerate(zip(sources, chosen, strict=True), 1):
+    for number, source in enumerate(sources, 1):
         folder = output if len(sources) == 1 else output / f"{number}-{as_file_name(source.molecule.name)}"
-        charge = source.molecule.charge
-        options: dict[str, Any] = {"charge": charge} if charge else {}
-        made = engine or reference.engine(each.engine, **options)
-        members.append(Member(source, folder, each, made, progress))
-    together = " ".join(source.molecule.smiles for source in sources) if len(sources) > 1 else ""
-    with lock_folder(output):
+        members.append(settled_member(source, folder, settings or RefineSettings(), engine, progress=progress))
+    return refine_members(members)
+
+
+def settled_member(
+    source: Source, folder: Path, settings: RefineSettings, engine: ReferenceEngine | None = None, *, progress: bool
+) -> Member:
+    """A molecule in its folder, with the base force field, the charges and the engine filled in.
+
+    Raises
+    ------
+    MismatchError
+        The settings name another base force field or other charges than those of the source.
+    InputError
+        There is no such engine, or it takes no charge.
+    """
+    settled, charge = source.settled(settings), source.molecule.charge
+    options: dict[str, Any] = {"charge": charge} if charge else {}
+    return Member(source, folder, settled, engine or reference.engine(settled.engine, **options), progress)
+
+
+def refine_members(members: Sequence[Member]) -> tuple[Refined, ...]:
+    """Refine a molecule, or several together, each in its folder.
+
+    Raises
+    ------
+    InputError
+        Several molecules do not have a GAFF base, or another process is at one of the folders; and as in `refine`.
+    MismatchError, NumericalError, HybridError
+        As in `refine_series`.
+    """
+    check_common_base([member.settings.base for member in members])
+    together = " ".join(member.molecule.smiles for member in members) if len(members) > 1 else ""
+    with ExitStack() as locks:
         for member in members:
+            locks.enter_context(lock_folder(member.folder))
             job = asdict(member.settings) | {"engine": f"{member.engine.theory} ({member.engine.program})"}
             job |= {"max_minutes": str(member.settings.max_minutes), "charges_given": member.source.charges_key}
             job |= {"smiles": member.molecule.smiles, "together": together}
@@ -169,7 +197,16 @@ def _refined(
         return _Refinement(tuple(members)).run()
 
 
-def _refuse_mixed_bases(bases: Sequence[str]) -> None:
+def check_common_base(bases: Sequence[str]) -> None:
+    """Refuse base force fields of molecules that cannot share parameters.
+
+    Raises
+    ------
+    MismatchError
+        They differ.
+    InputError
+        They are the same, but not one of GAFF.
+    """
     if len(set(bases)) > 1:
         raise MismatchError(
             f"the molecules come with {' and '.join(sorted(set(bases)))}", expected="one base force field",

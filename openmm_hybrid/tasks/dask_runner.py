@@ -19,6 +19,7 @@ from openmm_hybrid.tasks.task import Task
 from openmm_hybrid.tasks.task_result import TaskResult
 
 _ANSWER = 20.0  # s, in which a scheduler has to answer
+_GPU = "GPU"  # resource of a worker that has GPUs, by the custom of Dask
 
 
 @final
@@ -45,6 +46,9 @@ class DaskRunner(Runner):
     starts : int
         Times that a task may be running on a worker that dies, before it counts as failed. A running cluster has its
         own setting (Dask's ``distributed.scheduler.allowed-failures``).
+    gpus : int
+        GPUs of each task, on a running cluster: a task goes to a worker with this much of the resource "GPU", such as
+        one that was started with ``--resources GPU=1``. 0 means that tasks go to any worker.
     """
 
     workers: int = 2
@@ -53,12 +57,19 @@ class DaskRunner(Runner):
     scheduler: str = ""
     scheduler_file: str | Path | None = None
     starts: int = 3
+    gpus: int = 0
 
     def check(self) -> None:
         """Look at the settings, and whether Dask is installed."""
-        for name in ("workers", "threads", "starts"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} = {getattr(self, name)!r}", expected="1 or more")
+        for name, least in (("workers", 1), ("threads", 1), ("starts", 1), ("gpus", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} = {getattr(self, name)!r}", expected=f"{least} or more")
+        if self.gpus and not (self.scheduler or self.scheduler_file):
+            raise InputError(
+                f"gpus = {self.gpus} without a scheduler, and workers that start here share all GPUs of this machine",
+                expected="the scheduler of a cluster whose workers have a GPU each",
+                hint="start a scheduler and workers with --resources GPU=1, and give its address",
+            )
         try:
             import distributed  # noqa: F401
             from dask.utils import parse_bytes
@@ -78,6 +89,11 @@ class DaskRunner(Runner):
                 f"{self.scheduler_file} does not exist", expected="the file of a running scheduler (--scheduler-file)"
             )
 
+    @property
+    def in_turn(self) -> bool:
+        """Whether there is one worker, on this machine."""
+        return self.workers == 1 and not (self.scheduler or self.scheduler_file)
+
     def perform_all(self, tasks: Sequence[Task], store: Store) -> Iterator[TaskResult]:
         """Outcomes in the order in which the workers finish. A lost connection is made again."""
         rest = {task.key: task for task in tasks}
@@ -95,9 +111,12 @@ class DaskRunner(Runner):
 
         folder = str(store.path.absolute())
         with self._client() as client:
+            self._check_gpus(client)
             keys = [f"openmm-hybrid-{task.key}" for task in tasks]
             work = partial(on_worker, folder=folder, threads=self.threads)
-            submitted = client.map(work, [task.as_dict() for task in tasks], key=keys, pure=False)
+            submitted = client.map(
+                work, [task.as_dict() for task in tasks], key=keys, pure=False, resources=self._resources
+            )
             futures = dict(zip(submitted, tasks, strict=True))
             for future in as_completed(submitted, loop=client.loop):
                 outcome = self._outcome(future, futures.pop(future), store)
@@ -130,6 +149,28 @@ class DaskRunner(Runner):
         except CancelledError:
             return None
         return found
+
+    @property
+    def _resources(self) -> dict[str, int] | None:
+        """What a worker needs for a task, for Dask."""
+        return {_GPU: self.gpus} if self.gpus else None
+
+    def _check_gpus(self, client: Any) -> None:
+        """Refuse a cluster in which tasks would wait for ever. One without workers may be about to start them.
+
+        Raises
+        ------
+        InputError
+            No worker offers enough GPUs.
+        """
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        offered = [worker["resources"].get(_GPU, 0) for worker in workers]
+        if self.gpus and offered and max(offered) < self.gpus:
+            most = f"at most {max(offered):g} of them" if max(offered) else "none"
+            raise InputError(
+                f"a task needs {_GPU}={self.gpus}, and the workers of the cluster offer {most}",
+                expected=f"a worker with this resource (--resources {_GPU}={self.gpus})",
+            )
 
     @contextmanager
     def _client(self) -> Iterator[Any]:

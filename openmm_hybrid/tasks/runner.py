@@ -27,6 +27,11 @@ class Runner(ABC):
             A setting is wrong.
         """
 
+    @property
+    def in_turn(self) -> bool:
+        """Whether the tasks are performed one after another, on this machine."""
+        return True
+
     @abstractmethod
     def perform_all(self, tasks: Sequence[Task], store: Store) -> Iterator[TaskResult]:
         """Outcomes of tasks with different keys, none of which is in the store, in the order in which they come."""

@@ -29,6 +29,13 @@ def plain(number: int, log: str) -> dict[str, Any]:
     return {"number": number}
 
 
+def worker_gpus(number: int) -> dict[str, Any]:
+    """GPUs that the Dask worker of this task offers."""
+    from distributed import get_worker
+
+    return {"gpus": get_worker().state.total_resources.get("GPU", 0)}
+
+
 def failing(number: int) -> dict[str, Any]:
     """A task with an error of its own."""
     raise ZeroDivisionError(f"number {number} is wrong")

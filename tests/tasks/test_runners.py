@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,41 @@ def test_a_cluster_of_this_machine_starts_and_ends_with_the_tasks(tmp_path: Path
     assert found[tasks[2].key].value["square"] == 1
 
 
+@contextmanager
+def _cluster(**gpus: int) -> Iterator[str]:
+    """The address of a cluster of threads, with workers of these names that offer so many GPUs."""
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed (extra cluster)")
+    options = {"nthreads": 1, "dashboard": False}
+    workers = {
+        name: {"cls": distributed.Worker, "options": options | ({"resources": {"GPU": each}} if each else {})}
+        for name, each in gpus.items()
+    }
+    scheduler = {"cls": distributed.Scheduler, "options": {"dashboard": False, "host": "127.0.0.1"}}
+    with distributed.SpecCluster(workers, scheduler) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_tasks_with_a_gpu_go_to_workers_that_offer_one(tmp_path: Path) -> None:
+    with _cluster(plain=0, device=1, other=0) as address:
+        runner, tasks = (
+            DaskRunner(scheduler=address, gpus=1),
+            [Task(f"{F}:worker_gpus", {"number": n}) for n in range(6)],
+        )
+        assert [outcome.value for outcome in runner.run(tasks, Store(tmp_path))] == [{"gpus": 1}] * 6
+
+
+def test_a_cluster_without_enough_gpus_is_refused(tmp_path: Path) -> None:
+    tasks = [Task(f"{F}:worker_gpus", {"number": 0})]
+    with (
+        _cluster(plain=0, other=0) as address,
+        pytest.raises(InputError, match="needs GPU=1, and the workers of the cluster offer none"),
+    ):
+        list(DaskRunner(scheduler=address, gpus=1).run(tasks, Store(tmp_path)))
+    with _cluster(plain=0, device=1) as address, pytest.raises(InputError, match="at most 1 of them"):
+        list(DaskRunner(scheduler=address, gpus=2).run(tasks, Store(tmp_path)))
+    assert not list(Store(tmp_path).outcomes())
+
+
 def test_a_lost_scheduler_is_told_and_another_one_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGKILL ends the scheduler once the caller is connected; nothing runs yet, for there is no worker."""
     pytest.importorskip("distributed", reason="Dask is not installed (extra cluster)")
@@ -186,6 +222,8 @@ def test_wrong_settings_are_refused(tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason="Dask is not installed (extra cluster)")
     for wrong, words in (
         (DaskRunner(workers=0), "workers = 0"),
+        (DaskRunner(scheduler="tcp://a:1", gpus=-1), "gpus = -1; expected 0 or more"),
+        (DaskRunner(gpus=1), "gpus = 1 without a scheduler"),
         (DaskRunner(memory="much"), "memory = 'much'"),
         (DaskRunner(scheduler="tcp://a:1", scheduler_file="b"), "one of them"),
         (DaskRunner(scheduler_file=tmp_path / "none.json"), "does not exist"),
