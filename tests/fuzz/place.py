@@ -145,6 +145,8 @@ def expected_environment(case: Case, placed: Placed, vacuum: openmm.System, forc
     (pairs,) = (force for force in vacuum.getForces() if isinstance(force, openmm.NonbondedForce))
     made = _nonbonded(case, placed, pairs, periodic_exceptions=placed.box is not None)
     scales = None if forcefield.outer is not None else pair_scales(forcefield)
+    # With a cutoff, an exception with the scale 1 differs from a pair that is none: it has no reaction field.
+    excepted = {frozenset(pairs.getExceptionParameters(k)[:2]) for k in range(pairs.getNumExceptions())}
     n_atoms = forcefield.n_atoms
     rows = np.array([[item._value for item in pairs.getParticleParameters(k)] for k in range(n_atoms)])
     if scales is not None:
@@ -157,7 +159,7 @@ def expected_environment(case: Case, placed: Placed, vacuum: openmm.System, forc
             made.setParticleParameters(atom, *row)
         for i, j in combinations(range(n_atoms), 2):
             coulomb, well = (0.0, 0.0) if scales is None else scales.get((i, j), (0.0, 0.0))
-            if (coulomb, well) != (1.0, 1.0) or forcefield.outer is not None:
+            if (coulomb, well) != (1.0, 1.0) or forcefield.outer is not None or frozenset((i, j)) in excepted:
                 epsilon = well * float(np.sqrt(rows[i, 2] * rows[j, 2]))
                 sigma = 0.5 * (rows[i, 1] + rows[j, 1])
                 made.addException(copy[i], copy[j], coulomb * rows[i, 0] * rows[j, 0], sigma, epsilon)
