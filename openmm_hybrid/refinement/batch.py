@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,8 @@ from openmm_hybrid.refinement.settings import RefineSettings
 from openmm_hybrid.tasks import Runner, SerialRunner, Store, Task, TaskResult
 
 STORE, JOB, TABLE = ".tasks", "job.json", "summary.csv"
+_PAUSE = 9.0  # between two summaries over the time that one takes, which is seconds for ten thousand molecules
+_ROWS = 100  # of the table on the terminal
 _ORDER = (RUNNING, FAILED, REFINED, WAITING)  # of the states in the table on the terminal, which may be cut
 _NAME = 80  # most letters in the name of a molecule's folder
 _SHOWN = 5  # problems that a warning lists
@@ -219,17 +222,21 @@ class _Batch:
         known = {each.name: each for outcome in stored for each in self._ended(outcome)}
         with self._table(known, shown=on_terminal):
             self._write(known)
-            lines = progress and not on_terminal
-            for outcome in runner.run(list(self.tasks.values()), self.store, retry=retry, progress=lines):
-                ended = {each.name: each for each in self._ended(outcome) if each != known.get(each.name)}
-                if not ended:
-                    continue
-                known |= ended
-                self._write(known)
-                for name, each in ended.items() if lines else ():
-                    text = each.values.get("verdict", f"{name} failed: {each.reason}")
-                    print(text, file=sys.stderr, flush=True)
-        return self._write(known)
+            lines, due = progress and not on_terminal, 0.0
+            try:
+                for outcome in runner.run(list(self.tasks.values()), self.store, retry=retry, progress=lines):
+                    ended = {each.name: each for each in self._ended(outcome) if each != known.get(each.name)}
+                    known |= ended
+                    began = time.monotonic()
+                    if ended and began >= due:
+                        self._write(known)
+                        due = time.monotonic() + _PAUSE * (time.monotonic() - began)
+                    for name, each in ended.items() if lines else ():
+                        text = each.values.get("verdict", f"{name} failed: {each.reason}")
+                        print(text, file=sys.stderr, flush=True)
+            finally:
+                result = self._write(known)
+        return result
 
     @cached_property
     def _names(self) -> dict[str, list[str]]:
@@ -282,14 +289,14 @@ class _Batch:
 
 
 def live_table(result: BatchResult) -> Any:
-    """A rich table of the molecules, the running ones first: state, round, force error and minutes."""
+    """A rich table of the first molecules, the running ones at the top: state, round, force error and minutes."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), title=Text(result.verdict), title_justify="left", title_style="")
     for number, head in enumerate(("molecule", "state", "round", "force RMSE", "base", "minutes", "")):
         table.add_column(head, justify="left" if number in (0, 1, 6) else "right", no_wrap=number < 6)
-    for each in sorted(result.molecules, key=lambda each: _ORDER.index(each.state)):
+    for each in sorted(result.molecules, key=lambda each: _ORDER.index(each.state))[:_ROWS]:
         force = each.number("unseen_force" if each.state == RUNNING else "force")
         numbers = [
             "–" if value is None else text(value)

@@ -60,7 +60,7 @@ column to sort.</p>
 {% endif %}</td>
 <td class="state">{{ row.state }}</td>
 {% for value, text in row.numbers %}<td data-value="{{ value }}">{{ text }}</td>
-{% endfor %}<td class="text">{{ row.text }}</td>
+{% endfor %}<td class="text" title="{{ row.title }}">{{ row.text }}</td>
 </tr>
 {% endfor %}</tbody>
 </table></div>
@@ -106,8 +106,17 @@ def _row(each: BatchMolecule) -> dict[str, Any]:
         "state": each.state,
         "link": quote(f"{each.folder}/{REPORT}") if each.state == REFINED else "",
         "numbers": numbers,
-        "text": each.values.get("verdict", each.reason),
+        "text": _verdict(each),
+        "title": each.values.get("verdict", ""),
     }
+
+
+def _verdict(each: BatchMolecule) -> str:
+    """What the numbers do not say."""
+    if each.state != REFINED:
+        return each.reason
+    end = "converged" if each.values["converged"] else "not converged within the budget"
+    return "; ".join([end, *each.values["failed_checks"]])
 
 
 def _number(value: float | None, digits: int) -> tuple[str, str]:
