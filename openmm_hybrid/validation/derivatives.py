@@ -19,6 +19,9 @@ from openmm_hybrid.validation.result import Check
 LIMIT = 1e-5
 """Largest deviation over the root mean square of the derivatives; our choice."""
 _STEP = 1e-3  # Å
+_SWITCH = 0.9  # of the cutoff, where switching begins
+_DECAY, _TAIL = 5.0, 1e-7  # erfc(5) = 1.5e-12; error tolerance of Ewald sums
+_CONDUCTOR = 1e9  # dielectric constant, with which the force of the reaction field vanishes at the cutoff
 _STENCIL = ((-2.0, 1.0 / 12.0), (-1.0, -2.0 / 3.0), (1.0, 2.0 / 3.0), (2.0, -1.0 / 12.0))
 """Five-point formula: places and weights, with an error of the fourth order in the step."""
 
@@ -27,7 +30,11 @@ Energy = Callable[[NDArray[np.float64]], float]
 
 
 def force_check(subject: Subject, n_atoms: int, seed: int) -> Check:
-    """Forces of Reference, in double precision, on random atoms against differences of the energy."""
+    """Forces of Reference, in double precision, on random atoms against differences of the energy.
+
+    At a cutoff, the energy jumps by what is left of it there. See `without_jumps`.
+    """
+    subject = Subject(without_jumps(subject), subject.positions)
     context = subject.context(openmm.VerletIntegrator(0.001), "Reference")
 
     def energy(positions: NDArray[np.float64]) -> float:
@@ -41,6 +48,35 @@ def force_check(subject: Subject, n_atoms: int, seed: int) -> Check:
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(massive)[:n_atoms]
     return differences_check(energy, found, start, chosen)
+
+
+def without_jumps(subject: Subject) -> openmm.System:
+    """A copy of a System whose energy does not jump where a pair of atoms passes a cutoff.
+
+    Forces with a cutoff switch Lennard-Jones and custom interactions off smoothly. The sum over pairs of Ewald and
+    particle-mesh Ewald decays within the cutoff, with the same mesh, and the reaction field is that of a conductor.
+    """
+    system = openmm.XmlSerializer.clone(subject.system)
+    context = subject.context(openmm.VerletIntegrator(0.001), "Reference")
+    for force, original in zip(system.getForces(), subject.system.getForces(), strict=True):
+        if not isinstance(force, openmm.NonbondedForce | openmm.CustomNonbondedForce):
+            continue
+        method = force.getNonbondedMethod()
+        if method == force.NoCutoff:
+            continue
+        cutoff = force.getCutoffDistance()
+        if not force.getUseSwitchingFunction():
+            force.setUseSwitchingFunction(True)
+            force.setSwitchingDistance(_SWITCH * cutoff)
+        if isinstance(force, openmm.CustomNonbondedForce):
+            continue
+        force.setReactionFieldDielectric(_CONDUCTOR)
+        if method == force.Ewald:
+            force.setEwaldErrorTolerance(_TAIL)
+        if method in (force.PME, force.LJPME):
+            _, *mesh = original.getPMEParametersInContext(context)
+            force.setPMEParameters(_DECAY / cutoff, *mesh)
+    return system
 
 
 def differences_check(

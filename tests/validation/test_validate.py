@@ -70,6 +70,25 @@ def test_forces_are_derivatives() -> None:
     assert derivatives.force_check(subject(), 3, seed=0).status == "passed"
 
 
+@pytest.mark.parametrize("method", ["PME", "Ewald", "CutoffPeriodic", "LJPME"])
+def test_a_cutoff_is_no_wrong_force(method: str) -> None:
+    """Pairs that pass the cutoff within a step make the energy jump."""
+    rng = np.random.default_rng(0)
+    system, force = openmm.System(), openmm.NonbondedForce()
+    system.setDefaultPeriodicBoxVectors(*np.diag([2.0, 2.0, 2.0]))
+    grid = np.stack(np.meshgrid(*[np.arange(5)] * 3), axis=-1).reshape(-1, 3)[:124]
+    for number in range(len(grid)):
+        system.addParticle(16.0)
+        force.addParticle(0.4 * (-1) ** number, 0.3, 0.6)
+    force.setNonbondedMethod(getattr(openmm.NonbondedForce, method))
+    force.setCutoffDistance(0.8)
+    system.addForce(force)
+    crystal = Subject.of(system, 4.0 * grid + rng.normal(scale=0.3, size=(len(grid), 3)))
+    assert derivatives.force_check(crystal, 10, 0).status == "passed"
+    unchanged = openmm.XmlSerializer.clone(system)
+    assert openmm.XmlSerializer.serialize(crystal.system) == openmm.XmlSerializer.serialize(unchanged)
+
+
 def test_a_scaled_force_is_no_derivative() -> None:
     centre = np.random.default_rng(1).normal(size=(5, 3))
 
