@@ -40,9 +40,10 @@ _FREE = ("molecule", "template", "frames", "leave_out", "options")
 
 _BRIEF: dict[str, dict[str, Any]] = {
     "ensembles": {"starts": 8, "duration": 5.0, "equilibration": 1.0},
+    "spectra": {"temperatures": [100.0, 400.0], "n_runs": 8, "picoseconds": 5.0},
     "relabel": {"n_train": [100, 200], "n_test": 100, "n_runs": 16, "picoseconds": 2.0},
 }
-"""Settings of studies with dynamics of the reference, for a reference engine, which is slow."""
+"""Settings of studies with dynamics, if a reference engine is the reference: it is slow, and molecules are larger."""
 
 
 @final
