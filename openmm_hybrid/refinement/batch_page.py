@@ -39,9 +39,9 @@ _PAGE = """<!doctype html>
   th button:focus-visible { outline: 2px solid; }
   th[aria-sort=ascending] button::after { content: " ▲"; }
   th[aria-sort=descending] button::after { content: " ▼"; }
-  td.text { white-space: normal; text-align: left; min-width: 20rem; overflow-wrap: anywhere; }
+  td.text { white-space: normal; text-align: left; min-width: 12rem; overflow-wrap: anywhere; }
   th.text { text-align: left; }
-  @media (max-width: 30rem) { td.text { min-width: 14rem; } }
+  @media (max-width: 30rem) { td.text { min-width: 10rem; } }
 </style>
 </head>
 <body>
