@@ -153,7 +153,8 @@ def limit_batches() -> None:
 def _few_labels(settings: oh.RefineSettings | None) -> oh.RefineSettings:
     return replace(
         settings or oh.RefineSettings(),
-        n_conformers=1, n_first=40, n_scan=0, n_fresh=10, n_more=0, rounds=1, n_profile=0, hot_ps=0.0, frequencies=False,
+        n_conformers=1, n_first=40, n_scan=0, n_fresh=10, n_more=0, rounds=1, n_profile=0, hot_ps=0.0,
+        frequencies=False,
     )  # fmt: skip
 
 
