@@ -55,8 +55,8 @@ def test_a_text_is_the_engine_of_the_arguments():
     )
     assert reference.engine("pyscf:pbe", basis="6-31g*") == PyscfEngine("PBE", "6-31g*")
     assert reference.engine("tblite:gfn1-xtb") == TbliteEngine("GFN1-xTB")
-    fitted = reference.engine("pyscf:pbe/6-31g*?density_fit=true&max_cycles=30")
-    assert fitted == PyscfEngine("PBE", "6-31g*", max_cycles=30, density_fit=True)
+    fitted = reference.engine("pyscf:pbe/6-31g*?density_fit=true&max_cycles=30&grid=0")
+    assert fitted == PyscfEngine("PBE", "6-31g*", max_cycles=30, density_fit=True, grid=0)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,8 @@ def test_a_text_is_the_engine_of_the_arguments():
         ("pyscf:pbe/sto-4gg", {}, "no basis 'sto-4gg'"),
         ("pyscf:pbe/sto-3g?densityfit=true", {}, "unknown option 'densityfit'.*did you mean density_fit"),
         ("pyscf:pbe/sto-3g?density_fit=1", {}, "density_fit of the engine pyscf is 1; expected true or false"),
+        ("pyscf:pbe/sto-3g?grid=10", {}, "grid of the engine pyscf is 10; expected a level from 0"),
+        ("pyscf:hf/sto-3g?grid=3", {}, "HF has no integration grid"),
         ("gfn2?x=1", {}, "engine gfn2 takes no options"),
         ("pyscf:pbe/sto-3g", {"method": "pbe"}, "method is given twice: 'pbe' in"),
         ("pyscf:pbe/sto-3g", {"basis": "6-31g"}, "basis is given twice: 'sto-3g' in .* '6-31g' as an argument"),

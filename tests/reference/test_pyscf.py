@@ -50,13 +50,13 @@ class TestDispersion(ReferenceEngineSuite):
         return reference.engine("pyscf:b3lyp-d3bj/sto-3g", charge=charge, multiplicity=multiplicity)
 
 
-def _by_hand(functional, charge, multiplicity, *, fit=False, dispersion=None, basis="6-31g"):
+def _by_hand(functional, charge, multiplicity, *, fit=False, dispersion=None, basis="6-31g", grid=4):
     """A converged mean field of water; atoms are given to PySCF in Å."""
     mol = gto.M(atom=list(zip("OHH", WATER, strict=True)), basis=basis, charge=charge, spin=multiplicity - 1, verbose=0)
     closed = multiplicity == 1
     if functional:
         field = (dft.RKS if closed else dft.UKS)(mol)
-        field.xc, field.grids.level, field.nlc = functional, 4, False
+        field.xc, field.grids.level, field.nlc = functional, grid, False
     else:
         field = (scf.RHF if closed else scf.UHF)(mol)
     if dispersion:
@@ -79,16 +79,17 @@ def _same(text, energy, gradient, charge=0, multiplicity=1):
 
 @pytest.mark.parametrize(("charge", "multiplicity"), STATES)
 @pytest.mark.parametrize(
-    ("text", "functional", "fit"),
+    ("text", "functional", "options"),
     [
-        ("pyscf:hf/6-31g", "", False),
-        ("pyscf:hf/6-31g?density_fit=true", "", True),
-        ("pyscf:b3lyp/6-31g", "b3lyp", False),
-        ("pyscf:pbe/6-31g?density_fit=true", "pbe", True),
+        ("pyscf:hf/6-31g", "", {}),
+        ("pyscf:hf/6-31g?density_fit=true", "", {"fit": True}),
+        ("pyscf:b3lyp/6-31g", "b3lyp", {}),
+        ("pyscf:pbe/6-31g?density_fit=true", "pbe", {"fit": True}),
+        ("pyscf:pbe/6-31g?grid=2", "pbe", {"grid": 2}),
     ],
 )
-def test_mean_fields_are_pyscf_s(text, functional, fit, charge, multiplicity):
-    field = _by_hand(functional, charge, multiplicity, fit=fit)
+def test_mean_fields_are_pyscf_s(text, functional, options, charge, multiplicity):
+    field = _by_hand(functional, charge, multiplicity, **options)
     gradient = field.nuc_grad_method()
     gradient.grid_response = True
     _same(text, field.e_tot, gradient.kernel(), charge, multiplicity)
