@@ -16,7 +16,8 @@ PYTHONS ?= python3.11 python3.12 python3.13
 EXAMPLES := examples/aspirin.py examples/better_gaff.py
 
 # Rooms of tests that run on the first stack only: they use OpenMM and the torch backend in ways that other rooms test.
-ONCE := analysis benchmarks docs figures rules studies tasks validation
+ONCE := additions analysis benchmarks charges core data diagnose docs faults figures reference refinement rules studies \
+	tasks validation
 
 # Two test processes, each with one thread.
 PYTEST = OMP_NUM_THREADS=1 $(1)/python -m pytest -q -n 2 --durations=10

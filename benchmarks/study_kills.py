@@ -1,0 +1,204 @@
+"""Studies that are killed at random moments, compared with undisturbed ones.
+
+python -m benchmarks.study_kills [--kills 20] [--only minima,surfaces] [--keep runs/study_kills_parts.json]
+
+Each study runs once undisturbed, small. Then the same command runs in another folder; a SIGKILL ends the process at a
+random moment after its start, and the command starts again until the study is finished. Further folders follow until
+there are enough kills of this study. We compare all figures of the JSON document and all lines of the CSV file with
+those of the undisturbed run. OPENMM_HYBRID_DATA is the folder of the reference data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from benchmarks.kills import kill_when
+from benchmarks.parts import Part, measured, part_options
+from benchmarks.worker import ROOT, data_folder
+from openmm_hybrid.core.result_document import document, to_json
+
+_FRAMES = "ethanol_ccsd_t-train.npz"
+_TABLE = ["--n-train", "40", "--n-test", "40"]
+_TWO = ["--models", "gaff-2.2.20", "--models", "mmff94", "--reference", "mmff94", "--n-conformers", "4"]
+_STUDIES: dict[str, list[str]] = {
+    "minima": ["CCCO", *_TWO],
+    "surfaces": ["CCO", *_TWO, "--n-angles", "6"],
+    "ensembles": ["CCO", *_TWO, "--starts", "2", "--duration", "2", "--equilibration", "0.2"],
+    "spectra": [
+        *("CO", "--models", "gaff-2.2.20", "--temperatures", "100", "--temperatures", "200", "--n-runs", "2"),
+        *("--picoseconds", "1", "--equilibration", "0.2", "--n-conformers", "1"),
+    ],
+    "relabel": [
+        *("C(C)O", "--sampler", "ethanol-gaff", "--teacher", "mmff94", "--n-train", "20", "--n-train", "40"),
+        *("--n-test", "10", "--repeats", "2", "--n-runs", "8", "--picoseconds", "0.4", "--equilibration", "0.1"),
+    ],
+    "transfer": [_FRAMES, "--test", "ethanol_ccsd_t-train.npz:500-600", "--n-train", "60"],
+    "table2": [_FRAMES, *_TABLE, "--forms", "gaff", "--forms", "cross", "--forms", "sgdml", "--seeds", "2"],
+    "learning-curve": [_FRAMES, *_TABLE, "--n-train", "60", "--n-train", "80"],
+    "sampling": [
+        *(_FRAMES, "--potentials", "gaff-am1bcc", "--potentials", "cross", "--n-train", "60", "--n-fit", "60"),
+        *("--starts", "2", "--duration", "2", "--training-duration", "1", "--equilibration", "0.2"),
+        *("--searches", "2"),
+    ],
+    "all": ["CCO", "--frames", _FRAMES, "--n-train", "60", "--leave-out", "spectra", "--leave-out", "relabel"],
+}
+"""Study → its molecule or frames, and options that make it small."""
+
+_OPTIONS = """
+[minima]
+n_conformers = 4
+[surfaces]
+n_angles = 6
+n_conformers = 4
+[ensembles]
+starts = 2
+duration = 1.0
+equilibration = 0.2
+"""
+_MOST_STARTS = 60  # of one folder, after which the study does not end
+
+
+@final
+@dataclass(frozen=True)
+class Process:
+    """One process of a study: how it ended ("killed", "finished" or "error"), after how long, and its newest file."""
+
+    ended: str
+    seconds: float
+    stage: str
+
+
+@final
+@dataclass
+class Attempts:
+    """A study in one folder, started again until it is finished."""
+
+    study: str
+    folder: Path
+    processes: list[Process] = field(default_factory=list)
+
+    @property
+    def kills(self) -> int:
+        """Processes that were killed."""
+        return sum(process.ended == "killed" for process in self.processes)
+
+    def start(self, limit: float | None) -> Process:
+        """Start the command, and kill it after `limit` seconds unless this is None.
+
+        Raises
+        ------
+        SystemExit
+            The study ended with an error; the message is the end of what it printed.
+        """
+        began = time.monotonic()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = self.folder.with_suffix(".log")
+        with log.open("ab") as printed:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "openmm_hybrid.cli", "study", *self._words()],
+                cwd=ROOT, stdout=printed, stderr=printed,
+            )  # fmt: skip
+            killed = limit is not None and kill_when(process, lambda: True, delay=limit)
+            status = process.wait()
+        if status and not killed:
+            raise SystemExit(f"{self.study} failed: {log.read_text(errors='replace')[-2000:]}")
+        made = Process("killed" if killed else "finished", time.monotonic() - began, self._newest())
+        self.processes.append(made)
+        return made
+
+    def _words(self) -> list[str]:
+        words = [str(data_folder() / word) if word.startswith(_FRAMES) else word for word in _STUDIES[self.study]]
+        if self.study == "all":
+            options = self.folder.parent / "options.toml"
+            options.write_text(_OPTIONS)
+            words += ["--options", str(options)]
+        return [self.study, *words, "--output", str(self.folder)]
+
+    def _newest(self) -> str:
+        paths = [path for path in self.folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+        newest = max(paths, key=lambda path: path.stat().st_mtime_ns, default=None)
+        return "start" if newest is None else str(newest.relative_to(self.folder))
+
+    def result(self) -> dict[str, Any]:
+        """Everything that must be equal: figures by name, and the lines of the table by number."""
+        found: dict[str, Any] = {}
+        for path in self.folder.glob("*.json"):
+            if "figures" in (content := json.loads(path.read_text())):
+                found |= {name: figure["value"] for name, figure in content["figures"].items()}
+        for path in self.folder.glob("*.csv"):
+            found |= {f"{path.name}:{number}": line for number, line in enumerate(path.read_text().splitlines())}
+        return found
+
+
+def study_part(study: str, kills: int, seed: int) -> Part:
+    """An undisturbed run of a study, and runs with at least `kills` kills in total; the values that differ."""
+    chance = np.random.default_rng([seed, list(_STUDIES).index(study)])
+    with tempfile.TemporaryDirectory() as scratch:
+        undisturbed = Attempts(study, Path(scratch) / "undisturbed")
+        whole = undisturbed.start(None).seconds
+        again = undisturbed.start(None).seconds  # reads what is there: mostly the start of Python and the imports
+        wanted, runs, different = undisturbed.result(), [], {}
+        while (left := kills - sum(run.kills for run in runs)) > 0:
+            runs.append(Attempts(study, Path(scratch) / f"killed_{len(runs)}"))
+            while len(runs[-1].processes) < _MOST_STARTS:
+                # Half of the work of an undisturbed run at most, so that each folder is killed several times.
+                limit = chance.uniform(0.3 * again, again + 0.5 * max(whole - again, 0.5 * again))
+                if runs[-1].start(limit if runs[-1].kills < left else None).ended == "finished":
+                    break
+            found = runs[-1].result()
+            different |= {
+                name: [wanted.get(name), found.get(name)]
+                for name in sorted(wanted | found)
+                if wanted.get(name) != found.get(name)
+            }
+            print(f"{study}: {left - runs[-1].kills} kills left, {len(different)} differences", file=sys.stderr)
+        return {
+            "undisturbed_seconds": whole,
+            "kills": sum(run.kills for run in runs),
+            "finished": sum(run.processes[-1].ended == "finished" for run in runs),
+            "runs": len(runs),
+            "values": len(wanted),
+            "different": different,
+            "processes": [[vars(process) for process in run.processes] for run in runs],
+        }
+
+
+def figures(parts: dict[str, Part]) -> dict[str, tuple[float, str]]:
+    """Kills, runs that did not finish, and values that differ, for each study."""
+    return {
+        f"{name}.{study}": (value, "1")
+        for study, part in parts.items()
+        for name, value in {
+            "kills": part["kills"],
+            "unfinished": part["runs"] - part["finished"],
+            "values": part["values"],
+            "different": len(part["different"]),
+        }.items()
+    }
+
+
+def main() -> None:
+    """Run and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    part_options(parser)
+    parser.add_argument("--kills", type=int, default=20, help="kills of each study")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    tasks = {study: lambda study=study: study_part(study, options.kills, options.seed) for study in _STUDIES}
+    parts = measured(options.only, tasks, options.keep)
+    settings = {"kills": options.kills, "seed": options.seed, "studies": _STUDIES}
+    print(to_json(document("study_kills", figures(parts), settings=settings, parts=parts)))
+
+
+if __name__ == "__main__":
+    main()
