@@ -196,15 +196,24 @@ def _written(path: Path) -> bool:
 
 
 @contextmanager
-def unrest(cluster: Cluster, kills: int, restarts: int, chance: np.random.Generator) -> Iterator[list[str]]:
-    """Kill workers and the scheduler in another thread, in a random order, and start new ones; the log of the kills."""
+def unrest(
+    cluster: Cluster,
+    kills: int,
+    restarts: int,
+    chance: np.random.Generator,
+    pauses: tuple[float, float] = (_CALM, _UNREST),
+) -> Iterator[list[str]]:
+    """Kill workers and the scheduler in another thread, in a random order, and start new ones; the log of the kills.
+
+    `pauses` are the shortest and the longest time between two kills, s.
+    """
     victims = chance.permutation(["worker"] * kills + ["scheduler"] * restarts).tolist()
     done: list[str] = []
     over = threading.Event()
 
     def disturb() -> None:
         for victim in victims:
-            if over.wait(chance.uniform(_CALM, _UNREST)):
+            if over.wait(chance.uniform(*pauses)):
                 return
             if victim == "scheduler" and cluster.scheduler:
                 cluster.scheduler.kill()
