@@ -16,6 +16,7 @@ those of the undisturbed run.
 from __future__ import annotations
 
 import argparse
+import csv
 import os
 import shutil
 import subprocess
@@ -35,7 +36,6 @@ from benchmarks.many import Cluster, unrest
 from benchmarks.watched import HANG, LOG
 from benchmarks.worker import ROOT
 from openmm_hybrid.core.result_document import document, to_json
-from openmm_hybrid.refinement.batch_result import BatchResult
 
 LIBRARY = {
     "methane": "C",
@@ -146,10 +146,11 @@ def disturbed(home: Path, library: Path, kills: int, restarts: int, seed: int) -
 
 
 def _refined(folder: Path) -> int:
-    try:
-        return sum(molecule.state == "refined" for molecule in BatchResult.load(folder).molecules)
-    except oh.HybridError:
+    table = folder / "summary.csv"
+    if not table.is_file():
         return 0
+    with table.open(newline="", encoding="utf-8") as file:
+        return sum(row["state"] == "refined" for row in csv.DictReader(file))
 
 
 def compare(undisturbed: Path, found: Path) -> dict[str, float]:
