@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
@@ -29,13 +29,15 @@ from openmm_hybrid.studies.lineup import (
 from openmm_hybrid.studies.options_file import read_toml, settings_of
 from openmm_hybrid.studies.overview_result import Overview
 from openmm_hybrid.studies.study import Study, StudyResult, claim, option, read_sigma, settings_as_dict
+from openmm_hybrid.studies.study_tasks import run_as_tasks
 from openmm_hybrid.studies.subject import model_key, model_labels
+from openmm_hybrid.tasks import DaskRunner
 
 Part = Literal["minima", "surfaces", "ensembles", "spectra", "relabel"]
 PARTS: tuple[Part, ...] = ("minima", "surfaces", "ensembles", "spectra", "relabel")
 """The studies in the order of the report, which is that of their cost."""
 
-_FREE = ("molecule", "template", "frames", "leave_out", "options")
+_FREE = ("molecule", "template", "frames", "leave_out", "options", "workers", "scheduler")
 """Settings that may change between two calls: molecule and frames must have the same content."""
 
 _BRIEF: dict[str, dict[str, Any]] = {
@@ -75,6 +77,10 @@ class OverviewSettings:
     options: Path | None = option(
         None, help="TOML file with a table for each study whose options differ from the defaults, such as [surfaces]."
     )
+    workers: int = option(1, help="Studies at a time, once the models are made; more than one needs Dask.")
+    scheduler: str = option(
+        "", help="Use a running Dask cluster, whose workers run in this directory.", metavar="ADDRESS"
+    )
     seed: int = option(0, help="Seed of everything that is random.")
 
     def __post_init__(self) -> None:
@@ -89,6 +95,15 @@ class OverviewSettings:
             )
         METHODS.load(self.charges)
         check_sigma(self.sigma, 0.0)
+        if self.runner is not None:
+            self.runner.check()
+
+    @property
+    def runner(self) -> DaskRunner | None:
+        """The cluster that runs the studies; None for one study after another in this process."""
+        if self.workers == 1 and not self.scheduler:
+            return None
+        return DaskRunner(self.workers, scheduler=self.scheduler)
 
 
 @final
@@ -145,24 +160,38 @@ class OverviewStudy(Study):
                     frames, molecule, settings.base, settings.charges, settings.models, output,
                     n_train=settings.n_train, sigma=settings.sigma, seed=settings.seed, progress=progress,
                 )  # fmt: skip
-            return _run_all(lineup, _plans(settings, lineup, changes), output, progress)
+            plans = _plans(settings, lineup, changes)
+            if settings.runner is None:
+                order = _in_turn(plans, progress)
+            else:
+                order = run_as_tasks(plans, job, output, settings.runner, progress=progress)
+            return _collected(lineup, plans, order, output, progress)
 
 
-def _run_all(lineup: Lineup, plans: Mapping[str, Any], output: Path, progress: bool) -> Overview:
-    results: dict[str, StudyResult] = {}
-    left_out: dict[str, str] = {}
-    for name, plan in plans.items():
+def _in_turn(plans: Mapping[str, Any], progress: bool) -> Iterator[str]:
+    for name in plans:
         if progress:
             print(f"study {name}", file=sys.stderr, flush=True)
+        yield name
+
+
+def _collected(
+    lineup: Lineup, plans: Mapping[str, Any], order: Iterable[str], output: Path, progress: bool
+) -> Overview:
+    """Run the studies in an order, or read those that tasks have run, and write the report after each."""
+    results: dict[str, StudyResult] = {}
+    left_out: dict[str, str] = {}
+    for name in order:
         try:
-            result = STUDIES.load(name)().run(plan, output / name, progress=progress)
+            result = STUDIES.load(name)().run(plans[name], output / name, progress=progress)
         except MismatchError:  # the folder of a study belongs to other options
             raise
         except (InputError, NumericalError) as error:
             left_out[name] = str(error)
         else:
             result.save(output / name)
-            results[name] = result
+            found = results | {name: result}
+            results = {each: found[each] for each in plans if each in found}
         Overview(lineup, results, left_out).write_report(output)
     return Overview(lineup, results, left_out)
 

@@ -19,6 +19,7 @@ from openmm_hybrid.studies.overview import OverviewSettings, OverviewStudy
 from openmm_hybrid.studies.overview_result import REPORT, Overview
 from openmm_hybrid.studies.published import beside_published
 from openmm_hybrid.studies.surfaces_result import ModelSurface, SurfaceMinimum, Surfaces
+from openmm_hybrid.tasks import Store
 from openmm_hybrid.testing import StudySuite
 
 METHANOL = oh.Molecule.from_smiles("CO")
@@ -91,6 +92,28 @@ def test_models_of_labelled_frames(settings: OverviewSettings, tmp_path: Path) -
     assert "<h2>Minima</h2>" in page
     assert page.count("data:image/png") == 1 + 2 + 2
     assert "surface" in page[page.index("<h2>Left out</h2>") :]
+
+
+def test_studies_that_are_tasks_give_the_same(settings: OverviewSettings, tmp_path: Path) -> None:
+    """Two studies at a time; one that is not possible is left out with its reason, and the report has all of them."""
+    pytest.importorskip("distributed", reason="Dask is not installed (extra cluster)")
+    settings = replace(settings, leave_out=("ensembles", "relabel"))
+    shutil.copytree(tmp_path / "study", tmp_path / "tasks")
+    in_turn = run(settings, tmp_path / "study")
+    found = run(replace(settings, workers=2), tmp_path / "tasks")
+    assert list(found.results) == ["minima", "spectra"]
+    assert found.left_out == in_turn.left_out
+    values, others = (
+        {name: figure["value"] for name, figure in each.as_dict()["figures"].items()} for each in (found, in_turn)
+    )
+    assert values == pytest.approx(others, rel=1e-6, abs=1e-9)  # workers sum with another number of threads
+    assert (tmp_path / "tasks" / REPORT).read_text(encoding="utf-8").count("data:image/png") == 1 + 2 + 2
+    stored = list(Store(tmp_path / "tasks" / ".tasks").outcomes())
+    assert sorted((outcome.name, outcome.ok) for outcome in stored) == [
+        ("study minima", True), ("study spectra", True), ("study surfaces", False),
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="workers = 0"):
+        replace(settings, workers=0)
 
 
 def test_molecule_takes_the_order_of_the_frames(settings: OverviewSettings, tmp_path: Path) -> None:
