@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from openmm_hybrid.core.stacks import installed_builds
+from openmm_hybrid.tasks import DaskRunner, Runner, SerialRunner
+from openmm_hybrid.tasks.dask_runner import local_cluster
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,3 +42,18 @@ def reference_data() -> Callable[[str], Path]:
         return folder / name
 
     return path
+
+
+@pytest.fixture(scope="module")
+def dask() -> Iterator[DaskRunner]:
+    """A runner on a cluster of two processes, which the tests of a module share since its start takes seconds."""
+    pytest.importorskip("distributed", reason="Dask is not installed (extra cluster)")
+    with local_cluster(workers=2, memory="2GB", threads=1, starts=2) as cluster:
+        yield DaskRunner(scheduler=cluster.scheduler_address)
+
+
+@pytest.fixture(params=["serial", "dask"])
+def runner(request: pytest.FixtureRequest) -> Runner:
+    """Each kind of runner."""
+    found: Runner = SerialRunner() if request.param == "serial" else request.getfixturevalue("dask")
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,7 @@ from openmm_hybrid.core.errors import HybridError, InputError, MismatchError
 from openmm_hybrid.reference import LabelResult, engine, label
 from openmm_hybrid.reference.mechanics import RdkitEngine
 from openmm_hybrid.reference.tblite import TbliteEngine
-from openmm_hybrid.tasks import DaskRunner, Runner, SerialRunner, Store
-from openmm_hybrid.tasks.dask_runner import local_cluster
+from openmm_hybrid.tasks import Runner, SerialRunner, Store
 from tests.helpers.spring_engine import POSITIONS, Spring
 
 WATER = oh.Molecule.from_smiles("O", name="water")
@@ -36,20 +34,6 @@ def _same(found: LabelResult, expected: LabelResult) -> None:
     np.testing.assert_array_equal(found.frames.positions, expected.frames.positions)
     np.testing.assert_array_equal(found.indices, expected.indices)
     assert (found.failed, found.frames.theory) == (expected.failed, expected.frames.theory)
-
-
-@pytest.fixture(scope="module")
-def dask() -> Iterator[DaskRunner]:
-    """A runner on a cluster of two processes, which the tests share since its start takes seconds."""
-    pytest.importorskip("distributed", reason="Dask is not installed (extra cluster)")
-    with local_cluster(workers=2, memory="2GB", threads=1, starts=2) as cluster:
-        yield DaskRunner(scheduler=cluster.scheduler_address)
-
-
-@pytest.fixture(params=["serial", "dask"])
-def runner(request: pytest.FixtureRequest) -> Runner:
-    found: Runner = SerialRunner() if request.param == "serial" else request.getfixturevalue("dask")
-    return found
 
 
 @pytest.mark.parametrize(("name", "molecule"), [("gfn2", WATER), ("mmff94", ACETATE)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,26 +11,11 @@ import pytest
 from openmm_hybrid.core.errors import HybridError, InputError
 from openmm_hybrid.sgdml import Search, SGDMLModel, SolverSettings, search, training_set, trial_tasks
 from openmm_hybrid.sgdml.model_file import to_arrays
-from openmm_hybrid.tasks import DaskRunner, Runner, SerialRunner, Store
-from openmm_hybrid.tasks.dask_runner import local_cluster
+from openmm_hybrid.tasks import Runner, SerialRunner, Store
 from tests.helpers.sgdml_data import water
 
 DATA = training_set(water(60), n_train=12, n_valid=20)
 DIRECT = SolverSettings("direct")
-
-
-@pytest.fixture(scope="module")
-def dask() -> Iterator[DaskRunner]:
-    """A runner on a cluster of two processes, which the tests share since its start takes seconds."""
-    pytest.importorskip("distributed", reason="Dask is not installed (extra cluster)")
-    with local_cluster(workers=2, memory="2GB", threads=1, starts=2) as cluster:
-        yield DaskRunner(scheduler=cluster.scheduler_address)
-
-
-@pytest.fixture(params=["serial", "dask"])
-def runner(request: pytest.FixtureRequest) -> Runner:
-    found: Runner = SerialRunner() if request.param == "serial" else request.getfixturevalue("dask")
-    return found
 
 
 def _same_model(found: SGDMLModel, expected: SGDMLModel) -> None:

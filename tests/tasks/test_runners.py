@@ -13,23 +13,8 @@ import pytest
 
 from openmm_hybrid.core.errors import HybridError, InputError
 from openmm_hybrid.tasks import DaskRunner, Runner, SerialRunner, Store, Task
-from openmm_hybrid.tasks.dask_runner import local_cluster
 
 F = "tests.helpers.task_functions"
-
-
-@pytest.fixture(scope="module")
-def dask() -> Iterator[DaskRunner]:
-    """A runner on a cluster of two processes, which the tests share since its start takes seconds."""
-    pytest.importorskip("distributed", reason="Dask is not installed (extra cluster)")
-    with local_cluster(workers=2, memory="1GB", threads=1, starts=2) as cluster:
-        yield DaskRunner(scheduler=cluster.scheduler_address)
-
-
-@pytest.fixture(params=["serial", "dask"])
-def runner(request: pytest.FixtureRequest) -> Runner:
-    found: Runner = SerialRunner() if request.param == "serial" else request.getfixturevalue("dask")
-    return found
 
 
 def _squares(log: Path, count: int = 4) -> list[Task]:
@@ -132,8 +117,8 @@ def test_a_worker_that_dies_takes_no_result_with_it(dask: DaskRunner, tmp_path: 
 
 
 def test_a_task_that_takes_too_much_memory_is_ended(dask: DaskRunner, tmp_path: Path) -> None:
-    (outcome,) = dask.run([Task(f"{F}:greedy", {"gigabytes": 1.2}, time_limit=float("inf"))], Store(tmp_path))
-    assert outcome.reason == "it took more than its limit of 1 GB of memory"
+    (outcome,) = dask.run([Task(f"{F}:greedy", {"gigabytes": 2.4}, time_limit=float("inf"))], Store(tmp_path))
+    assert outcome.reason == "it took more than its limit of 2 GB of memory"
 
 
 def test_a_cluster_of_this_machine_starts_and_ends_with_the_tasks(tmp_path: Path) -> None:
