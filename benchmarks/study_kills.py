@@ -29,11 +29,11 @@ from openmm_hybrid.core.result_document import document, to_json
 
 _FRAMES = "ethanol_ccsd_t-train.npz"
 _TABLE = ["--n-train", "40", "--n-test", "40"]
-_TWO = ["--models", "gaff-2.2.20", "--models", "mmff94", "--reference", "mmff94", "--n-conformers", "4"]
+_TWO = ["--models", "gaff-2.2.20", "--models", "mmff94", "--reference", "mmff94", "--n-conformers", "10"]
 _STUDIES: dict[str, list[str]] = {
-    "minima": ["CCCO", *_TWO],
-    "surfaces": ["CCO", *_TWO, "--n-angles", "6"],
-    "ensembles": ["CCO", *_TWO, "--starts", "2", "--duration", "2", "--equilibration", "0.2"],
+    "minima": ["CCCCO", *_TWO],
+    "surfaces": ["CCO", *_TWO, "--n-angles", "12"],
+    "ensembles": ["CCO", *_TWO, "--starts", "4", "--duration", "2", "--equilibration", "0.2"],
     "spectra": [
         *("CO", "--models", "gaff-2.2.20", "--temperatures", "100", "--temperatures", "200", "--n-runs", "2"),
         *("--picoseconds", "1", "--equilibration", "0.2", "--n-conformers", "1"),
@@ -42,12 +42,12 @@ _STUDIES: dict[str, list[str]] = {
         *("C(C)O", "--sampler", "ethanol-gaff", "--teacher", "mmff94", "--n-train", "20", "--n-train", "40"),
         *("--n-test", "10", "--repeats", "2", "--n-runs", "8", "--picoseconds", "0.4", "--equilibration", "0.1"),
     ],
-    "transfer": [_FRAMES, "--test", "ethanol_ccsd_t-train.npz:500-600", "--n-train", "60"],
+    "transfer": [_FRAMES, "--test", "md17_ethanol.npz:0-200", "--n-train", "200"],
     "table2": [_FRAMES, *_TABLE, "--forms", "gaff", "--forms", "cross", "--forms", "sgdml", "--seeds", "2"],
     "learning-curve": [_FRAMES, *_TABLE, "--n-train", "60", "--n-train", "80"],
     "sampling": [
         *(_FRAMES, "--potentials", "gaff-am1bcc", "--potentials", "cross", "--n-train", "60", "--n-fit", "60"),
-        *("--starts", "2", "--duration", "2", "--training-duration", "1", "--equilibration", "0.2"),
+        *("--starts", "4", "--duration", "2", "--training-duration", "1", "--equilibration", "0.2"),
         *("--searches", "2"),
     ],
     "all": ["CCO", "--frames", _FRAMES, "--n-train", "60", "--leave-out", "spectra", "--leave-out", "relabel"],
@@ -61,7 +61,7 @@ n_conformers = 4
 n_angles = 6
 n_conformers = 4
 [ensembles]
-starts = 2
+starts = 4
 duration = 1.0
 equilibration = 0.2
 """
@@ -117,7 +117,8 @@ class Attempts:
         return made
 
     def _words(self) -> list[str]:
-        words = [str(data_folder() / word) if word.startswith(_FRAMES) else word for word in _STUDIES[self.study]]
+        data = data_folder()
+        words = [str(data / word) if ".npz" in word else word for word in _STUDIES[self.study]]
         if self.study == "all":
             options = self.folder.parent / "options.toml"
             options.write_text(_OPTIONS)
@@ -151,8 +152,8 @@ def study_part(study: str, kills: int, seed: int) -> Part:
         while (left := kills - sum(run.kills for run in runs)) > 0:
             runs.append(Attempts(study, Path(scratch) / f"killed_{len(runs)}"))
             while len(runs[-1].processes) < _MOST_STARTS:
-                # Half of the work of an undisturbed run at most, so that each folder is killed several times.
-                limit = chance.uniform(0.3 * again, again + 0.5 * max(whole - again, 0.5 * again))
+                # A third of the work of an undisturbed run at most, so that each folder is killed several times.
+                limit = chance.uniform(0.5 * again, again + (whole - again) / 3.0)
                 if runs[-1].start(limit if runs[-1].kills < left else None).ended == "finished":
                     break
             found = runs[-1].result()
