@@ -15,7 +15,7 @@ from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.units import strip
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Frames:
     """Geometries of one molecule in one atom order, with or without labels. `openmm.unit` Quantities are converted.
 
@@ -96,6 +96,12 @@ class Frames:
 
     def __len__(self) -> int:
         return self.n_frames
+
+    def __repr__(self) -> str:
+        """Sizes and level of theory, without the numbers."""
+        labels = " and ".join(name for name in ("energies", "forces") if getattr(self, name) is not None)
+        what = f"{labels} of {self.theory}" if labels else "no labels"
+        return f"<Frames {self.name!r}: {self.n_frames} geometries of {self.n_atoms} atoms, {what}>"
 
     def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> Frames:
         """The frames of an integer, a slice, indices or a mask."""

@@ -55,6 +55,13 @@ def test_no_frames_are_frames(frames):
     assert none.duplicates() == []
 
 
+def test_a_line_describes_them(frames):
+    text = repr(frames)
+    assert frames.name in text
+    assert f"{frames.n_frames} geometries of {frames.n_atoms} atoms, energies and forces of" in text
+    assert "no labels" in repr(Frames(frames.atomic_numbers, frames.positions))
+
+
 def test_subsets(frames):
     assert len(frames[2]) == 1
     assert len(frames[np.array([True, False] * 3)]) == 3
