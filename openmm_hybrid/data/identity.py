@@ -75,7 +75,7 @@ class Identity:
         same_atoms = sorted(self.atomic_numbers.tolist()) == sorted(other.atomic_numbers.tolist())
         if not same_atoms or len(self.bonds) != len(other.bonds):
             return ()
-        return tuple(self._graph().GetSubstructMatch(other._graph()))
+        return tuple(self.graph().GetSubstructMatch(other.graph()))
 
     def difference(self, other: Identity) -> str:
         """The first difference of `other` from this identity, for messages."""
@@ -90,7 +90,8 @@ class Identity:
         (i, j), verb = (extra[0], "has") if extra else (absent[0], "lacks")
         return f"it {verb} the bond {i}-{j}"
 
-    def _graph(self) -> Chem.Mol:
+    def graph(self) -> Chem.Mol:
+        """Atoms and bonds alone, as a molecule of RDKit with single bonds."""
         from rdkit import Chem
 
         graph = Chem.RWMol()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -20,6 +22,7 @@ from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.files import fingerprint
 from openmm_hybrid.core.units import KJ_PER_KCAL, NM_PER_ANGSTROM
 from openmm_hybrid.data.identity import Identity
+from openmm_hybrid.forcefield.equivalent_atoms import atoms_told_apart
 from openmm_hybrid.forcefield.inner_pairs import pairs_by_bonds
 from openmm_hybrid.forcefield.model import ForceField
 from openmm_hybrid.systems.nonbonded_changes import first_difference, particles_of
@@ -82,6 +85,12 @@ def register(
         ``createSystem`` raises it for constrained angles and for what `replace` refuses.
     NumericalError, MissingDependencyError
         See `replace`.
+
+    Warns
+    -----
+    UserWarning
+        From ``createSystem``: a residue has another order of atoms, and the force field tells equivalent atoms apart,
+        as the improper dihedrals of AMBER do in rings.
     """
     if not isinstance(app_forcefield, app.ForceField):
         raise InputError(
@@ -204,8 +213,27 @@ class _Generator:
             local = {atom: index for index, atom in enumerate(atoms)}
             bonds = [(local[first], local[second]) for first, second in residue.internal_bonds()]
             found = Identity.of(f"the residue {residue.name} {residue.id}", _atomic_numbers(atoms), bonds)
-            copies.append(np.array([atom.index for atom in atoms])[expected.order_in(found)])
+            order = expected.order_in(found)
+            if self._told_apart and (order != np.arange(len(order))).any():
+                self._warn_of_equivalent_atoms(found.what)
+            copies.append(np.array([atom.index for atom in atoms])[order])
         return copies
+
+    @cached_property
+    def _told_apart(self) -> tuple[int, ...]:
+        return atoms_told_apart(self.forcefield)
+
+    def _warn_of_equivalent_atoms(self, what: str) -> None:
+        warnings.warn(
+            f"{what} has another order of atoms than {self.forcefield.name!r}. The order is found by elements and "
+            f"bonds, but the force field tells atoms apart that are equal there: {_some(self._told_apart)}. Energies "
+            "of distorted geometries may differ from those in the order of the force field, which avoids this",
+            stacklevel=4,
+        )
+
+
+def _some(atoms: tuple[int, ...], most: int = 6) -> str:
+    return ", ".join(map(str, atoms[:most])) + (", …" if len(atoms) > most else "")
 
 
 def _identity(forcefield: ForceField) -> Identity:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -220,6 +221,21 @@ def test_equivalent_atoms_keep_their_order() -> None:
         scale=0.05, size=(3, 9, 3)
     )
     np.testing.assert_allclose(predict(system, frames)[0], predict(made.system, frames)[0], rtol=0, atol=1e-6)
+
+
+def test_another_order_of_atoms_that_are_told_apart_is_warned_of() -> None:
+    """In the order of the force field there is no doubt, and a symmetric force field has the same energies anyway."""
+    charges = np.array([0.05, -0.14, -0.60, 0.02, 0.06, 0.03, 0.07, 0.11, 0.40])
+    made = ethanol(charges)
+    model = oh.ForceField.from_system(made.system, made.topology).edit(pairs="inner")
+    molecule = oh.Molecule.from_smiles("CCO", name="ethanol")
+    other = oh.gaff.build(molecule, charges=np.zeros(9), progress=False).topology
+    with pytest.warns(UserWarning, match=r"another order of atoms than .* equal there: 6, 7"):
+        amber(model).createSystem(other)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        amber(model).createSystem(made.topology)
+        amber(without_cross(oh.ForceField.load("ethanol-cross"))).createSystem(other)
 
 
 def test_files_may_be_loaded_later(fitted: oh.ForceField, built: oh.gaff.BuiltSystem) -> None:
