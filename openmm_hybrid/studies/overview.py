@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -37,7 +37,7 @@ Part = Literal["minima", "surfaces", "ensembles", "spectra", "relabel"]
 PARTS: tuple[Part, ...] = ("minima", "surfaces", "ensembles", "spectra", "relabel")
 """The studies in the order of the report, which is that of their cost."""
 
-_FREE = ("molecule", "template", "frames", "leave_out", "options", "workers", "scheduler")
+_FREE = ("molecule", "template", "name", "frames", "leave_out", "options", "workers", "scheduler")
 """Settings that may change between two calls: molecule and frames must have the same content."""
 
 _BRIEF: dict[str, dict[str, Any]] = {
@@ -61,6 +61,7 @@ class OverviewSettings:
 
     molecule: str = option(help="SMILES, SDF, MOL2 or PDB file, folder of `build`, or folder of `refine`.")
     template: str = option("", help="SMILES that gives a PDB file its bond orders.")
+    name: str = option("", help="Name for the report and the files; by default that of the file, or the SMILES.")
     frames: Path | None = option(
         None, help="Labelled frames of the molecule. An sGDML model of them is then the reference."
     )
@@ -133,9 +134,11 @@ class OverviewStudy(Study):
         changes = _changes(settings)
         frames = None if settings.frames is None else Frames.load(settings.frames).unique()
         molecule = subject(settings.molecule, settings.template, frames)
+        molecule = replace(molecule, name=settings.name or molecule.name)
         job = settings_as_dict(settings, without=_FREE)
         job |= {"smiles": molecule.smiles, "atoms": fingerprint(molecule.atomic_numbers, molecule.bonds)}
         job |= {"frames": None if frames is None else fingerprint(frames.positions)}
+        job |= {"name": settings.name} if settings.name else {}  # files have it
         _plans(
             settings, Lineup(molecule, Path("molecule.sdf"), (settings.base, "reference")), changes
         )  # before all else

@@ -125,6 +125,14 @@ def test_molecule_takes_the_order_of_the_frames(settings: OverviewSettings, tmp_
     assert not (tmp_path / "other").exists()
 
 
+def test_a_name_is_that_of_the_files(settings: OverviewSettings, tmp_path: Path) -> None:
+    found = run(replace(settings, name="wood spirit"), tmp_path / "study")
+    assert [path.name for path in found.save(tmp_path / "study")] == ["study_wood_spirit.json", "study_wood_spirit.csv"]
+    assert "wood spirit" in (tmp_path / "study" / REPORT).read_text(encoding="utf-8")
+    with pytest.raises(MismatchError, match="name"):
+        run(replace(settings, name="methanol"), tmp_path / "study")
+
+
 def test_refined_molecule(tmp_path: Path) -> None:
     """A folder of `refine` is taken as it is, and its engine is the reference."""
     few = oh.RefineSettings(
