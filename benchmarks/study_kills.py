@@ -4,13 +4,16 @@ python -m benchmarks.study_kills [--kills 20] [--only minima,surfaces] [--keep r
 
 Each study runs once undisturbed, small. Then the same command runs in another folder; a SIGKILL ends the process at a
 random moment after its start, and the command starts again until the study is finished. Further folders follow until
-there are enough kills of this study. We compare all figures of the JSON document and all lines of the CSV file with
-those of the undisturbed run. OPENMM_HYBRID_DATA is the folder of the reference data.
+there are enough kills of this study. We compare all figures of the JSON document and all cells of the CSV file with
+those of the undisturbed run. different: values that differ by more than 1e-9 of their size; largest_difference: the
+largest relative difference, as sums in another order differ in their last bits. OPENMM_HYBRID_DATA is the folder of
+the reference data.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import subprocess
 import sys
@@ -77,6 +80,8 @@ starts = 4
 duration = 1.0
 equilibration = 0.2
 """
+_SAME, _ZERO = 1e-9, 1e-12  # relative and absolute difference of two numbers that are the same
+_MOST_KILLS = 10  # of one folder; then the study may finish
 _MOST_STARTS = 60  # of one folder, after which the study does not end
 
 
@@ -143,14 +148,31 @@ class Attempts:
         return "start" if newest is None else str(newest.relative_to(self.folder))
 
     def result(self) -> dict[str, Any]:
-        """Everything that must be equal: figures by name, and the lines of the table by number."""
+        """Everything that must be equal: figures by name, and the cells of the table by their place."""
         found: dict[str, Any] = {}
         for path in self.folder.glob("*.json"):
             if "figures" in (content := json.loads(path.read_text())):
                 found |= {name: figure["value"] for name, figure in content["figures"].items()}
         for path in self.folder.glob("*.csv"):
-            found |= {f"{path.name}:{number}": line for number, line in enumerate(path.read_text().splitlines())}
+            with path.open(newline="", encoding="utf-8") as file:
+                for number, row in enumerate(csv.DictReader(file)):
+                    found |= {f"{path.name}:{number}:{column}": _number(text) for column, text in row.items()}
         return found
+
+
+def _number(text: str) -> float | str:
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return value if np.isfinite(value) else text
+
+
+def difference(one: Any, other: Any) -> float:
+    """Relative difference of two numbers; of anything else, 0 if they are equal, and infinity if not."""
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return 0.0 if abs(one - other) < _ZERO else abs(one - other) / max(abs(one), abs(other))
+    return 0.0 if one == other else float("inf")
 
 
 def study_part(study: str, kills: int, seed: int) -> Part:
@@ -159,21 +181,17 @@ def study_part(study: str, kills: int, seed: int) -> Part:
     with tempfile.TemporaryDirectory() as scratch:
         undisturbed = Attempts(study, Path(scratch) / "undisturbed")
         whole = undisturbed.start(None).seconds
-        again = undisturbed.start(None).seconds  # reads what is there: mostly the start of Python and the imports
-        wanted, runs, different = undisturbed.result(), [], {}
+        wanted, runs, apart, different = undisturbed.result(), [], dict[str, float](), dict[str, str]()
         while (left := kills - sum(run.kills for run in runs)) > 0:
             runs.append(Attempts(study, Path(scratch) / f"killed_{len(runs)}"))
             while len(runs[-1].processes) < _MOST_STARTS:
-                # A third of the work of an undisturbed run at most, so that each folder is killed several times.
-                limit = chance.uniform(0.5 * again, again + (whole - again) / 3.0)
-                if runs[-1].start(limit if runs[-1].kills < left else None).ended == "finished":
+                limit = chance.uniform(0.1, 0.5) * whole
+                if runs[-1].start(limit if runs[-1].kills < min(left, _MOST_KILLS) else None).ended == "finished":
                     break
             found = runs[-1].result()
-            different |= {
-                name: [wanted.get(name), found.get(name)]
-                for name in sorted(wanted | found)
-                if wanted.get(name) != found.get(name)
-            }
+            for name in sorted(wanted | found):
+                apart[name] = max(difference(wanted.get(name), found.get(name)), apart.get(name, 0.0))
+            different = {name: str(value) for name, value in apart.items() if value > _SAME}
             print(f"{study}: {left - runs[-1].kills} kills left, {len(different)} differences", file=sys.stderr)
         return {
             "undisturbed_seconds": whole,
@@ -182,6 +200,7 @@ def study_part(study: str, kills: int, seed: int) -> Part:
             "runs": len(runs),
             "values": len(wanted),
             "different": different,
+            "largest_difference": max((value for value in apart.values() if np.isfinite(value)), default=0.0),
             "processes": [[vars(process) for process in run.processes] for run in runs],
         }
 
@@ -196,6 +215,7 @@ def figures(parts: dict[str, Part]) -> dict[str, tuple[float, str]]:
             "unfinished": part["runs"] - part["finished"],
             "values": part["values"],
             "different": len(part["different"]),
+            "largest_difference": part["largest_difference"],
         }.items()
     }
 
