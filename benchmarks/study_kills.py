@@ -3,11 +3,11 @@
 python -m benchmarks.study_kills [--kills 20] [--only minima,surfaces] [--keep runs/study_kills_parts.json]
 
 Each study runs once undisturbed, small. Then the same command runs in another folder; a SIGKILL ends the process at a
-random moment after it has loaded the packages, and the command starts again until the study is finished. Further folders follow until
-there are enough kills of this study. We compare all figures of the JSON document and all cells of the CSV file with
-those of the undisturbed run. different: values that differ by more than 1e-9 of their size; largest_difference: the
-largest relative difference, as sums in another order differ in their last bits. OPENMM_HYBRID_DATA is the folder of
-the reference data.
+random moment after it has loaded the packages, and the command starts again until the study is finished. Further
+folders follow until there are enough kills of this study. We compare all figures of the JSON document and all cells of
+the CSV file with those of the undisturbed run. different: values that differ by more than 1e-9 of their size;
+largest_difference: the largest relative difference, as sums in another order differ in their last bits.
+OPENMM_HYBRID_DATA is the folder of the reference data.
 """
 
 from __future__ import annotations
