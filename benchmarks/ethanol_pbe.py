@@ -28,7 +28,7 @@ SMILES = "C(C)O"  # in the order of the published model
 MODEL = "sgdml_model_2018_ethanol"
 ENGINE = "pyscf:pbe-d3bj/def2-svp?density_fit=true&grid=3"
 NAME = "ethanol_pbe"
-_KINDS = ("train", "test")
+_KINDS, _LABELS = ("train", "test"), "ethanol_pbe_d3bj"
 
 
 def main() -> None:
@@ -46,11 +46,9 @@ def main() -> None:
     molecule = oh.Molecule.from_smiles(SMILES, name="ethanol")
     own = oh.reference.label(
         oh.reference.engine(ENGINE), molecule, oh.Frames.concatenate(unlabelled).positions,
-        output=home / "ethanol_pbe_d3bj.npz", order_known=True,
+        output=home / f"{_LABELS}.npz", name=_LABELS, order_known=True,
     ).frames  # fmt: skip
-    study = RelabelStudy().run(
-        replace(common, teacher=ENGINE, frames=home / "ethanol_pbe_d3bj.npz"), home / "relabel_pbe"
-    )
+    study = RelabelStudy().run(replace(common, teacher=ENGINE, frames=home / f"{_LABELS}.npz"), home / "relabel_pbe")
     print(study.table())
     study.save(home / "relabel_pbe")
     labelled = sorted((home / "relabel_pbe" / "frames").glob("gaff-*.npz"), reverse=True)  # train before test
