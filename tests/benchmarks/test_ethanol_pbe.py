@@ -42,4 +42,4 @@ def test_a_label_is_that_of_pyscf_by_hand(frames: Frames) -> None:
     gradient.grid_response = True
     energies, forces = frames.labels()
     assert energies[-1] / KCAL_PER_HARTREE == pytest.approx(energy, abs=1e-8)
-    np.testing.assert_allclose(-forces[-1] * ANGSTROM_PER_BOHR / KCAL_PER_HARTREE, gradient.kernel(), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(-forces[-1] * ANGSTROM_PER_BOHR / KCAL_PER_HARTREE, gradient.kernel(), rtol=0, atol=1e-8)
