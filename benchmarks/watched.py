@@ -24,7 +24,8 @@ class Watched(TBLite):
     """GFN2-xTB that appends a line for each finished calculation to a file: the formula, and a hash of the geometry."""
 
     def __init__(self) -> None:
-        super().__init__(method="GFN2-xTB", verbosity=0)
+        # Without the cache, each calculation starts from a fresh guess, so that no label depends on those before it.
+        super().__init__(method="GFN2-xTB", cache_api=False, verbosity=0)
 
     def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = None) -> None:
         """As `TBLite.calculate`; sleep for ever, once, if the file of the molecule to hang at names this one."""
