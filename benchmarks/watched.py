@@ -24,8 +24,7 @@ class Watched(TBLite):
     """GFN2-xTB that appends a line for each finished calculation to a file: the formula, and a hash of the geometry."""
 
     def __init__(self) -> None:
-        # Without the cache, each calculation starts from a fresh guess, so that no label depends on those before it.
-        super().__init__(method="GFN2-xTB", cache_api=False, verbosity=0)
+        super().__init__(method="GFN2-xTB", verbosity=0)
 
     def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = None) -> None:
         """As `TBLite.calculate`; sleep for ever, once, if the file of the molecule to hang at names this one."""
@@ -34,6 +33,7 @@ class Watched(TBLite):
             hang.unlink()
             while True:
                 time.sleep(60.0)
+        self._res = None  # otherwise it starts from its last result, and a label depends on those before it
         super().calculate(atoms, properties, system_changes)
         with Path(os.environ[LOG]).open("a", encoding="utf-8") as file:
             file.write(f"{formula} {fingerprint(atoms.positions)}\n")
