@@ -214,7 +214,7 @@ class _Generator:
             bonds = [(local[first], local[second]) for first, second in residue.internal_bonds()]
             found = Identity.of(f"the residue {residue.name} {residue.id}", _atomic_numbers(atoms), bonds)
             order = expected.order_in(found)
-            if self._told_apart and (order != np.arange(len(order))).any():
+            if (order != np.arange(len(order))).any() and self._told_apart:
                 self._warn_of_equivalent_atoms(found.what)
             copies.append(np.array([atom.index for atom in atoms])[order])
         return copies
