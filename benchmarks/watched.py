@@ -33,7 +33,6 @@ class Watched(TBLite):
             hang.unlink()
             while True:
                 time.sleep(60.0)
-        self._res = None  # otherwise it starts from its last result, and a label depends on those before it
         super().calculate(atoms, properties, system_changes)
         with Path(os.environ[LOG]).open("a", encoding="utf-8") as file:
             file.write(f"{formula} {fingerprint(atoms.positions)}\n")

@@ -48,6 +48,8 @@ _EQUAL = 1e-7  # eV; difference of the energies of two states that a calculator 
 class AseEngine(ReferenceEngine):
     """Energies and forces by an ASE calculator, for one level of theory, charge and multiplicity.
 
+    The calculator's `reset()` is called before each label, so that a label depends on its own geometry only.
+
     The Atoms that the calculator gets carry the charge and the multiplicity in every form that calculators read:
     ``info["charge"]`` and ``info["spin"]`` (2S + 1), and initial charges and magnetic moments whose sums are the net
     charge and the number of unpaired electrons. If the calculator has a charge or a multiplicity among its own
@@ -181,10 +183,8 @@ class AseEngine(ReferenceEngine):
         """Whether the energy does not change with another charge and multiplicity."""
         energies = []
         for state in ((self.net_charge, self.multiplicity or 1), other):
-            if hasattr(self.calculator, "reset"):
-                self.calculator.reset()  # ASE does not compare `info`, and would give the energy of the state before
             try:
-                energies.append(self._energy(atomic_numbers, positions, *state))
+                energies.append(float(self._fresh(atomic_numbers, positions, *state).get_potential_energy()))
             except _FAILURES:
                 return False  # a calculator that fails for one of the states reads it
         return abs(energies[0] - energies[1]) < _EQUAL
@@ -201,17 +201,23 @@ class AseEngine(ReferenceEngine):
                     hint="make a new engine: AseEngine(calculator)",
                 )
 
-    def _energy(self, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64], *state: int) -> float:
+    def _fresh(self, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64], *state: int) -> Atoms:
+        """Atoms with the calculator, which has forgotten its last calculation.
+
+        It could start from its last result, so that a label depends on those before it. And ASE does not compare
+        `info`: it would give the energy of the state before.
+        """
+        if hasattr(self.calculator, "reset"):
+            self.calculator.reset()
         atoms = _atoms(atomic_numbers, positions, *state)
         atoms.calc = self.calculator
-        return float(atoms.get_potential_energy())
+        return atoms
 
     def evaluate(
         self, atomic_numbers: NDArray[np.int64], positions: NDArray[np.float64]
     ) -> tuple[float, NDArray[np.float64]]:
         """See `ReferenceEngine.evaluate`. A calculator that cannot run at all raises HybridError."""
-        atoms = _atoms(atomic_numbers, positions, self.net_charge, self.multiplicity or 1)
-        atoms.calc = self.calculator
+        atoms = self._fresh(atomic_numbers, positions, self.net_charge, self.multiplicity or 1)
         try:
             energy, forces = atoms.get_potential_energy(), atoms.get_forces()
         except NotImplementedError as error:

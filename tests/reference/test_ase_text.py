@@ -47,6 +47,15 @@ def test_a_text_is_tblite_itself(options, charge):
     assert found == pytest.approx(expected, abs=0.01)
 
 
+def test_a_label_does_not_depend_on_those_before():
+    """TBLite starts from its last result if it keeps one."""
+    used, fresh = (reference.engine("ase:tblite.ase:TBLite?verbosity=0", charge=-1) for _ in range(2))
+    used.compute(ACETATE.atomic_numbers, ACETATE.positions * 1.1)
+    computed = (engine.compute(ACETATE.atomic_numbers, ACETATE.positions) for engine in (used, fresh))
+    for found, expected in zip(*computed, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8)
+
+
 def test_charge_and_spin_are_keywords_where_the_constructor_takes_them():
     assert reference.engine("ase:our_calculators:Recorder").calculator.given == ("small", 0, 1)
     engine = reference.engine("ase:our_calculators:Recorder?model=large", charge=-1, multiplicity=2)
