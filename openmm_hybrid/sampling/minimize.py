@@ -112,7 +112,7 @@ def minimize_context(
     energy = potential_energy(check_forces(context, structure, ""))
     floor = min(energy, 0.0) - ABSURD * len(structure.names)
     enough = _SOFTNESS * tolerance**2 * len(structure.names)
-    left, chunk, probe = max_iterations or _LONGEST, FIRST_CHUNK, False
+    left, chunk, probe, quiet = max_iterations or _LONGEST, FIRST_CHUNK, False, 0
     while left > 0:
         iterations = min(_PROBE if probe else chunk, left)
         state = _chunk(context, structure, tolerance, iterations)
@@ -123,11 +123,14 @@ def minimize_context(
                 hint="a force of the system has no lower bound; check its parameters",
             )
         # With constraints the forces do not vanish at the minimum, and in float32 they may not reach the tolerance.
-        # A few more iterations then show whether the energy still falls.
-        still = before - energy > max(enough, _PRECISION * abs(energy))
-        if root_mean_square(state) <= tolerance or (probe and not still):
+        # A few more iterations then show whether the energy still falls: twice, since OpenMM's search may give up at
+        # its first step in water, which looks the same.
+        falls = before - energy > max(enough, _PRECISION * abs(energy))
+        quiet = 0 if falls else quiet + 1
+        if root_mean_square(state) <= tolerance or (probe and quiet >= 2):
             return
-        left, chunk, probe = left - iterations, chunk * (2 if probe else 1), not probe
+        left -= iterations
+        chunk, probe = (2 * chunk, False) if probe and falls else (chunk, True)
 
 
 def _chunk(context: openmm.Context, structure: Structure, tolerance: float, iterations: int) -> openmm.State:

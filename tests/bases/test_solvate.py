@@ -11,6 +11,7 @@ from openmm import app, unit
 
 from openmm_hybrid import Molecule, gaff
 from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.sampling.minimize import minimize
 from tests.helpers.gaff_molecules import gasteiger
 
 
@@ -74,11 +75,9 @@ def test_water_models(water: str) -> None:
     solvated = gaff.build(methanol, charges=gasteiger(methanol)).solvate(water=water, padding=8.0, cutoff=7.0)
     sites = {residue.name: len(list(residue.atoms())) for residue in solvated.topology.residues()}
     assert sites["HOH"] == (4 if water in ("tip4pew", "tip4pfb", "opc") else 3)
-    context = openmm.Context(solvated.system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatform("CPU"))
-    context.setPositions(solvated.positions)
-    openmm.LocalEnergyMinimizer.minimize(context, maxIterations=150)
-    energy = context.getState(getEnergy=True).getPotentialEnergy()._value
-    assert -30.0 > energy / solvated.topology.getNumResidues() > -65.0
+    # In double precision: OpenMM's search sometimes gives up at its first step on the CPU platform.
+    energy = minimize(solvated.system, solvated.positions, max_iterations=50)[1]
+    assert -7.0 > energy / solvated.topology.getNumResidues() > -15.0
 
 
 @pytest.mark.parametrize("water", ["tip3p", "opc"])
