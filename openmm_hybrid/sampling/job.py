@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from openmm import app, unit
 
 from openmm_hybrid.core.files import fingerprint
+from openmm_hybrid.sampling.platform import PlatformChoice
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,14 @@ class Job:
     `system` holds one start, `stepped` the `replicas` starts that one context steps. `temperatures` has one number per
     start. `free` means that replicas may be translated as a whole; `exchange` is the number of steps between attempts
     to exchange temperatures. With `outer_steps` above 1, `timestep` is the outer timestep of the models, and group 0 of
-    `respa` holds all forces of the user's system.
+    `respa` holds all forces of the user's system. `choice` is the platform, and a context of `stepped` if the platform
+    was measured.
     """
 
     system: openmm.System
     stepped: openmm.System
     topology: app.Topology
-    platform: tuple[openmm.Platform, dict[str, str]]
+    choice: tuple[PlatformChoice, openmm.Context | None]
     temperatures: tuple[float, ...]
     timestep: float
     friction: float
@@ -48,9 +50,17 @@ class Job:
     outer_steps: int = 1
     parameters: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def platform(self) -> PlatformChoice:
+        """Platform and its properties."""
+        return self.choice[0]
+
     @cached_property
     def alone(self) -> openmm.Context:
         """A context of one start, for energies; `sample` sets its global parameters once it has checked their names."""
+        measured = self.choice[1]
+        if measured is not None and self.replicas == 1:
+            return measured
         return openmm.Context(self.system, openmm.VerletIntegrator(0.001), *self.platform)
 
     @property

@@ -31,6 +31,9 @@ QUICK = 1e-4
 GAIN = 1.2
 """Factor by which another platform must be faster to replace Reference, which is reproducible bit for bit."""
 
+PlatformChoice = tuple[openmm.Platform, dict[str, str]]
+"""A platform and its properties, for `openmm.Context`."""
+
 _GPU_LIKE = ("CUDA", "HIP", "OpenCL")
 
 
@@ -39,7 +42,7 @@ def choose_platform(
     name: str = "auto",
     positions: NDArray[np.float64] | None = None,
     n_steps: float = np.inf,
-) -> tuple[openmm.Platform, dict[str, str]]:
+) -> PlatformChoice:
     """Choose a platform and its properties, for `openmm.Context`.
 
     "auto" without a periodic box, for up to 5000 particles with positions, measures a few steps on Reference. If a step
@@ -70,15 +73,29 @@ def choose_platform(
     UserWarning
         The platform is CPU, which may miss pairs of atoms in the box; see `warn_of_missed_pairs`.
     """
-    platform, properties = _chosen(system, name, positions, n_steps)
+    return measured_platform(system, name, positions, n_steps)[0]
+
+
+def measured_platform(
+    system: openmm.System,
+    name: str = "auto",
+    positions: NDArray[np.float64] | None = None,
+    n_steps: float = np.inf,
+) -> tuple[PlatformChoice, openmm.Context | None]:
+    """As `choose_platform`, and the context in which the platform was measured; None if it was not.
+
+    A context of a force with a long expression takes seconds to make. This one has a time step of almost zero, and the
+    positions and velocities of the measurement.
+    """
+    (platform, properties), context = _chosen(system, name, positions, n_steps)
     if platform.getName() == "CPU":
         warn_of_missed_pairs(system)
-    return platform, properties
+    return (platform, properties), context
 
 
 def _chosen(
     system: openmm.System, name: str, positions: NDArray[np.float64] | None, n_steps: float
-) -> tuple[openmm.Platform, dict[str, str]]:
+) -> tuple[PlatformChoice, openmm.Context | None]:
     present = {platform.getName(): platform for platform in map(openmm.Platform.getPlatform, _indices())}
     if name != "auto":
         if name not in present:
@@ -87,9 +104,9 @@ def _chosen(
                 expected=f"auto or one of {', '.join(present)}",
                 hint="choose one of these, or install the platform's plugin",
             )
-        return present[name], platform_properties(name)
+        return (present[name], platform_properties(name)), None
     n_particles = system.getNumParticles()
-    reference: tuple[openmm.Platform, dict[str, str]] = (present["Reference"], {})
+    reference: PlatformChoice = (present["Reference"], {})
     ranked = sorted(present.values(), key=lambda platform: -platform.getSpeed())
     if not system.usesPeriodicBoundaryConditions():
         if positions is not None and n_particles <= MEASURED:
@@ -97,11 +114,11 @@ def _chosen(
                 system, [other for other in ranked if other.getName() != "Reference"], reference, positions, n_steps
             )
         if n_particles < SMALL:
-            return reference
+            return reference, None
     for platform in ranked:
         if _usable(platform, system):
-            return platform, platform_properties(platform.getName())
-    return reference
+            return (platform, platform_properties(platform.getName())), None
+    return reference, None
 
 
 def usable_platforms(system: openmm.System) -> tuple[str, ...]:
@@ -139,31 +156,32 @@ def _indices() -> range:
 def _quickest(
     system: openmm.System,
     others: list[openmm.Platform],
-    reference: tuple[openmm.Platform, dict[str, str]],
+    reference: PlatformChoice,
     positions: NDArray[np.float64],
     n_steps: float,
-) -> tuple[openmm.Platform, dict[str, str]]:
+) -> tuple[PlatformChoice, openmm.Context | None]:
     began = time.perf_counter()
-    best, chosen = _seconds(system, reference, positions), reference
+    best, context = _seconds(system, reference, positions)
+    chosen = reference, context
     measuring = time.perf_counter() - began  # mostly for the context: OpenMM differentiates long expressions in seconds
     if best < QUICK or n_steps * best < measuring:
-        return reference
+        return chosen
     best /= GAIN
     for platform in others:
         candidate = (platform, platform_properties(platform.getName()))
-        seconds = _seconds(system, candidate, positions)
+        seconds, context = _seconds(system, candidate, positions)
         if seconds < best:
-            best, chosen = seconds, candidate
+            best, chosen = seconds, (candidate, context)
     return chosen
 
 
 def _seconds(
-    system: openmm.System, candidate: tuple[openmm.Platform, dict[str, str]], positions: NDArray[np.float64]
-) -> float:
-    """Shortest time of a step in five short trials, s; infinite if the platform cannot run the system."""
+    system: openmm.System, candidate: PlatformChoice, positions: NDArray[np.float64]
+) -> tuple[float, openmm.Context | None]:
+    """Shortest time of a step in five short trials, s, and their context; infinite if the platform cannot run it."""
     context = _context(*candidate, system)
     if context is None:
-        return np.inf
+        return np.inf, None
     integrator, best, steps = context.getIntegrator(), np.inf, 1
     context.setPositions(positions * NM_PER_ANGSTROM)
     context.computeVirtualSites()
@@ -176,8 +194,8 @@ def _seconds(
             taken = (time.perf_counter() - began) / steps
             best, steps = min(best, taken), max(1, min(100, int(0.01 / max(taken, 1e-6))))
     except openmm.OpenMMException:  # the energy is not finite: the run itself will raise the error
-        return np.inf
-    return best
+        return np.inf, None
+    return best, context
 
 
 def _usable(platform: openmm.Platform, system: openmm.System) -> bool:

@@ -36,7 +36,7 @@ from openmm_hybrid.sampling.input_checks import (
 )
 from openmm_hybrid.sampling.job import Job, settings_of
 from openmm_hybrid.sampling.minimize import ABSURD, check_forces, periodic_box, potential_energy, set_positions
-from openmm_hybrid.sampling.platform import choose_platform, one_torch_thread, platform_of
+from openmm_hybrid.sampling.platform import measured_platform, one_torch_thread, platform_of
 from openmm_hybrid.sampling.plausible import (
     check_timestep,
     duration_ps,
@@ -214,7 +214,7 @@ def sample(
         checkpoint_interval=None
         if checkpoint_interval is None
         else whole("checkpoint_interval", checkpoint_interval, 1),
-        platform=choose_platform(
+        choice=measured_platform(
             stepped,
             platform_of(folder, platform, overwrite=overwrite),
             starts[:replicas].reshape(-1, 3),

@@ -123,7 +123,7 @@ def test_auto_platform_is_the_quickest_where_it_is_worth_it(
     times, moves to another platform."""
     times = {"Reference": step, "CPU": quickest}
     monkeypatch.setattr(
-        platform_module, "_seconds", lambda system, candidate, x: times.get(candidate[0].getName(), 1.0)
+        platform_module, "_seconds", lambda system, candidate, x: (times.get(candidate[0].getName(), 1.0), None)
     )
     system, _, start = oscillators(80, 1.0)
     assert choose_platform(system, "auto", start)[0].getName() == expected
@@ -135,9 +135,9 @@ def test_a_run_shorter_than_the_measurement_stays_on_reference(
 ) -> None:
     """A measurement of 50 ms, of which most is for the context, and 1 ms per step."""
 
-    def seconds(system: openmm.System, candidate: tuple[openmm.Platform, Any], x: np.ndarray) -> float:
+    def seconds(system: openmm.System, candidate: tuple[openmm.Platform, Any], x: np.ndarray) -> tuple[float, None]:
         time.sleep(0.05)
-        return {"Reference": 1e-3, "CPU": 1e-4}.get(candidate[0].getName(), 1.0)
+        return {"Reference": 1e-3, "CPU": 1e-4}.get(candidate[0].getName(), 1.0), None
 
     monkeypatch.setattr(platform_module, "_seconds", seconds)
     system, _, start = oscillators(80, 1.0)
@@ -147,13 +147,30 @@ def test_a_run_shorter_than_the_measurement_stays_on_reference(
 def test_platforms_are_measured_without_moving_anything() -> None:
     system, _, start = oscillators(80, 1.0)
     reference = (openmm.Platform.getPlatformByName("Reference"), {})
-    assert 0 < platform_module._seconds(system, reference, start) < 1.0
+    assert 0 < platform_module._seconds(system, reference, start)[0] < 1.0
     impossible = openmm.System()
     impossible.addParticle(1.0)
     force = openmm.CustomExternalForce("no_such_name*x")
     force.addParticle(0)
     impossible.addForce(force)
-    assert platform_module._seconds(impossible, reference, np.ones((1, 3))) == np.inf
+    assert platform_module._seconds(impossible, reference, np.ones((1, 3))) == (np.inf, None)
+
+
+def test_the_context_of_the_measurement_gives_the_energies_of_the_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It saves one of three contexts, which take seconds each with long expressions; the run is the same."""
+    system, topology, start = water()
+    made = []
+    make = openmm.Context.__init__
+    monkeypatch.setattr(
+        openmm.Context, "__init__", lambda self, *settings: (made.append(settings), make(self, *settings))[1]
+    )
+    measured = sample(system, topology, start, output=tmp_path / "measured", platform="auto", **STEPS)
+    assert len(made) == 2
+    named = sample(system, topology, start, output=tmp_path / "named", platform="Reference", **STEPS)
+    assert len(made) == 4
+    np.testing.assert_array_equal(measured.positions, named.positions)
 
 
 def test_what_a_trial_of_opencl_prints_does_not_get_among_results(capfd: pytest.CaptureFixture[str]) -> None:
