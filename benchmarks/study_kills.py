@@ -81,7 +81,7 @@ duration = 1.0
 equilibration = 0.2
 """
 _SAME, _ZERO = 1e-9, 1e-12  # relative and absolute difference of two numbers that are the same
-_TIMES = ("seconds",)  # columns that are measured anew
+_TIMES = ("seconds", "ns/day")  # columns, and units of figures, that are measured anew
 _MOST_KILLS = 10  # of one folder; then the study may finish
 _MOST_STARTS = 60  # of one folder, after which the study does not end
 
@@ -159,7 +159,8 @@ class Attempts:
         found: dict[str, Any] = {}
         for path in self.folder.glob("*.json"):
             if "figures" in (content := json.loads(path.read_text())):
-                found |= {name: figure["value"] for name, figure in content["figures"].items()}
+                figures = content["figures"].items()
+                found |= {name: figure["value"] for name, figure in figures if figure["unit"] not in _TIMES}
         for path in self.folder.glob("*.csv"):
             with path.open(newline="", encoding="utf-8") as file:
                 for number, row in enumerate(csv.DictReader(file)):
