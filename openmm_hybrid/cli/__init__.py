@@ -17,7 +17,7 @@ from openmm_hybrid.cli.options import Verb
 
 app = typer.Typer(
     cls=Verbs,
-    help="GAFF with machine-learned corrections as OpenMM forces, for small organic molecules.",
+    help="Force fields for small organic molecules: GAFF or OpenFF, fitted to a more accurate method, for OpenMM.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

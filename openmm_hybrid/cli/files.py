@@ -59,7 +59,8 @@ def replace(
         bool,
         typer.Option(
             "--fitted-nonbonded-outside",
-            help="Let fitted charges and wells act on other molecules, which the fit says nothing about.",
+            help="Let the fitted charges and Lennard-Jones parameters act on other molecules too; the fit does not "
+            "determine these interactions.",
         ),
     ] = False,
     temperature: Annotated[

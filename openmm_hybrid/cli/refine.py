@@ -54,7 +54,7 @@ def refine(
     ] = 12,
     fresh: Annotated[int, typer.Option(help="Labels per round that check the model on its own dynamics.")] = 50,
     more: Annotated[int, typer.Option(help="Further labels per round.")] = 150,
-    rounds: Annotated[int, typer.Option(help="Most fits.")] = 5,
+    rounds: Annotated[int, typer.Option(help="Maximum number of fits.")] = 5,
     factor: Annotated[
         float,
         typer.Option(
@@ -68,7 +68,7 @@ def refine(
         float | None, typer.Option(help="Time after which no further round starts, minutes.", show_default=False)
     ] = None,
     profile: Annotated[int, typer.Option(help="Angles of each rotor's torsion profile; 0 means no profiles.")] = 24,
-    rotors: Annotated[int, typer.Option(help="Most rotors with a torsion profile.")] = 8,
+    rotors: Annotated[int, typer.Option(help="Maximum number of rotors with a torsion profile.")] = 8,
     hot_ps: Annotated[
         float, typer.Option(help="Length of the last run, at 1.5 times the temperature, ps; 0 means no run.")
     ] = 100.0,
@@ -76,7 +76,8 @@ def refine(
         bool, typer.Option(help="Compare harmonic frequencies with the reference, by 6 labels for each atom.")
     ] = True,
     max_labels: Annotated[
-        int | None, typer.Option(help="Most labels: a round that could exceed it does not start.", show_default=False)
+        int | None,
+        typer.Option(help="Maximum number of labels; a round that could exceed it does not start.", show_default=False),
     ] = None,
     solvate: Annotated[
         float | None,

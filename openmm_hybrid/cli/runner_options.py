@@ -12,7 +12,7 @@ from openmm_hybrid.cli.options import path_option
 if TYPE_CHECKING:
     from openmm_hybrid.tasks import DaskRunner
 
-Memory = Annotated[str, typer.Option(help="Most memory of each of several workers.")]
+Memory = Annotated[str, typer.Option(help="Memory limit of each worker, if there are several.")]
 Threads = Annotated[int, typer.Option(help="Threads of each worker.")]
 Scheduler = Annotated[
     str, typer.Option(metavar="ADDRESS", help="Use a running Dask cluster, such as tcp://10.0.0.1:8786.")

@@ -35,7 +35,13 @@ def forcefield(
     output: OutputFile,
     n_train: Annotated[int, typer.Option(help="Training frames, chosen at random.")],
     n_test: Annotated[int, typer.Option(help="Test frames, chosen at random from the others.")] = 1000,
-    bonds: Annotated[str, named("openmm_hybrid.forms:forms_of:bonds", help="Form of bonds.")] = "harmonic",
+    bonds: Annotated[
+        str | None,
+        named(
+            "openmm_hybrid.forms:forms_of:bonds",
+            help="Form of bonds; by default morse with --cross, otherwise harmonic.",
+        ),
+    ] = None,
     angles: Annotated[str, named("openmm_hybrid.forms:forms_of:angles", help="Form of angles.")] = "harmonic",
     propers: Annotated[
         str,

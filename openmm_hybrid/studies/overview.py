@@ -76,7 +76,8 @@ class OverviewSettings:
     temperature: float = option(500.0, help="Temperature of the studies ensembles and relabel, K.")
     leave_out: tuple[Part, ...] = option((), help="Study to leave out.")
     options: Path | None = option(
-        None, help="TOML file with a table for each study whose options differ from the defaults, such as [surfaces]."
+        None,
+        help="TOML file with a table for each study whose options differ from the defaults. Its name is the study's.",
     )
     workers: int = option(1, help="Studies at a time, once the models are made; more than one needs Dask.")
     scheduler: str = option(

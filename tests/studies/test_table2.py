@@ -119,6 +119,19 @@ def test_curves_for_the_picture(table: Table) -> None:
     assert paper == {}  # 24 frames are none of the paper's
 
 
+@pytest.mark.parametrize(("words", "group"), [("", "bonds.morse"), ("--bonds harmonic", "bonds")])
+def test_cross_terms_come_with_morse_bonds(tmp_path: Path, frames: oh.Frames, words: str, group: str) -> None:
+    """As in `edit(cross=True)`, unless the bonds are named."""
+    system = built("ethanol")
+    save_system(tmp_path / "ethanol", system.system, system.topology, system.positions)
+    frames.save(tmp_path / "frames.npz")
+    fit = f"train forcefield {tmp_path}/ethanol {tmp_path}/frames.npz -o {tmp_path}/ff.npz --n-train 24 --n-test 10"
+    done = CliRunner().invoke(app, [*fit.split(), "--cross", *words.split()])
+    assert done.exit_code == 0, done.output
+    groups = oh.ForceField.load(tmp_path / "ff.npz").groups
+    assert [name for name in groups if name.startswith("bonds")] == [group]
+
+
 def test_train_forcefield_and_replace_on_the_command_line(tmp_path: Path, frames: oh.Frames) -> None:
     system = built("ethanol")
     save_system(tmp_path / "ethanol", system.system, system.topology, system.positions)
