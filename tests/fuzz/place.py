@@ -159,7 +159,8 @@ def expected_environment(case: Case, placed: Placed, vacuum: openmm.System, forc
             made.setParticleParameters(atom, *row)
         for i, j in combinations(range(n_atoms), 2):
             coulomb, well = (0.0, 0.0) if scales is None else scales.get((i, j), (0.0, 0.0))
-            like_others = np.allclose((coulomb, well), 1.0, rtol=0.0, atol=1e-9)  # a scale is a ratio of rounded numbers
+            # A scale is a ratio of rounded numbers.
+            like_others = np.allclose((coulomb, well), 1.0, rtol=0.0, atol=1e-9)
             if not like_others or forcefield.outer is not None or frozenset((i, j)) in excepted:
                 epsilon = well * float(np.sqrt(rows[i, 2] * rows[j, 2]))
                 sigma = 0.5 * (rows[i, 1] + rows[j, 1])
