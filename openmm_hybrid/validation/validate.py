@@ -17,7 +17,7 @@ from openmm_hybrid.sampling.box import check_box
 from openmm_hybrid.sampling.minimize import minimize_context
 from openmm_hybrid.sampling.platform import choose_platform, usable_platforms
 from openmm_hybrid.validation import physical
-from openmm_hybrid.validation.context import Subject, positions_of
+from openmm_hybrid.validation.context import BlowUpError, Subject, positions_of
 from openmm_hybrid.validation.derivatives import force_check, parameter_checks
 from openmm_hybrid.validation.drift import drift_check
 from openmm_hybrid.validation.platforms import platform_checks
@@ -107,10 +107,16 @@ def _made(step: Callable[[], list[Check]]) -> tuple[list[Check], list[str]]:
     """The checks of a step, and the reason why one could not be made. Dynamics that end are a failed check."""
     try:
         return step(), []
+    except BlowUpError as error:
+        return [_ended(str(error).rstrip("."))], []
     except NumericalError as error:
         return [], [str(error)]
     except openmm.OpenMMException as error:
-        return [Check(f"dynamics ({error})", float("nan"), 0.0, "1", "an energy that stays finite")], []
+        return [_ended(f"dynamics ({error})")], []
+
+
+def _ended(name: str) -> Check:
+    return Check(name, float("nan"), 0.0, "1", "an energy that stays finite")
 
 
 def _platforms(system: openmm.System, wanted: tuple[str, ...]) -> tuple[str, ...]:
@@ -177,16 +183,28 @@ def _steps(
     if "timestep" in wanted:
         yield lambda: [physical.timestep_check(subject, "Reference", settings)]
     if {"kinetic", "ensemble"} & set(wanted):
-        yield lambda: _sampled(subject, fastest, settings)
+        yield from _sampled(subject, fastest, settings)
 
 
-def _sampled(subject: Subject, platform: str, settings: ValidateSettings) -> list[Check]:
-    """The checks of runs at constant temperature."""
-    run = physical.sample(subject, platform, settings, settings.temperature)
-    checks = []
+def _sampled(subject: Subject, platform: str, settings: ValidateSettings) -> Iterator[Callable[[], list[Check]]]:
+    """A run at constant temperature, and the checks of it; without the run there is nothing to check."""
+    runs: list[physical.Sample] = []
+
+    def run() -> list[Check]:
+        runs.append(physical.sample(subject, platform, settings, settings.temperature))
+        return []
+
+    def kinetic() -> list[Check]:
+        return physical.kinetic_checks(subject, runs[0], settings.temperature, settings.seed) if runs else []
+
+    def ensemble() -> list[Check]:
+        if not runs:
+            return []
+        other = physical.sample(subject, platform, settings, physical.second_temperature(runs[0]))
+        return [physical.ensemble_check(subject, runs[0], other)]
+
+    yield run
     if "kinetic" in settings.checks:
-        checks += physical.kinetic_checks(subject, run, settings.temperature, settings.seed)
+        yield kinetic
     if "ensemble" in settings.checks:
-        other = physical.sample(subject, platform, settings, physical.second_temperature(run))
-        checks.append(physical.ensemble_check(subject, run, other))
-    return checks
+        yield ensemble

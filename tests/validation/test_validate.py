@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import warnings
 from dataclasses import replace
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 
 import openmm_hybrid as oh
 from openmm_hybrid.cli import app
-from openmm_hybrid.core.errors import InputError, MismatchError, MissingDependencyError
+from openmm_hybrid.core.errors import InputError, MismatchError, MissingDependencyError, NumericalError
 from openmm_hybrid.core.units import BOLTZMANN
 from openmm_hybrid.forms.harmonic import Harmonic
 from openmm_hybrid.sampling.reporters import degrees_of_freedom
@@ -236,6 +237,30 @@ def test_dynamics_that_end_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not result.passed
     assert "Particle coordinate is NaN" in result.verdict
     assert json.loads(json.dumps(result.as_dict(), allow_nan=False))["checks"][0]["value"] is None
+
+
+@pytest.mark.parametrize("check", ["kinetic", "ensemble", "timestep"])
+def test_dynamics_that_blow_up_are_a_failure(monkeypatch: pytest.MonkeyPatch, check: str) -> None:
+    """On the Reference platform OpenMM goes on with energies that are not finite."""
+    pytest.importorskip("physical_validation")
+    monkeypatch.setattr("openmm_hybrid.validation.validate._at_temperature", lambda subject, *_: subject)
+    settings = replace(SHORT, checks=(check,), platforms=("Reference",), timestep=5.0)
+    result = oh.validate(molecule()[0], ETHANOL, settings=settings, progress=False)
+    assert [made.status for made in result.checks] == ["failed"]
+    assert re.search(r"1 of 1 checks failed: dynamics .*blew up at a time step of .*shorter time step", result.verdict)
+
+
+def test_the_ensemble_is_tried_where_the_kinetic_energy_cannot_be_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise NumericalError("physical_validation cannot test the distribution of the kinetic energy")
+
+    pytest.importorskip("physical_validation")
+    monkeypatch.setattr(physical, "sample", lambda *given: thermal(given[3]))
+    monkeypatch.setattr(physical, "kinetic_checks", fails)
+    settings = replace(SHORT, checks=("kinetic", "ensemble"), platforms=("Reference",))
+    result = oh.validate(molecule()[0], ETHANOL, settings=settings, progress=False)
+    assert len(result.checks) == len(result.notes) == 1
+    assert result.checks[0].name.startswith("ensembles at")
 
 
 def test_refusals() -> None:
