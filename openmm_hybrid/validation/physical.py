@@ -48,8 +48,10 @@ class Sample:
     kinetic: NDArray[np.float64]
 
 
-def sample(subject: Subject, platform: str, settings: ValidateSettings, temperature: float) -> Sample:
+def sample(subject: Subject, platform: str, settings: ValidateSettings, temperature: float, run: int = 0) -> Sample:
     """Langevin dynamics (LFMiddle) at one temperature, after an equilibration.
+
+    Runs of other numbers have other velocities and noise.
 
     Raises
     ------
@@ -59,9 +61,10 @@ def sample(subject: Subject, platform: str, settings: ValidateSettings, temperat
         The dynamics end.
     """
     integrator = openmm.LangevinMiddleIntegrator(temperature, settings.friction, 1e-3 * settings.timestep)
-    integrator.setRandomNumberSeed(settings.seed + 7)
+    seed = settings.seed + 1000 * run + 7
+    integrator.setRandomNumberSeed(seed)
     context = subject.context(integrator, platform)
-    context.setVelocitiesToTemperature(temperature, settings.seed + 7)
+    context.setVelocitiesToTemperature(temperature, seed)
     integrator.step(_EQUILIBRATION)
     rows = []
     for _ in range(max(50, round(1e3 * settings.sample_ps / settings.timestep / _EVERY))):

@@ -200,7 +200,7 @@ def _sampled(subject: Subject, platform: str, settings: ValidateSettings) -> Ite
     def ensemble() -> list[Check]:
         if not runs:
             return []
-        other = physical.sample(subject, platform, settings, physical.second_temperature(runs[0]))
+        other = physical.sample(subject, platform, settings, physical.second_temperature(runs[0]), 1)
         return [physical.ensemble_check(subject, runs[0], other)]
 
     yield run

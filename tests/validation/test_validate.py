@@ -239,6 +239,24 @@ def test_dynamics_that_end_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> Non
     assert json.loads(json.dumps(result.as_dict(), allow_nan=False))["checks"][0]["value"] is None
 
 
+def test_the_two_runs_of_the_ensemble_are_independent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs with one seed have proportional velocities at the start and the same noise."""
+    pytest.importorskip("physical_validation")
+    made: list[physical.Sample] = []
+    right = physical.sample
+
+    def short(subject: Subject, platform: str, settings: ValidateSettings, temperature: float, run: int = 0) -> object:
+        made.append(right(subject, platform, settings, KELVIN, run))  # one temperature: the seeds alone differ
+        return replace(made[-1], temperature=temperature)
+
+    monkeypatch.setattr(physical, "sample", short)
+    monkeypatch.setattr(physical, "_EQUILIBRATION", 0)
+    settings = replace(SHORT, checks=("ensemble",), platforms=("Reference",), sample_ps=0.5)
+    oh.validate(molecule()[0], ETHANOL, settings=settings, progress=False)
+    first, second = made
+    assert np.abs(first.kinetic - second.kinetic).max() > 0.01
+
+
 @pytest.mark.parametrize("check", ["kinetic", "ensemble", "timestep"])
 def test_dynamics_that_blow_up_are_a_failure(monkeypatch: pytest.MonkeyPatch, check: str) -> None:
     """On the Reference platform OpenMM goes on with energies that are not finite."""
