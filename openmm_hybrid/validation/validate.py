@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import openmm
 
 from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
@@ -17,7 +18,7 @@ from openmm_hybrid.sampling.box import check_box
 from openmm_hybrid.sampling.minimize import minimize_context
 from openmm_hybrid.sampling.platform import choose_platform, usable_platforms
 from openmm_hybrid.validation import physical
-from openmm_hybrid.validation.context import BlowUpError, Subject, positions_of
+from openmm_hybrid.validation.context import BlowUpError, Subject, energies, positions_of
 from openmm_hybrid.validation.derivatives import force_check, parameter_checks
 from openmm_hybrid.validation.drift import drift_check
 from openmm_hybrid.validation.platforms import platform_checks
@@ -70,7 +71,7 @@ def validate(
     MissingDependencyError
         physical_validation is not installed.
     NumericalError
-        The positions cannot be relaxed.
+        The positions cannot be relaxed, or the dynamics blow up before the first check.
 
     Warns
     -----
@@ -130,14 +131,26 @@ def _platforms(system: openmm.System, wanted: tuple[str, ...]) -> tuple[str, ...
 
 
 def _at_temperature(subject: Subject, platform: str, settings: ValidateSettings) -> Subject:
-    """The System at a relaxed geometry that thermal motion has distorted."""
+    """The System at a relaxed geometry that thermal motion has distorted.
+
+    Raises
+    ------
+    NumericalError
+        The motion does not end at finite positions with a finite energy.
+    """
     integrator = openmm.LangevinMiddleIntegrator(settings.temperature, 10.0, 1e-3 * settings.timestep)
     integrator.setRandomNumberSeed(settings.seed + 1)
     context = subject.context(integrator, platform)
     minimize_context(context, max_iterations=200)
     context.setVelocitiesToTemperature(settings.temperature, settings.seed + 1)
-    integrator.step(_WARM)
-    return subject.at(positions_of(context))
+    try:
+        integrator.step(_WARM)
+        found, sums = positions_of(context), energies(context)
+    except openmm.OpenMMException as error:
+        raise BlowUpError(f"the dynamics to the geometry of the checks ({error})", settings.timestep) from error
+    if not (np.isfinite(found).all() and np.isfinite(sums).all()):
+        raise BlowUpError("the dynamics to the geometry of the checks", settings.timestep)
+    return subject.at(found)
 
 
 def _warn_of_long_runs(subject: Subject, platforms: tuple[str, ...], settings: ValidateSettings) -> None:

@@ -281,6 +281,17 @@ def test_the_ensemble_is_tried_where_the_kinetic_energy_cannot_be_tested(monkeyp
     assert result.checks[0].name.startswith("ensembles at")
 
 
+@pytest.mark.parametrize("platform", ["Reference", "CPU"])
+def test_a_blow_up_before_the_checks_is_one_line(tmp_path: Path, platform: str) -> None:
+    """OpenMM's own error (CPU), or a geometry that is not finite (Reference)."""
+    save_system(tmp_path / "built", *molecule(), ETHANOL)
+    arguments = ["validate", str(tmp_path / "built"), "--timestep", "5", "--platform", platform, "--check", "drift"]
+    outcome = CliRunner().invoke(app, [*arguments, "--quick"])
+    assert isinstance(outcome.exception, SystemExit), outcome.exception
+    assert outcome.exit_code == 2
+    assert re.search(r"dynamics to the geometry of the checks.*blew up.*shorter time step", outcome.output, re.DOTALL)
+
+
 def test_refusals() -> None:
     system, _ = molecule()
     with pytest.raises(MismatchError, match="positions"):
