@@ -22,8 +22,8 @@ from openmm_hybrid.core.units import BOLTZMANN
 from openmm_hybrid.forms.harmonic import Harmonic
 from openmm_hybrid.sampling.reporters import degrees_of_freedom
 from openmm_hybrid.systems.system_files import save_system
-from openmm_hybrid.validation import derivatives, drift, physical
-from openmm_hybrid.validation.context import Subject
+from openmm_hybrid.validation import derivatives, drift, physical, platforms
+from openmm_hybrid.validation.context import Subject, forces
 from openmm_hybrid.validation.platforms import difference_checks, platform_checks
 from openmm_hybrid.validation.result import Check, Validation
 from openmm_hybrid.validation.settings import ValidateSettings
@@ -55,6 +55,29 @@ def test_platforms_agree() -> None:
     checks = platform_checks(subject(), ("Reference", "CPU"))
     assert status(checks) == {"passed"}
     assert {check.name.split(", ")[2] for check in checks} >= {"HarmonicBondForce", "NonbondedForce"}
+
+
+def test_the_reciprocal_space_of_a_force_belongs_to_it() -> None:
+    """Also where the System has a force group of its own for it."""
+    system, force = openmm.System(), openmm.NonbondedForce()
+    system.setDefaultPeriodicBoxVectors(*np.diag([2.0, 2.0, 2.0]))
+    for number in range(8):
+        system.addParticle(16.0)
+        force.addParticle((-1) ** number, 0.3, 0.6)
+    force.setNonbondedMethod(force.PME)
+    force.setCutoffDistance(0.8)
+    force.setReciprocalSpaceForceGroup(1)
+    system.addForce(openmm.CustomExternalForce("0"))
+    system.addForce(force)
+    corners = np.stack(np.meshgrid(*[np.arange(2)] * 3), axis=-1).reshape(-1, 3)
+    crystal = Subject.of(system, 7.0 * corners + np.random.default_rng(0).normal(scale=0.3, size=(8, 3)))
+    whole = forces(crystal.context(openmm.VerletIntegrator(0.001), "Reference"))
+    nothing, pairs = platforms._by_force(crystal, "Reference")
+    np.testing.assert_allclose(pairs, whole, rtol=1e-9, atol=1e-9)
+    assert not nothing.any()
+    system.getForce(1).setReciprocalSpaceForceGroup(7)
+    _, pairs = platforms._by_force(Subject.of(system, crystal.positions), "Reference")
+    np.testing.assert_allclose(pairs, whole, rtol=1e-9, atol=1e-9)
 
 
 def test_a_force_that_is_wrong_on_one_atom_is_found() -> None:
