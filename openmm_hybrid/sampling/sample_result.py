@@ -200,14 +200,17 @@ def _read_dcd(path: Path) -> NDArray[np.float64]:
     if len(header) < 69 or header[0] != 84 or header[23] != 164:
         raise InputError(f"{path} is not a DCD file written by OpenMM", hint=_RESUME)
     n_frames, has_box, n_atoms = int(header[2]), bool(header[12]), int(header[67])
-    axes = [(axis, [("before", "<i4"), ("values", "<f4", (n_atoms,)), ("after", "<i4")]) for axis in "xyz"]
+    if n_atoms < 1 or n_frames < 0:
+        raise InputError(f"{path} is damaged: its header claims {n_frames} frames of {n_atoms} atoms", hint=_RESUME)
+    frame_bytes = 3 * (4 * n_atoms + 8) + (56 if has_box else 0)
     stored = path.stat().st_size - 276
-    if n_atoms < 1 or n_frames < 0 or n_frames * 3 * (4 * n_atoms + 8) > stored:
+    if n_frames * frame_bytes > stored:
         raise InputError(
             f"{path} is damaged: its header claims {n_frames} frames of {n_atoms} atoms",
             expected=f"no more than its {stored} bytes",
             hint=_RESUME,
         )
+    axes = [(axis, [("before", "<i4"), ("values", "<f4", (n_atoms,)), ("after", "<i4")]) for axis in "xyz"]
     frame = np.dtype([("box", "V56"), *axes] if has_box else axes)
     frames = np.fromfile(path, dtype=frame, count=n_frames, offset=276)
     return np.stack([frames[axis]["values"] for axis in "xyz"], axis=-1).astype(np.float64)
