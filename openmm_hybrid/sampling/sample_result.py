@@ -132,12 +132,13 @@ class SampleResult:
 
     @property
     def log(self) -> NDArray[np.void]:
-        """Logs of all starts, with rows in the order of `positions`; the field ``start`` is the number of the start."""
+        """Logs of all starts, with rows in the order of `positions`; ``start`` is the number of the start in the run."""
         parts = [start.log for start in self.starts]
         table = np.empty(
             sum(map(len, parts)), dtype=[("start", np.int64), *((name, np.float64) for name in LOG_FIELDS)]
         )
-        table["start"] = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        numbers = np.array([start.files.index for start in self.starts], dtype=np.int64)
+        table["start"] = np.repeat(numbers, [len(part) for part in parts])
         for name in LOG_FIELDS:
             table[name] = np.concatenate([part[name] for part in parts])
         return table

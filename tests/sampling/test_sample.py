@@ -93,6 +93,14 @@ def test_a_truncated_trajectory_with_a_box_is_damaged(tmp_path: Path, missing: i
         _ = run.positions
 
 
+def test_starts_of_one_temperature_keep_their_numbers(tmp_path: Path) -> None:
+    system, topology, start = water()
+    starts, kelvin = np.repeat(start[None], 4, axis=0), [300.0, 400.0, 300.0, 400.0]
+    run = sample(system, topology, starts, output=tmp_path, temperature=kelvin, **STEPS)
+    assert np.unique(run.log["start"]).tolist() == [0, 1, 2, 3]
+    assert np.unique(run.at(400.0).log["start"]).tolist() == [1, 3]
+
+
 def test_nve_conserves_the_energy_and_takes_quantities(tmp_path: Path) -> None:
     system, topology, start = water()
     run = sample(
