@@ -132,7 +132,7 @@ class SampleResult:
 
     @property
     def log(self) -> NDArray[np.void]:
-        """Logs of the starts, with rows in the order of `positions`; ``start`` is the number of its start in the run."""
+        """Logs of all starts, with rows in the order of `positions`; ``start`` is the number of a start in the run."""
         parts = [start.log for start in self.starts]
         table = np.empty(
             sum(map(len, parts)), dtype=[("start", np.int64), *((name, np.float64) for name in LOG_FIELDS)]
