@@ -80,6 +80,7 @@ def sample(
 ) -> None:
     """Run molecular dynamics with the force field and, if given, a model; the same command resumes after a stop."""
     from openmm_hybrid.sampling.sample import sample as run
+    from openmm_hybrid.systems.double_counting import is_complete
     from openmm_hybrid.systems.system_files import load_system
 
     if atoms and model is None:
@@ -93,6 +94,11 @@ def sample(
         raise InputError(
             f"the temperatures are {', '.join(f'{rung:g}' for rung in rungs)} K",
             expected="a rising ladder: --temperature, then each --exchange",
+        )
+    if outer_timestep is not None and loaded is not None and is_complete(loaded):
+        raise InputError(
+            "a complete force field replaces the terms, and takes no outer timestep",
+            hint="leave out --outer-timestep, or name a model that is added to the terms",
         )
     models = [] if loaded is None else _add(forces, topology, loaded, indices, backend, temperature)
     result = run(

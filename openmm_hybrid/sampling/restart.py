@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -141,13 +142,24 @@ def check_same_run(folder: Path, settings: Mapping[str, Any], *, overwrite: bool
     MismatchError
         The folder holds a run with other settings; the message says which.
     InputError
-        The folder's settings.json is damaged.
+        The folder's settings.json is damaged, or not that of a run, or there is a topology.pdb without a run.
     """
     for temporary in folder.glob(".*-*.*"):  # left by a process killed while it wrote; the lock keeps others out now
         if temporary.name.startswith((".checkpoint_", ".settings-", ".topology-", ".last_good_")):
             temporary.unlink()
-    if overwrite:
+    if _foreign(folder / SETTINGS):
+        raise InputError(
+            f"{folder / SETTINGS} is not the settings of a sampling run, and would be overwritten",
+            hint="choose another folder",
+        )
+    if overwrite and (folder / SETTINGS).is_file():
         _remove_run(folder)
+    if not (folder / SETTINGS).is_file() and (folder / "topology.pdb").exists():
+        raise InputError(
+            f"{folder} holds a topology.pdb, but no sampling run",
+            expected="an empty folder, or that of a run",
+            hint="choose another folder, or move this file away",
+        )
     note_job(folder / SETTINGS, settings, what="sampling run", hint=_OTHER, rules=_RULES)
 
 
@@ -166,8 +178,29 @@ _RULES = {"n_steps": _longer, "energies": _close, "platform": ignored, "net_char
 _OTHER = "use the same settings, another folder, or overwrite=True (--overwrite)"
 
 
+# Checkpoints first and settings last: after a removal that is cut short, no other run can resume from the rest.
+_NAMES = (
+    r"checkpoint_\d+\.zip",
+    r"trajectory_\d+\.(dcd|xtc)",
+    r"log_\d+\.csv",
+    r"last_good_\d+\.pdb",
+    r"topology\.pdb",
+    r"settings\.json",
+)
+
+
 def _remove_run(folder: Path) -> None:
-    # Checkpoints first and settings last: after a removal that is cut short, no other run can resume from the rest.
-    for pattern in ("checkpoint_*.zip", "trajectory_*", "log_*.csv", "last_good_*.pdb", "topology.pdb", SETTINGS):
-        for path in folder.glob(pattern):
-            path.unlink()
+    present = sorted(folder.iterdir())
+    for name in _NAMES:
+        for found in present:
+            if re.fullmatch(name, found.name):
+                found.unlink()
+
+
+def _foreign(path: Path) -> bool:
+    """Whether there is a whole settings.json that is no run's; a damaged one may be that of a run."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return not isinstance(found, dict) or "n_starts" not in found

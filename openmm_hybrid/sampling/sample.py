@@ -50,7 +50,7 @@ from openmm_hybrid.sampling.run import Batch, run_batch
 from openmm_hybrid.sampling.sample_result import SampleResult
 from openmm_hybrid.sampling.structure import Structure
 from openmm_hybrid.systems.attach import attach
-from openmm_hybrid.systems.replicas import replicate, without_motion_removal
+from openmm_hybrid.systems.replicas import replicate, with_motion_removal_at_each_step, without_motion_removal
 from openmm_hybrid.systems.system_files import Attachment
 
 
@@ -198,6 +198,9 @@ def sample(
     settling = whole("equilibration", equilibration, 0)
     check_box(system, run=True)
     alone, stepped = _systems(system, topology, models, replicas, outside=steps > 1)
+    groups = ((0, steps), (1, 1)) if steps > 1 else force_groups(respa, stepped)
+    if groups and replicas == 1:
+        alone = stepped = with_motion_removal_at_each_step(stepped)
     job = Job(
         system=alone,
         stepped=stepped,
@@ -223,7 +226,7 @@ def sample(
         replicas=replicas,
         exchange=None if exchange is None else whole("exchange", exchange, 1),
         free=replicas > 1 and any(isinstance(force, openmm.CMMotionRemover) for force in system.getForces()),
-        respa=((0, steps), (1, 1)) if steps > 1 else force_groups(respa, stepped),
+        respa=groups,
         outer_steps=steps,
         parameters={name: real(name, value, above=-np.inf) for name, value in (parameters or {}).items()},
     )

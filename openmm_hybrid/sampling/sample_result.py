@@ -132,12 +132,13 @@ class SampleResult:
 
     @property
     def log(self) -> NDArray[np.void]:
-        """Logs of all starts, with rows in the order of `positions`; the field ``start`` is the number of the start."""
+        """Logs of all starts, with rows in the order of `positions`; ``start`` is the number of a start in the run."""
         parts = [start.log for start in self.starts]
         table = np.empty(
             sum(map(len, parts)), dtype=[("start", np.int64), *((name, np.float64) for name in LOG_FIELDS)]
         )
-        table["start"] = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        numbers = np.array([start.files.index for start in self.starts], dtype=np.int64)
+        table["start"] = np.repeat(numbers, [len(part) for part in parts])
         for name in LOG_FIELDS:
             table[name] = np.concatenate([part[name] for part in parts])
         return table
@@ -200,14 +201,17 @@ def _read_dcd(path: Path) -> NDArray[np.float64]:
     if len(header) < 69 or header[0] != 84 or header[23] != 164:
         raise InputError(f"{path} is not a DCD file written by OpenMM", hint=_RESUME)
     n_frames, has_box, n_atoms = int(header[2]), bool(header[12]), int(header[67])
-    axes = [(axis, [("before", "<i4"), ("values", "<f4", (n_atoms,)), ("after", "<i4")]) for axis in "xyz"]
+    if n_atoms < 1 or n_frames < 0:
+        raise InputError(f"{path} is damaged: its header claims {n_frames} frames of {n_atoms} atoms", hint=_RESUME)
+    frame_bytes = 3 * (4 * n_atoms + 8) + (56 if has_box else 0)
     stored = path.stat().st_size - 276
-    if n_atoms < 1 or n_frames < 0 or n_frames * 3 * (4 * n_atoms + 8) > stored:
+    if n_frames * frame_bytes > stored:
         raise InputError(
             f"{path} is damaged: its header claims {n_frames} frames of {n_atoms} atoms",
             expected=f"no more than its {stored} bytes",
             hint=_RESUME,
         )
+    axes = [(axis, [("before", "<i4"), ("values", "<f4", (n_atoms,)), ("after", "<i4")]) for axis in "xyz"]
     frame = np.dtype([("box", "V56"), *axes] if has_box else axes)
     frames = np.fromfile(path, dtype=frame, count=n_frames, offset=276)
     return np.stack([frames[axis]["values"] for axis in "xyz"], axis=-1).astype(np.float64)

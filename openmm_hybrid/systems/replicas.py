@@ -73,6 +73,25 @@ def without_motion_removal(system: openmm.System) -> openmm.System:
     return made
 
 
+def with_motion_removal_at_each_step(system: openmm.System) -> openmm.System:
+    """A copy of a System whose CMMotionRemovers act at each step, or the System itself if they do already.
+
+    OpenMM counts the impulses of multiple time steps as steps, but the removers do not act in these. One that acts
+    every so many steps may then never act.
+    """
+    rare = [
+        index
+        for index, force in enumerate(system.getForces())
+        if isinstance(force, openmm.CMMotionRemover) and force.getFrequency() != 1
+    ]
+    if not rare:
+        return system
+    made = copy.deepcopy(system)
+    for index in rare:
+        made.getForce(index).setFrequency(1)
+    return made
+
+
 def _copied(force: openmm.Force, n_atoms: int, copies: int) -> openmm.Force:
     """A force with this force's terms on every copy."""
     if isinstance(force, openmm.NonbondedForce):

@@ -9,6 +9,7 @@ import numpy as np
 import openmm
 from numpy.typing import NDArray
 
+from openmm_hybrid.core.errors import NumericalError
 from openmm_hybrid.core.units import FORCE_KJ_NM, KCAL_PER_KJ, NM_PER_ANGSTROM
 from openmm_hybrid.sampling.minimize import set_positions
 from openmm_hybrid.sampling.platform import platform_properties
@@ -23,6 +24,17 @@ _CHANGING = (
 )
 TOLERANCES = {"Reference": 1e-9}
 """Relative tolerance of constraints by platform; 1e-6 on the others, near the rounding of single precision."""
+
+
+@final
+class BlowUpError(NumericalError):
+    """Dynamics whose energies are not finite."""
+
+    def __init__(self, what: str, timestep: float) -> None:
+        super().__init__(
+            f"{what} blew up at a time step of {timestep:g} fs",
+            hint="use a shorter time step (timestep, --timestep), or check the forces",
+        )
 
 
 @final

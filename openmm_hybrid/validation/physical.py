@@ -18,7 +18,7 @@ from openmm_hybrid.analysis.free_energy import quiet_pymbar
 from openmm_hybrid.core.errors import MissingDependencyError, NumericalError
 from openmm_hybrid.core.units import BOLTZMANN, KJ_PER_KCAL
 from openmm_hybrid.sampling.reporters import degrees_of_freedom
-from openmm_hybrid.validation.context import Subject, energies
+from openmm_hybrid.validation.context import BlowUpError, Subject, energies
 from openmm_hybrid.validation.drift import constant_energy
 from openmm_hybrid.validation.result import Check
 from openmm_hybrid.validation.settings import ValidateSettings
@@ -48,23 +48,30 @@ class Sample:
     kinetic: NDArray[np.float64]
 
 
-def sample(subject: Subject, platform: str, settings: ValidateSettings, temperature: float) -> Sample:
+def sample(subject: Subject, platform: str, settings: ValidateSettings, temperature: float, run: int = 0) -> Sample:
     """Langevin dynamics (LFMiddle) at one temperature, after an equilibration.
+
+    Runs of other numbers have other velocities and noise.
 
     Raises
     ------
+    BlowUpError
+        An energy is not finite.
     openmm.OpenMMException
         The dynamics end.
     """
     integrator = openmm.LangevinMiddleIntegrator(temperature, settings.friction, 1e-3 * settings.timestep)
-    integrator.setRandomNumberSeed(settings.seed + 7)
+    seed = settings.seed + 1000 * run + 7
+    integrator.setRandomNumberSeed(seed)
     context = subject.context(integrator, platform)
-    context.setVelocitiesToTemperature(temperature, settings.seed + 7)
+    context.setVelocitiesToTemperature(temperature, seed)
     integrator.step(_EQUILIBRATION)
     rows = []
     for _ in range(max(50, round(1e3 * settings.sample_ps / settings.timestep / _EVERY))):
         integrator.step(_EVERY)
         rows.append(energies(context))
+        if not np.isfinite(rows[-1]).all():
+            raise BlowUpError(f"dynamics at {temperature:.0f} K", settings.timestep)
     potential, kinetic = np.array(rows).T
     return Sample(temperature, potential, kinetic)
 
@@ -121,6 +128,9 @@ def timestep_check(subject: Subject, platform: str, settings: ValidateSettings) 
         step: constant_energy(subject, platform, settings, 0, step, picoseconds)[1]
         for step in (settings.timestep, 0.5 * settings.timestep)
     }
+    for step, total in runs.items():
+        if not np.isfinite(total).all():
+            raise BlowUpError("dynamics at constant energy", step)
     return convergence_check(subject, runs)
 
 

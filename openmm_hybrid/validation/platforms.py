@@ -75,6 +75,9 @@ def difference_checks(
 def _by_force(subject: Subject, platform: str) -> list[NDArray[np.float64]]:
     """Forces (n_particles, 3) of each force of the System."""
     system = openmm.XmlSerializer.clone(subject.system)
+    for force in system.getForces():
+        if isinstance(force, openmm.NonbondedForce):
+            force.setReciprocalSpaceForceGroup(-1)  # the group of the force itself
     found = []
     for first in range(0, system.getNumForces(), _GROUPS - 1):
         chosen = range(first, min(first + _GROUPS - 1, system.getNumForces()))

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import openmm
 
 from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
@@ -17,7 +18,7 @@ from openmm_hybrid.sampling.box import check_box
 from openmm_hybrid.sampling.minimize import minimize_context
 from openmm_hybrid.sampling.platform import choose_platform, usable_platforms
 from openmm_hybrid.validation import physical
-from openmm_hybrid.validation.context import Subject, positions_of
+from openmm_hybrid.validation.context import BlowUpError, Subject, energies, positions_of
 from openmm_hybrid.validation.derivatives import force_check, parameter_checks
 from openmm_hybrid.validation.drift import drift_check
 from openmm_hybrid.validation.platforms import platform_checks
@@ -70,7 +71,7 @@ def validate(
     MissingDependencyError
         physical_validation is not installed.
     NumericalError
-        The positions cannot be relaxed.
+        The positions cannot be relaxed, or the dynamics blow up before the first check.
 
     Warns
     -----
@@ -107,10 +108,16 @@ def _made(step: Callable[[], list[Check]]) -> tuple[list[Check], list[str]]:
     """The checks of a step, and the reason why one could not be made. Dynamics that end are a failed check."""
     try:
         return step(), []
+    except BlowUpError as error:
+        return [_ended(str(error).rstrip("."))], []
     except NumericalError as error:
         return [], [str(error)]
     except openmm.OpenMMException as error:
-        return [Check(f"dynamics ({error})", float("nan"), 0.0, "1", "an energy that stays finite")], []
+        return [_ended(f"dynamics ({error})")], []
+
+
+def _ended(name: str) -> Check:
+    return Check(name, float("nan"), 0.0, "1", "an energy that stays finite")
 
 
 def _platforms(system: openmm.System, wanted: tuple[str, ...]) -> tuple[str, ...]:
@@ -124,14 +131,26 @@ def _platforms(system: openmm.System, wanted: tuple[str, ...]) -> tuple[str, ...
 
 
 def _at_temperature(subject: Subject, platform: str, settings: ValidateSettings) -> Subject:
-    """The System at a relaxed geometry that thermal motion has distorted."""
+    """The System at a relaxed geometry that thermal motion has distorted.
+
+    Raises
+    ------
+    NumericalError
+        The motion does not end at finite positions with a finite energy.
+    """
     integrator = openmm.LangevinMiddleIntegrator(settings.temperature, 10.0, 1e-3 * settings.timestep)
     integrator.setRandomNumberSeed(settings.seed + 1)
     context = subject.context(integrator, platform)
     minimize_context(context, max_iterations=200)
     context.setVelocitiesToTemperature(settings.temperature, settings.seed + 1)
-    integrator.step(_WARM)
-    return subject.at(positions_of(context))
+    try:
+        integrator.step(_WARM)
+        found, sums = positions_of(context), energies(context)
+    except openmm.OpenMMException as error:
+        raise BlowUpError(f"the dynamics to the geometry of the checks ({error})", settings.timestep) from error
+    if not (np.isfinite(found).all() and np.isfinite(sums).all()):
+        raise BlowUpError("the dynamics to the geometry of the checks", settings.timestep)
+    return subject.at(found)
 
 
 def _warn_of_long_runs(subject: Subject, platforms: tuple[str, ...], settings: ValidateSettings) -> None:
@@ -177,16 +196,28 @@ def _steps(
     if "timestep" in wanted:
         yield lambda: [physical.timestep_check(subject, "Reference", settings)]
     if {"kinetic", "ensemble"} & set(wanted):
-        yield lambda: _sampled(subject, fastest, settings)
+        yield from _sampled(subject, fastest, settings)
 
 
-def _sampled(subject: Subject, platform: str, settings: ValidateSettings) -> list[Check]:
-    """The checks of runs at constant temperature."""
-    run = physical.sample(subject, platform, settings, settings.temperature)
-    checks = []
+def _sampled(subject: Subject, platform: str, settings: ValidateSettings) -> Iterator[Callable[[], list[Check]]]:
+    """A run at constant temperature, and the checks of it; without the run there is nothing to check."""
+    runs: list[physical.Sample] = []
+
+    def run() -> list[Check]:
+        runs.append(physical.sample(subject, platform, settings, settings.temperature))
+        return []
+
+    def kinetic() -> list[Check]:
+        return physical.kinetic_checks(subject, runs[0], settings.temperature, settings.seed) if runs else []
+
+    def ensemble() -> list[Check]:
+        if not runs:
+            return []
+        other = physical.sample(subject, platform, settings, physical.second_temperature(runs[0]), 1)
+        return [physical.ensemble_check(subject, runs[0], other)]
+
+    yield run
     if "kinetic" in settings.checks:
-        checks += physical.kinetic_checks(subject, run, settings.temperature, settings.seed)
+        yield kinetic
     if "ensemble" in settings.checks:
-        other = physical.sample(subject, platform, settings, physical.second_temperature(run))
-        checks.append(physical.ensemble_check(subject, run, other))
-    return checks
+        yield ensemble

@@ -159,6 +159,18 @@ def test_a_complete_force_field_replaces_the_terms(
     assert Path("direct/log_0.csv").read_text() == Path("twostep/log_0.csv").read_text()
 
 
+def test_a_complete_force_field_takes_no_outer_timestep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ethanol = Molecule.from_smiles("C(C)O")
+    built = oh.gaff.build(ethanol, charges=gasteiger(ethanol))
+    oh.save_system("ethanol", built.system, built.topology, built.positions)
+    line = "sample ethanol -o out --duration 0.02 --model ethanol-cross --outer-timestep 2"
+    done = CliRunner().invoke(app, line.split())
+    assert done.exit_code == 2
+    assert "a complete force field replaces the terms, and takes no outer timestep" in " ".join(done.stderr.split())
+    assert not Path("out").exists()
+
+
 def test_build_with_constraints_and_heavy_hydrogens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     line = "build CO -o methanol --charges am1-bcc --constraints HBonds --hydrogen-mass 3"

@@ -69,6 +69,25 @@ def test_quantities_and_equal_timesteps(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_the_centre_of_mass_stays_whatever_the_frequency_of_its_remover(tmp_path: Path, by_hand: bool) -> None:
+    """Steps 0, 5, 10, … of OpenMM are impulses, in which a remover does not act."""
+    system, topology, start = water()
+    if by_hand:
+        system = _by_hand()
+    remover = openmm.CMMotionRemover(10)
+    system.addForce(remover)
+    before = None if by_hand else openmm.XmlSerializer.serialize(system)
+    settings = {**FEW, "timestep": 2.0, "respa": [(0, 4), (1, 1)]} if by_hand else OUTER
+    run = sample(system, topology, start, output=tmp_path, **{**settings, "n_steps": 200})
+    masses = np.array([16.0, 1.0, 1.0])
+    centres = np.einsum("fax,a->fx", run.positions, masses / masses.sum())
+    # Noise moves the centre within a step; a free one goes about 1 Å in this time.
+    assert np.linalg.norm(centres[-1] - centres[0]) < 0.1
+    assert system.getForce(system.getNumForces() - 1).getFrequency() == 10
+    assert before is None or openmm.XmlSerializer.serialize(system) == before
+
+
 def test_a_duration_counts_outer_steps(tmp_path: Path) -> None:
     system, topology, start = water()
     settings = {**OUTER, "n_steps": None, "duration": 0.1}

@@ -188,6 +188,31 @@ def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
     assert not np.array_equal(other.positions, frames)
 
 
+def test_overwrite_removes_the_files_of_a_run_only(tmp_path: Path) -> None:
+    system, topology, start = water()
+    few = {**SETTINGS, "n_steps": 40}
+    sample(system, topology, np.stack([start, start]), output=tmp_path, format="xtc", **few)
+    others = ("trajectory_production.dcd", "trajectory_0.dcd.bak", "log_lab.csv", "checkpoint_old.zip")
+    for name in others:
+        (tmp_path / name).write_text("mine")
+    sample(system, topology, start, output=tmp_path, overwrite=True, **few)
+    names = {path.name for path in tmp_path.iterdir()}
+    run = {"trajectory_0.dcd", "log_0.csv", "checkpoint_0.zip", "settings.json", "topology.pdb", ".lock"}
+    assert names == run | set(others)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("name", ["settings.json", "topology.pdb"])
+def test_files_of_something_else_are_refused(tmp_path: Path, overwrite: bool, name: str) -> None:
+    system, topology, start = water()
+    for other in {name, "trajectory_0.dcd"}:
+        (tmp_path / other).write_text('{"mine": 1}')
+    with pytest.raises(InputError, match=f"{name}"):
+        sample(system, topology, start, output=tmp_path, overwrite=overwrite, **{**SETTINGS, "n_steps": 40})
+    for other in {name, "trajectory_0.dcd"}:
+        assert (tmp_path / other).read_text() == '{"mine": 1}'
+
+
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
     system, topology, start = water()
     few = {**SETTINGS, "n_steps": 40}

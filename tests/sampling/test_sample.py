@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import time
 import zipfile
 from pathlib import Path
@@ -78,6 +79,26 @@ def test_trajectories_are_what_mdtraj_reads(tmp_path: Path, format: str) -> None
     np.testing.assert_allclose(peer.unitcell_lengths, 2.0, rtol=1e-6)
     reference = sample(system, topology, start, output=tmp_path / "dcd", **STEPS).positions
     np.testing.assert_allclose(run.positions, reference, rtol=0, atol=1e-5 if format == "dcd" else 5.1e-3)
+
+
+@pytest.mark.parametrize("missing", [1, 56, 200])
+def test_a_truncated_trajectory_with_a_box_is_damaged(tmp_path: Path, missing: int) -> None:
+    system, topology, start = water()
+    topology.setPeriodicBoxVectors(np.eye(3) * 2.0 * unit.nanometer)
+    run = sample(system, topology, start, output=tmp_path, **STEPS)
+    assert len(run.positions) == 4
+    trajectory = run.starts[0].files.trajectory
+    os.truncate(trajectory, trajectory.stat().st_size - missing)
+    with pytest.raises(InputError, match="damaged: its header claims 4 frames of 3 atoms"):
+        _ = run.positions
+
+
+def test_starts_of_one_temperature_keep_their_numbers(tmp_path: Path) -> None:
+    system, topology, start = water()
+    starts, kelvin = np.repeat(start[None], 4, axis=0), [300.0, 400.0, 300.0, 400.0]
+    run = sample(system, topology, starts, output=tmp_path, temperature=kelvin, **STEPS)
+    assert np.unique(run.log["start"]).tolist() == [0, 1, 2, 3]
+    assert np.unique(run.at(400.0).log["start"]).tolist() == [1, 3]
 
 
 def test_nve_conserves_the_energy_and_takes_quantities(tmp_path: Path) -> None:

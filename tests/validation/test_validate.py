@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import warnings
 from dataclasses import replace
@@ -16,13 +17,13 @@ from typer.testing import CliRunner
 
 import openmm_hybrid as oh
 from openmm_hybrid.cli import app
-from openmm_hybrid.core.errors import InputError, MismatchError, MissingDependencyError
+from openmm_hybrid.core.errors import InputError, MismatchError, MissingDependencyError, NumericalError
 from openmm_hybrid.core.units import BOLTZMANN
 from openmm_hybrid.forms.harmonic import Harmonic
 from openmm_hybrid.sampling.reporters import degrees_of_freedom
 from openmm_hybrid.systems.system_files import save_system
-from openmm_hybrid.validation import derivatives, drift, physical
-from openmm_hybrid.validation.context import Subject
+from openmm_hybrid.validation import derivatives, drift, physical, platforms
+from openmm_hybrid.validation.context import Subject, forces
 from openmm_hybrid.validation.platforms import difference_checks, platform_checks
 from openmm_hybrid.validation.result import Check, Validation
 from openmm_hybrid.validation.settings import ValidateSettings
@@ -54,6 +55,29 @@ def test_platforms_agree() -> None:
     checks = platform_checks(subject(), ("Reference", "CPU"))
     assert status(checks) == {"passed"}
     assert {check.name.split(", ")[2] for check in checks} >= {"HarmonicBondForce", "NonbondedForce"}
+
+
+def test_the_reciprocal_space_of_a_force_belongs_to_it() -> None:
+    """Also where the System has a force group of its own for it."""
+    system, force = openmm.System(), openmm.NonbondedForce()
+    system.setDefaultPeriodicBoxVectors(*np.diag([2.0, 2.0, 2.0]))
+    for number in range(8):
+        system.addParticle(16.0)
+        force.addParticle((-1) ** number, 0.3, 0.6)
+    force.setNonbondedMethod(force.PME)
+    force.setCutoffDistance(0.8)
+    force.setReciprocalSpaceForceGroup(1)
+    system.addForce(openmm.CustomExternalForce("0"))
+    system.addForce(force)
+    corners = np.stack(np.meshgrid(*[np.arange(2)] * 3), axis=-1).reshape(-1, 3)
+    crystal = Subject.of(system, 7.0 * corners + np.random.default_rng(0).normal(scale=0.3, size=(8, 3)))
+    whole = forces(crystal.context(openmm.VerletIntegrator(0.001), "Reference"))
+    nothing, pairs = platforms._by_force(crystal, "Reference")
+    np.testing.assert_allclose(pairs, whole, rtol=1e-9, atol=1e-9)
+    assert not nothing.any()
+    system.getForce(1).setReciprocalSpaceForceGroup(7)
+    _, pairs = platforms._by_force(Subject.of(system, crystal.positions), "Reference")
+    np.testing.assert_allclose(pairs, whole, rtol=1e-9, atol=1e-9)
 
 
 def test_a_force_that_is_wrong_on_one_atom_is_found() -> None:
@@ -236,6 +260,59 @@ def test_dynamics_that_end_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not result.passed
     assert "Particle coordinate is NaN" in result.verdict
     assert json.loads(json.dumps(result.as_dict(), allow_nan=False))["checks"][0]["value"] is None
+
+
+def test_the_two_runs_of_the_ensemble_are_independent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs with one seed have proportional velocities at the start and the same noise."""
+    pytest.importorskip("physical_validation")
+    made: list[physical.Sample] = []
+    right = physical.sample
+
+    def short(subject: Subject, platform: str, settings: ValidateSettings, temperature: float, run: int = 0) -> object:
+        made.append(right(subject, platform, settings, KELVIN, run))  # one temperature: the seeds alone differ
+        return replace(made[-1], temperature=temperature)
+
+    monkeypatch.setattr(physical, "sample", short)
+    monkeypatch.setattr(physical, "_EQUILIBRATION", 0)
+    settings = replace(SHORT, checks=("ensemble",), platforms=("Reference",), sample_ps=0.5)
+    oh.validate(molecule()[0], ETHANOL, settings=settings, progress=False)
+    first, second = made
+    assert np.abs(first.kinetic - second.kinetic).max() > 0.01
+
+
+@pytest.mark.parametrize("check", ["kinetic", "ensemble", "timestep"])
+def test_dynamics_that_blow_up_are_a_failure(monkeypatch: pytest.MonkeyPatch, check: str) -> None:
+    """On the Reference platform OpenMM goes on with energies that are not finite."""
+    pytest.importorskip("physical_validation")
+    monkeypatch.setattr("openmm_hybrid.validation.validate._at_temperature", lambda subject, *_: subject)
+    settings = replace(SHORT, checks=(check,), platforms=("Reference",), timestep=5.0)
+    result = oh.validate(molecule()[0], ETHANOL, settings=settings, progress=False)
+    assert [made.status for made in result.checks] == ["failed"]
+    assert re.search(r"1 of 1 checks failed: dynamics .*blew up at a time step of .*shorter time step", result.verdict)
+
+
+def test_the_ensemble_is_tried_where_the_kinetic_energy_cannot_be_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise NumericalError("physical_validation cannot test the distribution of the kinetic energy")
+
+    pytest.importorskip("physical_validation")
+    monkeypatch.setattr(physical, "sample", lambda *given: thermal(given[3]))
+    monkeypatch.setattr(physical, "kinetic_checks", fails)
+    settings = replace(SHORT, checks=("kinetic", "ensemble"), platforms=("Reference",))
+    result = oh.validate(molecule()[0], ETHANOL, settings=settings, progress=False)
+    assert len(result.checks) == len(result.notes) == 1
+    assert result.checks[0].name.startswith("ensembles at")
+
+
+@pytest.mark.parametrize("platform", ["Reference", "CPU"])
+def test_a_blow_up_before_the_checks_is_one_line(tmp_path: Path, platform: str) -> None:
+    """OpenMM's own error (CPU), or a geometry that is not finite (Reference)."""
+    save_system(tmp_path / "built", *molecule(), ETHANOL)
+    arguments = ["validate", str(tmp_path / "built"), "--timestep", "5", "--platform", platform, "--check", "drift"]
+    outcome = CliRunner().invoke(app, [*arguments, "--quick"])
+    assert isinstance(outcome.exception, SystemExit), outcome.exception
+    assert outcome.exit_code == 2
+    assert re.search(r"dynamics to the geometry of the checks.*blew up.*shorter time step", outcome.output, re.DOTALL)
 
 
 def test_refusals() -> None:
