@@ -14,6 +14,8 @@ from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.result_document import write_json
 from openmm_hybrid.core.same_job import note_job
 from openmm_hybrid.core.text_table import TextTable
+from openmm_hybrid.data.formats.npz import dataset_md5
+from openmm_hybrid.data.frames import Frames
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -166,6 +168,16 @@ def settings_as_dict(settings: Any, *, without: tuple[str, ...] = ()) -> dict[st
     return {
         field.name: json_ready(getattr(settings, field.name)) for field in fields(settings) if field.name not in without
     }
+
+
+def frames_as_dict(frames: Frames) -> dict[str, Any]:
+    """What identifies labelled frames in a study's job: hash of elements, geometries and labels, and level of theory.
+
+    Parameters
+    ----------
+    frames : Frames
+    """
+    return {"frames": dataset_md5(frames), "theory": frames.theory}
 
 
 def claim(output: Path, job: Mapping[str, Any], what: str) -> None:

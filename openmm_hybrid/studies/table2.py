@@ -5,7 +5,6 @@ Sauceda, Gastegger, Chmiela, Müller, Tkatchenko, J. Chem. Phys. 153, 124109 (20
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import time
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.files import read_npy, replacing
 from openmm_hybrid.core.result_document import write_json
 from openmm_hybrid.core.same_job import finished
+from openmm_hybrid.data.formats.npz import dataset_md5
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.data.selection import split
@@ -187,7 +187,7 @@ def _job(data: Sequence[Frames], settings: Table2Settings) -> dict[str, Any]:
             _name(frames): {
                 "theory": frames.theory,
                 "frames": frames.n_frames,
-                "md5": hashlib.md5(frames.positions.tobytes()).hexdigest(),
+                "md5": dataset_md5(frames),
             }
             for frames in data
         },

@@ -106,6 +106,14 @@ def test_refuses_other_data_and_too_few_frames(
         replace(settings, forms=("opls",))
 
 
+def test_other_labels_of_the_same_geometries_are_refused(
+    table: Table, settings: Table2Settings, folder: Path, frames: oh.Frames, tmp_path: Path
+) -> None:
+    relabelled = replace(frames, forces=0.9 * frames.labels()[1]).save(tmp_path / "toy_ethanol.npz")
+    with pytest.raises(MismatchError, match="data differ"):
+        Table2Study().run(replace(settings, frames=(relabelled,)), folder, progress=False)
+
+
 def test_published_numbers() -> None:
     # Table II of J. Chem. Phys. 153, 124109 (2020): aspirin, GAFF-NN, 11000 frames.
     assert published("force_rmse", "aspirin", "nn", 7000) == 5.95
