@@ -97,6 +97,7 @@ class Table2Study(Study):
         run may ask for more sizes, forms or seeds.
         """
         data = [Frames.load(path) for path in settings.frames]
+        _check_names(settings.frames, data)
         job = _job(data, settings)
         journal = output / "table2.json"
         done = {one.key: one for one in finished(journal, job, key="cells", make=cell_from_json, what="table")}
@@ -175,6 +176,20 @@ def _built(frames: Frames, folder: Path, progress: bool) -> gaff.BuiltSystem:
 def _name(frames: Frames) -> str:
     """The molecule's name: the frames' name without the data set's ("md17_ethanol" is ethanol)."""
     return frames.name.lower().rsplit("_", 1)[-1]
+
+
+def _check_names(files: Sequence[Path], data: Sequence[Frames]) -> None:
+    """Refuse two files whose molecules have one name, which would share charges, cells and models."""
+    first: dict[str, Path] = {}
+    for path, frames in zip(files, data, strict=True):
+        name = _name(frames)
+        if name in first:
+            raise InputError(
+                f"the molecules of {first[name]} and {path} both have the name {name!r}",
+                expected="frames whose names end differently after the last underscore",
+                hint="save one of them with another name (Frames.name)",
+            )
+        first[name] = path
 
 
 def _job(data: Sequence[Frames], settings: Table2Settings) -> dict[str, Any]:

@@ -114,6 +114,16 @@ def test_other_labels_of_the_same_geometries_are_refused(
         Table2Study().run(replace(settings, frames=(relabelled,)), folder, progress=False)
 
 
+def test_two_molecules_of_one_name_are_refused_first(frames: oh.Frames, tmp_path: Path) -> None:
+    paths = [
+        replace(frames, name=f"{name}_300K").save(tmp_path / f"{name}_300K.npz") for name in ("ethanol", "aspirin")
+    ]
+    for files in (paths, [paths[0], paths[0]]):
+        with pytest.raises(InputError, match=rf"{files[0]} and {files[1]} both have the name '300k'"):
+            Table2Study().run(Table2Settings(tuple(files), n_train=(24,)), tmp_path / "study", progress=False)
+    assert not (tmp_path / "study").exists()
+
+
 def test_published_numbers() -> None:
     # Table II of J. Chem. Phys. 153, 124109 (2020): aspirin, GAFF-NN, 11000 frames.
     assert published("force_rmse", "aspirin", "nn", 7000) == 5.95
