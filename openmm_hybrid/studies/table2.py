@@ -19,7 +19,7 @@ from openmm_hybrid.analysis.error_table import ErrorTable, error_table
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.files import read_npy, replacing
 from openmm_hybrid.core.result_document import write_json
-from openmm_hybrid.core.same_job import finished
+from openmm_hybrid.core.same_job import finished, lock_folder
 from openmm_hybrid.data.formats.npz import dataset_md5
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
@@ -100,20 +100,21 @@ class Table2Study(Study):
         _check_names(settings.frames, data)
         job = _job(data, settings)
         journal = output / "table2.json"
-        done = {one.key: one for one in finished(journal, job, key="cells", make=cell_from_json, what="table")}
         for frames in data:
             for n in settings.n_train:
                 split(frames, n, 0, settings.n_test, 0)  # refuses too few frames before anything is fitted
-        for frames in data:
-            built = _built(frames, output, progress)
-            for form, n, seed in _wanted(settings):
-                key = cell_key(_name(frames), form, n, seed)
-                if key in done:
-                    continue
-                done[key] = _cell(frames, built, form, n, seed, settings, output, progress)
-                write_json(journal, Table(job, tuple(done.values())).as_dict())
-                if progress:
-                    print(done[key], file=sys.stderr)
+        with lock_folder(output):
+            done = {one.key: one for one in finished(journal, job, key="cells", make=cell_from_json, what="table")}
+            for frames in data:
+                built = _built(frames, output, progress)
+                for form, n, seed in _wanted(settings):
+                    key = cell_key(_name(frames), form, n, seed)
+                    if key in done:
+                        continue
+                    done[key] = _cell(frames, built, form, n, seed, settings, output, progress)
+                    write_json(journal, Table(job, tuple(done.values())).as_dict())
+                    if progress:
+                        print(done[key], file=sys.stderr)
         return Table(job, tuple(done.values()))
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import openmm_hybrid as oh
 from openmm_hybrid.cli import app
 from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.studies.table2 import Table2Settings, Table2Study
 from openmm_hybrid.studies.table2_result import Table, published
 from openmm_hybrid.systems.system_files import save_system
@@ -122,6 +123,11 @@ def test_two_molecules_of_one_name_are_refused_first(frames: oh.Frames, tmp_path
         with pytest.raises(InputError, match=rf"{files[0]} and {files[1]} both have the name '300k'"):
             Table2Study().run(Table2Settings(tuple(files), n_train=(24,)), tmp_path / "study", progress=False)
     assert not (tmp_path / "study").exists()
+
+
+def test_two_processes_do_not_write_one_journal(settings: Table2Settings, folder: Path, table: Table) -> None:
+    with lock_folder(folder), pytest.raises(InputError, match="another process is writing"):
+        Table2Study().run(settings, folder, progress=False)
 
 
 def test_published_numbers() -> None:
