@@ -17,7 +17,6 @@ import numpy as np
 from openmm_hybrid import gaff
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import read_npy, replacing
 from openmm_hybrid.core.result_document import write_json
 from openmm_hybrid.core.same_job import finished, lock_folder
 from openmm_hybrid.data.formats.npz import dataset_md5
@@ -27,6 +26,7 @@ from openmm_hybrid.data.selection import split
 from openmm_hybrid.fitting import fit
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.sgdml.train import train
+from openmm_hybrid.studies.kept_charges import kept_charges
 from openmm_hybrid.studies.study import Study, option
 from openmm_hybrid.studies.table2_result import Cell, Table, cell_from_json, cell_key
 
@@ -167,11 +167,8 @@ def _built(frames: Frames, folder: Path, progress: bool) -> gaff.BuiltSystem:
     lowest = int(np.argmin(energies))
     molecule = Molecule.from_geometry(frames.atomic_numbers, frames.positions[lowest], name=_name(frames))
     path = folder / f"{_name(frames)}-resp.npy"
-    if not path.is_file():
-        charges = gaff.assign_charges(molecule, "resp", progress=progress)
-        with replacing(path) as temporary:
-            np.save(temporary, charges)
-    return gaff.build(molecule, version="1.81", charges=read_npy(path, hint="remove it: it is made again"))
+    charges = kept_charges(path, molecule, lambda: gaff.assign_charges(molecule, "resp", progress=progress))
+    return gaff.build(molecule, version="1.81", charges=charges)
 
 
 def _name(frames: Frames) -> str:

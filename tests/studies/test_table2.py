@@ -15,6 +15,7 @@ import openmm_hybrid as oh
 from openmm_hybrid.cli import app
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.same_job import lock_folder
+from openmm_hybrid.studies.kept_charges import kept_charges
 from openmm_hybrid.studies.table2 import Table2Settings, Table2Study
 from openmm_hybrid.studies.table2_result import Table, published
 from openmm_hybrid.systems.system_files import save_system
@@ -43,10 +44,12 @@ def settings(frames: oh.Frames, tmp_path_factory: pytest.TempPathFactory) -> Tab
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(frames: oh.Frames, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with charges, which would take a Hartree-Fock calculation."""
     path = tmp_path_factory.mktemp("table2")
-    np.save(path / "ethanol-resp.npy", built("ethanol").charges)
+    lowest = frames.positions[int(np.argmin(frames.labels()[0]))]
+    molecule = oh.Molecule.from_geometry(frames.atomic_numbers, lowest)
+    kept_charges(path / "ethanol-resp.npy", molecule, lambda: built("ethanol").charges)
     return path
 
 
@@ -128,6 +131,23 @@ def test_two_molecules_of_one_name_are_refused_first(frames: oh.Frames, tmp_path
 def test_two_processes_do_not_write_one_journal(settings: Table2Settings, folder: Path, table: Table) -> None:
     with lock_folder(folder), pytest.raises(InputError, match="another process is writing"):
         Table2Study().run(settings, folder, progress=False)
+
+
+def test_charges_of_another_molecule_are_computed_again(
+    settings: Table2Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run for dimethyl ether under the same name ended before its first cell."""
+    ether, asked = oh.Molecule.from_smiles("COC"), []
+    kept_charges(tmp_path / "ethanol-resp.npy", ether, lambda: np.zeros(9))
+
+    def charges(molecule: oh.Molecule, method: str, **options: object) -> np.ndarray:
+        asked.append(molecule.smiles)
+        return built("ethanol").charges
+
+    monkeypatch.setattr(oh.gaff, "assign_charges", charges)
+    Table2Study().run(replace(settings, forms=("gaff",)), tmp_path, progress=False)
+    assert len(asked) == 1
+    np.testing.assert_array_equal(np.load(tmp_path / "ethanol-resp.npy"), built("ethanol").charges)
 
 
 def test_published_numbers() -> None:
