@@ -148,6 +148,8 @@ class OverviewStudy(Study):
         job |= {"smiles": molecule.smiles, "atoms": fingerprint(molecule.atomic_numbers, molecule.bonds)}
         job |= {"frames": None} if frames is None else frames_as_dict(frames)
         job |= {"name": settings.name} if settings.name else {}  # files have it
+        if frames is None and model_key(settings.engine) != settings.engine:
+            job |= {"engine": model_key(settings.engine)}
         _plans(
             settings, Lineup(molecule, Path("molecule.sdf"), (settings.base, "reference")), changes
         )  # before all else
