@@ -14,11 +14,11 @@ from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.result_document import write_json
 from openmm_hybrid.core.same_job import note_job
 from openmm_hybrid.core.text_table import TextTable
-from openmm_hybrid.data.formats.npz import dataset_md5
-from openmm_hybrid.data.frames import Frames
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from openmm_hybrid.data.frames import Frames
 
 JOB = "settings.json"
 """File in the output folder with the settings that decide a study's result (see `claim`)."""
@@ -177,6 +177,8 @@ def frames_as_dict(frames: Frames) -> dict[str, Any]:
     ----------
     frames : Frames
     """
+    from openmm_hybrid.data.formats.npz import dataset_md5  # the command line imports this module for its options
+
     return {"frames": dataset_md5(frames), "theory": frames.theory}
 
 
