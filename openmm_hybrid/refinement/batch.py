@@ -32,7 +32,7 @@ from openmm_hybrid.refinement.batch_result import (
     BatchResult,
     records,
 )
-from openmm_hybrid.refinement.batch_task import common_task, entry_task, outcome_of
+from openmm_hybrid.refinement.batch_task import common_task, entry_task, files_of, outcome_of
 from openmm_hybrid.refinement.refined import PAGE, RESULT
 from openmm_hybrid.refinement.rounds import FREE, check_common_base
 from openmm_hybrid.refinement.settings import RefineSettings
@@ -172,6 +172,7 @@ def _note(folder: Path, settings: RefineSettings, entries: Sequence[LibraryEntry
     """Compare settings, molecules, and whether they are fitted together, with those of earlier calls."""
     molecules = {entry.name: entry.canonical for entry in entries if entry.canonical}
     job = {"together": together} | asdict(settings) | {"max_minutes": str(settings.max_minutes), "molecules": molecules}
+    job |= files_of(settings)
     same = _same_series if together else _same_molecules
     note_job(
         folder / JOB, job, what="batch of refinements", hint="choose another folder",

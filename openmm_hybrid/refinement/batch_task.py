@@ -13,6 +13,7 @@ from typing import Any
 from openmm_hybrid.core.errors import HybridError, InputError, MissingDependencyError
 from openmm_hybrid.data.library_files import LibraryEntry
 from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.reference.engine_files import engine_files
 from openmm_hybrid.refinement.member import Member
 from openmm_hybrid.refinement.refined import Refined
 from openmm_hybrid.refinement.rounds import refine, refine_members, settled_member
@@ -28,7 +29,7 @@ def entry_task(entry: LibraryEntry, settings: RefineSettings, folder: Path, time
     """The task that refines a molecule of a library in a folder."""
     return Task(
         _ONE,
-        {**_arguments(entry), "settings": _stored(settings)},
+        {**_arguments(entry), "settings": _stored(settings), **files_of(settings)},
         {"output": str(folder)},
         name=entry.name,
         time_limit=time_limit,
@@ -53,11 +54,17 @@ def common_task(
     described = [_arguments(entry) | {"folder": folders[entry.name].name} for entry in ordered]
     return Task(
         _ALL,
-        {"entries": described, "settings": _stored(settings)},
+        {"entries": described, "settings": _stored(settings), **files_of(settings)},
         {"output": str(folders[ordered[0].name].parent)},
         name="the common fit",
         time_limit=time_limit,
     )
+
+
+def files_of(settings: RefineSettings) -> dict[str, str]:
+    """The hash of the files that the engine of the settings names, under the name "engine_files", if it names some."""
+    files = engine_files(settings.engine)
+    return {"engine_files": files} if files else {}
 
 
 def outcome_of(outcome: TaskResult, name: str) -> TaskResult:
@@ -69,7 +76,9 @@ def outcome_of(outcome: TaskResult, name: str) -> TaskResult:
     return replace(outcome, reason=reason, value={} if reason else part)
 
 
-def refine_entry(name: str, smiles: str, block: str, settings: Mapping[str, Any], output: str) -> dict[str, Any]:
+def refine_entry(
+    name: str, smiles: str, block: str, settings: Mapping[str, Any], output: str, engine_files: str = ""
+) -> dict[str, Any]:
     """Refine a molecule, or go on with it, and return what the summary of a batch shows.
 
     Parameters
@@ -82,6 +91,8 @@ def refine_entry(name: str, smiles: str, block: str, settings: Mapping[str, Any]
         Fields of `RefineSettings`; `max_minutes` is a text.
     output : str
         Folder of the refinement.
+    engine_files : str
+        Makes the task another one if the files of the engine are others; see `files_of`.
 
     Raises
     ------
@@ -96,7 +107,7 @@ def refine_entry(name: str, smiles: str, block: str, settings: Mapping[str, Any]
 
 
 def refine_entries(
-    entries: Sequence[Mapping[str, str]], settings: Mapping[str, Any], output: str
+    entries: Sequence[Mapping[str, str]], settings: Mapping[str, Any], output: str, engine_files: str = ""
 ) -> dict[str, dict[str, Any]]:
     """Refine molecules together, or go on with them, without those that the base force field cannot describe.
 
@@ -108,6 +119,8 @@ def refine_entries(
         Fields of `RefineSettings`; `max_minutes` is a text.
     output : str
         Folder of their folders.
+    engine_files : str
+        See `refine_entry`.
 
     Returns
     -------

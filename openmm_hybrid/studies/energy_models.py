@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from openmm_hybrid import bases
 from openmm_hybrid.bases.build import build
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.core.files import read_npy, replacing
 from openmm_hybrid.data.identity import Identity
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.forcefield import ForceField
@@ -20,6 +17,7 @@ from openmm_hybrid.models_io.correction import Correction
 from openmm_hybrid.reference import ENGINES, engine
 from openmm_hybrid.reference.engine_model import EngineModel
 from openmm_hybrid.refinement.refined import Refined, load
+from openmm_hybrid.studies.kept_charges import kept_charges
 
 _CHARGES = "am1-bcc"
 
@@ -74,12 +72,8 @@ def is_engine(name: str) -> bool:
 def base_forcefield(name: str, molecule: Molecule, folder: Path, charges: str) -> ForceField:
     """A base force field for a molecule, with charges that the folder keeps; see `energy_model`."""
     path = folder / f"charges-{charges}.npy"
-    if not path.is_file():
-        made = build(molecule, base=name, charges=charges, progress=False)
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.save(file, made.charges, allow_pickle=False)
-    charges_kept = read_npy(path, hint="remove it: it is made again")
-    built = build(molecule, base=name, charges=charges_kept, progress=False)
+    kept = kept_charges(path, molecule, lambda: build(molecule, base=name, charges=charges, progress=False).charges)
+    built = build(molecule, base=name, charges=kept, progress=False)
     types = {"types": built.atom_types} if name.startswith("gaff") else {}  # OpenFF's name no types to share
     return ForceField.from_system(built.system, built.topology, name=name, **types)
 

@@ -12,7 +12,7 @@ from openmm_hybrid.analysis.error_table import ErrorTable, error_table_from
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.files import fingerprint
 from openmm_hybrid.core.result_document import document, write_json
-from openmm_hybrid.core.same_job import finished
+from openmm_hybrid.core.same_job import finished, lock_folder
 from openmm_hybrid.core.text_table import TextTable, cell
 from openmm_hybrid.sgdml.check import assess, known
 from openmm_hybrid.sgdml.train import train_on
@@ -148,23 +148,24 @@ class LearningCurveStudy(Study):
             raise InputError("no frames are left to test on", hint="leave some out of the largest training set")
         job = _job(data, settings, len(test))
         journal, model = output / "learning_curve.json", output / "model.npz"
-        found = finished(journal, job, key="points", make=_point, what="learning curve")
-        points = {point.n_train: point for point in found}
-        for n in settings.n_train:
-            is_last = n == settings.n_train[-1]
-            if n in points and not (is_last and not model.is_file()):
-                continue
-            part = data.first(n)
-            clock = time.monotonic()
-            trained = train_on(
-                part, sigma=settings.sigma, lam=settings.lam, solver=settings.solver_settings, progress=progress
-            ).model
-            seconds = time.monotonic() - clock
-            if is_last:
-                trained.save(model)
-            errors = assess(trained, part.train), assess(trained, test)
-            points[n] = CurvePoint(n, trained.sigma, trained.lam, seconds, *errors)
-            write_json(journal, LearningCurve(job, _rising(points)).as_dict())
+        with lock_folder(output):
+            found = finished(journal, job, key="points", make=_point, what="learning curve")
+            points = {point.n_train: point for point in found}
+            for n in settings.n_train:
+                is_last = n == settings.n_train[-1]
+                if n in points and not (is_last and not model.is_file()):
+                    continue
+                part = data.first(n)
+                clock = time.monotonic()
+                trained = train_on(
+                    part, sigma=settings.sigma, lam=settings.lam, solver=settings.solver_settings, progress=progress
+                ).model
+                seconds = time.monotonic() - clock
+                if is_last:
+                    trained.save(model)
+                errors = assess(trained, part.train), assess(trained, test)
+                points[n] = CurvePoint(n, trained.sigma, trained.lam, seconds, *errors)
+                write_json(journal, LearningCurve(job, _rising(points)).as_dict())
         return LearningCurve(job, _rising(points))
 
 

@@ -28,7 +28,15 @@ from openmm_hybrid.studies.lineup import (
 )
 from openmm_hybrid.studies.options_file import read_toml, settings_of
 from openmm_hybrid.studies.overview_result import Overview
-from openmm_hybrid.studies.study import Study, StudyResult, claim, option, read_sigma, settings_as_dict
+from openmm_hybrid.studies.study import (
+    Study,
+    StudyResult,
+    claim,
+    frames_as_dict,
+    option,
+    read_sigma,
+    settings_as_dict,
+)
 from openmm_hybrid.studies.study_tasks import run_as_tasks
 from openmm_hybrid.studies.subject import model_key, model_labels
 from openmm_hybrid.tasks import DaskRunner
@@ -138,8 +146,10 @@ class OverviewStudy(Study):
         molecule = replace(molecule, name=settings.name or molecule.name)
         job = settings_as_dict(settings, without=_FREE)
         job |= {"smiles": molecule.smiles, "atoms": fingerprint(molecule.atomic_numbers, molecule.bonds)}
-        job |= {"frames": None if frames is None else fingerprint(frames.positions)}
+        job |= {"frames": None} if frames is None else frames_as_dict(frames)
         job |= {"name": settings.name} if settings.name else {}  # files have it
+        if frames is None and model_key(settings.engine) != settings.engine:
+            job |= {"engine": model_key(settings.engine)}
         _plans(
             settings, Lineup(molecule, Path("molecule.sdf"), (settings.base, "reference")), changes
         )  # before all else

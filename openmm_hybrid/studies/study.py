@@ -18,6 +18,8 @@ from openmm_hybrid.core.text_table import TextTable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from openmm_hybrid.data.frames import Frames
+
 JOB = "settings.json"
 """File in the output folder with the settings that decide a study's result (see `claim`)."""
 
@@ -166,6 +168,18 @@ def settings_as_dict(settings: Any, *, without: tuple[str, ...] = ()) -> dict[st
     return {
         field.name: json_ready(getattr(settings, field.name)) for field in fields(settings) if field.name not in without
     }
+
+
+def frames_as_dict(frames: Frames) -> dict[str, Any]:
+    """What identifies labelled frames in a study's job: hash of elements, geometries and labels, and level of theory.
+
+    Parameters
+    ----------
+    frames : Frames
+    """
+    from openmm_hybrid.data.formats.npz import dataset_md5  # the command line imports this module for its options
+
+    return {"frames": dataset_md5(frames), "theory": frames.theory}
 
 
 def claim(output: Path, job: Mapping[str, Any], what: str) -> None:

@@ -25,8 +25,10 @@ from openmm_hybrid.models.compose import Sum
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.minima import relax_by
 from openmm_hybrid.models.normal_modes import displaced, frequencies, hessian
+from openmm_hybrid.reference.engine_files import engine_files
 from openmm_hybrid.refinement.refined import CORRECTION, FORCEFIELD, RESULT, Refined
 from openmm_hybrid.refinement.source import read_source
+from openmm_hybrid.studies.energy_models import is_engine
 
 Floats = NDArray[np.float64]
 Predict = Callable[[Floats], tuple[Floats, Floats]]
@@ -86,7 +88,13 @@ def model_labels(names: tuple[str, ...]) -> dict[str, str]:
 
 
 def model_key(name: str) -> str:
-    """A text that changes with the content of a model's file or refinement; the name itself for other models."""
+    """A text that changes with the content of a model's file or refinement; the name itself for other models.
+
+    The files that a reference engine names count as well.
+    """
+    if is_engine(name):
+        content = engine_files(name)
+        return f"{name} {content}" if content else name
     path = expanded(name)
     files = [path] if os.path.isfile(path) else [path / part for part in (FORCEFIELD, CORRECTION)]
     found = [sha256(file) for file in files if os.path.isfile(file)]

@@ -5,7 +5,6 @@ Sauceda, Gastegger, Chmiela, Müller, Tkatchenko, J. Chem. Phys. 153, 124109 (20
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import time
 from collections.abc import Sequence
@@ -18,15 +17,16 @@ import numpy as np
 from openmm_hybrid import gaff
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import read_npy, replacing
 from openmm_hybrid.core.result_document import write_json
-from openmm_hybrid.core.same_job import finished
+from openmm_hybrid.core.same_job import finished, lock_folder
+from openmm_hybrid.data.formats.npz import dataset_md5
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.data.selection import split
 from openmm_hybrid.fitting import fit
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.sgdml.train import train
+from openmm_hybrid.studies.kept_charges import kept_charges
 from openmm_hybrid.studies.study import Study, option
 from openmm_hybrid.studies.table2_result import Cell, Table, cell_from_json, cell_key
 
@@ -97,22 +97,24 @@ class Table2Study(Study):
         run may ask for more sizes, forms or seeds.
         """
         data = [Frames.load(path) for path in settings.frames]
+        _check_names(settings.frames, data)
         job = _job(data, settings)
         journal = output / "table2.json"
-        done = {one.key: one for one in finished(journal, job, key="cells", make=cell_from_json, what="table")}
         for frames in data:
             for n in settings.n_train:
                 split(frames, n, 0, settings.n_test, 0)  # refuses too few frames before anything is fitted
-        for frames in data:
-            built = _built(frames, output, progress)
-            for form, n, seed in _wanted(settings):
-                key = cell_key(_name(frames), form, n, seed)
-                if key in done:
-                    continue
-                done[key] = _cell(frames, built, form, n, seed, settings, output, progress)
-                write_json(journal, Table(job, tuple(done.values())).as_dict())
-                if progress:
-                    print(done[key], file=sys.stderr)
+        with lock_folder(output):
+            done = {one.key: one for one in finished(journal, job, key="cells", make=cell_from_json, what="table")}
+            for frames in data:
+                built = _built(frames, output, progress)
+                for form, n, seed in _wanted(settings):
+                    key = cell_key(_name(frames), form, n, seed)
+                    if key in done:
+                        continue
+                    done[key] = _cell(frames, built, form, n, seed, settings, output, progress)
+                    write_json(journal, Table(job, tuple(done.values())).as_dict())
+                    if progress:
+                        print(done[key], file=sys.stderr)
         return Table(job, tuple(done.values()))
 
 
@@ -165,16 +167,27 @@ def _built(frames: Frames, folder: Path, progress: bool) -> gaff.BuiltSystem:
     lowest = int(np.argmin(energies))
     molecule = Molecule.from_geometry(frames.atomic_numbers, frames.positions[lowest], name=_name(frames))
     path = folder / f"{_name(frames)}-resp.npy"
-    if not path.is_file():
-        charges = gaff.assign_charges(molecule, "resp", progress=progress)
-        with replacing(path) as temporary:
-            np.save(temporary, charges)
-    return gaff.build(molecule, version="1.81", charges=read_npy(path, hint="remove it: it is made again"))
+    charges = kept_charges(path, molecule, lambda: gaff.assign_charges(molecule, "resp", progress=progress))
+    return gaff.build(molecule, version="1.81", charges=charges)
 
 
 def _name(frames: Frames) -> str:
     """The molecule's name: the frames' name without the data set's ("md17_ethanol" is ethanol)."""
     return frames.name.lower().rsplit("_", 1)[-1]
+
+
+def _check_names(files: Sequence[Path], data: Sequence[Frames]) -> None:
+    """Refuse two files whose molecules have one name, which would share charges, cells and models."""
+    first: dict[str, Path] = {}
+    for path, frames in zip(files, data, strict=True):
+        name = _name(frames)
+        if name in first:
+            raise InputError(
+                f"the molecules of {first[name]} and {path} both have the name {name!r}",
+                expected="frames whose names end differently after the last underscore",
+                hint="save one of them with another name (Frames.name)",
+            )
+        first[name] = path
 
 
 def _job(data: Sequence[Frames], settings: Table2Settings) -> dict[str, Any]:
@@ -187,7 +200,7 @@ def _job(data: Sequence[Frames], settings: Table2Settings) -> dict[str, Any]:
             _name(frames): {
                 "theory": frames.theory,
                 "frames": frames.n_frames,
-                "md5": hashlib.md5(frames.positions.tobytes()).hexdigest(),
+                "md5": dataset_md5(frames),
             }
             for frames in data
         },

@@ -14,7 +14,7 @@ from openmm_hybrid import correction, sgdml
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table
 from openmm_hybrid.charges import METHODS
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.core.files import expanded, fingerprint
+from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.result_document import document
 from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.core.text_table import TextTable, cell
@@ -26,7 +26,7 @@ from openmm_hybrid.models.compose import Sum
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.sgdml.train import check_sigma
 from openmm_hybrid.studies.energy_models import base_forcefield
-from openmm_hybrid.studies.study import Drawing, Study, StudyResult, claim, option, settings_as_dict
+from openmm_hybrid.studies.study import Drawing, Study, StudyResult, claim, frames_as_dict, option, settings_as_dict
 
 Kind = Literal["gaff", "cross", "hybrid", "sgdml"]
 _RANGE = re.compile(r"(.+?)(?::(\d+)-(\d+))?")  # a file, and the first and last of some of its frames
@@ -166,7 +166,7 @@ class TransferStudy(Study):
         numbers, template = frames.atomic_numbers, settings.template
         molecule = Molecule.from_geometry(numbers, lowest, template=template, name=settings.frames.stem)
         job = settings_as_dict(settings, without=("frames", "test", "models"))
-        claim(output, job | {"frames": fingerprint(frames.positions)}, "transfer study")
+        claim(output, job | frames_as_dict(frames), "transfer study")
         n_train = settings.n_train or len(frames)
         data = sgdml.training_set(frames, n_train=n_train, n_valid=0, molecule=molecule, seed=settings.seed)
         with lock_folder(output):

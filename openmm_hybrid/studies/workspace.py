@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from openmm_hybrid import gaff, sgdml
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import fingerprint, read_npy, replacing
+from openmm_hybrid.core.files import read_npy, replacing
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.molecule import Molecule
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.sampling.sample import sample
 from openmm_hybrid.sampling.sample_result import SampleResult
-from openmm_hybrid.studies.study import claim, option, read_indices, settings_as_dict
+from openmm_hybrid.studies.study import claim, frames_as_dict, option, read_indices, settings_as_dict
 from openmm_hybrid.studies.torsion_pair import MOLECULES, TorsionPair, chosen_pair, torsion_pair
 
 _ANY = ("dihedral", "local", "template")  # settings of molecules that are not known by their names
@@ -233,7 +233,7 @@ def open_workspace(settings: SamplingSettings, folder: Path, *, progress: bool =
     molecule = Molecule.from_geometry(frames.atomic_numbers, lowest, name=settings.molecule, template=settings.template)
     pair = _pair(settings, molecule, frames)
     job = {name: value for name, value in settings.job.items() if name not in _FREE}
-    claim(folder, job | {"frames": fingerprint(frames.positions)}, "sampling study")
+    claim(folder, job | frames_as_dict(frames), "sampling study")
     return Workspace(molecule, frames, pair, settings, folder, progress)
 
 

@@ -17,7 +17,9 @@ import pytest
 import openmm_hybrid as oh
 from benchmarks.kills import kill_when
 from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
+from openmm_hybrid.data.library_files import LibraryEntry
 from openmm_hybrid.refinement.batch import live_table
+from openmm_hybrid.refinement.batch_task import entry_task
 from openmm_hybrid.refinement.check_results import Checks
 from openmm_hybrid.tasks import Runner, Store, Task, TaskResult
 from openmm_hybrid.tasks.perform import perform_here
@@ -153,6 +155,23 @@ def test_other_settings_or_molecules_are_refused_before_anything_runs(
     with pytest.raises(MismatchError, match="methanol is CO there, CCO now"):
         _batch(library, folder, settings)
     assert refinements.calls == ["methanol", "ethane"] * 2
+
+
+@pytest.mark.filterwarnings("ignore:1 of [34] molecules")
+def test_another_file_of_the_engine_is_another_batch(refinements: Refinements, library: Path, tmp_path: Path) -> None:
+    teacher, entry = tmp_path / "teacher.npz", LibraryEntry("methanol", "line 1", smiles="CO")
+    settings, keys = oh.RefineSettings(engine=f"model:{teacher}"), []
+    for name in ("ethanol-gaff", "ethanol-cross"):
+        oh.ForceField.load(name).save(teacher)
+        keys.append(entry_task(entry, settings, tmp_path, None).key)
+    assert keys[0] != keys[1]
+    assert "engine_files" not in entry_task(entry, oh.RefineSettings(), tmp_path, None).arguments
+    _batch(library, tmp_path / "out", settings)
+    _batch(library, tmp_path / "out", settings)
+    assert refinements.calls == ["methanol", "ethane"]
+    oh.ForceField.load("ethanol-gaff").save(teacher)
+    with pytest.raises(MismatchError, match="engine_files differs"):
+        _batch(library, tmp_path / "out", settings)
 
 
 def test_doubles_and_names_that_clash_are_told_first(refinements: Refinements, tmp_path: Path) -> None:

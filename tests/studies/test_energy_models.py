@@ -10,6 +10,7 @@ import pytest
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.studies.energy_models import energy_model
+from openmm_hybrid.studies.kept_charges import kept_charges
 
 
 @pytest.fixture
@@ -27,6 +28,35 @@ def test_a_base_has_the_energies_of_its_system(ethanol: oh.Molecule, tmp_path: P
     np.testing.assert_allclose(model.predict(ethanol.conformers)[1], forces, atol=1e-4)
     again = energy_model("gaff-2.2.20", ethanol, tmp_path)
     np.testing.assert_array_equal(again.predict(ethanol.conformers)[0], model.predict(ethanol.conformers)[0])
+
+
+def test_charges_of_another_order_of_atoms_are_computed_again(tmp_path: Path) -> None:
+    def charges(smiles: str, folder: str) -> list[float]:
+        energy_model("gaff-2.2.20", oh.Molecule.from_smiles(smiles), tmp_path / folder)
+        return np.load(tmp_path / folder / "charges-am1-bcc.npy").tolist()  # type: ignore[no-any-return]
+
+    first = charges("CO", "one")
+    assert first != charges("OC", "one") == charges("OC", "two")
+
+
+def test_kept_charges_are_read_unless_they_are_of_another_molecule(ethanol: oh.Molecule, tmp_path: Path) -> None:
+    path, asked = tmp_path / "charges.npy", []
+
+    def kept(molecule: oh.Molecule, value: float) -> float:
+        def make() -> np.ndarray:
+            asked.append(value)
+            return np.full(molecule.n_atoms, value)
+
+        return float(kept_charges(path, molecule, make)[0])
+
+    other = oh.Molecule.from_smiles("CCO")
+    assert [kept(ethanol, 1.0), kept(ethanol, 2.0), kept(other, 3.0), kept(other, 4.0)] == [1.0, 1.0, 3.0, 3.0]
+    np.save(path, np.zeros(9))  # without a note, as earlier versions wrote them, and as a killed run leaves them
+    assert [kept(other, 5.0), kept(other, 6.0)] == [5.0, 5.0]
+    assert asked == [1.0, 3.0, 5.0]
+    path.with_suffix(".json").write_text("{")
+    with pytest.raises(InputError, match="remove it: it is made again"):
+        kept(other, 7.0)
 
 
 @pytest.mark.parametrize("name", ["gfn2", "mmff94"])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.sgdml import fit, load
 from openmm_hybrid.sgdml.check import assess
 from openmm_hybrid.studies import learning_curve
@@ -99,6 +100,11 @@ def test_a_journal_of_something_else_is_refused(settings: CurveSettings, folder:
     assert journal.read_bytes() == before
     journal.write_text(journal.read_text()[:-40])
     with pytest.raises(InputError, match="damaged"):
+        run(settings, folder)
+
+
+def test_two_processes_do_not_write_one_journal(settings: CurveSettings, folder: Path) -> None:
+    with lock_folder(folder), pytest.raises(InputError, match="another process is writing"):
         run(settings, folder)
 
 

@@ -126,6 +126,16 @@ def test_molecule_takes_the_order_of_the_frames(settings: OverviewSettings, tmp_
     assert not (tmp_path / "other").exists()
 
 
+def test_other_labels_of_the_same_geometries_are_refused(
+    settings: OverviewSettings, frames: Path, tmp_path: Path
+) -> None:
+    settings, known = replace(settings, leave_out=overview.PARTS), oh.Frames.load(frames)
+    run(settings, tmp_path / "study")
+    other = replace(known, forces=0.9 * known.labels()[1]).save(tmp_path / "methanol.npz")
+    with pytest.raises(MismatchError, match="another study of all: frames differs"):
+        run(replace(settings, frames=other), tmp_path / "study")
+
+
 def test_a_name_is_that_of_the_files(settings: OverviewSettings, tmp_path: Path) -> None:
     found = run(replace(settings, name="wood spirit"), tmp_path / "study")
     assert [path.name for path in found.save(tmp_path / "study")] == ["study_wood_spirit.json", "study_wood_spirit.csv"]

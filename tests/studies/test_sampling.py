@@ -156,6 +156,14 @@ def test_other_settings_are_refused_before_anything_is_made(settings, folder, re
     open_workspace(replace(settings, duration=0.2), folder, progress=False)
 
 
+def test_other_labels_of_the_same_geometries_are_refused(settings, tmp_path):
+    frames = oh.Frames.load(settings.frames)
+    open_workspace(settings, tmp_path / "study", progress=False)
+    other = replace(frames, energies=frames.energies + 0.1 * np.arange(len(frames))).save(tmp_path / "frames.npz")
+    with pytest.raises(MismatchError, match="another sampling study: frames differs"):
+        open_workspace(replace(settings, frames=other), tmp_path / "study", progress=False)
+
+
 def test_of_replicas_that_exchange_temperatures_the_coldest_are_compared(settings, folder, result, tmp_path):
     settings = replace(settings, ladder=(650.0,))
     run = ensemble(open_workspace(settings, tmp_path, progress=False), "gaff")

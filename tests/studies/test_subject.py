@@ -10,7 +10,15 @@ import pytest
 
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, NumericalError
-from openmm_hybrid.studies.subject import Equilibrium, intact, model_labels, partial_charges, predictor, study_molecule
+from openmm_hybrid.studies.subject import (
+    Equilibrium,
+    intact,
+    model_key,
+    model_labels,
+    partial_charges,
+    predictor,
+    study_molecule,
+)
 from tests.helpers.hydrogen_chloride import CHLORIDE, LENGTH, WAVENUMBER, Morse, harmonic
 
 
@@ -28,6 +36,25 @@ def test_molecules_of_files_and_names_of_models(tmp_path: Path) -> None:
     np.testing.assert_allclose(partial_charges(harmonic()), [-0.2, 0.2])
     inner = oh.ForceField.load("ethanol-cross")
     assert partial_charges(inner) is not None
+
+
+def test_the_key_of_an_engine_changes_with_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "teacher.npz"
+    names = (f"model:{path}", f"ase:tblite.ase:TBLite?method=GFN2-xTB&model={path}")
+    keys = []
+    for content in (b"one", b"two", b"one"):
+        path.write_bytes(content)
+        keys.append([model_key(name) for name in names])
+    assert keys[0] == keys[2]
+    assert all(one != two for one, two in zip(keys[0], keys[1], strict=True))
+    for name in (
+        "gfn2",
+        "pyscf:pbe/def2-svp",
+        "ase:tblite.ase:TBLite?method=GFN2-xTB",
+        "model:ethanol-cross",
+        f"ase:some.module:Class?txt={path}",
+    ):  # as earlier versions have them
+        assert model_key(name) == name
 
 
 def test_the_molecule_of_a_refinement_has_its_order_of_atoms(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 import openmm_hybrid as oh
 from openmm_hybrid.cli import app
 from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.same_job import lock_folder
+from openmm_hybrid.studies.kept_charges import kept_charges
 from openmm_hybrid.studies.table2 import Table2Settings, Table2Study
 from openmm_hybrid.studies.table2_result import Table, published
 from openmm_hybrid.systems.system_files import save_system
@@ -42,10 +44,12 @@ def settings(frames: oh.Frames, tmp_path_factory: pytest.TempPathFactory) -> Tab
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(frames: oh.Frames, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with charges, which would take a Hartree-Fock calculation."""
     path = tmp_path_factory.mktemp("table2")
-    np.save(path / "ethanol-resp.npy", built("ethanol").charges)
+    lowest = frames.positions[int(np.argmin(frames.labels()[0]))]
+    molecule = oh.Molecule.from_geometry(frames.atomic_numbers, lowest)
+    kept_charges(path / "ethanol-resp.npy", molecule, lambda: built("ethanol").charges)
     return path
 
 
@@ -104,6 +108,46 @@ def test_refuses_other_data_and_too_few_frames(
         Table2Study().run(replace(settings, n_train=(55,)), folder, progress=False)
     with pytest.raises(InputError, match="unknown row 'opls'"):
         replace(settings, forms=("opls",))
+
+
+def test_other_labels_of_the_same_geometries_are_refused(
+    table: Table, settings: Table2Settings, folder: Path, frames: oh.Frames, tmp_path: Path
+) -> None:
+    relabelled = replace(frames, forces=0.9 * frames.labels()[1]).save(tmp_path / "toy_ethanol.npz")
+    with pytest.raises(MismatchError, match="data differ"):
+        Table2Study().run(replace(settings, frames=(relabelled,)), folder, progress=False)
+
+
+def test_two_molecules_of_one_name_are_refused_first(frames: oh.Frames, tmp_path: Path) -> None:
+    paths = [
+        replace(frames, name=f"{name}_300K").save(tmp_path / f"{name}_300K.npz") for name in ("ethanol", "aspirin")
+    ]
+    for files in (paths, [paths[0], paths[0]]):
+        with pytest.raises(InputError, match=rf"{files[0]} and {files[1]} both have the name '300k'"):
+            Table2Study().run(Table2Settings(tuple(files), n_train=(24,)), tmp_path / "study", progress=False)
+    assert not (tmp_path / "study").exists()
+
+
+def test_two_processes_do_not_write_one_journal(settings: Table2Settings, folder: Path, table: Table) -> None:
+    with lock_folder(folder), pytest.raises(InputError, match="another process is writing"):
+        Table2Study().run(settings, folder, progress=False)
+
+
+def test_charges_of_another_molecule_are_computed_again(
+    settings: Table2Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run for dimethyl ether under the same name ended before its first cell."""
+    ether, asked = oh.Molecule.from_smiles("COC"), []
+    kept_charges(tmp_path / "ethanol-resp.npy", ether, lambda: np.zeros(9))
+
+    def charges(molecule: oh.Molecule, method: str, **options: object) -> np.ndarray:
+        asked.append(molecule.smiles)
+        return built("ethanol").charges
+
+    monkeypatch.setattr(oh.gaff, "assign_charges", charges)
+    Table2Study().run(replace(settings, forms=("gaff",)), tmp_path, progress=False)
+    assert len(asked) == 1
+    np.testing.assert_array_equal(np.load(tmp_path / "ethanol-resp.npy"), built("ethanol").charges)
 
 
 def test_published_numbers() -> None:

@@ -94,6 +94,18 @@ def test_sets_that_do_not_fit(settings: TransferSettings, folder: Path, tmp_path
     assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.parametrize("change", ["energies", "forces", "theory"])
+def test_other_labels_of_the_same_geometries_are_refused(
+    settings: TransferSettings, change: str, tmp_path: Path
+) -> None:
+    frames = oh.Frames.load(settings.frames)
+    run(settings, tmp_path / "study")
+    values = {"energies": 2.0 * frames.labels()[0], "forces": 2.0 * frames.labels()[1], "theory": "another level"}
+    other = replace(frames, **{change: values[change]}).save(tmp_path / "cold.npz")  # type: ignore[arg-type]
+    with pytest.raises(MismatchError, match="another transfer study"):
+        run(replace(settings, frames=other), tmp_path / "study")
+
+
 def _methane() -> np.ndarray:
     return oh.Molecule.from_smiles("C").positions[None]
 
