@@ -136,9 +136,7 @@ class DaskRunner(Runner):
             return known
         error = future.exception()  # it waits if the worker died after the end of the task, so that Dask repeats it
         if isinstance(error, KilledWorker):
-            outcome = TaskResult.failure(task, "each worker that ran it died (killed, or out of memory)")
-            store.put(outcome)
-            return outcome
+            return store.put(TaskResult.failure(task, "each worker that ran it died (killed, or out of memory)"))
         if future.status == "cancelled":
             return None
         if error is not None:
