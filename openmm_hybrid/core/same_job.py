@@ -2,7 +2,7 @@
 
 Code that resumes a job first compares its description with the stored one: `check_same_job` where the caller reads the
 stored one, `note_job` for a file of its own, `finished` for a file that holds the finished parts too. `lock_folder`
-keeps other processes out in the meantime.
+and `lock_open_file` keep other processes out in the meantime.
 """
 
 from __future__ import annotations
@@ -159,25 +159,41 @@ def lock_folder(folder: Path) -> Iterator[None]:
         The folder cannot be written to.
     """
     try:
-        import fcntl
-    except ImportError:  # Windows has no fcntl
-        yield
-        return
-    try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
     except OSError as error:
         raise HybridError(f"cannot write to {folder}: {error.strerror}", hint="choose another folder") from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"another process is writing to {folder}", hint="wait for it, or choose another folder"
-            ) from None
-        except OSError:  # a network file system without locks
-            pass
+        lock_open_file(lock.fileno(), folder, "choose another folder")
         yield
+
+
+def lock_open_file(descriptor: int, name: str | Path, otherwise: str) -> None:
+    """Lock a file until it is closed or its process ends; without effect on a file system that has no locks.
+
+    Parameters
+    ----------
+    descriptor : int
+    name : path
+        What is locked, for the message.
+    otherwise : str
+        What to do other than to wait, for the hint.
+
+    Raises
+    ------
+    InputError
+        Another process has locked the file.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows has no fcntl
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"another process is writing to {name}", hint=f"wait for it, or {otherwise}") from None
+    except OSError:  # a network file system without locks
+        pass
 
 
 def _difference(key: str, found: Mapping[str, Any], wanted: Any) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import HybridError, InputError, NumericalError
-from openmm_hybrid.core.same_job import check_same_job
+from openmm_hybrid.core.same_job import check_same_job, lock_open_file
 from openmm_hybrid.reference.reference_engine import ReferenceEngine
 
 _FORMAT = "openmm-hybrid labels 2"
@@ -41,12 +41,13 @@ class Label:
 class Journal:
     """An open journal: `labels` holds the finished frames, `add` appends one.
 
-    The first line describes the job. A killed run may leave a last line without its end, which is cut off.
+    The first line describes the job. A killed run may leave a last line without its end, which is cut off. An open
+    journal is locked; the end of the process ends the lock.
 
     Raises
     ------
     InputError
-        A line is damaged.
+        A line is damaged, or another process has the journal open.
     MismatchError
         The journal belongs to another job.
     HybridError
@@ -56,16 +57,29 @@ class Journal:
     def __init__(self, path: Path, job: dict[str, Any]) -> None:
         self.path = path
         self.labels: dict[int, Label] = {}
-        header = {"format": _FORMAT, **job}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            kept = path.read_bytes() if path.is_file() else b""
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            lock_open_file(self._descriptor, path, "give another path")
+            self._begin(job)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def _begin(self, job: dict[str, Any]) -> None:
+        """Read the finished frames, and cut off what a killed run left of a line."""
+        header = {"format": _FORMAT, **job}
+        try:
+            kept = self.path.read_bytes()
             kept = kept[: kept.rfind(b"\n") + 1]
             lines = kept.splitlines()
             if lines:
-                check_same_job(_parsed(path, 1, lines[0]), header, where=path, what="labelling job", hint=_OTHER)
+                found = _parsed(self.path, 1, lines[0])
+                check_same_job(found, header, where=self.path, what="labelling job", hint=_OTHER)
             self.labels = dict(self._entry(number, line, job) for number, line in enumerate(lines[1:], 2))
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             os.ftruncate(self._descriptor, len(kept))
         except OSError as error:
             raise self._unwritable(error) from error

@@ -13,7 +13,7 @@ from typing import Any, final
 from openmm_hybrid import reference
 from openmm_hybrid.analysis.error_table import error_table
 from openmm_hybrid.core.errors import InputError, MismatchError
-from openmm_hybrid.core.files import as_file_name, expanded, read_json
+from openmm_hybrid.core.files import as_file_name, expanded, fingerprint, read_json
 from openmm_hybrid.core.result_document import write_json
 from openmm_hybrid.core.same_job import ignored, lock_folder, note_job
 from openmm_hybrid.data.frames import Frames
@@ -190,11 +190,18 @@ def refine_members(members: Sequence[Member]) -> tuple[Refined, ...]:
             job = asdict(member.settings) | {"engine": f"{member.engine.theory} ({member.engine.program})"}
             job |= {"max_minutes": str(member.settings.max_minutes), "charges_given": member.source.charges_key}
             job |= {"smiles": member.molecule.smiles, "together": together}
+            # Files of one molecule may have its atoms in different orders.
+            job |= {"atoms": fingerprint(member.molecule.atomic_numbers, member.molecule.bonds)}
             note_job(
                 member.folder / "job.json", job, what="refinement", hint="choose another folder",
-                rules=dict.fromkeys(FREE, ignored),
+                rules=dict.fromkeys(FREE, ignored) | {"atoms": _same_atoms},
             )  # fmt: skip
         return _Refinement(tuple(members)).run()
+
+
+def _same_atoms(found: Any, wanted: Any) -> str:
+    """The rule for the order of the atoms, which earlier versions did not note."""
+    return "" if found in (None, wanted) else "the order of its atoms differs"
 
 
 def check_common_base(bases: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, final
 
 from openmm_hybrid.core.errors import HybridError, InputError, MissingDependencyError
-from openmm_hybrid.core.files import expanded
+from openmm_hybrid.core.files import expanded, fingerprint
 from openmm_hybrid.tasks.perform import perform, thread_settings
 from openmm_hybrid.tasks.runner import Runner
 from openmm_hybrid.tasks.store import Store
@@ -112,7 +113,7 @@ class DaskRunner(Runner):
         folder = str(store.path.absolute())
         with self._client() as client:
             self._check_gpus(client)
-            keys = [f"openmm-hybrid-{task.key}" for task in tasks]
+            keys = [_dask_key(task, folder) for task in tasks]
             work = partial(on_worker, folder=folder, threads=self.threads)
             submitted = client.map(
                 work, [task.as_dict() for task in tasks], key=keys, pure=False, resources=self._resources
@@ -136,9 +137,7 @@ class DaskRunner(Runner):
             return known
         error = future.exception()  # it waits if the worker died after the end of the task, so that Dask repeats it
         if isinstance(error, KilledWorker):
-            outcome = TaskResult.failure(task, "each worker that ran it died (killed, or out of memory)")
-            store.put(outcome)
-            return outcome
+            return store.put(TaskResult.failure(task, "each worker that ran it died (killed, or out of memory)"))
         if future.status == "cancelled":
             return None
         if error is not None:
@@ -198,6 +197,12 @@ class DaskRunner(Runner):
                 cluster = stack.enter_context(local_cluster(self.workers, self.memory, self.threads, self.starts))
                 client = stack.enter_context(Client(cluster, set_as_default=False))
             yield client
+
+
+def _dask_key(task: Task, folder: str) -> str:
+    """Name of a task on the cluster, which does tasks of one name once, for all callers: those of one store."""
+    where = json.dumps([folder, task.places], sort_keys=True)
+    return f"openmm-hybrid-{task.key}-{fingerprint(where)[:16]}"
 
 
 @contextmanager

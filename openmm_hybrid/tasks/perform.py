@@ -69,8 +69,7 @@ def perform_here(task: Task, store: Store) -> TaskResult:
             outcome = TaskResult.success(task, task.run(), time.monotonic() - began)
         if outcome is None:
             outcome = TaskResult.failure(task, kept.error or "no reason", time.monotonic() - began)
-        store.put(outcome)
-        return outcome
+        return store.put(outcome)
 
 
 @final
@@ -101,8 +100,7 @@ def _perform_alone(task: Task, store: Store, memory: int | None, threads: int) -
         if not killed:
             break
     outcome = TaskResult.failure(task, problem, time.monotonic() - began)
-    store.put(outcome)
-    return outcome
+    return store.put(outcome)
 
 
 def _start(task: Task, store: Store, memory: int | None, threads: int) -> tuple[str, bool]:

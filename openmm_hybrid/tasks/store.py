@@ -23,7 +23,7 @@ from openmm_hybrid.tasks.task_result import TaskResult
 _HINT = "remove this file, and the task is done again"
 _FORMAT = NpzFormat("openmm-hybrid task", version=1, what="the outcome of a task", hint=_HINT)
 _RUNNING = "running"
-_ENDINGS = (".json", ".npz")
+_ENDINGS = (".npz", ".json")  # a failure has no arrays: it is never npz
 _FILE = re.compile(r"([0-9a-f]+)\.(?:json|npz)")
 
 
@@ -55,20 +55,33 @@ class Store:
         InputError
             Its file is damaged.
         """
-        for ending, read in zip(_ENDINGS, (_read_json, _read_npz), strict=True):
+        for ending in (*_ENDINGS, _ENDINGS[0]):  # again, for one that took the place of a failure in the meantime
             path = self.path / (key + ending)
-            if path.is_file():
-                return read(path)
+            try:
+                if path.is_file():
+                    return _read_npz(path) if ending == ".npz" else _read_json(path)
+            except InputError:
+                if path.is_file():
+                    raise
         return None
 
-    def put(self, outcome: TaskResult) -> None:
-        """Write an outcome; the last one of a task counts.
+    def put(self, outcome: TaskResult) -> TaskResult:
+        """Write an outcome. The last one of a task counts, but a failure does not take the place of a result.
+
+        Returns
+        -------
+        TaskResult
+            The outcome that counts.
 
         Raises
         ------
+        InputError
+            The file of an earlier outcome is damaged, and this one is a failure.
         HybridError
             The file cannot be written.
         """
+        if not outcome.ok and (known := self.find(outcome.key)) is not None and known.ok:
+            return known
         arrays = {name: part for name, part in outcome.value.items() if isinstance(part, np.ndarray)}
         content = {
             "key": outcome.key,
@@ -82,6 +95,9 @@ class Store:
             write(self.path / f"{outcome.key}.npz", _FORMAT, content, arrays)
         else:
             write_json(self.path / f"{outcome.key}.json", {"format": _FORMAT.name, **content})
+        if outcome.ok:  # after the result is there, so that a crash in between loses nothing
+            (self.path / (outcome.key + (".json" if arrays else ".npz"))).unlink(missing_ok=True)
+        return outcome
 
     def remove(self, key: str) -> None:
         """Forget the outcome of a task, if there is one."""

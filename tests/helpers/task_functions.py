@@ -49,6 +49,14 @@ def hanging(seconds: float) -> dict[str, Any]:
     return {}
 
 
+def waiting(seconds: float, signal: str) -> dict[str, Any]:
+    """A task that waits for a file, at most so long."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not Path(signal).exists():
+        time.sleep(0.05)
+    return {"signal": signal}
+
+
 def wrong(number: int) -> dict[str, Any]:
     """A task whose result cannot be stored."""
     return {"number": {number}}

@@ -107,6 +107,35 @@ def test_another_job_is_refused_and_nothing_is_changed(tmp_path):
     assert (tmp_path / "a.npz.journal").read_bytes() == before
 
 
+def test_one_process_at_a_time_writes_a_journal(tmp_path):
+    """Another process holds the journal; it is killed, and its lock is gone."""
+    path = tmp_path / "a.npz"
+    code = f"""
+import time
+from openmm_hybrid.reference import label
+from tests.helpers.spring_engine import POSITIONS, Spring
+class Slow(Spring):
+    def compute(self, atomic_numbers, positions):
+        if self.calls == 2:
+            print("waits", flush=True)
+            time.sleep(600)
+        return super().compute(atomic_numbers, positions)
+label(Slow(), [1, 1], POSITIONS, output={str(path)!r}, progress=False)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"waits\n"
+        before = (tmp_path / "a.npz.journal").read_bytes()
+        try:
+            with pytest.raises(InputError, match=r"another process is writing to .*a\.npz\.journal; wait for it"):
+                label(Spring(), [1, 1], POSITIONS, output=path, progress=False)
+        finally:
+            process.kill()
+    assert (tmp_path / "a.npz.journal").read_bytes() == before
+    rest = Spring()
+    assert len(label(rest, [1, 1], POSITIONS, output=path, progress=False).frames) == 5
+    assert rest.calls == 3
+
+
 @pytest.mark.parametrize(
     "line",
     ["{", "3", '{"frame": 9, "failed": "x"}', '{"frame": 1, "energy": 1}', '{"frame": 1, "energy": 1, "forces": [1]}'],

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from openmm import unit
+from rdkit import Chem
 
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.refinement.member import Member
 from openmm_hybrid.refinement.select import farthest
 
 SMALL = oh.RefineSettings(n_conformers=1, n_first=60, n_fresh=20, n_more=20, rounds=2, target=0.01, hot_ps=0.0)
@@ -113,6 +115,33 @@ def test_another_molecule_or_other_settings_are_refused(
 ) -> None:
     with pytest.raises(MismatchError, match=f"another refinement.*{words}"):
         oh.refine(molecule, refined.path, settings, progress=False)
+
+
+def test_kept_charges_are_not_those_of_another_order_of_atoms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run ends after the charges. A file of the same molecule may have another order of atoms."""
+    given = oh.Molecule.from_smiles("CO")
+    order = [1, 0, *range(2, 6)]
+    turned = oh.Molecule(Chem.RenumberAtoms(given.to_rdkit(), order), given.conformers[:, order], given.name)
+    assert turned.smiles == given.smiles
+    settings, job = replace(SMALL, n_scan=0), tmp_path / "job.json"
+
+    def stop(member: Member, *arguments: object) -> None:
+        raise RuntimeError(" ".join(atom.name for atom in member.built.topology.atoms()))
+
+    monkeypatch.setattr(Member, "dynamics", stop)
+    with pytest.raises(RuntimeError, match=r"^C1 O1"):
+        oh.refine(given, tmp_path, settings, progress=False)
+    assert (tmp_path / "base" / "charges.npy").is_file()
+    noted = job.read_text(encoding="utf-8")
+    with pytest.raises(MismatchError, match="another refinement: the order of its atoms differs; choose"):
+        oh.refine(turned, tmp_path, settings, progress=False)
+    # An earlier version did not note the order. Its folder resumes, and the order is noted.
+    older = json.loads(noted)
+    del older["atoms"]
+    job.write_text(json.dumps(older), encoding="utf-8")
+    with pytest.raises(RuntimeError, match=r"^C1 O1"):
+        oh.refine(given, tmp_path, settings, progress=False)
+    assert job.read_text(encoding="utf-8") == noted
 
 
 def test_bad_input_is_refused_before_anything_is_written(tmp_path: Path) -> None:

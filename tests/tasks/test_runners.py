@@ -102,6 +102,21 @@ def test_a_stopped_run_goes_on_where_it_was(runner: Runner, tmp_path: Path) -> N
     assert sorted(log.read_text().split()) == ["0", "1", "2", "3"]
 
 
+def test_equal_tasks_of_two_callers_are_stored_for_both(dask: DaskRunner, tmp_path: Path) -> None:
+    """The second caller comes while the task of the first one runs."""
+    stores, signals = [Store(tmp_path / name) for name in ("a", "b")], [tmp_path / "go-a", tmp_path / "go-b"]
+    first, second = (Task(f"{F}:waiting", {"seconds": 10.0}, {"signal": str(signal)}) for signal in signals)
+    assert first.key == second.key
+    running = dask.run([*_squares(tmp_path / "log", 1), first], stores[0])
+    assert next(running).value["square"] == 0
+    signals[1].touch()
+    (outcome,) = dask.run([second], stores[1])
+    assert outcome.value == {"signal": str(signals[1])}
+    assert stores[1].find(second.key) is not None
+    signals[0].touch()
+    assert [outcome.value for outcome in running] == [{"signal": str(signals[0])}]
+
+
 def test_a_worker_that_dies_takes_no_result_with_it(dask: DaskRunner, tmp_path: Path) -> None:
     """One task kills the process of the worker itself, once; another one alone does so each time."""
     store, log = Store(tmp_path / "store"), tmp_path / "log"

@@ -38,6 +38,43 @@ def test_what_is_put_is_found(tmp_path: Path, value: dict[str, object]) -> None:
     assert store.find(TASK.key) is None
 
 
+@pytest.mark.parametrize("value", [{"a": 1}, {"a": np.ones(3)}])
+def test_a_result_counts_before_and_after_a_failure(tmp_path: Path, value: dict[str, object]) -> None:
+    store, failure = Store(tmp_path), TaskResult.failure(TASK, "it took longer than its limit of 1 s")
+    assert not store.put(failure).ok
+    late = TaskResult.failure(TASK, "the last reason")
+    assert store.put(late) is late
+    found = store.find(TASK.key)
+    assert found is not None
+    assert found.reason == "the last reason"
+    for outcome in (TaskResult.success(TASK, value, 1.0), failure):
+        assert store.put(outcome).ok
+        found = store.find(TASK.key)
+        assert found is not None
+        assert found.ok
+        np.testing.assert_array_equal(found.value["a"], value["a"])
+        assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_last_of_two_results_counts_whether_it_has_arrays_or_not(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for value in ({"a": np.ones(3)}, {"a": 2}, {"a": np.zeros(3)}):
+        store.put(TaskResult.success(TASK, value, 1.0))
+        (found,) = store.outcomes()
+        np.testing.assert_array_equal(found.value["a"], value["a"])
+
+
+def test_a_crash_between_a_result_and_the_end_of_its_failure_loses_nothing(tmp_path: Path) -> None:
+    """Both files are there, as in a folder of an earlier version."""
+    store = Store(tmp_path)
+    store.put(TaskResult.failure(TASK, "no reason"))
+    kept = (tmp_path / f"{TASK.key}.json").read_bytes()
+    store.put(TaskResult.success(TASK, {"a": np.ones(3)}, 1.0))
+    (tmp_path / f"{TASK.key}.json").write_bytes(kept)
+    (found,) = store.outcomes()
+    assert found.ok
+
+
 def test_a_half_filled_store_is_read_while_it_grows(tmp_path: Path) -> None:
     """A reader sees whole results only, and in the end all of them."""
     store, tasks = Store(tmp_path), [Task("a:b", {"number": number}) for number in range(200)]
