@@ -9,7 +9,7 @@ import typer
 
 from openmm_hybrid.cli.error_lines import complain, print_result, progress_wanted
 from openmm_hybrid.cli.options import Json, OutputFile, OutputFolder, Seed, Template, argument, named, path_option
-from openmm_hybrid.cli.runner_options import Memory, Scheduler, SchedulerFile, Threads, cluster_of
+from openmm_hybrid.cli.runner_options import MEMORY, THREADS, Memory, Scheduler, SchedulerFile, Threads, cluster_of
 from openmm_hybrid.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ def label(
     ] = None,
     seed: Seed = 0,
     workers: Annotated[int, typer.Option(help="Chunks of frames at a time; more than one needs Dask.")] = 1,
-    memory: Memory = "8GB",
-    threads: Threads = 1,
+    memory: Memory = MEMORY,
+    threads: Threads = THREADS,
     scheduler: Scheduler = "",
     scheduler_file: SchedulerFile = None,
     store: Annotated[

@@ -12,7 +12,7 @@ import typer
 from openmm_hybrid.cli.error_lines import print_result, progress_wanted
 from openmm_hybrid.cli.options import Json, OutputFolder, argument
 from openmm_hybrid.cli.refine import refine, refine_settings
-from openmm_hybrid.cli.runner_options import Memory, Scheduler, SchedulerFile, Threads, cluster_of
+from openmm_hybrid.cli.runner_options import MEMORY, THREADS, Memory, Scheduler, SchedulerFile, Threads, cluster_of
 from openmm_hybrid.cli.settings_options import parameter
 
 _ONE_ONLY = ("ctx", "molecules", "output", "template", "as_json")
@@ -27,8 +27,8 @@ def run(
         bool, typer.Option("--together", help="Fit all molecules together: equal GAFF types have equal parameters.")
     ] = False,
     workers: Annotated[int, typer.Option(help="Molecules at a time; more than one needs Dask.")] = 1,
-    memory: Memory = "8GB",
-    threads: Threads = 1,
+    memory: Memory = MEMORY,
+    threads: Threads = THREADS,
     scheduler: Scheduler = "",
     scheduler_file: SchedulerFile = None,
     gpus: Annotated[
@@ -48,7 +48,7 @@ def run(
     from openmm_hybrid.refinement.refined import PAGE
     from openmm_hybrid.tasks import SerialRunner
 
-    cluster = cluster_of(workers, memory, threads, scheduler, scheduler_file, gpus=gpus)
+    cluster = cluster_of(workers, memory, threads, scheduler, scheduler_file, gpus=gpus, alone_has_threads=True)
     result = refine_batch(
         library, output, refine_settings(**settings), together=together, runner=cluster or SerialRunner(threads),
         time_limit=math.inf if time_limit is None else 60.0 * time_limit, retry=retry, progress=progress_wanted(ctx),

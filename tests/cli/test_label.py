@@ -89,6 +89,29 @@ def test_where_labels_cannot_be_computed(
     assert [path.name for path in tmp_path.iterdir()] == ["frames.npz"]
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("label frames.npz -o out.npz --threads 8", "--threads 8 has no effect with one worker"),
+        ("label frames.npz -o out.npz --threads 0", "--threads 0 has no effect with one worker"),
+        ("label frames.npz -o out.npz --memory 2GB", "--memory 2GB has no effect with one worker"),
+        ("label frames.npz -o out.npz --store store --memory 2GB", "--memory 2GB has no effect with one worker"),
+        ("refine-batch library.smi -o out --memory 2GB", "--memory 2GB has no effect with one worker"),
+        ("refine-batch library.smi -o out --threads 0", "threads = 0"),
+    ],
+)
+def test_options_of_workers_are_refused_without_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    water(3).save("frames.npz")
+    Path("library.smi").write_text("CO methanol\n", encoding="utf-8")
+    done = CliRunner().invoke(app, command.split())
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"frames.npz", "library.smi"}
+
+
 @pytest.fixture(scope="module")
 def dication(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folders of a build and of a run of the ethylenediammonium dication in vacuum."""
