@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -62,12 +63,11 @@ class Journal:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         except OSError as error:
             raise self._unwritable(error) from error
-        try:
+        with ExitStack() as after_an_error:
+            after_an_error.callback(os.close, self._descriptor)
             lock_open_file(self._descriptor, path, "give another path")
             self._begin(job)
-        except BaseException:
-            os.close(self._descriptor)
-            raise
+            after_an_error.pop_all()
 
     def _begin(self, job: dict[str, Any]) -> None:
         """Read the finished frames, and cut off what a killed run left of a line."""
