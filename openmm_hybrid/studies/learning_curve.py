@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, final
@@ -148,9 +149,10 @@ class LearningCurveStudy(Study):
             raise InputError("no frames are left to test on", hint="leave some out of the largest training set")
         job = _job(data, settings, len(test))
         journal, model = output / "learning_curve.json", output / "model.npz"
+        read = partial(finished, journal, job, key="points", make=_point, what="learning curve")
+        read()  # refuses the journal of another job before anything is written
         with lock_folder(output):
-            found = finished(journal, job, key="points", make=_point, what="learning curve")
-            points = {point.n_train: point for point in found}
+            points = {point.n_train: point for point in read()}
             for n in settings.n_train:
                 is_last = n == settings.n_train[-1]
                 if n in points and not (is_last and not model.is_file()):

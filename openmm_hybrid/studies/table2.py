@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast, final
 
@@ -103,8 +104,10 @@ class Table2Study(Study):
         for frames in data:
             for n in settings.n_train:
                 split(frames, n, 0, settings.n_test, 0)  # refuses too few frames before anything is fitted
+        read = partial(finished, journal, job, key="cells", make=cell_from_json, what="table")
+        read()  # refuses the journal of another job before anything is written
         with lock_folder(output):
-            done = {one.key: one for one in finished(journal, job, key="cells", make=cell_from_json, what="table")}
+            done = {one.key: one for one in read()}
             for frames in data:
                 built = _built(frames, output, progress)
                 for form, n, seed in _wanted(settings):
