@@ -32,9 +32,9 @@ from openmm_hybrid.refinement.batch_result import (
     BatchResult,
     records,
 )
-from openmm_hybrid.refinement.batch_task import common_task, entry_task, files_of, outcome_of
+from openmm_hybrid.refinement.batch_task import common_task, entry_task, outcome_of
 from openmm_hybrid.refinement.refined import PAGE, RESULT
-from openmm_hybrid.refinement.rounds import FREE, check_common_base
+from openmm_hybrid.refinement.rounds import FREE, check_common_base, files_of
 from openmm_hybrid.refinement.settings import RefineSettings
 from openmm_hybrid.tasks import Runner, SerialRunner, Store, Task, TaskResult
 

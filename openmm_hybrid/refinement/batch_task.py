@@ -13,10 +13,9 @@ from typing import Any
 from openmm_hybrid.core.errors import HybridError, InputError, MissingDependencyError
 from openmm_hybrid.data.library_files import LibraryEntry
 from openmm_hybrid.data.molecule import Molecule
-from openmm_hybrid.reference.engine_files import engine_files
 from openmm_hybrid.refinement.member import Member
 from openmm_hybrid.refinement.refined import Refined
-from openmm_hybrid.refinement.rounds import refine, refine_members, settled_member
+from openmm_hybrid.refinement.rounds import files_of, refine, refine_members, settled_member
 from openmm_hybrid.refinement.settings import RefineSettings
 from openmm_hybrid.refinement.source import read_source
 from openmm_hybrid.tasks import Task, TaskResult
@@ -59,12 +58,6 @@ def common_task(
         name="the common fit",
         time_limit=time_limit,
     )
-
-
-def files_of(settings: RefineSettings) -> dict[str, str]:
-    """The hash of the files that the engine of the settings names, under the name "engine_files", if it names some."""
-    files = engine_files(settings.engine)
-    return {"engine_files": files} if files else {}
 
 
 def outcome_of(outcome: TaskResult, name: str) -> TaskResult:

@@ -20,6 +20,7 @@ from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.fitting.fit import fit
 from openmm_hybrid.forcefield import ForceField
 from openmm_hybrid.reference import ReferenceEngine
+from openmm_hybrid.reference.engine_files import engine_files
 from openmm_hybrid.refinement.course import Course
 from openmm_hybrid.refinement.member import Member
 from openmm_hybrid.refinement.refined import FORCEFIELD, Refined
@@ -189,7 +190,7 @@ def refine_members(members: Sequence[Member]) -> tuple[Refined, ...]:
             locks.enter_context(lock_folder(member.folder))
             job = asdict(member.settings) | {"engine": f"{member.engine.theory} ({member.engine.program})"}
             job |= {"max_minutes": str(member.settings.max_minutes), "charges_given": member.source.charges_key}
-            job |= {"smiles": member.molecule.smiles, "together": together}
+            job |= {"smiles": member.molecule.smiles, "together": together} | files_of(member.settings)
             # Files of one molecule may have its atoms in different orders.
             job |= {"atoms": fingerprint(member.molecule.atomic_numbers, member.molecule.bonds)}
             note_job(
@@ -197,6 +198,12 @@ def refine_members(members: Sequence[Member]) -> tuple[Refined, ...]:
                 rules=dict.fromkeys(FREE, ignored) | {"atoms": _same_atoms},
             )  # fmt: skip
         return _Refinement(tuple(members)).run()
+
+
+def files_of(settings: RefineSettings) -> dict[str, str]:
+    """The hash of the files that the engine of the settings names, under the name "engine_files", if it names some."""
+    files = engine_files(settings.engine)
+    return {"engine_files": files} if files else {}
 
 
 def _same_atoms(found: Any, wanted: Any) -> str:

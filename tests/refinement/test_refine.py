@@ -144,6 +144,24 @@ def test_kept_charges_are_not_those_of_another_order_of_atoms(tmp_path: Path, mo
     assert job.read_text(encoding="utf-8") == noted
 
 
+def test_another_file_of_the_engine_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine has the same name, level of theory and program."""
+    teacher = tmp_path / "teacher.npz"
+    settings, ethanol = replace(SMALL, engine=f"model:{teacher}"), oh.Molecule.from_smiles("C(C)O")
+
+    def stop(member: Member, *arguments: object) -> None:
+        raise RuntimeError("stopped")
+
+    monkeypatch.setattr(Member, "dynamics", stop)
+    oh.ForceField.load("ethanol-gaff").save(teacher)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="stopped"):
+            oh.refine(ethanol, tmp_path / "out", settings, progress=False)
+    oh.ForceField.load("ethanol-cross").save(teacher)
+    with pytest.raises(MismatchError, match="another refinement"):
+        oh.refine(ethanol, tmp_path / "out", settings, progress=False)
+
+
 def test_bad_input_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="n_first = 5"):
         oh.RefineSettings(n_first=5)
