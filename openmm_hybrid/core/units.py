@@ -114,9 +114,22 @@ def strip(value: Any, kind: str) -> Any:
 
 
 def positions_to_angstrom(positions: Any) -> NDArray[np.float64]:
-    """Positions (…, n_atoms, 3) in Å from an array in Å, an `openmm.unit` Quantity (of Vec3 too) or a list of them."""
+    """Positions (…, n_atoms, 3) in Å from an array in Å, an `openmm.unit` Quantity (of Vec3 too) or a list of them.
+
+    Raises
+    ------
+    InputError
+        The quantity has another dimension, or this is no array of numbers.
+    """
     plain: ArrayLike = strip(positions, "length")
-    return np.asarray(plain, dtype=np.float64)
+    try:
+        return np.asarray(plain, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"positions are given as {type(positions).__name__}, which is no array of numbers",
+            expected="numbers (…, n_atoms, 3) in Å, or an openmm.unit Quantity",
+            hint="those of Frames are frames.positions",
+        ) from None
 
 
 def kelvin(temperature: Any) -> float:

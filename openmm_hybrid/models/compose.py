@@ -252,14 +252,14 @@ class _Combination(torch.nn.Module):
         super().__init__()
         self.first = first
         self.others = torch.nn.ModuleList(others)
-        self.weight = weight
+        self.weight = torch.nn.Buffer(torch.tensor(weight, dtype=torch.float64))
 
     def forward(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         energies, forces = self.first(positions)
         for other in self.others:
             other_energies, other_forces = other(positions)
-            energies = torch.add(energies, other_energies, alpha=self.weight)
-            forces = torch.add(forces, other_forces, alpha=self.weight)
+            energies = torch.addcmul(energies, self.weight, other_energies)
+            forces = torch.addcmul(forces, self.weight, other_forces)
         return energies, forces
 
 

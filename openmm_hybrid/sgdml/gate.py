@@ -102,8 +102,11 @@ class Gated(TorchModel):
 
     def factors(self, positions: ArrayLike) -> NDArray[np.float64]:
         """g (n_frames,) of geometries (n_frames, n_atoms, 3) in Å."""
-        distances = torch.as_tensor(np.atleast_1d(self.distance.predict(positions)))
-        return gate_factor(distances, self.lower, self.upper)[0].numpy()
+        return self._factors(np.atleast_1d(self.distance.predict(positions)))
+
+    def _factors(self, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        limits = torch.tensor((self.lower, self.upper), dtype=torch.float64)
+        return gate_factor(torch.as_tensor(distances), limits[0], limits[1])[0].numpy()
 
 
 def gate(
@@ -212,11 +215,10 @@ def gate_report(gated: Gated, positions: ArrayLike, *, atoms: ArrayLike | None =
         raise InputError(f"positions have shape {frames.shape}", expected="(n_frames, n_atoms, 3)")
     chosen = np.arange(frames.shape[1]) if atoms is None else np.asarray(atoms)
     distances = gated.distance.predict(frames[:, chosen])
-    factors = gate_factor(torch.as_tensor(distances), gated.lower, gated.upper)[0].numpy()
-    return GateReport(distances, factors, frames)
+    return GateReport(distances, gated._factors(distances), frames)
 
 
-def gate_factor(distance: Tensor, lower: float, upper: float) -> tuple[Tensor, Tensor]:
+def gate_factor(distance: Tensor, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
     """g(D) and dg/dD."""
     t = ((distance - lower) / (upper - lower)).clamp(0.0, 1.0)
     return 1.0 - t * t * t * (10.0 - 15.0 * t + 6.0 * t * t), -30.0 * (t * (1.0 - t)).square() / (upper - lower)
@@ -226,13 +228,14 @@ class _GatedModule(torch.nn.Module):
     """The equation of `Gated`."""
 
     def __init__(
-        self, inner: torch.nn.Module, distance: torch.nn.Module, limits: tuple[float, float], e0: float
+        self, inner: torch.nn.Module, distance: torch.nn.Module, limits: tuple[float, float], offset: float
     ) -> None:
         super().__init__()
         self.inner = inner
         self.distance = distance
-        self.lower, self.upper = limits
-        self.offset = e0
+        lower, upper = torch.tensor(limits, dtype=torch.float64)
+        self.lower, self.upper = torch.nn.Buffer(lower), torch.nn.Buffer(upper)
+        self.offset = torch.nn.Buffer(torch.tensor(offset, dtype=torch.float64))
 
     def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         energies, forces = self.inner(positions)

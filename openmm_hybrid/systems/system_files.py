@@ -255,7 +255,7 @@ def _check_models(system: openmm.System, parts: Sequence[tuple[Backend, EnergyMo
         for model, atoms in given:
             module = model.module()
             name = module_name(prefix.strip(), module, np.asarray(atoms))
-            if module.state_dict() and name not in present:
+            if list(module.buffers()) and name not in present:
                 raise MismatchError(
                     f"the attachment of a {type(model).__name__} is none of the System's torch forces: they hold "
                     "another model, or act on other atoms",

@@ -48,9 +48,10 @@ def module_name(kind: str, module: torch.nn.Module, particles: NDArray[np.int64]
     """A name for a force: its kind and a hash of its particles and of the module's buffers, which hold the model.
 
     OpenMM's XML of a torch force differs from one call to the next, so that two of them are compared by name. The
-    module is the model's own, in double precision, so that neither scale nor dtype change the name.
+    module is the model's own, in double precision, so that neither scale nor dtype change the name. Models without a
+    TorchScript form are not told apart.
     """
-    buffers = module.state_dict()
+    buffers = dict(module.named_buffers())
     if not buffers:
         return f"{kind} {id(module):x}"
     return f"{kind} {fingerprint(particles, *buffers, *(value.cpu().numpy() for value in buffers.values()))[:12]}"

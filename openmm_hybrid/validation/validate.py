@@ -164,7 +164,7 @@ def _warn_of_long_runs(subject: Subject, platforms: tuple[str, ...], settings: V
         return
     integrator = openmm.VerletIntegrator(1e-3 * settings.timestep)
     context = subject.context(integrator, "Reference")
-    integrator.step(1)
+    integrator.step(_TRIAL)  # torch compiles its modules in the first steps
     began = time.perf_counter()
     integrator.step(_TRIAL)
     per_picosecond = (time.perf_counter() - began) / _TRIAL * 1e3 / settings.timestep

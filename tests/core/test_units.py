@@ -10,6 +10,7 @@ from scipy import constants
 
 from openmm_hybrid.core import units
 from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.data.frames import Frames
 
 
 def test_factors_are_codata_s():
@@ -45,6 +46,12 @@ def test_factors_are_codata_s():
 )
 def test_strip(value, kind, expected):
     assert units.strip(value, kind) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("given", [Frames([1, 1], np.eye(2, 3)[None]), [[1, 2, 3], [4, 5]], "H2O"])
+def test_positions_must_be_an_array_of_numbers(given):
+    with pytest.raises(InputError, match=f"given as {type(given).__name__}, which is no array .* frames.positions"):
+        units.positions_to_angstrom(given)
 
 
 def test_strip_refuses_another_dimension():

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import openmm
 from numpy.typing import NDArray
+from openmm import app
 
 import openmm_hybrid as oh
 from openmm_hybrid.forcefield import ForceField
@@ -85,6 +87,19 @@ def labelled(planted: EnergyModel, n: int = 200, seed: int = 0) -> oh.Frames:
     geometries = frames(n, seed)
     energies, forces = oh.Sum((base(), planted)).predict(geometries.positions)
     return replace(geometries, energies=energies, forces=forces)
+
+
+def system() -> tuple[openmm.System, app.Topology]:
+    """The chain without forces, for models that are attached."""
+    system, topology = openmm.System(), app.Topology()
+    residue = topology.addResidue("MOL", topology.addChain())
+    elements = [app.Element.getByAtomicNumber(int(number)) for number in NUMBERS]
+    atoms = [topology.addAtom(f"A{k}", element, residue) for k, element in enumerate(elements)]
+    for i, j in BONDS:
+        topology.addBond(atoms[i], atoms[j])
+    for _ in atoms:
+        system.addParticle(12.0)
+    return system, topology
 
 
 @dataclass(frozen=True, eq=False)

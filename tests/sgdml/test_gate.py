@@ -8,7 +8,7 @@ import numpy as np
 import openmm
 import pytest
 import torch
-from openmm import app, unit
+from openmm import unit
 
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, MismatchError
@@ -70,7 +70,7 @@ def test_inside_it_is_the_model_less_its_mean_and_outside_nothing(gated, trainin
 
 def test_the_factor_has_two_continuous_derivatives():
     d = torch.tensor([1.0, 1.5, 1.5 + 1e-4, 2.0, 2.5 - 1e-4, 2.5, 9.0], dtype=torch.float64)
-    g, slope = gate_factor(d, 1.5, 2.5)
+    g, slope = gate_factor(d, torch.tensor(1.5), torch.tensor(2.5))
     np.testing.assert_allclose(g.numpy(), [1, 1, 1, 0.5, 0, 0, 0], atol=1e-11)
     assert slope[3] == pytest.approx(-30.0 / 16.0)
     # The second derivative goes to zero at the ends: the slope itself to second order.
@@ -145,17 +145,7 @@ def test_refuses_limits_and_parts_that_do_not_fit(gated, training):
     "backend", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("torchforce", "pythonforce")]
 )
 def test_attached_it_gives_its_energies_and_forces(gated, halfway, backend):
-    topology = app.Topology()
-    residue = topology.addResidue("MOL", topology.addChain())
-    atoms = [
-        topology.addAtom(f"A{k}", app.Element.getByAtomicNumber(int(z)), residue)
-        for k, z in enumerate(few_atoms.NUMBERS)
-    ]
-    for i, j in few_atoms.BONDS:
-        topology.addBond(atoms[i], atoms[j])
-    system = openmm.System()
-    for _ in atoms:
-        system.addParticle(12.0)
+    system, topology = few_atoms.system()
     oh.attach(system, topology, gated, backend=backend)
     context = openmm.Context(system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference"))
     per_angstrom = unit.kilocalorie_per_mole / unit.angstrom
