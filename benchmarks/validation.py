@@ -6,6 +6,7 @@ The force fields are GAFF 1.81, the shipped ethanol-cross, and ethanol-cross wit
 100 frames of ethanol_ccsd_t-train.npz (in OPENMM_HYBRID_DATA). The parts of each are
 
 forces: platforms against Reference and forces against finite differences, in water;
+opencl: OpenCL against Reference, in water, also where a processor emulates the GPU (PoCL);
 drift: the drift of the energy on the CPU platform (single precision) in water;
 double: the drift on Reference (double precision) in vacuum;
 sampling: kinetic energies, time steps and ensembles, in vacuum.
@@ -59,6 +60,7 @@ def settings(quick: bool) -> dict[str, oh.ValidateSettings]:
     make = oh.ValidateSettings
     return {
         "forces": make(checks=("platforms", "derivatives"), n_atoms=3 if quick else 20),
+        "opencl": make(checks=("platforms",), platforms=("OpenCL",)),
         "drift": make(checks=("drift",), platforms=("CPU",), **drift),
         "double": make(checks=("drift",), platforms=("Reference",), **double),
         "sampling": make(checks=("kinetic", "timestep", "ensemble"), platforms=("Reference",), **sampling),
@@ -69,7 +71,7 @@ def task(part: str, model: str, quick: bool) -> Callable[[], Part]:
     """A function that makes one part."""
 
     def make() -> Part:
-        system, positions = built(model, in_water=part in ("forces", "drift"))
+        system, positions = built(model, in_water=part in ("forces", "opencl", "drift"))
         found = oh.validate(system, positions, settings=settings(quick)[part], progress=False).as_dict()
         return {
             "particles": system.getNumParticles(),

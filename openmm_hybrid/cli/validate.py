@@ -36,7 +36,10 @@ def validate(
         named("openmm_hybrid.validation.settings:CHECKS", help="Kind of check; repeat it. By default all."),
     ] = None,
     platform: Annotated[
-        list[str] | None, typer.Option(help="OpenMM platform; repeat it. By default all that can run the System.")
+        list[str] | None,
+        typer.Option(
+            help="OpenMM platform; repeat it. By default all that can run the System, except OpenCL on the processor."
+        ),
     ] = None,
     temperature: Annotated[float, typer.Option(help="Temperature, K.")] = 300.0,
     timestep: Annotated[float, typer.Option(help="Time step, fs.")] = 0.5,

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -121,10 +121,12 @@ def _chosen(
     return reference, None
 
 
-def usable_platforms(system: openmm.System) -> tuple[str, ...]:
-    """Names of the platforms that can run the System, Reference first; OpenCL only on a device other than the CPU."""
+def usable_platforms(system: openmm.System, named: Sequence[str] = ()) -> tuple[str, ...]:
+    """Names of the platforms that can run the System, Reference first; OpenCL on the CPU only if `named`."""
     platforms = map(openmm.Platform.getPlatform, _indices())
-    return tuple(platform.getName() for platform in platforms if _usable(platform, system))
+    return tuple(
+        platform.getName() for platform in platforms if _usable(platform, system, emulated=platform.getName() in named)
+    )
 
 
 def platform_of(folder: Path, name: str, *, overwrite: bool = False) -> str:
@@ -198,17 +200,20 @@ def _seconds(
     return best, context
 
 
-def _usable(platform: openmm.Platform, system: openmm.System) -> bool:
-    """Whether the platform can run the system, on a device other than the CPU."""
-    return _context(platform, platform_properties(platform.getName()), system) is not None
+def _usable(platform: openmm.Platform, system: openmm.System, *, emulated: bool = False) -> bool:
+    """Whether the platform can run the system, unless OpenCL emulates a GPU on the CPU and `emulated` is not given."""
+    return _context(platform, platform_properties(platform.getName()), system, emulated=emulated) is not None
 
 
-def _context(platform: openmm.Platform, properties: dict[str, str], system: openmm.System) -> openmm.Context | None:
-    """A context with a time step of almost zero; None if the platform cannot run the system."""
+def _context(
+    platform: openmm.Platform, properties: dict[str, str], system: openmm.System, *, emulated: bool = False
+) -> openmm.Context | None:
+    """A context with a time step of almost zero; None if the platform cannot run the system, as in `_usable`."""
     try:
-        if platform.getName() == "OpenCL" and _on_the_cpu(platform):
+        if platform.getName() == "OpenCL" and _on_the_cpu(platform) and not emulated:
             return None
-        return openmm.Context(system, openmm.VerletIntegrator(1e-9), platform, properties)
+        with printed_to_stderr():
+            return openmm.Context(system, openmm.VerletIntegrator(1e-9), platform, properties)
     except openmm.OpenMMException:  # no device, or a force without a kernel
         return None
 
@@ -217,13 +222,13 @@ def _on_the_cpu(platform: openmm.Platform) -> bool:
     """PoCL names its CPU devices "cpu-…" or "pthread-…"; OpenMM's own CPU platform is faster there."""
     smallest = openmm.System()  # kernels of a larger system take seconds to compile
     smallest.addParticle(1.0)
-    with _printed_to_stderr():
+    with printed_to_stderr():
         context = openmm.Context(smallest, openmm.VerletIntegrator(1e-9), platform)
     return platform.getPropertyValue(context, "DeviceName").lower().startswith(("cpu", "pthread"))
 
 
 @contextmanager
-def _printed_to_stderr() -> Iterator[None]:
+def printed_to_stderr() -> Iterator[None]:
     """Redirect standard output to standard error, so that OpenMM's warning about PoCL does not mix with results."""
     sys.stdout.flush()
     try:

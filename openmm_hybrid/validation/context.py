@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from openmm_hybrid.core.errors import NumericalError
 from openmm_hybrid.core.units import FORCE_KJ_NM, KCAL_PER_KJ, NM_PER_ANGSTROM
 from openmm_hybrid.sampling.minimize import set_positions
-from openmm_hybrid.sampling.platform import platform_properties
+from openmm_hybrid.sampling.platform import platform_properties, printed_to_stderr
 
 _CHANGING = (
     openmm.AndersenThermostat,
@@ -70,7 +70,8 @@ class Subject:
         """A context at the positions."""
         integrator.setConstraintTolerance(TOLERANCES.get(platform, 1e-6))
         chosen = openmm.Platform.getPlatformByName(platform)
-        context = openmm.Context(self.system, integrator, chosen, platform_properties(platform))
+        with printed_to_stderr():
+            context = openmm.Context(self.system, integrator, chosen, platform_properties(platform))
         set_positions(context, self.positions)
         return context
 

@@ -22,7 +22,8 @@ class ValidateSettings:
     checks : tuple of str
         Kinds of checks, of `CHECKS`.
     platforms : tuple of str
-        OpenMM platforms; by default all that can run the System, except OpenCL on the processor itself.
+        OpenMM platforms; by default all that can run the System, except OpenCL on the processor itself, which must be
+        named.
     temperature : float, K
     timestep : float, fs
         Time step of all runs, and the longer one of the check of time steps.

@@ -121,7 +121,7 @@ def _ended(name: str) -> Check:
 
 
 def _platforms(system: openmm.System, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    usable = usable_platforms(system)
+    usable = usable_platforms(system, wanted)
     missing = [name for name in wanted if name not in usable]
     if missing:
         raise InputError(

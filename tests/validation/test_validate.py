@@ -57,6 +57,18 @@ def test_platforms_agree() -> None:
     assert {check.name.split(", ")[2] for check in checks} >= {"HarmonicBondForce", "NonbondedForce"}
 
 
+def test_opencl_on_the_processor_is_checked_if_it_is_named(capfd) -> None:
+    names = [openmm.Platform.getPlatform(k).getName() for k in range(openmm.Platform.getNumPlatforms())]
+    if "OpenCL" not in names:
+        pytest.skip("needs OpenMM's OpenCL platform")
+    settings = replace(SHORT, checks=("platforms",), platforms=("OpenCL",))
+    found = oh.validate(subject().system, subject().positions, settings=settings, progress=False)
+    medians = {check.name: check.value for check in found.checks if check.name.endswith("median")}
+    assert status(found.checks) == {"passed"}
+    assert max(medians.values()) > 1e-9  # single precision differs from double
+    assert capfd.readouterr().out == ""  # OpenMM's warning about PoCL is no result
+
+
 def test_the_reciprocal_space_of_a_force_belongs_to_it() -> None:
     """Also where the System has a force group of its own for it."""
     system, force = openmm.System(), openmm.NonbondedForce()
