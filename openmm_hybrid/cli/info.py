@@ -318,7 +318,8 @@ def _folder(path: Path) -> Description:
             return _run(path, content)
     if (path / "round-0").is_dir() or (path / "refined.xml").is_file():
         return _refinement(path)
-    results = sorted(file for file in path.glob("*.json") if file != settings)
+    documents = sorted(file for file in path.glob("*.json") if file != settings)
+    results = [file for file in documents if "figures" in _json(file, file.read_text(encoding="utf-8"))] or documents
     if not results:
         raise InputError(
             f"{path} is not a folder of this package", expected="a folder of build, sample, refine or study"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -48,11 +49,16 @@ def build(
     from openmm_hybrid.bases.build import build as build_system
     from openmm_hybrid.bases.solvate import Solvent
     from openmm_hybrid.data.molecule import Molecule
-    from openmm_hybrid.systems.build_folder import write_build
+    from openmm_hybrid.systems.build_folder import check_build_folder, write_build
 
     if padding is not None:
         Solvent(padding=padding, water=water)  # checks the options before the charges, which take long
     is_file = Path(molecule).suffix.lower() in _MOLECULE_FILES
+    if not is_file and os.path.exists(molecule):  # Path.exists fails for a long SMILES
+        raise InputError(
+            f"cannot read a molecule from {molecule}",
+            expected=f"a SMILES, or a file ending in {', '.join(_MOLECULE_FILES)}",
+        )
     if template and not is_file:
         raise InputError(f"--template is given for {molecule!r}", expected="a template for a molecule file alone")
     parsed = (
@@ -60,6 +66,7 @@ def build(
         if is_file
         else Molecule.from_smiles(molecule, name=name)
     )
+    check_build_folder(output, parsed)  # before the charges, which take long
     built = build_system(
         parsed,
         base=base,

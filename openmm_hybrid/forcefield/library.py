@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def manifest(name: str, root: str | Path | None = None) -> dict[str, Any]:
         raise InputError(
             f"unknown force field {name!r}",
             expected=f"a path that ends in .npz, or one of {', '.join(known) or 'none: no set is installed'}",
-            hint=f"did you mean {' or '.join(near)}?" if near else "",
+            hint=_hint(name, near),
         )
     path = expanded(root or folder()) / name / MANIFEST
     try:
@@ -57,6 +57,18 @@ def manifest(name: str, root: str | Path | None = None) -> dict[str, Any]:
     if missing:
         raise InputError(f"{path} lacks {', '.join(sorted(missing))}", hint="install the package again")
     return dict(found)
+
+
+def _hint(name: str, near: Sequence[str]) -> str:
+    """What a path that is no force field may have meant, or names like it."""
+    path = expanded(name)
+    if path.suffix == ".xml":
+        return "openmm.app.ForceField reads XML files"
+    if (path / "forcefield.npz").is_file():
+        return f"use {path / 'forcefield.npz'}"
+    if (path / "system.xml").is_file():
+        return "this is the folder of a System, which load_system reads"
+    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 def load(name: str, root: str | Path | None = None) -> Tables:

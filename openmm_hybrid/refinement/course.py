@@ -166,8 +166,9 @@ class Course:
 
     def _verdict(self, best: int, budget: str) -> str:
         entry, settings = self.rounds[best], self.member.settings
+        worse = f"Worse than {settings.base}. " if entry.own_force >= entry.base_force else ""
         text = (
-            f"{self.member.molecule.name}: force RMSE {entry.own_force:.2f} kcal/mol/Å on its own dynamics at "
+            f"{worse}{self.member.molecule.name}: force RMSE {entry.own_force:.2f} kcal/mol/Å on its own dynamics at "
             f"{settings.temperature:g} K, {entry.unseen_force:.2f} on unseen training frames, {entry.base_force:.1f} "
             f"with {settings.base}"
         )

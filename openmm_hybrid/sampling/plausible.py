@@ -138,7 +138,7 @@ def check_timestep(
     )
     limit = (
         f"{timestep / product:.1f} fs or less; longer steps need rigid bonds and heavy hydrogens "
-        '(constraints="HBonds" and hydrogen_mass=3 in `build`)'
+        '(constraints="HBonds" and hydrogen_mass=3 in `build`, then `replace`)'
     )
     if product >= UNSTABLE:
         raise InputError(problem, expected=limit)

@@ -71,6 +71,37 @@ def write_build(folder: Path, built: BuiltSystem, *, base: str, method: str) -> 
     save_system(folder, built.system, built.topology, built.positions)
 
 
+def check_build_folder(folder: Path, molecule: Molecule) -> None:
+    """Refuse a folder with files that are not of `build`, or with another molecule.
+
+    Raises
+    ------
+    InputError
+        There are other files.
+    MismatchError
+        The build there is of another molecule.
+    """
+    found = sorted(path.name for path in folder.glob("*") if not path.name.startswith("."))
+    if found and BUILD not in found:
+        raise InputError(
+            f"{folder} holds {found[0]}, but no build",
+            expected="an empty folder, or that of an earlier `build`",
+            hint="choose another folder",
+        )
+    if MOLECULE in found:
+        old, new = (_smiles(each) for each in (Molecule.from_file(folder / MOLECULE), molecule))
+        if old != new:
+            raise MismatchError(
+                f"{folder} holds a build of {old}", expected=new, hint="choose another folder, or remove this one"
+            )
+
+
+def _smiles(molecule: Molecule) -> str:
+    from rdkit import Chem
+
+    return str(Chem.MolToSmiles(Chem.RemoveHs(molecule.to_rdkit())))
+
+
 def read_build(folder: Path) -> BuildFolder:
     """The molecule, base force field and charges of a folder of `build`.
 

@@ -177,13 +177,22 @@ def _copies(n_particles: int, model: EnergyModel | Correction, atoms: ArrayLike 
             hint="name the model's atoms: atoms=[…], in its order",
         )
     array = np.arange(n_particles) if atoms is None else np.asarray(atoms)
-    if not np.issubdtype(array.dtype, np.integer) or array.ndim not in (1, 2) or not array.size:
+    if array.ndim == 1 and not array.size:
+        raise InputError(
+            "there are no atoms", expected=f"{model.n_atoms}, the model's", hint="check the residue's name"
+        )
+    if not np.issubdtype(array.dtype, np.integer) or array.ndim not in (1, 2):
         raise InputError(
             f"atoms are {array.dtype} of shape {array.shape}",
             expected=f"integers of shape ({model.n_atoms},) or (n_copies, {model.n_atoms})",
         )
     if array.shape[-1] != model.n_atoms:
-        raise MismatchError(f"{array.shape[-1]} atoms were given", expected=f"{model.n_atoms}, the model's number")
+        copies, rest = divmod(array.shape[-1], model.n_atoms)
+        raise MismatchError(
+            f"{array.shape[-1]} atoms were given",
+            expected=f"{model.n_atoms}, the model's number",
+            hint="" if rest else f"for {copies} molecules give one list for each: shape ({copies}, {model.n_atoms})",
+        )
     outside = array[(array < 0) | (array >= n_particles)]
     if outside.size:
         raise InputError(f"atom {outside[0]} is out of range", expected=f"0 to {n_particles - 1} (0-based)")

@@ -299,10 +299,11 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        inner = sorted(str(found.parent) for found in folder.glob(f"*/{MANIFEST}"))
         raise InputError(
             f"{path} does not exist",
             expected="a folder that `openmm-hybrid build` or save_system wrote",
-            hint="build it first",
+            hint=f"use {' or '.join(inner)}" if inner else "build it first",
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({error})", hint=AGAIN) from None

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from openmm_hybrid import Frames, Molecule, gaff, sgdml
 from openmm_hybrid.cli import app
 from openmm_hybrid.core import ambertools
+from openmm_hybrid.systems.build_folder import check_build_folder, write_build
 from openmm_hybrid.systems.system_files import load_system, save_system
 
 CHARGES = (0.117, -0.599, 0.028, 0.028, 0.028, 0.398)
@@ -71,6 +72,21 @@ def assert_refused(folder: Path, before: dict[str, bytes], status: int, stderr: 
     assert expected in lines[-1]
     assert "Traceback" not in stderr
     assert entries(folder) == before
+
+
+def nested() -> None:
+    Path("outer").mkdir()
+    Path("methanol").rename("outer/system")
+
+
+def refined() -> None:
+    Path("refined").mkdir()
+    Path("refined/forcefield.npz").touch()
+
+
+def built_methanol() -> None:
+    methanol = Molecule.from_smiles("CO", name="methanol")
+    write_build(Path("built"), gaff.build(methanol, charges=CHARGES), base="gaff-2.2.20", method="am1-bcc")
 
 
 def respoil(**changes: np.ndarray | str) -> None:
@@ -265,6 +281,15 @@ CASES: dict[str, tuple[Callable[[], object] | None, tuple[str, ...], str]] = {
     "damaged system": (lambda: cut("methanol/system.xml", "methanol/system.xml", 0.5), SAMPLE, "build it again"),
     "missing system": (lambda: Path("methanol/system.xml").unlink(), SAMPLE, "does not exist"),
     "missing manifest": (lambda: Path("methanol/manifest.json").unlink(), SAMPLE, "build it first"),
+    "a folder around a system": (nested, ("sample", "outer", "-o", "out"), "use outer/system"),
+    "build among other files": (None, ("build", "O", "-o", "methanol", "--charges", "nagl"), "but no build"),
+    "build over another molecule": (
+        built_methanol,
+        ("build", "O", "-o", "built", "--charges", "nagl"),
+        "a build of CO",
+    ),
+    "a folder as molecule": (None, ("build", "methanol", "-o", "out"), "cannot read a molecule from methanol"),
+    "a folder as force field": (refined, ("replace", "methanol", "refined", "-o", "out"), "use refined/forcefield.npz"),
     "overlapping start": (overlapping, SAMPLE, "overlap"),
     "temperature of zero": (None, (*SAMPLE, "--temperature", "0"), "greater than 0"),
     "temperature NaN": (None, (*SAMPLE, "--temperature", "nan"), "greater than 0"),
@@ -411,3 +436,9 @@ def test_exports_have_the_ending_by_which_they_are_read(files: Path) -> None:
     before = entries(files)
     result = run("export", "model.npz", "-o", "model.txt")
     assert_refused(files, before, result.exit_code, result.stderr, "ends in .pt")
+
+
+def test_build_again_takes_its_own_folder(files: Path) -> None:
+    built_methanol()
+    check_build_folder(Path("built"), Molecule.from_smiles("OC"))
+    check_build_folder(Path("fresh"), Molecule.from_smiles("O"))

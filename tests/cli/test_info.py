@@ -104,6 +104,13 @@ def test_gated_models_and_force_fields_are_exported(stock: Path, tmp_path: Path)
         np.testing.assert_allclose(exported.predict(positions)[1], model.predict(positions)[1], atol=1e-9)
 
 
+def test_the_charges_that_a_study_kept_are_not_its_result(tmp_path: Path) -> None:
+    result = Path(__file__).parents[2] / "benchmarks" / "results" / "table2.json"
+    (tmp_path / "table2.json").write_text(result.read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "charges-am1-bcc.json").write_text('{"charges": [0.0]}', encoding="utf-8")
+    assert described(tmp_path.parent, tmp_path.name)["kind"] == "result of table2"
+
+
 def test_committed_results_and_ready_force_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     root = Path(__file__).parents[2]
     monkeypatch.chdir(root)

@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from openmm import app, unit
 import openmm_hybrid as oh
 from openmm_hybrid.cli.info import describe
 from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.refinement.course import Course
 from openmm_hybrid.systems.build_folder import write_build
 from tests.helpers.classical_ethanol import predict
 
@@ -167,3 +169,13 @@ def test_the_verdict_names_the_budget(refined: oh.Refined, built: Path, tmp_path
 def test_budgets_and_boxes_that_are_too_small_are_refused(given: dict[str, float], words: str) -> None:
     with pytest.raises(InputError, match=words):
         replace(FEW, **given)
+
+
+@pytest.mark.parametrize(("own", "begins"), [(2.0, "Worse than gaff-1.81. m: force"), (0.5, "m: force RMSE 0.50")])
+def test_the_verdict_begins_with_a_force_field_that_is_worse_than_its_base(own: float, begins: str) -> None:
+    entry = SimpleNamespace(own_force=own, unseen_force=1.0, base_force=2.0, n_labels=10)
+    member = SimpleNamespace(
+        molecule=SimpleNamespace(name="m"), settings=SimpleNamespace(temperature=500.0, base="gaff-1.81")
+    )
+    course = SimpleNamespace(rounds=[entry], member=member, good=False)
+    assert Course._verdict(course, 0, "1 round").startswith(begins)  # type: ignore[arg-type]

@@ -290,11 +290,12 @@ def _other_topology(case: Case) -> dict[str, object]:
     [
         (lambda case: {"atoms": None}, r"System has 9 particles, the model 3 atoms"),
         (lambda case: {"atoms": [0, 1]}, "2 atoms were given; expected 3"),
+        (lambda case: {"atoms": range(6)}, r"for 2 molecules give one list for each: shape \(2, 3\)"),
+        (lambda case: {"atoms": []}, "there are no atoms; expected 3, the model's; check the residue's name"),
         (lambda case: {"atoms": [0, 1, 9]}, "atom 9 is out of range; expected 0 to 8"),
         (lambda case: {"atoms": [0, 1, -1]}, "atom -1 is out of range"),
         (lambda case: {"atoms": [4, 1, 4]}, "atom 4 is given twice"),
         (lambda case: {"atoms": [0.0, 1.0, 2.0]}, "expected integers of shape"),
-        (lambda case: {"atoms": []}, "expected integers of shape"),
         (lambda case: {"atoms": case.atoms[0, [2, 3, 0]]}, r"A3 of ETH 1\) is H; expected C for the model's atom 1"),
         (lambda case: {"force_group": 32}, "force group 32; expected a whole number from 0 to 31"),
         (lambda case: {"force_group": True}, "force group True"),

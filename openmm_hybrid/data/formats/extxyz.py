@@ -167,7 +167,7 @@ def _block(path: Path, frame: int, comment: str, rows: Sequence[str]) -> _Block:
     header = named_energies(comment, header, where)
     properties, key = header.get("properties", _PLAIN), _only(where, header, ENERGIES)
     energy = header[key] if key else None
-    usual, hint, layout, unread = "", "add e_unit=eV to every comment line, or give e_unit", "", ()
+    usual, hint, layout, unread = "", "add e_unit=eV to every comment line, or give e_unit (--e-unit)", "", ()
     qm9 = _qm9(comment)
     stated = None if qm9 or key or "properties" in header else comment_energy(comment, where)
     if qm9:
