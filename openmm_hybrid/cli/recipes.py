@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from openmm_hybrid.data.frames import Frames
     from openmm_hybrid.data.molecule import Molecule
     from openmm_hybrid.models.energy_model import EnergyModel
+    from openmm_hybrid.models_io.correction import Correction
 
 Coordinate = list[int] | list[list[int]]
+
+_TESTED = 200  # frames whose errors are told
 
 
 @final
@@ -130,7 +133,7 @@ def _global(task: Task) -> list[str]:
     from openmm_hybrid import correction
 
     options = task.options
-    model = correction.train(
+    found = correction.train(
         task.forcefield,
         task.frames,
         lam=1e-10 if options.lam is None else options.lam,
@@ -138,8 +141,32 @@ def _global(task: Task) -> list[str]:
         progress=task.progress,
         **options.kernel,
     )
-    (model.gated(task.frames) if options.gate else model).save(task.output)
-    return []
+    made = found.gated(task.frames) if options.gate else found
+    made.save(task.output)
+    return [str(found.report["summary"]), *_errors(task, made, found.model)]
+
+
+def _errors(task: Task, made: Correction, trained: EnergyModel) -> list[str]:
+    """Errors of the forces with and without a correction of all atoms, for frames that it was not trained on."""
+    import numpy as np
+
+    from openmm_hybrid.analysis.error_table import error_table
+    from openmm_hybrid.sgdml.model import SGDMLModel
+
+    known = trained.idxs_train if isinstance(trained, SGDMLModel) else np.zeros(0)
+    rest = np.setdiff1d(np.arange(len(task.frames)), known)
+    if not len(rest):
+        return []
+    chosen = np.sort(np.random.default_rng(0).permutation(rest)[:_TESTED])
+    test = task.frames[chosen]
+    base = task.forcefield.predict(test.positions)
+    added = made.in_molecule().predict(test.positions)
+    without, found = (
+        error_table(test, labels).force_rmse for labels in (base, (base[0] + added[0], base[1] + added[1]))
+    )
+    return [
+        f"force RMSE {found:.3g} kcal/mol/Å on {len(test)} frames that it was not trained on, {without:.3g} without it"
+    ]
 
 
 def _local(task: Task) -> list[str]:

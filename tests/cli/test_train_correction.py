@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +89,22 @@ def test_refuses_options_that_do_not_go_together(folder: Path, options: str, mes
 
 def _run(folder: Path, line: str):
     return CliRunner().invoke(app, [part.replace("{}", str(folder)) for part in line.split()])
+
+
+def test_the_global_recipe_tells_its_errors_on_frames_that_it_has_not_seen(folder: Path) -> None:
+    done = _run(folder, "train correction {}/methanol {}/labels.npz -o {}/few.npz --n-train 30 --sigma 10")
+    assert done.exit_code == 0, done.stderr
+    found = re.search(
+        r"force RMSE (\S+) kcal/mol/Å on 10 frames that it was not trained on, (\S+) without", done.stdout
+    )
+    assert found, done.stdout
+    data, model = oh.Frames.load(folder / "labels.npz"), oh.correction.load(folder / "few.npz")
+    rest = data[np.setdiff1d(np.arange(40), model.model.idxs_train)]
+    residual = rest.forces - oh.gaff.SystemModel(*_system(folder)).predict(rest.positions)[1]
+    error = residual - model.model.predict(rest.positions)[1]
+    expected = [np.sqrt(np.mean(each**2)) for each in (error, residual)]
+    assert [float(text) for text in found.groups()] == pytest.approx(expected, rel=0.01)
+    assert expected[0] < 0.5 * expected[1]
+    done = _run(folder, "train correction {}/methanol {}/labels.npz -o {}/all.npz")
+    assert "RMSE" not in done.stdout
+    assert "40 training frames" in done.stdout
