@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 from pathlib import Path
 from typing import Any
 
 from openmm_hybrid import bases
 from openmm_hybrid.bases.build import build
 from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.files import expanded
 from openmm_hybrid.data.identity import Identity
 from openmm_hybrid.data.molecule import Molecule
-from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.forcefield import ForceField, library
 from openmm_hybrid.models.compose import Sum
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models_io.correction import Correction
@@ -49,6 +52,7 @@ def energy_model(name: str, molecule: Molecule, folder: Path, *, charges: str = 
     if is_engine(name):
         options: dict[str, Any] = {"charge": molecule.charge} if molecule.charge else {}
         return EngineModel(engine(name, **options), molecule)
+    _check_name(name)
     found = load(name)
     if isinstance(found, Correction):
         raise InputError(f"{name} is a correction", expected="a model of the whole energy", hint="refine --correct")
@@ -62,6 +66,21 @@ def energy_model(name: str, molecule: Molecule, folder: Path, *, charges: str = 
             hint="give the molecule as an SDF file in the model's order (Molecule.reordered)",
         )
     return model
+
+
+def _check_name(name: str) -> None:
+    """Refuse a name that is neither a path nor a shipped force field."""
+    shipped = library.names()
+    if name in shipped or Path(name).suffix or os.path.exists(expanded(name)):
+        return
+    known = (*bases.names(), *ENGINES.names(), *shipped)
+    near = [each for each in known if each.startswith(name)] or difflib.get_close_matches(name, known)
+    raise InputError(
+        f"unknown model {name!r}",
+        expected="a base force field, a reference engine, a file of a model, the folder of a refinement, or a shipped "
+        "force field",
+        hint=f"did you mean {' or '.join(near)}?" if near else f"base force fields: {', '.join(bases.names())}",
+    )
 
 
 def is_engine(name: str) -> bool:

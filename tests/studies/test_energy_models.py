@@ -89,3 +89,17 @@ def test_names_of_nothing_and_of_other_molecules_are_refused(ethanol: oh.Molecul
         energy_model("ethanol-cross", oh.Molecule.from_smiles("CCO"), tmp_path)
     with pytest.raises(MismatchError, match="instead of 9"):
         energy_model("ethanol-cross", oh.Molecule.from_smiles("CCCO"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("gaff", "did you mean gaff-"),
+        ("gnf2", "gfn2"),
+        ("ethanol-cros", "ethanol-cross"),
+        ("zzz", "base force fields: "),
+    ],
+)
+def test_an_unknown_name_is_refused_with_what_it_may_have_meant(name: str, hint: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"unknown model '{name}'; expected a base force field.*{hint}"):
+        energy_model(name, oh.Molecule.from_smiles("CCO"), tmp_path)
