@@ -40,7 +40,7 @@ def progress_bar(
     Yields
     ------
     advance : callable
-        Call ``advance(n)`` after n more units.
+        Call ``advance(n)`` after n more units, and ``advance(0)`` where preparations end: the speed leaves them out.
     """
     if not enabled:
         yield lambda n: None
@@ -70,7 +70,7 @@ def _bar(total: int, description: str, unit: str, done: int) -> Iterator[Advance
         task = display.add_task(description, total=total, completed=done, speed_text=unit)
 
         def advance(n: int) -> None:
-            clock.done += n
+            clock.count(n)
             display.update(task, advance=n, speed_text=clock.speed_text)
 
         yield advance
@@ -88,6 +88,12 @@ class _Clock:
 
     def __post_init__(self) -> None:
         self.start_done, self.start = self.done, time.monotonic()
+
+    def count(self, n: int) -> None:
+        """Count n units; 0 before the first one starts the time again."""
+        self.done += n
+        if self.done == self.start_done:
+            self.start = time.monotonic()
 
     @property
     def speed(self) -> float:
@@ -114,13 +120,15 @@ class _Lines:
     def __init__(self, total: int, description: str, unit: str, done: int) -> None:
         self._clock = _Clock(total, unit, done)
         self._description = description
-        self._written_at = self._clock.start
+        self._began = self._written_at = self._clock.start
         self._written_done = done
         self._write("started")
 
     def advance(self, n: int) -> None:
         clock = self._clock
-        clock.done += n
+        clock.count(n)
+        if not n:
+            return
         waited = time.monotonic() - self._written_at
         tenth = (clock.done - self._written_done) * 10 >= clock.total
         if clock.done < clock.total and (waited >= _LINE_EVERY or (tenth and waited >= _LINE_AFTER)):
@@ -128,7 +136,7 @@ class _Lines:
             self._written_at, self._written_done = time.monotonic(), clock.done
 
     def finish(self) -> None:
-        took = timedelta(seconds=round(time.monotonic() - self._clock.start))
+        took = timedelta(seconds=round(time.monotonic() - self._began))
         self._write(f"{self._clock.speed_text}, took {took}")
 
     def _write(self, rest: str) -> None:

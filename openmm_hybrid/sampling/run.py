@@ -167,6 +167,7 @@ class _Loop:
     def run(self, advance: Callable[[int], None]) -> None:
         job, integrator = self._job, self._context.getIntegrator()
         self._keep(self._checked())
+        advance(0)  # contexts may take seconds
         with _interruptible() as interrupted:
             while self._step < job.n_steps:
                 if job.ensemble == "nve":

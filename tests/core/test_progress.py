@@ -58,6 +58,19 @@ def test_what_was_done_before_does_not_count_for_the_speed(clock, capsys):
     assert "95/100 steps (95 %), 1 steps/s" in capsys.readouterr().err
 
 
+def test_preparations_do_not_count_for_the_speed(clock, capsys):
+    with progress_bar(1000, "sampling") as advance:
+        clock[0] += 40.0
+        advance(0)
+        for _ in range(20):
+            clock[0] += 1.0
+            advance(10)
+            advance(0)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1].startswith("sampling: 10/1000 steps (1 %), 10 steps/s, 0:01:39 left")
+    assert lines[-1] == "sampling: 200/1000 steps (20 %), 10 steps/s, took 0:01:00"
+
+
 def test_an_error_passes_through_without_a_false_end(capsys):
     with pytest.raises(KeyboardInterrupt), progress_bar(10, "work"):
         raise KeyboardInterrupt
