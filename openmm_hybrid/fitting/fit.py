@@ -58,8 +58,8 @@ def fit(
 
     The loss is ⟨(F − F_ref)²⟩ + w ⟨(E − E_ref − c)²⟩ plus penalties on the distance from the start (see
     docs/fitting.md). The first mean is over force components, the second over frames; c is a free constant for each
-    molecule. The fit keeps bounds, total charges and the equality of charges. It first sets the ranges of saturated
-    terms from the training frames.
+    molecule. The fit keeps bounds, total charges and the equality of charges. It first sets the ranges of new
+    saturated terms, whose coefficients are all zero, from the training frames. Fitted terms keep their ranges.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def fit(
     train = [part[chosen.train] for part, chosen in zip(data, splits, strict=True)]
     labels = [compared_labels(*each) for each in zip(fields, given, splits, strict=True)]
     valid = [part[chosen.valid] for part, chosen in zip(data, splits, strict=True)]
-    shared = set_ranges(shared, train)
+    shared = set_ranges(shared, train, fixed)
     search = _Search(
         shared=shared,
         train=train,
@@ -243,11 +243,7 @@ def free_parameters(
         A pattern matches nothing, or nothing is left.
     """
     parameters = shared.parameters
-    if isinstance(fixed, str):
-        raise InputError(f"fixed = {fixed!r}", expected="a sequence of patterns", hint=f"write ({fixed!r},)")
-    stays = ~parameters.fitted
-    for pattern in fixed:
-        stays[parameters.matching(pattern)] = True
+    stays = ~parameters.fitted | parameters.matching_any(fixed)
     for forcefield, indices in zip(shared.forcefields, shared.indices, strict=True):
         stays[indices[kept_at_straight_angles(forcefield.tables)]] = True
     used, weights = np.zeros(len(parameters), dtype=bool), np.zeros(len(parameters), dtype=bool)

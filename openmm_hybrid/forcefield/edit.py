@@ -200,7 +200,7 @@ class _Ranges(dict[Key, tuple[float, float]]):
 
 
 def _ranges(tables: Tables) -> _Ranges:
-    """Ranges of distances and angles that their classical terms allow; a fit replaces them by those of its frames."""
+    """Ranges of distances and angles that their classical terms allow; the first fit replaces them."""
     found = _Ranges()
     for terms in tables.terms:
         stiff = terms.form.harmonic(torch.tensor(tables.values(terms)))

@@ -114,6 +114,21 @@ class Parameters:
             )
         return found
 
+    def matching_any(self, patterns: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether each parameter (n_parameters,) matches one of several patterns.
+
+        Raises
+        ------
+        InputError
+            `patterns` is a single string, or no name matches a pattern.
+        """
+        if isinstance(patterns, str):
+            raise InputError(f"fixed = {patterns!r}", expected="a sequence of patterns", hint=f"write ({patterns!r},)")
+        found = np.zeros(len(self), dtype=bool)
+        for pattern in patterns:
+            found[self.matching(pattern)] = True
+        return found
+
     def kept(self, indices: NDArray[np.int64]) -> Parameters:
         """The list of the parameters at `indices` only, in that order."""
         chosen = indices.tolist()

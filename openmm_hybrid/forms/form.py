@@ -81,7 +81,7 @@ class Column:
         Index of the term's atom whose charge this is. A fit keeps the sum of a molecule's charges.
     range_of : int, optional
         Index of the coordinate whose sampled range this column ends. Each range has two columns, the lower end first;
-        a fit sets them from its frames.
+        a fit sets them from its frames while the term's coefficients, which `start` sets to zero, are zero.
     hidden : bool
         Whether it is a weight in the hidden layers of a network. Gradients fit these; a solve keeps them.
     """
