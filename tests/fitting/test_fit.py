@@ -219,6 +219,17 @@ def test_frames_must_belong_to_the_force_fields() -> None:
         oh.fit([peroxide(), changed(trioxidane(), k=2.0)], [data, frames(trioxidane(), 20)], n_train=10, n_test=0)
 
 
+def test_values_that_differ_by_rounding_are_equal() -> None:
+    """Scale factors are quotients of products in a System, so that 0.5 may be 0.49999999999999994."""
+    first, second = peroxide(), trioxidane()
+    nearly = second.with_values(second.parameters.values * (1.0 - 1e-15))
+    assert not np.array_equal(nearly.parameters.values, second.parameters.values)
+    shared = SharedParameters.of([first, nearly])
+    assert len(shared.parameters) == len(SharedParameters.of([first, second]).parameters)
+    with pytest.raises(MismatchError, match=r"scale is 0\.8333.*rename the types"):
+        SharedParameters.of([first, changed(second, scale=1.0 + 1e-6)])
+
+
 def test_ethanol_reaches_the_papers_error(reference_data: Callable[[str], Path]) -> None:
     """Sauceda et al., J. Chem. Phys. 153, 124109 (2020), table II: GAFF-Morse ethanol, 100 frames: 15.38 kcal/mol/Å.
 
