@@ -7,14 +7,14 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import expanded
+from openmm_hybrid.core.files import expanded, fingerprint
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.selection import Split, split
 from openmm_hybrid.fitting.fit_result import FitResult, MoleculeFit
@@ -92,7 +92,7 @@ def fit(
     gradient : GradientSettings, optional
         Settings of the gradients, except `energy_weight` and `restraint`, which are those above.
     checkpoint : path, optional
-        File for the state of the gradients. A fit that was killed resumes from it.
+        File for the state of the gradients. A fit that was killed resumes from it; one with other settings is refused.
     md_steps : int
         Steps of the dynamics among the checks; 0 omits it.
     progress : bool
@@ -225,8 +225,13 @@ class _Search:
             centre=self.shared.parameters.values,
             seed=self.seed,
             checkpoint=self.checkpoint,
+            job=self._solves(),
             progress=self.progress,
         )
+
+    def _solves(self) -> dict[str, Any]:
+        """What the solve before the gradients depends on, beside all that `descend` depends on."""
+        return {"ridge": self.solving.ridge, "fixed": fingerprint(np.setdiff1d(self.free, self.hidden))}
 
 
 def free_parameters(
