@@ -43,7 +43,7 @@ def edit(
         if wanted[slot] == name and present is type(form):
             continue  # without a number after the name, any size of this form will do
         if form.slots[slot] == "replaces":
-            tables = _replaced(tables, slot, name, form)
+            tables = _replaced(tables, slot, name, form if old is None else form.in_place_of(old.form))
         else:
             tables = _added(_on_every_chain(tables, slot), slot, name, form, seed)
     return _with_cross(tables, kinds) if kinds else tables

@@ -239,6 +239,13 @@ class FunctionalForm(torch.nn.Module, ABC):
         """
         raise MismatchError(f"{self.name} cannot start from {other.name}")
 
+    def in_place_of(self, other: FunctionalForm) -> FunctionalForm:
+        """This form with the settings that it takes over from another form in its place; by default none.
+
+        A user's word such as "fourier6" leaves them open: a series with sines stays one when it becomes longer.
+        """
+        return self
+
     def harmonic(self, p: Tensor) -> tuple[Tensor, Tensor] | None:
         """Curvature k and minimum q₀ (n_terms,) of a bond or angle; None for forms without a minimum of their own."""
         return None

@@ -6,11 +6,14 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+import torch
 
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.forcefield.builder import Builder
 from openmm_hybrid.forcefield.paths import PATHS, angles, chains, pentads, stars
 from openmm_hybrid.forms.cross import GROUPS, Cross
+from openmm_hybrid.forms.fourier import Fourier
 from tests.helpers.forcefield_molecules import built, shaken
 
 
@@ -90,6 +93,24 @@ def test_longer_series_keep_what_was_there(ethanol: ForceField) -> None:
     assert len(new) >= len(old)
     with pytest.raises(InputError, match="shorter"):
         ethanol.edit(propers="fourier6").edit(propers="fourier4")
+
+
+def test_a_series_with_sines_becomes_longer(ethanol: ForceField) -> None:
+    """Sage and Parsley have torsions with phases other than 0 and π."""
+    old = ethanol.group("propers")
+    builder = Builder.of(ethanol.tables, without=["propers"])
+    rows = Fourier(3, sine=True).converted(old.form, torch.tensor(ethanol.tables.values(old)))
+    rows[:, -1] = torch.arange(1.0, len(rows) + 1)
+    rows = dict(zip(map(tuple, old.atoms.tolist()), rows.tolist(), strict=True))
+    builder.add("propers", Fourier(3, sine=True), rows)
+    chiral = ForceField(builder.finish())
+    longer = chiral.edit(propers="fourier4")
+    assert longer.group("propers").form.name == "fourier4s"
+    positions = shaken(built("ethanol"))
+    np.testing.assert_allclose(longer.predict(positions)[0], chiral.predict(positions)[0], rtol=1e-12)
+    assert chiral.edit(propers="fourier3").group("propers").form.name == "fourier3s"
+    with pytest.raises(InputError, match="fourier2s is shorter than the present series, fourier3s"):
+        chiral.edit(propers="fourier2")
 
 
 def test_editing_twice_adds_up(ethanol: ForceField) -> None:
