@@ -40,7 +40,7 @@ def fit(
     forcefield: ForceField | Sequence[ForceField],
     frames: Frames | Sequence[Frames],
     *,
-    n_train: int | Sequence[int],
+    n_train: int | Sequence[int] | NDArray[np.int64],
     n_valid: int | None = None,
     n_test: int = 1000,
     seed: int = 0,
@@ -81,7 +81,7 @@ def fit(
         all parameters. "auto" solves; where there are networks, it then follows gradients of their weights and solves
         again.
     fixed : sequence of str
-        Shell patterns of parameters that keep their values, such as "charges/*" or "lj/*".
+        Names, or shell patterns such as "charges/*" and "lj/*", of parameters that keep their values.
     energy_weight : float, 1/Å²
         w; our choice.
     restraint : float, (kcal/mol/Å)²
@@ -161,9 +161,10 @@ def fit(
     )
 
 
-def _of_each(n_train: int | Sequence[int], n_molecules: int) -> list[int]:
+def _of_each(n_train: int | Sequence[int] | NDArray[np.int64], n_molecules: int) -> list[int]:
     """Training frames of each molecule."""
-    numbers = list(n_train) if isinstance(n_train, Sequence) else [n_train] * n_molecules
+    given = n_train.tolist() if isinstance(n_train, np.ndarray) else n_train
+    numbers = list(given) if isinstance(given, Sequence) else [given] * n_molecules
     if len(numbers) != n_molecules:
         raise InputError(
             f"n_train has {len(numbers)} numbers for {n_molecules} molecules", expected="one for each, or one for all"

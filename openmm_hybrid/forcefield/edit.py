@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -83,7 +83,7 @@ def _form(slot: str, word: str) -> tuple[str, FunctionalForm]:
 def _cross_kinds(cross: bool | Sequence[str]) -> tuple[str, ...]:
     if isinstance(cross, bool):
         return tuple(GROUPS) if cross else ()
-    kinds = (cross,) if isinstance(cross, str) else tuple(cross)
+    kinds = (cross,) if isinstance(cross, str) else tuple(dict.fromkeys(cross))
     for kind in kinds:
         if kind not in GROUPS:
             raise InputError(f"unknown kind of cross terms {kind!r}", expected=f"one of {', '.join(GROUPS)}, or True")
@@ -134,6 +134,12 @@ def _added(tables: Tables, slot: str, name: str, form: FunctionalForm, seed: int
     carrier = tables.in_slot(slot)
     if carrier is None:
         return tables
+    if f"{slot}.{name}" in tables.groups:
+        raise InputError(
+            f"{tables.name!r} has terms {slot}.{name} already, of the form {tables.group(f'{slot}.{name}').form.name}",
+            expected=f"a form for {slot} that it lacks",
+            hint=f"leave {slot} out to keep the present terms; for another size edit the force field without them",
+        )
     straight = straight_angles(tables)
     bent = [
         not any(is_straight(coordinate, atoms, straight) for coordinate in form.coordinates)
@@ -156,8 +162,16 @@ def _added(tables: Tables, slot: str, name: str, form: FunctionalForm, seed: int
     return builder.finish()
 
 
-def _with_cross(tables: Tables, kinds: Iterable[str]) -> Tables:
+def _with_cross(tables: Tables, kinds: Sequence[str]) -> Tables:
     """The tables with cross terms of these kinds and zero energy."""
+    present = [kind for kind in kinds if f"cross.{kind}" in tables.groups]
+    if present:
+        lacking = [kind for kind in GROUPS if f"cross.{kind}" not in tables.groups]
+        raise InputError(
+            f"{tables.name!r} has cross terms of the kind {present[0]!r} already",
+            expected=f"kinds that it lacks ({', '.join(lacking) or 'none'})",
+            hint="name these in cross=[…], or leave cross out to keep the present terms",
+        )
     ranges = _ranges(tables)
     shortest, longest = _reaches(tables, ranges)
     straight = straight_angles(tables)

@@ -101,11 +101,15 @@ class Parameters:
     def matching(self, pattern: str) -> NDArray[np.int64]:
         """Indices of the parameters whose names match a shell pattern such as ``charges/*``.
 
+        The exact name of a parameter stands for this one alone, also where it contains ``[``, ``*`` or ``?``.
+
         Raises
         ------
         InputError
             No name matches.
         """
+        if pattern in self.names:
+            return np.array([self.names.index(pattern)], dtype=np.int64)
         found = np.flatnonzero([fnmatchcase(name, pattern) for name in self.names])
         if not len(found):
             groups = ", ".join(dict.fromkeys(name.split("/")[0] for name in self.names))

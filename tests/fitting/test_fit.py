@@ -213,6 +213,8 @@ def test_frames_must_belong_to_the_force_fields() -> None:
         oh.fit(peroxide(), [data, data], n_train=10, n_test=0, **QUIET)
     with pytest.raises(InputError, match="2 numbers for 1 molecules"):
         oh.fit(peroxide(), data, n_train=[10, 10], n_test=0, **QUIET)
+    with pytest.raises(InputError, match="2 numbers for 1 molecules"):
+        oh.fit(peroxide(), data, n_train=np.array([10, 10]), n_test=0, **QUIET)
     with pytest.raises(InputError, match="no forces"):
         oh.fit(peroxide(), replace(data, forces=None), n_train=10, n_test=0, **QUIET)
     with pytest.raises(MismatchError, match="bonds/ho-oh/k is 900"):
@@ -228,6 +230,12 @@ def test_values_that_differ_by_rounding_are_equal() -> None:
     assert len(shared.parameters) == len(SharedParameters.of([first, second]).parameters)
     with pytest.raises(MismatchError, match=r"scale is 0\.8333.*rename the types"):
         SharedParameters.of([first, changed(second, scale=1.0 + 1e-6)])
+
+
+@pytest.mark.parametrize("number", [np.array([10]), np.array(10), np.int64(10)])
+def test_arrays_of_training_frames_are_lists_of_them(number: Any) -> None:
+    result = oh.fit(peroxide(), frames(peroxide(), 20), n_train=number, n_test=5, ridge=1e-3, **QUIET)
+    assert len(result.molecules[0].split.train) == 10
 
 
 def test_ethanol_reaches_the_papers_error(reference_data: Callable[[str], Path]) -> None:

@@ -116,8 +116,15 @@ def test_a_series_with_sines_becomes_longer(ethanol: ForceField) -> None:
 def test_editing_twice_adds_up(ethanol: ForceField) -> None:
     twice = ethanol.edit(bonds="morse").edit(cross=["angle"], propers="fourier6")
     assert {"bonds.morse", "cross.angle"} <= set(twice.groups)
-    with pytest.raises(InputError, match="already exists"):
-        twice.edit(cross=["angle"])
+
+
+def test_what_is_there_already_is_told(ethanol: ForceField) -> None:
+    crossed = ethanol.edit(cross=["angle"])
+    for kinds in (["angle"], ["torsion", "angle"], True):
+        with pytest.raises(InputError, match=r"has cross terms of the kind 'angle' already; .*angle-angle, "):
+            crossed.edit(cross=kinds)
+    with pytest.raises(InputError, match=r"has terms bonds.neural already, of the form neural4; .*leave bonds"):
+        ethanol.edit(bonds="neural4").edit(bonds="neural6")
 
 
 def test_networks_of_one_type_start_alike_and_of_other_seeds_differ(ethanol: ForceField) -> None:
