@@ -78,7 +78,13 @@ class State:
 
 
 def describe_fit(
-    names: Sequence[str], settings: Any, seed: int, centre: NDArray[Any], free: NDArray[Any], frames: Sequence[Frames]
+    names: Sequence[str],
+    settings: Any,
+    seed: int,
+    centre: NDArray[Any],
+    free: NDArray[Any],
+    train: Sequence[Frames],
+    valid: Sequence[Frames],
 ) -> dict[str, Any]:
     """The description of a fit, which a checkpoint must share.
 
@@ -91,10 +97,10 @@ def describe_fit(
         Values that displacements are measured from.
     free : (n_free,)
         Indices of the fitted parameters, or the flags of all parameters.
-    frames : sequence of Frames
-        Labelled frames of every molecule, for training and validation.
+    train, valid : sequence of Frames
+        Labelled frames of every molecule.
     """
-    arrays = [array for part in frames for array in (part.positions, *part.labels())]
+    arrays = [array for part in (*train, *valid) for array in (part.positions, *part.labels())]
     return {
         "parameters": fingerprint("\n".join(names)),
         "settings": asdict(settings),
@@ -102,6 +108,8 @@ def describe_fit(
         "centre": fingerprint(centre),
         "free": fingerprint(free),
         "frames": fingerprint(*arrays),
+        "n_train": [len(part) for part in train],
+        "n_valid": [len(part) for part in valid],
     }
 
 

@@ -7,14 +7,14 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openmm_hybrid.analysis.error_table import ErrorTable, error_table
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.core.files import expanded
+from openmm_hybrid.core.files import expanded, fingerprint
 from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.data.selection import Split, split
 from openmm_hybrid.fitting.fit_result import FitResult, MoleculeFit
@@ -40,7 +40,7 @@ def fit(
     forcefield: ForceField | Sequence[ForceField],
     frames: Frames | Sequence[Frames],
     *,
-    n_train: int | Sequence[int],
+    n_train: int | Sequence[int] | NDArray[np.int64],
     n_valid: int | None = None,
     n_test: int = 1000,
     seed: int = 0,
@@ -58,8 +58,8 @@ def fit(
 
     The loss is ⟨(F − F_ref)²⟩ + w ⟨(E − E_ref − c)²⟩ plus penalties on the distance from the start (see
     docs/fitting.md). The first mean is over force components, the second over frames; c is a free constant for each
-    molecule. The fit keeps bounds, total charges and the equality of charges. It first sets the ranges of saturated
-    terms from the training frames.
+    molecule. The fit keeps bounds, total charges and the equality of charges. It first sets the ranges of new
+    saturated terms, whose coefficients are all zero, from the training frames. Fitted terms keep their ranges.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def fit(
         all parameters. "auto" solves; where there are networks, it then follows gradients of their weights and solves
         again.
     fixed : sequence of str
-        Shell patterns of parameters that keep their values, such as "charges/*" or "lj/*".
+        Names, or shell patterns such as "charges/*" and "lj/*", of parameters that keep their values.
     energy_weight : float, 1/Å²
         w; our choice.
     restraint : float, (kcal/mol/Å)²
@@ -92,7 +92,7 @@ def fit(
     gradient : GradientSettings, optional
         Settings of the gradients, except `energy_weight` and `restraint`, which are those above.
     checkpoint : path, optional
-        File for the state of the gradients. A fit that was killed resumes from it.
+        File for the state of the gradients. A fit that was killed resumes from it; one with other settings is refused.
     md_steps : int
         Steps of the dynamics among the checks; 0 omits it.
     progress : bool
@@ -128,7 +128,7 @@ def fit(
     train = [part[chosen.train] for part, chosen in zip(data, splits, strict=True)]
     labels = [compared_labels(*each) for each in zip(fields, given, splits, strict=True)]
     valid = [part[chosen.valid] for part, chosen in zip(data, splits, strict=True)]
-    shared = set_ranges(shared, train)
+    shared = set_ranges(shared, train, fixed)
     search = _Search(
         shared=shared,
         train=train,
@@ -161,9 +161,10 @@ def fit(
     )
 
 
-def _of_each(n_train: int | Sequence[int], n_molecules: int) -> list[int]:
+def _of_each(n_train: int | Sequence[int] | NDArray[np.int64], n_molecules: int) -> list[int]:
     """Training frames of each molecule."""
-    numbers = list(n_train) if isinstance(n_train, Sequence) else [n_train] * n_molecules
+    given = n_train.tolist() if isinstance(n_train, np.ndarray) else n_train
+    numbers = list(given) if isinstance(given, Sequence) else [given] * n_molecules
     if len(numbers) != n_molecules:
         raise InputError(
             f"n_train has {len(numbers)} numbers for {n_molecules} molecules", expected="one for each, or one for all"
@@ -225,8 +226,13 @@ class _Search:
             centre=self.shared.parameters.values,
             seed=self.seed,
             checkpoint=self.checkpoint,
+            job=self._solves(),
             progress=self.progress,
         )
+
+    def _solves(self) -> dict[str, Any]:
+        """What the solve before the gradients depends on, beside all that `descend` depends on."""
+        return {"ridge": self.solving.ridge, "fixed": fingerprint(np.setdiff1d(self.free, self.hidden))}
 
 
 def free_parameters(
@@ -243,11 +249,7 @@ def free_parameters(
         A pattern matches nothing, or nothing is left.
     """
     parameters = shared.parameters
-    if isinstance(fixed, str):
-        raise InputError(f"fixed = {fixed!r}", expected="a sequence of patterns", hint=f"write ({fixed!r},)")
-    stays = ~parameters.fitted
-    for pattern in fixed:
-        stays[parameters.matching(pattern)] = True
+    stays = ~parameters.fitted | parameters.matching_any(fixed)
     for forcefield, indices in zip(shared.forcefields, shared.indices, strict=True):
         stays[indices[kept_at_straight_angles(forcefield.tables)]] = True
     used, weights = np.zeros(len(parameters), dtype=bool), np.zeros(len(parameters), dtype=bool)

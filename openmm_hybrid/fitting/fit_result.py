@@ -60,7 +60,8 @@ class FitResult:
     molecules : tuple of MoleculeFit
     names : tuple of str, (n_parameters,)
     before, after : (n_parameters,)
-        Values of the parameters, without repeated names. Both contain the ranges of saturated terms from the frames.
+        Values of the parameters, without repeated names. Both contain the ranges that the frames gave
+        to new terms.
     ridge : float or None
         Ridge of the last solve; None without a solve.
     ridge_losses : tuple of RidgeLoss

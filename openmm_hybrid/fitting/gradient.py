@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -99,6 +99,7 @@ def descend(
     centre: NDArray[np.float64] | None = None,
     seed: int = 0,
     checkpoint: Path | None = None,
+    job: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Descent:
     """Follow gradients of the loss by the parameters `free` from the values of `shared`.
@@ -119,6 +120,8 @@ def descend(
     seed : int
         Seed of the batches.
     checkpoint : Path, optional
+    job : mapping, optional
+        What else a checkpoint must share, JSON-ready, such as the settings of the solve that led to the start.
     progress : bool
 
     Raises
@@ -133,9 +136,9 @@ def descend(
     """
     middle = shared.parameters.values if centre is None else centre
     run = _Run(shared, train, valid, free, settings, middle, seed)
-    # The job omits the start, because a repeated solve may end in other last digits.
-    job = describe_fit(shared.parameters.names, settings, seed, middle, free, [*train, *valid])
-    state = State.fresh(len(free)) if checkpoint is None else load_state(checkpoint, job, len(free))
+    # The description omits the start, because a repeated solve may end in other last digits.
+    described = describe_fit(shared.parameters.names, settings, seed, middle, free, train, valid) | dict(job or {})
+    state = State.fresh(len(free)) if checkpoint is None else load_state(checkpoint, described, len(free))
     if not state.train:
         state.best_loss = run.validation(state.best)
     total, saved = settings.adam + settings.lbfgs, time.monotonic()
@@ -145,7 +148,7 @@ def descend(
                 before = state.epoch
                 state = run.epoch(state)
                 if checkpoint is not None and time.monotonic() - saved >= _SAVE_EVERY:
-                    save_state(checkpoint, state, job)
+                    save_state(checkpoint, state, described)
                     saved = time.monotonic()
                 advance(state.epoch - before)
         except KeyboardInterrupt:

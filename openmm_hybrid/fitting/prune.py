@@ -8,6 +8,7 @@ from torch import Tensor
 
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.data.frames import Frames
+from openmm_hybrid.fitting.input_checks import paired, with_energies
 from openmm_hybrid.fitting.least_squares import NormalEquations, accumulate
 from openmm_hybrid.fitting.residuals import LabelledMolecule
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
@@ -35,7 +36,7 @@ def prunable_terms(
     forcefield : ForceField
         A fitted force field.
     frames : Frames
-        Its training frames, or some of them.
+        Its training frames, or some of them, with forces, and with energies unless energy_weight=0.
     rise : float
         Allowed relative rise of the root of the loss.
     energy_weight : float, 1/Å²
@@ -49,11 +50,16 @@ def prunable_terms(
     Raises
     ------
     InputError
-        There are no such terms, or `rise` is negative.
+        There are no such terms, `rise` or `energy_weight` is negative, or the frames have no energies or no forces.
+    MismatchError
+        Frames and force field have different atoms or orders of atoms.
     """
     if not 0.0 <= rise < np.inf:
         raise InputError(f"rise = {rise!r}", expected="a number from 0 on, such as 0.1")
-    shared = SharedParameters.of([forcefield])
+    if not 0.0 <= energy_weight < np.inf:
+        raise InputError(f"energy_weight = {energy_weight!r}", expected="a number from 0 on, such as 0.3")
+    fields, (given,) = paired(forcefield, frames)
+    shared = SharedParameters.of(fields)
     free = torch.tensor(np.flatnonzero(forcefield.parameters.fitted))
     types = _types(forcefield, free)
     if not types:
@@ -63,7 +69,7 @@ def prunable_terms(
         )
     counts = _counts(forcefield)
     theta = torch.tensor(forcefield.parameters.values)
-    part = frames[: min(len(frames), _FRAMES)]
+    (part,) = with_energies(fields, [given[: min(len(given), _FRAMES)]], energy_weight)
     folds = [[torch.arange(len(part))]]
     equations = accumulate([LabelledMolecule(shared, 0, part)], folds, theta, free, energy_weight)
     matrix, _, square = NormalEquations.total(equations).normal()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 import numpy as np
 import torch
@@ -13,21 +12,38 @@ from openmm_hybrid.data.frames import Frames
 from openmm_hybrid.fitting.residuals import blocks_of
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from openmm_hybrid.forcefield.straight_angles import straight_minima
+from openmm_hybrid.forcefield.terms import Terms
 
 QUANTILES = (0.001, 0.999)
 """Quantiles of a coordinate in the training frames that end its range; our choice."""
 _LEAST = {"distance": 0.02, "angle": 0.04}  # Å, rad; smallest width of a range
 
 
-def set_ranges(shared: SharedParameters, frames: Sequence[Frames]) -> SharedParameters:
-    """Set all ranges to quantiles of their coordinates, over all terms and molecules that share them.
+def set_ranges(shared: SharedParameters, frames: Sequence[Frames], fixed: Sequence[str] = ()) -> SharedParameters:
+    """Set the ranges of new terms to quantiles of their coordinates, over all terms and molecules that share them.
+
+    A range stays if `fixed` names one of its ends, or if one of the terms that share it has a coefficient other than
+    zero: its function would change.
 
     Parameters
     ----------
     shared : SharedParameters
     frames : sequence of Frames
         Training frames of each force field.
+    fixed : sequence of str
+        Patterns of parameters that keep their values.
+
+    Raises
+    ------
+    InputError
+        `fixed` is a single string, or a pattern matches nothing.
     """
+    stays = shared.parameters.matching_any(fixed)
+    for forcefield, indices in zip(shared.forcefields, shared.indices, strict=True):
+        for terms in forcefield.terms:
+            columns = [number for lower, upper, _ in terms.form.ranges for number in (lower, upper)]
+            if columns:
+                stays[indices[terms.assignment[~_new(terms, forcefield.parameters.values)][:, columns]]] = True
     samples: dict[tuple[int, int], list[NDArray[np.float64]]] = {}
     kinds: dict[tuple[int, int], str] = {}
     for forcefield, indices, part in zip(shared.forcefields, shared.indices, frames, strict=True):
@@ -43,10 +59,23 @@ def set_ranges(shared: SharedParameters, frames: Sequence[Frames]) -> SharedPara
                     kinds[key] = terms.form.coordinates[number].kind
     changed = shared.parameters.values.copy()
     for key, parts in samples.items():
+        if stays[list(key)].any():
+            continue
         low, high = np.quantile(np.concatenate(parts), QUANTILES)
         missing = max(_LEAST[kinds[key]] - (high - low), 0.0)
         changed[list(key)] = low - 0.5 * missing, high + 0.5 * missing
     return shared.with_values(changed)
+
+
+def _new(terms: Terms, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each term (n_terms,) is zero for any range, since the coefficients that start at zero still are zero."""
+    (start,) = terms.form.start(1).tolist()
+    coefficients = [
+        number
+        for number, (column, first) in enumerate(zip(terms.form.columns, start, strict=True))
+        if column.fitted and not column.hidden and first == 0.0
+    ]
+    return (values[terms.assignment[:, coefficients]] == 0.0).all(axis=1) & bool(coefficients)
 
 
 def set_straight_angles(shared: SharedParameters, fixed: Sequence[str]) -> SharedParameters:
@@ -57,10 +86,15 @@ def set_straight_angles(shared: SharedParameters, fixed: Sequence[str]) -> Share
     shared : SharedParameters
     fixed : sequence of str
         Patterns of parameters that keep their values.
+
+    Raises
+    ------
+    InputError
+        `fixed` is a single string, or a pattern matches nothing.
     """
     changed = shared.parameters.values.copy()
+    stays = shared.parameters.matching_any(fixed)
     for forcefield, indices in zip(shared.forcefields, shared.indices, strict=True):
-        names = shared.parameters.names
-        minima = indices[straight_minima(forcefield.tables)].tolist()
-        changed[[k for k in minima if not any(fnmatchcase(names[k], pattern) for pattern in fixed)]] = np.pi
+        minima = indices[straight_minima(forcefield.tables)]
+        changed[minima[~stays[minima]]] = np.pi
     return shared.with_values(changed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isclose
 from typing import final
 
 import numpy as np
@@ -15,6 +16,8 @@ from openmm_hybrid.forcefield import ForceField, Parameters
 from openmm_hybrid.forms.form import Column
 
 _UNUSED = Column("unused", "1", fitted=False)
+_CLOSE, _TINY = 1e-9, 1e-12  # relative and absolute difference of equal values, which may be quotients with rounding
+_CHARGES = ("e", "e²")  # units of parameters that belong to a molecule and have its name in theirs
 
 
 @final
@@ -44,7 +47,7 @@ class SharedParameters:
         InputError
             There is no force field.
         MismatchError
-            A name has two values or units.
+            A name has two units, or two values that differ by more than rounding.
         """
         if not forcefields:
             raise InputError("there is no force field to fit", expected="one or more")
@@ -57,12 +60,15 @@ class SharedParameters:
         merged = _merged(tuple(found), lists, indices)
         for forcefield, part, positions in zip(forcefields, lists, indices, strict=True):
             for number, index in enumerate(positions.tolist()):
-                if part.units[number] != merged.units[index] or part.values[number] != merged.values[index]:
+                equal = isclose(part.values[number], merged.values[index], rel_tol=_CLOSE, abs_tol=_TINY)
+                if part.units[number] != merged.units[index] or not equal:
                     raise MismatchError(
                         f"{part.names[number]} is {part.values[number]:.9g} {part.units[number]} in "
                         f"{forcefield.name!r} and {merged.values[index]:.9g} {merged.units[index]} in another one",
                         expected="equal values, since a fit makes one parameter of equal names",
-                        hint="use the same types and the same version of GAFF, or rename the types",
+                        hint="give each molecule a name of its own, as in ForceField.from_system(…, name='ethanol')"
+                        if part.units[number] in _CHARGES
+                        else "use the same types and the same version of GAFF, or rename the types",
                     )
         return cls(tuple(forcefields), merged, indices)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -43,7 +43,7 @@ def edit(
         if wanted[slot] == name and present is type(form):
             continue  # without a number after the name, any size of this form will do
         if form.slots[slot] == "replaces":
-            tables = _replaced(tables, slot, name, form)
+            tables = _replaced(tables, slot, name, form if old is None else form.in_place_of(old.form))
         else:
             tables = _added(_on_every_chain(tables, slot), slot, name, form, seed)
     return _with_cross(tables, kinds) if kinds else tables
@@ -83,7 +83,7 @@ def _form(slot: str, word: str) -> tuple[str, FunctionalForm]:
 def _cross_kinds(cross: bool | Sequence[str]) -> tuple[str, ...]:
     if isinstance(cross, bool):
         return tuple(GROUPS) if cross else ()
-    kinds = (cross,) if isinstance(cross, str) else tuple(cross)
+    kinds = (cross,) if isinstance(cross, str) else tuple(dict.fromkeys(cross))
     for kind in kinds:
         if kind not in GROUPS:
             raise InputError(f"unknown kind of cross terms {kind!r}", expected=f"one of {', '.join(GROUPS)}, or True")
@@ -134,6 +134,12 @@ def _added(tables: Tables, slot: str, name: str, form: FunctionalForm, seed: int
     carrier = tables.in_slot(slot)
     if carrier is None:
         return tables
+    if f"{slot}.{name}" in tables.groups:
+        raise InputError(
+            f"{tables.name!r} has terms {slot}.{name} already, of the form {tables.group(f'{slot}.{name}').form.name}",
+            expected=f"a form for {slot} that it lacks",
+            hint=f"leave {slot} out to keep the present terms; for another size edit the force field without them",
+        )
     straight = straight_angles(tables)
     bent = [
         not any(is_straight(coordinate, atoms, straight) for coordinate in form.coordinates)
@@ -156,8 +162,16 @@ def _added(tables: Tables, slot: str, name: str, form: FunctionalForm, seed: int
     return builder.finish()
 
 
-def _with_cross(tables: Tables, kinds: Iterable[str]) -> Tables:
+def _with_cross(tables: Tables, kinds: Sequence[str]) -> Tables:
     """The tables with cross terms of these kinds and zero energy."""
+    present = [kind for kind in kinds if f"cross.{kind}" in tables.groups]
+    if present:
+        lacking = [kind for kind in GROUPS if f"cross.{kind}" not in tables.groups]
+        raise InputError(
+            f"{tables.name!r} has cross terms of the kind {present[0]!r} already",
+            expected=f"kinds that it lacks ({', '.join(lacking) or 'none'})",
+            hint="name these in cross=[…], or leave cross out to keep the present terms",
+        )
     ranges = _ranges(tables)
     shortest, longest = _reaches(tables, ranges)
     straight = straight_angles(tables)
@@ -200,7 +214,7 @@ class _Ranges(dict[Key, tuple[float, float]]):
 
 
 def _ranges(tables: Tables) -> _Ranges:
-    """Ranges of distances and angles that their classical terms allow; a fit replaces them by those of its frames."""
+    """Ranges of distances and angles that their classical terms allow; the first fit replaces them."""
     found = _Ranges()
     for terms in tables.terms:
         stiff = terms.form.harmonic(torch.tensor(tables.values(terms)))

@@ -101,17 +101,36 @@ class Parameters:
     def matching(self, pattern: str) -> NDArray[np.int64]:
         """Indices of the parameters whose names match a shell pattern such as ``charges/*``.
 
+        The exact name of a parameter stands for this one alone, also where it contains ``[``, ``*`` or ``?``.
+
         Raises
         ------
         InputError
             No name matches.
         """
+        if pattern in self.names:
+            return np.array([self.names.index(pattern)], dtype=np.int64)
         found = np.flatnonzero([fnmatchcase(name, pattern) for name in self.names])
         if not len(found):
             groups = ", ".join(dict.fromkeys(name.split("/")[0] for name in self.names))
             raise InputError(
                 f"no parameter matches {pattern!r}", expected=f"a pattern such as 'bonds/*'; there are {groups}"
             )
+        return found
+
+    def matching_any(self, patterns: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether each parameter (n_parameters,) matches one of several patterns.
+
+        Raises
+        ------
+        InputError
+            `patterns` is a single string, or no name matches a pattern.
+        """
+        if isinstance(patterns, str):
+            raise InputError(f"fixed = {patterns!r}", expected="a sequence of patterns", hint=f"write ({patterns!r},)")
+        found = np.zeros(len(self), dtype=bool)
+        for pattern in patterns:
+            found[self.matching(pattern)] = True
         return found
 
     def kept(self, indices: NDArray[np.int64]) -> Parameters:

@@ -81,7 +81,7 @@ class Column:
         Index of the term's atom whose charge this is. A fit keeps the sum of a molecule's charges.
     range_of : int, optional
         Index of the coordinate whose sampled range this column ends. Each range has two columns, the lower end first;
-        a fit sets them from its frames.
+        a fit sets them from its frames while the term's coefficients, which `start` sets to zero, are zero.
     hidden : bool
         Whether it is a weight in the hidden layers of a network. Gradients fit these; a solve keeps them.
     """
@@ -238,6 +238,13 @@ class FunctionalForm(torch.nn.Module, ABC):
             This form is too small for `other`.
         """
         raise MismatchError(f"{self.name} cannot start from {other.name}")
+
+    def in_place_of(self, other: FunctionalForm) -> FunctionalForm:
+        """This form with the settings that it takes over from another form in its place; by default none.
+
+        A user's word such as "fourier6" leaves them open: a series with sines stays one when it becomes longer.
+        """
+        return self
 
     def harmonic(self, p: Tensor) -> tuple[Tensor, Tensor] | None:
         """Curvature k and minimum q₀ (n_terms,) of a bond or angle; None for forms without a minimum of their own."""

@@ -77,6 +77,10 @@ class Fourier(LinearForm):
         names = [column.name for column in self.columns[1:]]
         return "+".join(["c0", *(f"{name}*{waves[name[0]]}({name[1:]}*q1)" for name in names)])
 
+    def in_place_of(self, other: FunctionalForm) -> FunctionalForm:
+        """The series with sines if the other one has sines."""
+        return Fourier(self.order, sine=True) if isinstance(other, Fourier) and other.sine else self
+
     def converted(self, other: FunctionalForm, p: Tensor) -> Tensor:
         """Rows of a shorter series, or of one without sines, padded with zeros."""
         if not isinstance(other, Fourier):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from openmm_hybrid.fitting.sanity_checks import run_checks, sampled_temperature
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from openmm_hybrid.forcefield.builder import Builder
 from openmm_hybrid.forcefield.paths import angles, chains
+from openmm_hybrid.forcefield.terms import Terms
 from openmm_hybrid.forms.fourier import Fourier
 from openmm_hybrid.forms.harmonic import Harmonic
 from tests.helpers.peroxides import changed, frames, peroxide, trioxidane
@@ -52,6 +54,51 @@ def test_ranges_are_quantiles_over_all_molecules() -> None:
     )
     found = [values.values[values.names.index(f"bonds.spline/ho-oh/{end}")] for end in ("lower", "upper")]
     np.testing.assert_allclose(found, np.quantile(lengths, [0.001, 0.999]), rtol=1e-12)
+
+
+def fitted_terms(model: oh.ForceField, pattern: str = "*.*/c*") -> oh.ForceField:
+    """With random numbers in place of the coefficients of splines and cross terms."""
+    chosen = [k for k, name in enumerate(model.parameters.names) if fnmatchcase(name, pattern)]
+    values = model.parameters.values.copy()
+    values[chosen] = np.random.default_rng(0).normal(size=len(chosen))
+    return model.with_values(values)
+
+
+def test_a_refit_keeps_the_ranges_of_fitted_terms() -> None:
+    """Their functions stay, and the fit starts from the given force field; ranges of new terms are set."""
+    model = fitted_terms(peroxide().edit(bonds="spline8")).edit(cross=["angle"])
+    data = frames(peroxide(), 30, noise=0.02)
+    shared = set_ranges(SharedParameters.of([model]), [data])
+    names = shared.parameters.names
+    moved = {names[k] for k in np.flatnonzero(shared.parameters.values != model.parameters.values)}
+    ends = {name for name in names if name.split("/")[2].startswith(("lower", "upper"))}
+    assert moved == {name for name in ends if name.startswith("cross.angle/")}
+    result = oh.fit(model, data, n_train=20, n_test=10, fixed=("cross.*",), **QUIET)
+    np.testing.assert_array_equal(result.before, model.parameters.values)
+    np.testing.assert_array_equal(
+        [result.after[k] for k, name in enumerate(result.names) if name.startswith("cross.")],
+        model.parameters.values[model.parameters.matching("cross.*")],
+    )
+    own = np.sqrt(np.mean((model.predict(data.positions)[1] - data.forces)[result.molecules[0].split.test] ** 2))
+    assert result.molecules[0].start.force_rmse == pytest.approx(own, rel=1e-9)
+
+
+def test_a_range_that_a_fitted_term_shares_stays() -> None:
+    model = fitted_terms(peroxide().edit(bonds="spline8"), "bonds.spline/ho-oh/c*")
+    names = list(model.parameters.names)
+    ends = [names.index(f"bonds.spline/ho-oh/{end}") for end in ("lower", "upper")]
+
+    def tied(terms: Terms) -> Terms:
+        if terms.group != "bonds.spline":
+            return terms
+        return replace(terms, assignment=np.column_stack([np.tile(ends, (len(terms), 1)), terms.assignment[:, 2:]]))
+
+    model = oh.ForceField(replace(model.tables, terms=tuple(tied(terms) for terms in model.terms)))
+    shared = set_ranges(SharedParameters.of([model]), [frames(peroxide(), 30, noise=0.02)])
+    np.testing.assert_array_equal(shared.parameters.values, model.parameters.values)
+    zero = model.with_values(np.where([".spline/ho-oh/c" in name for name in names], 0.0, model.parameters.values))
+    moved = set_ranges(SharedParameters.of([zero]), [frames(peroxide(), 30, noise=0.02)])
+    assert np.flatnonzero(moved.parameters.values != zero.parameters.values).tolist() == ends
 
 
 def test_a_sound_fit_passes_the_checks_and_says_so() -> None:
@@ -166,10 +213,29 @@ def test_frames_must_belong_to_the_force_fields() -> None:
         oh.fit(peroxide(), [data, data], n_train=10, n_test=0, **QUIET)
     with pytest.raises(InputError, match="2 numbers for 1 molecules"):
         oh.fit(peroxide(), data, n_train=[10, 10], n_test=0, **QUIET)
+    with pytest.raises(InputError, match="2 numbers for 1 molecules"):
+        oh.fit(peroxide(), data, n_train=np.array([10, 10]), n_test=0, **QUIET)
     with pytest.raises(InputError, match="no forces"):
         oh.fit(peroxide(), replace(data, forces=None), n_train=10, n_test=0, **QUIET)
     with pytest.raises(MismatchError, match="bonds/ho-oh/k is 900"):
         oh.fit([peroxide(), changed(trioxidane(), k=2.0)], [data, frames(trioxidane(), 20)], n_train=10, n_test=0)
+
+
+def test_values_that_differ_by_rounding_are_equal() -> None:
+    """Scale factors are quotients of products in a System, so that 0.5 may be 0.49999999999999994."""
+    first, second = peroxide(), trioxidane()
+    nearly = second.with_values(second.parameters.values * (1.0 - 1e-15))
+    assert not np.array_equal(nearly.parameters.values, second.parameters.values)
+    shared = SharedParameters.of([first, nearly])
+    assert len(shared.parameters) == len(SharedParameters.of([first, second]).parameters)
+    with pytest.raises(MismatchError, match=r"scale is 0\.8333.*rename the types"):
+        SharedParameters.of([first, changed(second, scale=1.0 + 1e-6)])
+
+
+@pytest.mark.parametrize("number", [np.array([10]), np.array(10), np.int64(10)])
+def test_arrays_of_training_frames_are_lists_of_them(number: Any) -> None:
+    result = oh.fit(peroxide(), frames(peroxide(), 20), n_train=number, n_test=5, ridge=1e-3, **QUIET)
+    assert len(result.molecules[0].split.train) == 10
 
 
 def test_ethanol_reaches_the_papers_error(reference_data: Callable[[str], Path]) -> None:

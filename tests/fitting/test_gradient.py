@@ -125,6 +125,27 @@ def test_a_checkpoint_of_another_fit_or_a_damaged_one_is_refused(
         run(path)
 
 
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"ridge": 1e-6}, "ridge 0.01 there, 1e-06 now"),
+        ({"fixed": ("propers/*",)}, "fixed differs"),
+        ({"n_valid": 6}, r"n_train \[18\] there, \[20\] now, n_valid \[2\] there, \[6\] now"),
+    ],
+)
+def test_a_fit_with_another_solve_before_the_gradients_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, object], words: str
+) -> None:
+    monkeypatch.setattr(gradient, "_SAVE_EVERY", 0.0)
+    monkeypatch.setattr(Path, "unlink", lambda self, missing_ok=False: None)
+    data = frames(changed(trioxidane(), k=1.2), 30)
+    settings = {"n_train": 20, "n_test": 4, "ridge": 0.01, "gradient": QUICK, "checkpoint": tmp_path / "fit", **QUIET}
+    first = oh.fit(networks(), data, **settings)
+    assert oh.fit(networks(), data, **settings).epochs == first.epochs
+    with pytest.raises(MismatchError, match=words):
+        oh.fit(networks(), data, **settings | other)
+
+
 def test_ctrl_c_keeps_the_best_point(monkeypatch: pytest.MonkeyPatch) -> None:
     step = gradient._Run.epoch
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import openmm_hybrid as oh
+from openmm_hybrid.core.errors import MismatchError
 from openmm_hybrid.fitting.shared_parameters import SharedParameters
 from tests.helpers.classical_ethanol import NUMBERS, forcefield
 from tests.helpers.classical_ethanol import frames as distorted
 from tests.helpers.forcefield_molecules import read
+from tests.helpers.peroxides import changed
 
 EXACT = {"n_train": 60, "n_test": 20, "progress": False, "md_steps": 0, "ridge": 1e-13, "restraint": 0.0}
 OTHERS = ("bonds/*", "angles/*", "propers/*")
@@ -68,3 +71,12 @@ def test_molecules_share_wells_of_equal_types_and_no_charge_product() -> None:
     names = [{model.parameters.names[k] for k in pairs} for model, pairs in zip(models, (first, second), strict=True)]
     assert {"pairs.inner/1-4:h1-ho/rho", "pairs.inner/1-4:h1-ho/repulsion"} == names[0] & names[1]
     assert len(shared.parameters) < sum(len(model.parameters) for model in models)
+
+
+@pytest.mark.parametrize("pairs", ["atoms", "inner"])
+def test_molecules_of_one_name_are_told_to_take_two(pairs: str) -> None:
+    """Their charges and products of charges have the same names."""
+    model = forcefield().edit(pairs=pairs)
+    other = changed(model, charge1=0.5, charge_product=0.5)
+    with pytest.raises(MismatchError, match=r"charge.* give each molecule a name of its own, .*name='ethanol'"):
+        SharedParameters.of([model, other])

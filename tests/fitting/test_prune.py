@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import openmm_hybrid as oh
-from openmm_hybrid.core.errors import InputError
+from openmm_hybrid.core.errors import InputError, MismatchError
 from tests.helpers.forcefield_molecules import built, shaken
 
 PLANTED = "cross.torsion/C0-C1-O2-H8"
@@ -58,6 +60,22 @@ def test_refuses_a_force_field_without_cross_terms(start: oh.ForceField, frames:
         oh.fitting.prunable_terms(start, frames)
     with pytest.raises(InputError, match="rise = -1"):
         oh.fitting.prunable_terms(start.edit(cross=["torsion"]), frames, rise=-1)
+    with pytest.raises(InputError, match="energy_weight = -1"):
+        oh.fitting.prunable_terms(start.edit(cross=["torsion"]), frames, energy_weight=-1)
+
+
+def test_takes_frames_as_a_fit_does(start: oh.ForceField, frames: oh.Frames) -> None:
+    edited = start.edit(cross=["torsion"])
+    other = replace(frames, energies=None)
+    assert oh.fitting.prunable_terms(edited, other, energy_weight=0.0)
+    with pytest.raises(InputError, match=r"have no energies.*energy_weight=0"):
+        oh.fitting.prunable_terms(edited, other)
+    order = [0, 1, 2, 8, *range(3, 8)]  # the hydrogen of oxygen first
+    moved = replace(frames, positions=frames.positions[:, order], forces=frames.forces[:, order])
+    with pytest.raises(MismatchError, match="bond"):
+        oh.fitting.prunable_terms(edited, moved)
+    with pytest.raises(MismatchError, match="other atoms"):
+        oh.fitting.prunable_terms(edited, replace(frames, atomic_numbers=frames.atomic_numbers[::-1]))
 
 
 def test_without_refuses_unknown_types(start: oh.ForceField) -> None:

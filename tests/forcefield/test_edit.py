@@ -6,11 +6,14 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+import torch
 
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.forcefield.builder import Builder
 from openmm_hybrid.forcefield.paths import PATHS, angles, chains, pentads, stars
 from openmm_hybrid.forms.cross import GROUPS, Cross
+from openmm_hybrid.forms.fourier import Fourier
 from tests.helpers.forcefield_molecules import built, shaken
 
 
@@ -92,11 +95,36 @@ def test_longer_series_keep_what_was_there(ethanol: ForceField) -> None:
         ethanol.edit(propers="fourier6").edit(propers="fourier4")
 
 
+def test_a_series_with_sines_becomes_longer(ethanol: ForceField) -> None:
+    """Sage and Parsley have torsions with phases other than 0 and π."""
+    old = ethanol.group("propers")
+    builder = Builder.of(ethanol.tables, without=["propers"])
+    rows = Fourier(3, sine=True).converted(old.form, torch.tensor(ethanol.tables.values(old)))
+    rows[:, -1] = torch.arange(1.0, len(rows) + 1)
+    rows = dict(zip(map(tuple, old.atoms.tolist()), rows.tolist(), strict=True))
+    builder.add("propers", Fourier(3, sine=True), rows)
+    chiral = ForceField(builder.finish())
+    longer = chiral.edit(propers="fourier4")
+    assert longer.group("propers").form.name == "fourier4s"
+    positions = shaken(built("ethanol"))
+    np.testing.assert_allclose(longer.predict(positions)[0], chiral.predict(positions)[0], rtol=1e-12)
+    assert chiral.edit(propers="fourier3").group("propers").form.name == "fourier3s"
+    with pytest.raises(InputError, match="fourier2s is shorter than the present series, fourier3s"):
+        chiral.edit(propers="fourier2")
+
+
 def test_editing_twice_adds_up(ethanol: ForceField) -> None:
     twice = ethanol.edit(bonds="morse").edit(cross=["angle"], propers="fourier6")
     assert {"bonds.morse", "cross.angle"} <= set(twice.groups)
-    with pytest.raises(InputError, match="already exists"):
-        twice.edit(cross=["angle"])
+
+
+def test_what_is_there_already_is_told(ethanol: ForceField) -> None:
+    crossed = ethanol.edit(cross=["angle"])
+    for kinds in (["angle"], ["torsion", "angle"], True):
+        with pytest.raises(InputError, match=r"has cross terms of the kind 'angle' already; .*angle-angle, "):
+            crossed.edit(cross=kinds)
+    with pytest.raises(InputError, match=r"has terms bonds.neural already, of the form neural4; .*leave bonds"):
+        ethanol.edit(bonds="neural4").edit(bonds="neural6")
 
 
 def test_networks_of_one_type_start_alike_and_of_other_seeds_differ(ethanol: ForceField) -> None:

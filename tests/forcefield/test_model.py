@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import InputError
-from openmm_hybrid.forcefield import ForceField
+from openmm_hybrid.forcefield import ForceField, Parameters
+from openmm_hybrid.forms.form import Column
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.testing import TorchModelSuite
 from tests.helpers.forcefield_molecules import EDITS, built, disturbed, ethanol, shaken
@@ -78,6 +79,16 @@ def test_parameters_have_a_gradient() -> None:
         with torch.no_grad():
             numeric = float(loss(theta + step) - loss(theta - step)) / 2e-5
         assert float(gradient[index]) == pytest.approx(numeric, rel=1e-5, abs=1e-4), model.parameters.names[index]
+
+
+def test_an_exact_name_stands_for_itself() -> None:
+    """Types may contain the characters of patterns, such as C* of AMBER and SMARTS."""
+    labels = ["C*-H", "CA-H", "[C:1]-H", "C-H"]
+    parameters, _ = Parameters.empty().extended("bonds", labels, [Column("k", "1")], np.zeros((4, 1)))
+    for number, label in enumerate(labels):
+        assert parameters.matching(f"bonds/{label}/k").tolist() == [number]
+        assert np.flatnonzero(parameters.matching_any([f"bonds/{label}/k"])).tolist() == [number]
+    assert parameters.matching("bonds/C*/k").tolist() == [0, 1, 3]
 
 
 def test_refuses_values_of_another_number_or_not_finite() -> None:
