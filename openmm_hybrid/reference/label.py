@@ -32,6 +32,9 @@ _SAME_ENERGY, _SAME_FORCE = 0.05, 0.5
 _ORGANIC = (1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 35, 53)
 """Atomic numbers of elements whose bonds tell the net charge."""
 
+_SAME_POSITION = 1e-5
+"""Difference of coordinates, Å, that the digits of a text file explain."""
+
 _MOST_ATOMS = 80
 """Atoms up to which bonds are sought in a geometry."""
 
@@ -76,7 +79,8 @@ def label(
     Each label is written at once to a journal beside the file (its name with ``.journal`` appended). A run that was
     interrupted resumes from the journal when it is called again; a finished run is read from it. A frame whose
     calculation fails (overlapping atoms, no self-consistency) stays in the journal with its reason and is not computed
-    again. The journal is kept: remove it to compute all labels anew.
+    again. The journal is kept: remove it to compute all labels anew. A file at `output` that is not of this
+    labelling is refused before anything is computed.
 
     A journal is resumed only with the same geometries, atoms, level of theory (method, basis, charge, multiplicity),
     program and version. The level of the frames names all of these. An ASE calculator may hold more that decides a
@@ -115,7 +119,8 @@ def label(
     InputError
         Wrong shapes, coordinates that are not finite or in bohr or nm, an unknown ending, no frames, a damaged journal,
         atoms that the engine refuses, bonds that it needs and that are not clear, or an ASE calculator that does not
-        read the charge of the Atoms; a chunk below 1, or a runner and an engine that `reference.engine` did not make.
+        read the charge of the Atoms; an output that exists and is not of this labelling; a chunk below 1, or a runner
+        and an engine that `reference.engine` did not make.
     MismatchError
         The net charge of the engine is not the molecule's, the positions are in another order of atoms than the
         molecule, or the journal belongs to other geometries, other atoms or another level of theory.
@@ -155,12 +160,39 @@ def label(
     if runner is not None or store is not None:
         place = store or Store(path.with_name(path.name + ".tasks"))
         tasks = LabelTasks.of(engine, request, given, drawn, runner or SerialRunner(), place, chunk)
-    with Journal(path.with_name(path.name + ".journal"), _job(engine, given)) as journal:
+    kept = path.with_name(path.name + ".journal")
+    _check_output(path, kept, given)
+    with Journal(kept, _job(engine, given)) as journal:
         _compute(engine, given, journal, tasks, progress)
         labels = dict(journal.labels)
     result = _collect(given, labels, journal.path)
     result.frames.save(path)
     return result
+
+
+def _check_output(path: Path, journal: Path, given: Frames) -> None:
+    """Refuse a file that this labelling has not written; a journal refuses another job by itself."""
+    if not path.exists() or (journal.is_file() and journal.stat().st_size):
+        return
+    try:
+        old = Frames.load(path)
+    except InputError:
+        old = None
+    if old is not None and old.theory == given.theory and _holds(given, old):
+        return
+    raise InputError(
+        f"{path} exists and is not of this labelling" + (f": it holds {old!r}" if old is not None else ""),
+        expected="a file that does not exist, or one of the same frames and level of theory",
+        hint="give another path, or remove the file",
+    )
+
+
+def _holds(given: Frames, old: Frames) -> bool:
+    """Whether all geometries of `old` are among the given ones, in their order."""
+    if not np.array_equal(old.atomic_numbers, given.atomic_numbers):
+        return False
+    rest = iter(given.positions)
+    return all(any(np.abs(frame - row).max() < _SAME_POSITION for frame in rest) for row in old.positions)
 
 
 def _drawn(engine: ReferenceEngine, molecule: Molecule | ArrayLike, frames: Frames) -> Molecule | None:

@@ -107,6 +107,30 @@ def test_another_job_is_refused_and_nothing_is_changed(tmp_path):
     assert (tmp_path / "a.npz.journal").read_bytes() == before
 
 
+def test_a_file_that_the_labelling_has_not_written_is_kept(tmp_path):
+    """Frames of another theory, other frames of this theory, and a file that is no frames at all."""
+    path, rest = tmp_path / "a.npz", Spring()
+    label(Spring(), [1, 1], POSITIONS + 1.0, output=path, progress=False)
+    (tmp_path / "a.npz.journal").unlink()
+    other = path.read_bytes()
+    oh.Frames([1, 1], POSITIONS, np.zeros(5), np.zeros((5, 2, 3)), theory="CCSD(T)/CBS").save(path)
+    for content in (path.read_bytes(), other, b"notes"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"a\.npz exists and is not of this labelling.*give another path"):
+            label(rest, [1, 1], POSITIONS, output=path, progress=False)
+        assert path.read_bytes() == content
+        assert [entry.name for entry in tmp_path.iterdir()] == ["a.npz"]
+    assert rest.calls == 0
+
+
+@pytest.mark.parametrize("ending", [".npz", ".xyz", ".h5"])
+def test_labels_are_computed_anew_without_the_journal(tmp_path, ending):
+    path, again = tmp_path / f"a{ending}", Spring()
+    label(Spring(failing=(6,)), [1, 1], POSITIONS, output=path, progress=False)
+    (tmp_path / f"{path.name}.journal").unlink()
+    assert len(label(again, [1, 1], POSITIONS, output=path, progress=False).frames) == again.calls == 5
+
+
 def test_one_process_at_a_time_writes_a_journal(tmp_path):
     """Another process holds the journal; it is killed, and its lock is gone."""
     path = tmp_path / "a.npz"
