@@ -319,6 +319,20 @@ def test_two_calculators_of_one_name_do_not_share_labels(tmp_path):
     assert not path.exists()
 
 
+class _Smeared(LennardJones):
+    """A calculator with smearing: the forces are the derivative of the free energy, not of the energy."""
+
+    def calculate(self, *arguments):
+        super().calculate(*arguments)
+        self.results["energy"] = self.results["free_energy"] + 5.0
+
+
+def test_energies_are_those_of_the_forces():
+    pair = np.array([[0.0, 0.0, 0.0], [1.2, 0.0, 0.0]])
+    found, expected = (AseEngine(kind(), theory="x").compute([18, 18], pair) for kind in (_Smeared, LennardJones))
+    assert found[0] == pytest.approx(expected[0], abs=1e-9)
+
+
 def test_another_version_of_the_program_is_another_job(tmp_path, monkeypatch):
     water = oh.Molecule.from_smiles("O")
     label(TbliteEngine(), water, water.conformers, output=tmp_path / "a.npz", progress=False)
