@@ -16,7 +16,7 @@ from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
 from openmm_hybrid.core.files import expanded, fingerprint
 from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.data.bond_orders import perceived, without_bonds
-from openmm_hybrid.data.bonds import check_order
+from openmm_hybrid.data.bonds import check_bonds, check_order
 from openmm_hybrid.data.formats import check_ending
 from openmm_hybrid.data.frame_checks import length_fault
 from openmm_hybrid.data.frames import Frames
@@ -104,8 +104,8 @@ def label(
     name : str
         Name of the data set; the molecule's name if empty.
     order_known : bool
-        Whether the geometries are known to have the molecule's order of atoms. Otherwise a bond that is far too long in
-        most of them counts as a sign of another order, and is refused.
+        Whether the geometries are known to have the molecule's (or model's) order of atoms. Otherwise a bond that is
+        far too long in most of them counts as a sign of another order, and is refused.
     runner : Runner, optional
         Where the labels are computed: by default in this process, without tasks unless there is a store.
     store : Store, optional
@@ -123,7 +123,7 @@ def label(
         and an engine that `reference.engine` did not make.
     MismatchError
         The net charge of the engine is not the molecule's, the positions are in another order of atoms than the
-        molecule, or the journal belongs to other geometries, other atoms or another level of theory.
+        molecule or a model, or the journal belongs to other geometries, other atoms or another level of theory.
     NumericalError
         Every frame failed.
     HybridError
@@ -155,6 +155,8 @@ def label(
         if not order_known:
             check_order(molecule, given)
     else:
+        if engine.bonds is not None and not order_known:
+            check_bonds(f"the molecule of {engine.theory}", engine.bonds, None, given)
         _look_at_charge(engine, given)
     tasks = None
     if runner is not None or store is not None:

@@ -112,8 +112,9 @@ class PyscfEngine(ReferenceEngine):
 
     @property
     def theory(self) -> str:
-        """Level of theory, such as "PBE/6-31G*" or "HF/def2-SVP, density fitting, charge -1, multiplicity 2"."""
+        """Level of theory, such as "PBE/6-31G*" or "PBE/def2-SVP, grid level 3, charge -1, multiplicity 2"."""
         level = f"{self.method}/{_printed(self.basis)}" + (", density fitting" if self.density_fit else "")
+        level += f", grid level {self.grid}" if self.grid != _GRID_LEVEL else ""
         return level + charge_and_multiplicity(self.charge, self.multiplicity)
 
     @property

@@ -74,6 +74,14 @@ class ReferenceEngine(ABC):
         """Whether the engine computes nothing before `for_molecule` has given it bonds and formal charges."""
         return False
 
+    @property
+    def bonds(self) -> NDArray[np.int64] | None:
+        """Bonds (n_bonds, 2) of the only molecule that the engine computes, in its order of atoms; None for others.
+
+        `label` refuses geometries in which one of them is far too long.
+        """
+        return None
+
     def for_molecule(self, molecule: Molecule) -> ReferenceEngine:
         """The engine for the frames of one molecule, in its order of atoms; the default returns itself.
 

@@ -59,6 +59,11 @@ def test_a_text_is_the_engine_of_the_arguments():
     assert fitted == PyscfEngine("PBE", "6-31g*", max_cycles=30, density_fit=True, grid=0)
 
 
+def test_another_grid_is_another_level_of_theory():
+    names = [reference.engine(f"pyscf:pbe/6-31g*{options}").theory for options in ("", "?grid=4", "?grid=0", "?grid=9")]
+    assert names == ["PBE/6-31G*", "PBE/6-31G*", "PBE/6-31G*, grid level 0", "PBE/6-31G*, grid level 9"]
+
+
 @pytest.mark.parametrize(
     ("text", "keywords", "message"),
     [
