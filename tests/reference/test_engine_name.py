@@ -32,6 +32,18 @@ def test_parts(text, parts):
     assert parsed(text) == EngineName(*parts)
 
 
+@pytest.mark.parametrize("text", ["1_2", "0012", "1_0.5", "infinity", "00.5", "٣"])
+def test_texts_that_look_like_numbers_stay_texts(text):
+    assert parsed(f"ase:m:C?x={text}").options == {"x": text}
+
+
+@pytest.mark.parametrize("text", ["12", "-3", "0", "0.50", "1e-8", "1E5", ".5", "-2.", "1.50e+03", "+1.0", "inf"])
+def test_numbers_are_numbers(text):
+    (found,) = parsed(f"ase:m:C?x={text}").options.values()
+    assert type(found) is (int if text in ("12", "-3", "0") else float)
+    assert found == float(text)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
