@@ -79,8 +79,9 @@ def label(
     Each label is written at once to a journal beside the file (its name with ``.journal`` appended). A run that was
     interrupted resumes from the journal when it is called again; a finished run is read from it. A frame whose
     calculation fails (overlapping atoms, no self-consistency) stays in the journal with its reason and is not computed
-    again. The journal is kept: remove it to compute all labels anew. A file at `output` that is not of this
-    labelling is refused before anything is computed.
+    again, unless the engine takes another effort, such as more steps. A lack of memory ends the call instead. The
+    journal is kept: remove it to compute all labels anew. A file at `output` that is not of this labelling is refused
+    before anything is computed.
 
     A journal is resumed only with the same geometries, atoms, level of theory (method, basis, charge, multiplicity),
     program and version. The level of the frames names all of these. An ASE calculator may hold more that decides a
@@ -127,7 +128,7 @@ def label(
     NumericalError
         Every frame failed.
     HybridError
-        A file cannot be written, or the task of a chunk failed.
+        A file cannot be written, the memory does not suffice, or the task of a chunk failed.
 
     Warns
     -----
@@ -164,7 +165,7 @@ def label(
         tasks = LabelTasks.of(engine, request, given, drawn, runner or SerialRunner(), place, chunk)
     kept = path.with_name(path.name + ".journal")
     _check_output(path, kept, given)
-    with Journal(kept, _job(engine, given)) as journal:
+    with Journal(kept, _job(engine, given), engine.effort) as journal:
         _compute(engine, given, journal, tasks, progress)
         labels = dict(journal.labels)
     result = _collect(given, labels, journal.path)

@@ -71,6 +71,12 @@ def test_a_text_is_the_engine_of_the_arguments():
     assert fitted == PyscfEngine("PBE", "6-31g*", max_cycles=30, density_fit=True, grid=0)
 
 
+def test_the_number_of_steps_is_an_effort_and_no_setting():
+    usual, more = (reference.engine(f"pyscf:hf/6-31g*{options}") for options in ("", "?max_cycles=500"))
+    assert (usual.effort, more.effort) == ("", "500 steps")
+    assert (usual.theory, usual.settings) == (more.theory, more.settings)
+
+
 def test_another_grid_is_another_level_of_theory():
     names = [reference.engine(f"pyscf:pbe/6-31g*{options}").theory for options in ("", "?grid=4", "?grid=0", "?grid=9")]
     assert names == ["PBE/6-31G*", "PBE/6-31G*", "PBE/6-31G*, grid level 0", "PBE/6-31G*, grid level 9"]

@@ -131,6 +131,39 @@ def test_labels_are_computed_anew_without_the_journal(tmp_path, ending):
     assert len(label(again, [1, 1], POSITIONS, output=path, progress=False).frames) == again.calls == 5
 
 
+def test_failures_are_tried_again_with_another_effort(tmp_path):
+    path = tmp_path / "a.npz"
+
+    def run(**settings):
+        engine = Spring(**settings)
+        return label(engine, [1, 1], POSITIONS, output=path, progress=False), engine.calls
+
+    run(failing=(6, 12))
+    assert run()[1] == 0
+    found, calls = run(failing=(12,), effort="500 steps")
+    assert (calls, list(found.failed)) == (2, [2])
+    assert run(effort="500 steps")[1] == 0
+    found, calls = run(effort="900 steps")
+    assert (calls, len(found.frames)) == (1, 5)
+    assert run()[1] == 0
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), NumericalError("RuntimeError: CUDA out of memory. Tried to allocate")]
+)
+def test_a_lack_of_memory_is_no_failure_of_the_frame(tmp_path, error):
+    path = tmp_path / "a.npz"
+    with pytest.raises(oh.HybridError, match="spring ran out of memory"):
+        label(Spring(failing=(6,), error=error), [1, 1], POSITIONS, output=path, progress=False)
+    rest = Spring()
+    assert len(label(rest, [1, 1], POSITIONS, output=path, progress=False).frames) == 5
+    assert rest.calls == 4
+    journal = path.with_name("a.npz.journal")
+    lines = journal.read_text().splitlines()
+    journal.write_text("\n".join([*lines[:-1], '{"frame": 4, "failed": "CUDA out of memory"}']) + "\n")  # an old one
+    assert len(label(rest, [1, 1], POSITIONS, output=path, progress=False).frames) == 5
+
+
 def test_one_process_at_a_time_writes_a_journal(tmp_path):
     """Another process holds the journal; it is killed, and its lock is gone."""
     path = tmp_path / "a.npz"
