@@ -20,6 +20,7 @@ from openmm_hybrid.charges.assign import assign_charges
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.units import positions_to_angstrom, strip
 from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.data.stereo import isomer_smiles
 
 Charges = str | ArrayLike
 
@@ -135,22 +136,23 @@ def _refuse_isomers(members: Sequence[Molecule], entries: Sequence[Charges]) -> 
         if _identity(molecule, entry) == _identity(members[other], entries[other]):
             continue
         named = isinstance(entry, str) and entry == entries[other]
-        if not named or members[other].smiles not in (molecule.smiles, _mirrored(molecule)):
+        smiles, known = isomer_smiles(molecule.to_rdkit()), isomer_smiles(members[other].to_rdkit())
+        if not named or known not in (smiles, _mirrored(smiles)):
             raise MismatchError(
-                f"the molecules {other} ({members[other].smiles}) and {index} ({molecule.smiles}) have the same "
+                f"the molecules {other} ({known}) and {index} ({smiles}) have the same "
                 "elements and bonds, but other parameters or charges: ForceField cannot tell their residues apart",
                 hint="write each with build(…).to_ffxml, and name one template per residue in the residueTemplates of "
                 "createSystem",
             )
 
 
-def _mirrored(molecule: Molecule) -> str:
+def _mirrored(smiles: str) -> str:
     """Canonical SMILES of the mirror image."""
     from rdkit import Chem
 
-    mirrored = Chem.MolFromSmiles(molecule.smiles)
+    mirrored = Chem.MolFromSmiles(smiles)
     if mirrored is None:
-        return molecule.smiles
+        return smiles
     for atom in mirrored.GetAtoms():
         atom.InvertChirality()
     return str(Chem.MolToSmiles(mirrored))
@@ -207,7 +209,8 @@ def _identity(molecule: Molecule, charges: Charges) -> tuple[Any, ...]:
     """Key that is equal for molecules with the same atoms in the same order, stereochemistry and charges."""
     chosen = charges if isinstance(charges, str) else tuple(np.ravel(strip(charges, "charge")).tolist())
     bonds = tuple((b.GetBeginAtomIdx(), b.GetEndAtomIdx(), b.GetBondTypeAsDouble()) for b in molecule.rdkit.GetBonds())
-    return molecule.smiles, molecule.elements, tuple(molecule.formal_charges.tolist()), bonds, chosen
+    smiles = isomer_smiles(molecule.to_rdkit())  # a molecule from a geometry may not name its isomer
+    return smiles, molecule.elements, tuple(molecule.formal_charges.tolist()), bonds, chosen
 
 
 _GAP = 3.0

@@ -267,8 +267,9 @@ def _journal(path: Path) -> Description:
     header = _json(path, lines[0] if lines else "")
     if not str(header.get("format", "")).startswith("openmm-hybrid labels"):
         raise InputError(f"{path} is not a label journal, or is damaged")
-    entries = [_json(path, line) for line in lines[1:] if line.endswith("}")]
-    failed = sum("failed" in entry for entry in entries)
+    read = [_json(path, line) for line in lines[1:] if line.endswith("}")]
+    entries = {str(entry.get("frame")): entry for entry in read}  # the last one counts
+    failed = sum("failed" in entry for entry in entries.values())
     return Description(
         "label journal",
         {

@@ -128,6 +128,8 @@ def label(
     from openmm_hybrid.data.molecule import Molecule
     from openmm_hybrid.tasks import Store
 
+    if output.expanduser().resolve() == frames.expanduser().resolve():
+        raise InputError(f"the output {output} is the file of the frames", hint="give another path for the labels")
     atomic_numbers, positions, known = _geometries(frames, count, seed)
     used = _charge(frames, charge, known)
     optional = {"method": method, "basis": basis, "charge": used or None, "multiplicity": None}

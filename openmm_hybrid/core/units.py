@@ -82,13 +82,20 @@ _INTERNAL = {
     "pressure": "bar",
 }
 
+_OF_PINT = _INTERNAL | {
+    "energy": "kilocalorie / mole",
+    "force": "kilocalorie / mole / angstrom",
+    "rate": "1 / picosecond",
+}
+"""The internal units by the names of pint."""
+
 
 def strip(value: Any, kind: str) -> Any:
-    """A plain number or array in internal units, from an `openmm.unit` Quantity or from plain numbers in these units.
+    """A plain number or array in internal units, from a Quantity or from plain numbers in these units.
 
     Parameters
     ----------
-    value : number, array, openmm.unit.Quantity, or a sequence of Quantities
+    value : number, array, Quantity of openmm.unit or of pint (`openff.units`), or a sequence of Quantities
     kind : {"length", "energy", "force", "temperature", "time", "mass", "charge", "angle", "rate", "pressure"}
         "rate" is 1/ps (friction) and "pressure" is bar; for the others see the module.
 
@@ -97,8 +104,10 @@ def strip(value: Any, kind: str) -> Any:
     InputError
         The quantity has another dimension.
     """
-    if isinstance(value, list | tuple) and value and hasattr(value[0], "value_in_unit"):
+    if isinstance(value, list | tuple) and value and (hasattr(value[0], "value_in_unit") or _is_pint(value[0])):
         return [strip(item, kind) for item in value]
+    if _is_pint(value):
+        return _from_pint(value, kind)
     if not hasattr(value, "value_in_unit"):
         return value
     from openmm import unit
@@ -108,9 +117,23 @@ def strip(value: Any, kind: str) -> Any:
     try:
         return value.value_in_unit(target)
     except TypeError:
-        raise InputError(
-            f"a quantity in {value.unit} was given where a {kind} is needed", expected=f"a unit of {kind}"
-        ) from None
+        raise _other_dimension(value.unit, kind) from None
+
+
+def _is_pint(value: Any) -> bool:
+    """Whether this is a quantity of pint, which NumPy would take for a number without its unit."""
+    return hasattr(value, "to") and hasattr(value, "magnitude")
+
+
+def _from_pint(value: Any, kind: str) -> Any:
+    try:
+        return value.to(_OF_PINT[kind]).magnitude
+    except (TypeError, AttributeError):  # pint's errors of another dimension and of an unknown unit
+        raise _other_dimension(value.units, kind) from None
+
+
+def _other_dimension(unit: Any, kind: str) -> InputError:
+    return InputError(f"a quantity in {unit} was given where a {kind} is needed", expected=f"a unit of {kind}")
 
 
 def positions_to_angstrom(positions: Any) -> NDArray[np.float64]:

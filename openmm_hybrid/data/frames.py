@@ -15,6 +15,10 @@ from openmm_hybrid.core.files import expanded
 from openmm_hybrid.core.units import strip
 
 
+class _NoFrameError(InputError, IndexError):
+    """A frame does not exist; an IndexError too, which ends an iteration over frames."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Frames:
     """Geometries of one molecule in one atom order, with or without labels. `openmm.unit` Quantities are converted.
@@ -104,16 +108,43 @@ class Frames:
         return f"<Frames {self.name!r}: {self.n_frames} geometries of {self.n_atoms} atoms, {what}>"
 
     def __getitem__(self, index: int | slice | Sequence[int] | NDArray[Any]) -> Frames:
-        """The frames of an integer, a slice, indices or a mask."""
-        if not isinstance(index, slice) and np.size(index) and np.asarray(index).dtype.kind not in "iub":
-            raise InputError(f"frames are chosen by {np.asarray(index).dtype}", expected="integers, a slice or a mask")
-        indices = np.atleast_1d(np.arange(self.n_frames)[index])
+        """The frames of an integer, a slice, indices or a mask.
+
+        Raises
+        ------
+        InputError
+            The index is none of these, or a mask of another length.
+        IndexError
+            A frame does not exist; it is an InputError too.
+        """
+        indices = self._indices(index)
         return replace(
             self,
             positions=self.positions[indices],
             energies=None if self.energies is None else self.energies[indices],
             forces=None if self.forces is None else self.forces[indices],
         )
+
+    def _indices(self, index: int | slice | Sequence[int] | NDArray[Any]) -> NDArray[np.int64]:
+        every = np.arange(self.n_frames)
+        if isinstance(index, slice):
+            return every[index]
+        chosen = np.asarray(index)
+        if chosen.size and chosen.dtype.kind not in "iub":
+            raise InputError(f"frames are chosen by {chosen.dtype}", expected="integers, a slice or a mask")
+        if chosen.dtype.kind == "b" and chosen.shape != every.shape:
+            raise InputError(f"frames are chosen by a mask of shape {chosen.shape}", expected=f"shape {every.shape}")
+        if chosen.ndim > 1:
+            raise InputError(f"frames are chosen by indices of shape {chosen.shape}", expected="one dimension")
+        if chosen.dtype.kind == "b":
+            return every[chosen]
+        wrong = chosen[(chosen < -self.n_frames) | (chosen >= self.n_frames)]
+        if wrong.size:
+            raise _NoFrameError(
+                f"{self.name!r} has no frame {wrong.flat[0]}",
+                expected=f"an index below {self.n_frames}, the number of frames",
+            )
+        return np.atleast_1d(every[chosen.astype(np.int64)])
 
     def labels(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Energies (n_frames,) and forces (n_frames, n_atoms, 3).

@@ -142,6 +142,24 @@ def check_configuration(mol: Chem.Mol, positions: NDArray[Any], what: str) -> No
         )
 
 
+def isomer_smiles(mol: Chem.Mol) -> str:
+    """Canonical SMILES; where the molecule leaves open which diastereomer it is, that of its first conformer.
+
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+        With explicit hydrogens and a conformer.
+    """
+    from rdkit import Chem
+
+    unspecified = Unspecified.of(mol)
+    if unspecified.diastereomers:
+        shape = Chem.Mol(mol)
+        Chem.AssignStereochemistryFrom3D(shape, mol.GetConformer().GetId(), replaceExistingTags=True)
+        mol = unspecified.specified(mol, shape)
+    return str(Chem.MolToSmiles(Chem.RemoveHs(mol)))
+
+
 def _either(atom: Any) -> bool:
     """Whether the user left the centre open, and both configurations have one energy."""
     return bool(atom.HasProp(_CHOSEN)) and bool(atom.GetBoolProp(_CHOSEN))

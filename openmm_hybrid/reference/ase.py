@@ -48,6 +48,8 @@ _EQUAL = 1e-7  # eV; difference of the energies of two states that a calculator 
 class AseEngine(ReferenceEngine):
     """Energies and forces by an ASE calculator, for one level of theory, charge and multiplicity.
 
+    The energy is the one whose derivative the forces are: with smearing of the occupations, ASE's free energy.
+
     The calculator's `reset()` is called before each label, so that a label depends on its own geometry only.
 
     The Atoms that the calculator gets carry the charge and the multiplicity in every form that calculators read:
@@ -220,6 +222,8 @@ class AseEngine(ReferenceEngine):
         atoms = self._fresh(atomic_numbers, positions, self.net_charge, self.multiplicity or 1)
         try:
             energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+            consistent = getattr(self.calculator, "results", {}).get("free_energy")
+            energy = energy if consistent is None else consistent
         except NotImplementedError as error:
             raise InputError(f"{self.theory} does not compute energies and forces ({error})") from error
         except (OSError, CalculatorSetupError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
@@ -16,6 +17,9 @@ _FORM = (
     "NAME, NAME:METHOD, NAME:METHOD/BASIS, ase:MODULE:CLASS or model:FILE, and options after ?, such as "
     "pyscf:pbe/def2-svp"
 )
+_INTEGER = re.compile(r"[+-]?(0|[1-9]\d*)", re.ASCII)
+_REAL = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)(e[+-]?\d+)?|[+-]?inf|nan", re.ASCII | re.IGNORECASE)
+"""Usual spellings of numbers; 0012 and 1_2, which Python reads too, are names."""
 _WORDS: dict[str, Option] = {"true": True, "false": False, "none": None}
 
 
@@ -104,9 +108,6 @@ def _options(text: str, tail: str) -> dict[str, Option]:
 def _value(text: str) -> Option:
     if text.casefold() in _WORDS:
         return _WORDS[text.casefold()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return float(text) if _REAL.fullmatch(text) else text

@@ -16,7 +16,7 @@ from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
 from openmm_hybrid.core.files import expanded, fingerprint
 from openmm_hybrid.core.progress import progress_bar
 from openmm_hybrid.data.bond_orders import perceived, without_bonds
-from openmm_hybrid.data.bonds import check_order
+from openmm_hybrid.data.bonds import check_bonds, check_order
 from openmm_hybrid.data.formats import check_ending
 from openmm_hybrid.data.frame_checks import length_fault
 from openmm_hybrid.data.frames import Frames
@@ -31,6 +31,9 @@ _SAME_ENERGY, _SAME_FORCE = 0.05, 0.5
 
 _ORGANIC = (1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 35, 53)
 """Atomic numbers of elements whose bonds tell the net charge."""
+
+_SAME_POSITION = 1e-5
+"""Difference of coordinates, Å, that the digits of a text file explain."""
 
 _MOST_ATOMS = 80
 """Atoms up to which bonds are sought in a geometry."""
@@ -76,7 +79,9 @@ def label(
     Each label is written at once to a journal beside the file (its name with ``.journal`` appended). A run that was
     interrupted resumes from the journal when it is called again; a finished run is read from it. A frame whose
     calculation fails (overlapping atoms, no self-consistency) stays in the journal with its reason and is not computed
-    again. The journal is kept: remove it to compute all labels anew.
+    again, unless the engine takes another effort, such as more steps. A lack of memory ends the call instead. The
+    journal is kept: remove it to compute all labels anew. A file at `output` that is not of this labelling is refused
+    before anything is computed.
 
     A journal is resumed only with the same geometries, atoms, level of theory (method, basis, charge, multiplicity),
     program and version. The level of the frames names all of these. An ASE calculator may hold more that decides a
@@ -100,8 +105,8 @@ def label(
     name : str
         Name of the data set; the molecule's name if empty.
     order_known : bool
-        Whether the geometries are known to have the molecule's order of atoms. Otherwise a bond that is far too long in
-        most of them counts as a sign of another order, and is refused.
+        Whether the geometries are known to have the molecule's (or model's) order of atoms. Otherwise a bond that is
+        far too long in most of them counts as a sign of another order, and is refused.
     runner : Runner, optional
         Where the labels are computed: by default in this process, without tasks unless there is a store.
     store : Store, optional
@@ -115,14 +120,15 @@ def label(
     InputError
         Wrong shapes, coordinates that are not finite or in bohr or nm, an unknown ending, no frames, a damaged journal,
         atoms that the engine refuses, bonds that it needs and that are not clear, or an ASE calculator that does not
-        read the charge of the Atoms; a chunk below 1, or a runner and an engine that `reference.engine` did not make.
+        read the charge of the Atoms; an output that exists and is not of this labelling; a chunk below 1, or a runner
+        and an engine that `reference.engine` did not make.
     MismatchError
         The net charge of the engine is not the molecule's, the positions are in another order of atoms than the
-        molecule, or the journal belongs to other geometries, other atoms or another level of theory.
+        molecule or a model, or the journal belongs to other geometries, other atoms or another level of theory.
     NumericalError
         Every frame failed.
     HybridError
-        A file cannot be written, or the task of a chunk failed.
+        A file cannot be written, the memory does not suffice, or the task of a chunk failed.
 
     Warns
     -----
@@ -150,17 +156,46 @@ def label(
         if not order_known:
             check_order(molecule, given)
     else:
+        if engine.bonds is not None and not order_known:
+            check_bonds(f"the molecule of {engine.theory}", engine.bonds, None, given)
         _look_at_charge(engine, given)
     tasks = None
     if runner is not None or store is not None:
         place = store or Store(path.with_name(path.name + ".tasks"))
         tasks = LabelTasks.of(engine, request, given, drawn, runner or SerialRunner(), place, chunk)
-    with Journal(path.with_name(path.name + ".journal"), _job(engine, given)) as journal:
+    kept = path.with_name(path.name + ".journal")
+    _check_output(path, kept, given)
+    with Journal(kept, _job(engine, given), engine.effort) as journal:
         _compute(engine, given, journal, tasks, progress)
         labels = dict(journal.labels)
     result = _collect(given, labels, journal.path)
     result.frames.save(path)
     return result
+
+
+def _check_output(path: Path, journal: Path, given: Frames) -> None:
+    """Refuse a file that this labelling has not written; a journal refuses another job by itself."""
+    if not path.exists() or (journal.is_file() and journal.stat().st_size):
+        return
+    try:
+        old = Frames.load(path)
+    except InputError:
+        old = None
+    if old is not None and old.theory == given.theory and _holds(given, old):
+        return
+    raise InputError(
+        f"{path} exists and is not of this labelling" + (f": it holds {old!r}" if old is not None else ""),
+        expected="a file that does not exist, or one of the same frames and level of theory",
+        hint="give another path, or remove the file",
+    )
+
+
+def _holds(given: Frames, old: Frames) -> bool:
+    """Whether all geometries of `old` are among the given ones, in their order."""
+    if not np.array_equal(old.atomic_numbers, given.atomic_numbers):
+        return False
+    rest = iter(given.positions)
+    return all(any(np.abs(frame - row).max() < _SAME_POSITION for frame in rest) for row in old.positions)
 
 
 def _drawn(engine: ReferenceEngine, molecule: Molecule | ArrayLike, frames: Frames) -> Molecule | None:

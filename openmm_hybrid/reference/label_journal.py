@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from openmm_hybrid.core.errors import HybridError, InputError, NumericalError
 from openmm_hybrid.core.same_job import check_same_job, lock_open_file
-from openmm_hybrid.reference.reference_engine import ReferenceEngine
+from openmm_hybrid.reference.reference_engine import ReferenceEngine, lacks_memory
 
 _FORMAT = "openmm-hybrid labels 2"
 _OTHER = "give another path, or remove this file to start anew"
@@ -42,7 +42,8 @@ class Label:
 class Journal:
     """An open journal: `labels` holds the finished frames, `add` appends one.
 
-    The first line describes the job. A killed run may leave a last line without its end, which is cut off. An open
+    A frame that failed with another effort of the engine, or for lack of memory, counts as not finished. The first line
+    describes the job. A killed run may leave a last line without its end, which is cut off. An open
     journal is locked; the end of the process ends the lock.
 
     Raises
@@ -55,8 +56,9 @@ class Journal:
         The file cannot be written.
     """
 
-    def __init__(self, path: Path, job: dict[str, Any]) -> None:
+    def __init__(self, path: Path, job: dict[str, Any], effort: str = "") -> None:
         self.path = path
+        self._effort = effort
         self.labels: dict[int, Label] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +81,8 @@ class Journal:
             if lines:
                 found = _parsed(self.path, 1, lines[0])
                 check_same_job(found, header, where=self.path, what="labelling job", hint=_OTHER)
-            self.labels = dict(self._entry(number, line, job) for number, line in enumerate(lines[1:], 2))
+            entries = dict(self._entry(number, line, job) for number, line in enumerate(lines[1:], 2))
+            self.labels = {index: label for index, label in entries.items() if label is not None}
             os.ftruncate(self._descriptor, len(kept))
         except OSError as error:
             raise self._unwritable(error) from error
@@ -99,6 +102,8 @@ class Journal:
         entry: dict[str, Any] = {"frame": index}
         if label.forces is None:
             entry["failed"] = label.reason
+            if self._effort:
+                entry["effort"] = self._effort
         else:
             entry |= {"energy": label.energy, "forces": label.forces.ravel().tolist()}
         self._append(entry)
@@ -118,14 +123,17 @@ class Journal:
             hint="free space or choose another folder; the finished frames are kept; call again to continue",
         )
 
-    def _entry(self, number: int, line: bytes, job: dict[str, Any]) -> tuple[int, Label]:
+    def _entry(self, number: int, line: bytes, job: dict[str, Any]) -> tuple[int, Label | None]:
+        """Index of a frame and its label; None for a failure that may succeed now."""
         entry = _parsed(self.path, number, line)
         try:
             index = int(entry["frame"])
             if not 0 <= index < job["n_frames"]:
                 raise _damaged(self.path, number)
             if "failed" in entry:
-                return index, Label(reason=str(entry["failed"]))
+                reason = str(entry["failed"])
+                again = entry.get("effort", "") != self._effort or lacks_memory(reason)
+                return index, None if again else Label(reason=reason)
             forces = np.array(entry["forces"], dtype=np.float64).reshape(len(job["atomic_numbers"]), 3)
             energy = float(entry["energy"])
             if not np.isfinite(energy) or not np.isfinite(forces).all():

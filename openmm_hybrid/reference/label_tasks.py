@@ -39,7 +39,7 @@ class LabelTasks:
     drawn : Molecule or None
         The molecule that the engine gets.
     level : mapping of str to str
-        Theory, program and settings of the engine.
+        Theory, program, settings and effort of the engine.
     request : mapping
         Arguments with which `reference.engine` makes the engine.
     runner : Runner
@@ -171,7 +171,7 @@ def label_chunk(
         Name of the file, without its ending.
     first, last : int
     level : mapping of str to str
-        Theory, program and settings that the engine must have.
+        Theory, program, settings and effort that the engine must have.
     engine : str
         Arguments of `reference.engine`, as JSON.
     folder : str
@@ -189,9 +189,9 @@ def label_chunk(
     made = made if drawn is None else made.for_molecule(drawn)
     found = _level(made)
     for name, wanted in level.items():
-        if found[name] != wanted:
+        if found.get(name, "") != wanted:
             raise MismatchError(
-                f"the {name} of the worker's engine is {found[name] or 'not known'}",
+                f"the {name} of the worker's engine is {found.get(name) or 'not known'}",
                 expected=wanted or "none",
                 hint="give all workers the same packages and files",
             )
@@ -225,4 +225,5 @@ def _content(frames: Frames, bonds: str) -> str:
 
 
 def _level(engine: ReferenceEngine) -> dict[str, str]:
-    return {"theory": engine.theory, "program": engine.program, "settings": engine.settings}
+    level = {"theory": engine.theory, "program": engine.program, "settings": engine.settings}
+    return level | ({"effort": engine.effort} if engine.effort else {})

@@ -20,14 +20,16 @@ from openmm_hybrid.models_io.any_model import load
 from openmm_hybrid.models_io.correction import Correction
 from openmm_hybrid.reference.reference_engine import ReferenceEngine, charge_and_multiplicity, check_electrons
 
+_DIGITS = 8  # of the hash that tells two files of one name apart
+
 
 @final
 @dataclass(frozen=True, eq=False)
 class ModelEngine(ReferenceEngine):
     """The energies and forces of a model, such as an sGDML model of coupled-cluster forces.
 
-    The molecule must have the model's elements and bonds in the model's order of atoms. A model does not tell its
-    charge; it is assumed to be that of the engine, with a closed shell.
+    The molecule must have the model's elements and bonds in the model's order of atoms, and so must geometries. A model
+    does not tell its charge; it is assumed to be that of the engine, with a closed shell.
 
     Parameters
     ----------
@@ -44,20 +46,29 @@ class ModelEngine(ReferenceEngine):
 
     @property
     def theory(self) -> str:
-        """Such as "model ethanol.npz" or "model acetate.npz, charge -1"."""
-        return f"model {self.name}{charge_and_multiplicity(self.charge, 1)}"
+        """Name and first digits of the hash, such as "model acetate.npz 1f0c9a2e, charge -1"."""
+        return f"model {self.name} {self._hash[:_DIGITS]}{charge_and_multiplicity(self.charge, 1)}"
 
     @property
     def program(self) -> str:
         """The version of this package, such as "openmm-hybrid 0.2.0"."""
         return f"openmm-hybrid {version('openmm-hybrid')}"
 
-    @cached_property
-    def settings(self) -> str:  # type: ignore[override]
+    @property
+    def settings(self) -> str:
         """Hash of the model's arrays."""
+        return f"model {self._hash}"
+
+    @cached_property
+    def _hash(self) -> str:
         description, arrays = self.model.to_arrays()
         parts = [part for name in sorted(arrays) for part in (name, np.ascontiguousarray(arrays[name]))]
-        return f"model {fingerprint(json.dumps(description, sort_keys=True), *parts)}"
+        return fingerprint(json.dumps(description, sort_keys=True), *parts)
+
+    @property
+    def bonds(self) -> NDArray[np.int64] | None:
+        """See `ReferenceEngine.bonds`."""
+        return self.model.bonds
 
     @property
     def net_charge(self) -> int:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _CONVERGED = 1e-9  # hartree; largest change of the energy in the last step of a converged calculation
 _AMPLITUDES = 1e-7  # largest norm of the change of the amplitudes in a converged coupled-cluster calculation
+_MAX_CYCLES = 100  # by default
 _GRID_LEVEL = 4  # by default; PySCF's own default is 3
 _GRID_LEVELS = range(10)  # PySCF's scale, from coarse to fine
 
@@ -79,7 +80,7 @@ class PyscfEngine(ReferenceEngine):
     basis: str
     charge: int = 0
     multiplicity: int = 1
-    max_cycles: int = 100
+    max_cycles: int = _MAX_CYCLES
     density_fit: bool = False
     grid: int = _GRID_LEVEL
 
@@ -112,8 +113,9 @@ class PyscfEngine(ReferenceEngine):
 
     @property
     def theory(self) -> str:
-        """Level of theory, such as "PBE/6-31G*" or "HF/def2-SVP, density fitting, charge -1, multiplicity 2"."""
+        """Level of theory, such as "PBE/6-31G*" or "PBE/def2-SVP, grid level 3, charge -1, multiplicity 2"."""
         level = f"{self.method}/{_printed(self.basis)}" + (", density fitting" if self.density_fit else "")
+        level += f", grid level {self.grid}" if self.grid != _GRID_LEVEL else ""
         return level + charge_and_multiplicity(self.charge, self.multiplicity)
 
     @property
@@ -134,6 +136,11 @@ class PyscfEngine(ReferenceEngine):
 
             text += f", {parts.functional} of libxc {libxc.__version__}, grid level {self.grid}"
         return text + (f", {parts.dispersion}" if parts.dispersion else "")
+
+    @property
+    def effort(self) -> str:
+        """Number of steps, such as "500 steps"; empty for the usual one."""
+        return "" if self.max_cycles == _MAX_CYCLES else f"{self.max_cycles} steps"
 
     @property
     def _parts(self) -> Method:
@@ -267,7 +274,7 @@ def pyscf(
         basis,
         charge,
         multiplicity,
-        max_cycles=int(given.get("max_cycles") or 100),
+        max_cycles=int(given.get("max_cycles") or _MAX_CYCLES),
         density_fit=bool(given.get("density_fit")),
         grid=_GRID_LEVEL if given.get("grid") is None else int(given["grid"] or 0),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import pdist, squareform
 
-from openmm_hybrid.core.errors import InputError, NumericalError
+from openmm_hybrid.core.errors import HybridError, InputError, NumericalError
 from openmm_hybrid.core.units import positions_to_angstrom
 from openmm_hybrid.data.molecule import Molecule
 
@@ -57,6 +58,14 @@ class ReferenceEngine(ABC):
         return ""
 
     @property
+    def effort(self) -> str:
+        """Limits, such as a number of steps, that decide whether a calculation succeeds, and not its result.
+
+        Empty for the usual limits. `label` computes a frame that failed again with another effort.
+        """
+        return ""
+
+    @property
     def known_by_settings(self) -> bool:
         """Whether `theory`, `program` and `settings` contain everything that decides a label.
 
@@ -73,6 +82,14 @@ class ReferenceEngine(ABC):
     def needs_bonds(self) -> bool:
         """Whether the engine computes nothing before `for_molecule` has given it bonds and formal charges."""
         return False
+
+    @property
+    def bonds(self) -> NDArray[np.int64] | None:
+        """Bonds (n_bonds, 2) of the only molecule that the engine computes, in its order of atoms; None for others.
+
+        `label` refuses geometries in which one of them is far too long.
+        """
+        return None
 
     def for_molecule(self, molecule: Molecule) -> ReferenceEngine:
         """The engine for the frames of one molecule, in its order of atoms; the default returns itself.
@@ -167,6 +184,8 @@ class ReferenceEngine(ABC):
             The shapes do not match, a coordinate is not finite, or `check` refuses the atoms.
         NumericalError
             Atoms overlap, the calculation failed, or its result is not finite.
+        HybridError
+            The memory did not suffice, which is no failure of the geometry.
         """
         elements = np.asarray(atomic_numbers, dtype=np.int64)
         frame = positions_to_angstrom(positions)
@@ -181,10 +200,23 @@ class ReferenceEngine(ABC):
             i, j = divmod(int(distances.argmin()), len(elements))
             if distances[i, j] < _OVERLAP:
                 raise NumericalError(f"atoms {i} and {j} overlap: they are {distances[i, j]:.3f} Å apart")
-        energy, forces = self.evaluate(elements, frame)
+        try:
+            energy, forces = self.evaluate(elements, frame)
+        except (MemoryError, NumericalError) as error:
+            if isinstance(error, NumericalError) and not lacks_memory(str(error)):
+                raise
+            raise HybridError(
+                f"{self.theory} ran out of memory ({error})" if str(error) else f"{self.theory} ran out of memory",
+                hint="free memory, take fewer workers, or call again on a larger machine",
+            ) from error
         if not np.isfinite(energy) or not np.isfinite(forces).all():
             raise NumericalError(f"{self.theory} returned a number that is not finite")
         return energy, forces
+
+
+def lacks_memory(reason: str) -> bool:
+    """Whether the text of an error tells that memory, of the machine or a GPU, did not suffice."""
+    return re.search(r"(out of|not enough|insufficient) memory", reason, re.IGNORECASE) is not None
 
 
 def check_electrons(atomic_numbers: NDArray[np.int64], charge: int, multiplicity: int) -> None:

@@ -101,6 +101,30 @@ def test_several_molecules_share_templates() -> None:
     assert built.model().predict(far)[0] == pytest.approx(sum(alone), abs=1e-2)
 
 
+def _from_geometry(smiles: str, seed: int = 0) -> Molecule:
+    molecule = Molecule.from_smiles(smiles, seed=seed)
+    return Molecule.from_geometry(molecule.atomic_numbers, molecule.positions)
+
+
+def test_isomers_from_geometries_do_not_share_charges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their drawings have no stereochemistry. Mirror images and conformers of one isomer share charges."""
+    asked = []
+
+    def charges(molecule: Molecule, entry: str, *, progress: bool) -> np.ndarray:
+        asked.append(molecule)
+        return np.array(gasteiger(molecule))
+
+    monkeypatch.setattr("openmm_hybrid.bases.build.assign_charges", charges)
+    z, e, again = _from_geometry(r"F/C=C\F"), _from_geometry("F/C=C/F"), _from_geometry("F/C=C/F", seed=1)
+    built = gaff.build([z, e, again], charges="resp")
+    assert built.templates[1] is built.templates[2]
+    assert asked == [z, e]
+    with pytest.raises(MismatchError, match="cannot tell their residues apart"):
+        gaff.template_generator([z, e], "2.2.20", "resp")
+    hands = [_from_geometry("C[C@H](F)Cl"), _from_geometry("C[C@@H](F)Cl")]
+    assert len(set(gaff.build(hands, charges="resp").templates)) == 1
+
+
 def test_given_positions_and_units() -> None:
     ethanol = Molecule.from_smiles("CCO")
     charges = gasteiger(ethanol)

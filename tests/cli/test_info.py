@@ -42,7 +42,8 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
         equilibration=0, platform="Reference", progress=False,
     )  # fmt: skip
     header = {"format": "openmm-hybrid labels 2", "atomic_numbers": [8, 1, 1], "n_frames": 5, "theory": "GFN2-xTB"}
-    lines = [header, {"frame": 0, "energy": 1.0, "forces": [0.0] * 9}, {"frame": 1, "failed": "no convergence"}]
+    again = {"frame": 0, "failed": "no convergence"}  # before a larger number of steps
+    lines = [header, again, {"frame": 0, "energy": 1.0, "forces": [0.0] * 9}, {"frame": 1, "failed": "no convergence"}]
     (folder / "labels.npz.journal").write_text("\n".join(map(json.dumps, lines)))
     vector = torch.zeros(12)
     save_state(folder / "solver.npz", State(7, vector, vector, vector, 1.0), {"sigma": 10.0})

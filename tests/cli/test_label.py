@@ -56,6 +56,17 @@ def test_a_stop_names_the_journal_and_how_to_resume(tmp_path: Path, monkeypatch:
     assert "labels.npz.journal; call again with the same settings to resume" in done.stderr
 
 
+def test_the_file_of_the_frames_is_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    water(3).save("frames.npz")
+    before = Path("frames.npz").read_bytes()
+    done = CliRunner().invoke(app, ["label", "frames.npz", "-o", f"{tmp_path}/frames.npz"])
+    assert done.exit_code == 2
+    assert "is the file of the frames" in done.stderr
+    assert Path("frames.npz").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["frames.npz"]
+
+
 def test_chunks_in_a_store_give_the_same_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     water(5).save("frames.npz")

@@ -48,6 +48,37 @@ def test_strip(value, kind, expected):
     assert units.strip(value, kind) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("value", "name", "kind", "expected"),
+    [
+        (2.0, "nanometer", "length", 20),
+        (4.184, "kilojoule / mole", "energy", 1),
+        (41.84, "kilojoule / mole / nanometer", "force", 1),
+        (300.0, "kelvin", "temperature", 300),
+        (1.0, "picosecond", "time", 1000),
+        (12.0, "dalton", "mass", 12),
+        (0.5, "elementary_charge", "charge", 0.5),
+        (180.0, "degree", "angle", np.pi),
+        (1.0, "1 / femtosecond", "rate", 1000),
+        (1.0, "atmosphere", "pressure", 1.01325),
+    ],
+)
+def test_quantities_of_openff(value, name, kind, expected):
+    openff = pytest.importorskip("openff.units", reason="openff-units is not installed (extra openff)")
+    for given in (value, np.array([value, value])):
+        found = units.strip(openff.Quantity(given, name), kind)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        assert np.shape(found) == np.shape(given)
+    assert units.strip([openff.Quantity(value, name)], kind) == pytest.approx([expected], rel=1e-5)
+    with pytest.raises(InputError, match=f"a quantity in meter .*second.* where a {kind} is needed"):
+        units.strip(openff.Quantity(value, "meter * second"), kind)
+
+
+def test_tensors_are_plain_numbers():
+    torch = pytest.importorskip("torch")
+    assert units.positions_to_angstrom(torch.ones(2, 3)).shape == (2, 3)
+
+
 @pytest.mark.parametrize("given", [Frames([1, 1], np.eye(2, 3)[None]), [[1, 2, 3], [4, 5]], "H2O"])
 def test_positions_must_be_an_array_of_numbers(given):
     with pytest.raises(InputError, match=f"given as {type(given).__name__}, which is no array .* frames.positions"):

@@ -282,6 +282,31 @@ class TestSpice:
             Frames.load(path)
 
 
+@pytest.mark.parametrize("group", ["", "molecule/"])
+@pytest.mark.parametrize(
+    ("units", "factors"),
+    [
+        (("bohr", "hartree", "hartree/bohr"), (ANGSTROM_PER_BOHR, KCAL_PER_HARTREE, ANGSTROM_PER_BOHR)),
+        (("", "hartree", "hartree/bohr"), (1.0, KCAL_PER_HARTREE, ANGSTROM_PER_BOHR)),
+        (("angstrom", "kcal/mol", "kcal/mol/angstrom"), (1.0, 1.0, 1.0)),
+        (("nm", "eV", "eV/Å"), (10.0, KCAL_PER_EV, 1.0)),
+    ],
+)
+def test_units_of_datasets_in_hdf5(tmp_path, group, units, factors):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file[f"{group}z"] = [1, 9]
+        arrays = {"R": np.eye(2, 3)[None], "E": np.array([-2.0]), "F": np.ones((1, 2, 3))}
+        for (key, array), stated in zip(arrays.items(), units, strict=True):
+            file[f"{group}{key}"] = array
+            if stated:
+                file[f"{group}{key}"].attrs["units"] = stated
+    found = Frames.load(tmp_path / "a.h5")
+    length, energy, per = factors
+    assert found.positions[0, 0, 0] == pytest.approx(length)
+    assert found.energies[0] == pytest.approx(-2.0 * energy)
+    assert found.forces[0, 0, 0] == pytest.approx(energy / per)
+
+
 def test_the_published_layouts_load_without_a_warning(reference_data):
     """pytest turns warnings into errors."""
     for name in ("ethanol_ccsd_t-train.npz", "md17_ethanol.npz", "3bpa_300K.npz"):

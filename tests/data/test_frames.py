@@ -172,3 +172,13 @@ def test_frames_are_chosen_by_integers() -> None:
     with pytest.raises(InputError, match="frames are chosen by float64; expected integers"):
         frames[np.array([0.0, 1.0])]
     assert (len(frames[[]]), len(frames[[True, False, True]]), len(frames[np.int64(1)])) == (0, 2, 1)
+    assert [part.positions[0, 0, 0] for part in frames] == frames.positions[:, 0, 0].tolist()
+    np.testing.assert_array_equal(frames[(0, 2)].positions, frames.positions[[0, 2]])
+    for index, words in (
+        (3, "has no frame 3; expected an index below 3"),
+        ([0, -4], "has no frame -4"),
+        ([True, False], r"a mask of shape \(2,\); expected shape \(3,\)"),
+        ([[0, 1]], r"indices of shape \(1, 2\); expected one dimension"),
+    ):
+        with pytest.raises(InputError, match=words):
+            frames[index]

@@ -32,6 +32,18 @@ def test_parts(text, parts):
     assert parsed(text) == EngineName(*parts)
 
 
+@pytest.mark.parametrize("text", ["1_2", "0012", "1_0.5", "infinity", "00.5", "٣"])
+def test_texts_that_look_like_numbers_stay_texts(text):
+    assert parsed(f"ase:m:C?x={text}").options == {"x": text}
+
+
+@pytest.mark.parametrize("text", ["12", "-3", "0", "0.50", "1e-8", "1E5", ".5", "-2.", "1.50e+03", "+1.0", "inf"])
+def test_numbers_are_numbers(text):
+    (found,) = parsed(f"ase:m:C?x={text}").options.values()
+    assert type(found) is (int if text in ("12", "-3", "0") else float)
+    assert found == float(text)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -57,6 +69,17 @@ def test_a_text_is_the_engine_of_the_arguments():
     assert reference.engine("tblite:gfn1-xtb") == TbliteEngine("GFN1-xTB")
     fitted = reference.engine("pyscf:pbe/6-31g*?density_fit=true&max_cycles=30&grid=0")
     assert fitted == PyscfEngine("PBE", "6-31g*", max_cycles=30, density_fit=True, grid=0)
+
+
+def test_the_number_of_steps_is_an_effort_and_no_setting():
+    usual, more = (reference.engine(f"pyscf:hf/6-31g*{options}") for options in ("", "?max_cycles=500"))
+    assert (usual.effort, more.effort) == ("", "500 steps")
+    assert (usual.theory, usual.settings) == (more.theory, more.settings)
+
+
+def test_another_grid_is_another_level_of_theory():
+    names = [reference.engine(f"pyscf:pbe/6-31g*{options}").theory for options in ("", "?grid=4", "?grid=0", "?grid=9")]
+    assert names == ["PBE/6-31G*", "PBE/6-31G*", "PBE/6-31G*, grid level 0", "PBE/6-31G*, grid level 9"]
 
 
 @pytest.mark.parametrize(

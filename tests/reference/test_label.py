@@ -107,6 +107,63 @@ def test_another_job_is_refused_and_nothing_is_changed(tmp_path):
     assert (tmp_path / "a.npz.journal").read_bytes() == before
 
 
+def test_a_file_that_the_labelling_has_not_written_is_kept(tmp_path):
+    """Frames of another theory, other frames of this theory, and a file that is no frames at all."""
+    path, rest = tmp_path / "a.npz", Spring()
+    label(Spring(), [1, 1], POSITIONS + 1.0, output=path, progress=False)
+    (tmp_path / "a.npz.journal").unlink()
+    other = path.read_bytes()
+    oh.Frames([1, 1], POSITIONS, np.zeros(5), np.zeros((5, 2, 3)), theory="CCSD(T)/CBS").save(path)
+    for content in (path.read_bytes(), other, b"notes"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"a\.npz exists and is not of this labelling.*give another path"):
+            label(rest, [1, 1], POSITIONS, output=path, progress=False)
+        assert path.read_bytes() == content
+        assert [entry.name for entry in tmp_path.iterdir()] == ["a.npz"]
+    assert rest.calls == 0
+
+
+@pytest.mark.parametrize("ending", [".npz", ".xyz", ".h5"])
+def test_labels_are_computed_anew_without_the_journal(tmp_path, ending):
+    path, again = tmp_path / f"a{ending}", Spring()
+    label(Spring(failing=(6,)), [1, 1], POSITIONS, output=path, progress=False)
+    (tmp_path / f"{path.name}.journal").unlink()
+    assert len(label(again, [1, 1], POSITIONS, output=path, progress=False).frames) == again.calls == 5
+
+
+def test_failures_are_tried_again_with_another_effort(tmp_path):
+    path = tmp_path / "a.npz"
+
+    def run(**settings):
+        engine = Spring(**settings)
+        return label(engine, [1, 1], POSITIONS, output=path, progress=False), engine.calls
+
+    run(failing=(6, 12))
+    assert run()[1] == 0
+    found, calls = run(failing=(12,), effort="500 steps")
+    assert (calls, list(found.failed)) == (2, [2])
+    assert run(effort="500 steps")[1] == 0
+    found, calls = run(effort="900 steps")
+    assert (calls, len(found.frames)) == (1, 5)
+    assert run()[1] == 0
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), NumericalError("RuntimeError: CUDA out of memory. Tried to allocate")]
+)
+def test_a_lack_of_memory_is_no_failure_of_the_frame(tmp_path, error):
+    path = tmp_path / "a.npz"
+    with pytest.raises(oh.HybridError, match="spring ran out of memory"):
+        label(Spring(failing=(6,), error=error), [1, 1], POSITIONS, output=path, progress=False)
+    rest = Spring()
+    assert len(label(rest, [1, 1], POSITIONS, output=path, progress=False).frames) == 5
+    assert rest.calls == 4
+    journal = path.with_name("a.npz.journal")
+    lines = journal.read_text().splitlines()
+    journal.write_text("\n".join([*lines[:-1], '{"frame": 4, "failed": "CUDA out of memory"}']) + "\n")  # an old one
+    assert len(label(rest, [1, 1], POSITIONS, output=path, progress=False).frames) == 5
+
+
 def test_one_process_at_a_time_writes_a_journal(tmp_path):
     """Another process holds the journal; it is killed, and its lock is gone."""
     path = tmp_path / "a.npz"
@@ -293,6 +350,20 @@ def test_two_calculators_of_one_name_do_not_share_labels(tmp_path):
     with pytest.raises(MismatchError, match=r"network gives .* for frame 0, and .*a\.npz\.journal has"):
         run(_Network(2.0), 3)
     assert not path.exists()
+
+
+class _Smeared(LennardJones):
+    """A calculator with smearing: the forces are the derivative of the free energy, not of the energy."""
+
+    def calculate(self, *arguments):
+        super().calculate(*arguments)
+        self.results["energy"] = self.results["free_energy"] + 5.0
+
+
+def test_energies_are_those_of_the_forces():
+    pair = np.array([[0.0, 0.0, 0.0], [1.2, 0.0, 0.0]])
+    found, expected = (AseEngine(kind(), theory="x").compute([18, 18], pair) for kind in (_Smeared, LennardJones))
+    assert found[0] == pytest.approx(expected[0], abs=1e-9)
 
 
 def test_another_version_of_the_program_is_another_job(tmp_path, monkeypatch):

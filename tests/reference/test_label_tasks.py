@@ -117,6 +117,16 @@ def test_a_chunk_that_fails_is_named_and_tried_again(tmp_path: Path, monkeypatch
     _same(label(made, WATER, positions, output=output, runner=SerialRunner(), chunk=3, progress=False), alone)
 
 
+def test_chunks_with_failures_are_tried_again_with_another_effort(tmp_path: Path) -> None:
+    stretched = WATER.positions * np.array([1.0, 1.1, 1.2, 1.3])[:, None, None]
+    output, settings = tmp_path / "a.npz", {"runner": SerialRunner(), "chunk": 2, "progress": False}
+    found = label(engine("pyscf:hf/sto-3g?max_cycles=6"), WATER, stretched, output=output, **settings)
+    assert found.failed
+    assert len(found.frames)
+    found = label(engine("pyscf:hf/sto-3g"), WATER, stretched, output=output, **settings)
+    assert not found.failed
+
+
 def test_a_worker_with_another_engine_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = engine("gfn2")
     monkeypatch.setattr(oh.reference, "engine", lambda **given: engine("gfn1"))
@@ -130,7 +140,7 @@ def test_a_model_is_found_from_another_folder(tmp_path: Path, monkeypatch: pytes
     request = engine("model:model.npz", charge=0).request
     monkeypatch.chdir("/")
     assert request is not None
-    assert engine(**request).theory == "model model.npz"
+    assert engine(**request).theory.startswith("model model.npz ")
 
 
 def test_a_calculator_with_other_results_than_the_store_is_refused(tmp_path: Path) -> None:

@@ -38,7 +38,8 @@ def test_labels_are_the_predictions_of_a_file(ethanol: oh.Molecule, tmp_path: Pa
     model.save(tmp_path / "teacher.npz")
     positions = np.array(ethanol.conformers)
     engine = reference.engine(f"model:{tmp_path}/teacher.npz")
-    assert engine.theory == "model teacher.npz"
+    digits = engine.settings.removeprefix("model ")[:8]
+    assert engine.theory == f"model teacher.npz {digits}"
     frames = reference.label(engine, ethanol, positions, output=tmp_path / "labels.npz", progress=False).frames
     energies, forces = model.predict(positions)
     np.testing.assert_allclose(frames.labels()[0], energies, rtol=0, atol=1e-9)
@@ -61,6 +62,27 @@ def test_another_molecule_or_order_of_atoms_is_refused(ethanol: oh.Molecule, tmp
     with pytest.raises(MismatchError, match="atom 0 has the atomic number 8 instead of 6"):
         reference.label(engine, turned, turned.conformers, output=tmp_path / "labels.npz", progress=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_two_files_of_one_name_are_two_levels_of_theory(tmp_path: Path) -> None:
+    for folder, name in (("a", "ethanol-cross"), ("b", "ethanol-gaff")):
+        (tmp_path / folder).mkdir()
+        oh.ForceField.load(name).save(tmp_path / folder / "teacher.npz")
+    theories = [reference.engine(f"model:{tmp_path}/{folder}/teacher.npz").theory for folder in "ab"]
+    assert theories[0] != theories[1]
+
+
+def test_geometries_in_another_order_of_atoms_are_refused(ethanol: oh.Molecule, tmp_path: Path) -> None:
+    """The hydrogen of the hydroxyl group and one of a methyl group change places: the elements are the same."""
+    engine = reference.engine("model:ethanol-cross")
+    settings = {"output": tmp_path / "labels.npz", "progress": False}
+    hydroxyl = int(np.argmin(np.linalg.norm(ethanol.positions[3:] - ethanol.positions[2], axis=1))) + 3
+    changed = np.array(ethanol.conformers)
+    changed[:, [3, hydroxyl]] = changed[:, [hydroxyl, 3]]
+    with pytest.raises(MismatchError, match=r"the bond .* of the molecule of model ethanol-cross .* Å long"):
+        reference.label(engine, ethanol.atomic_numbers, changed, **settings)
+    assert not list(tmp_path.iterdir())
+    assert len(reference.label(engine, ethanol.atomic_numbers, ethanol.conformers, **settings).frames) == 3
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ _PUBLISHED = {"z", "R", "E", "F", "nuclear_charges", "coords", "energies", "forc
 _SIMILAR = _PUBLISHED | {"atomic_numbers", "positions"}
 _BOHR = "conformations"  # SPICE's name, in bohr; programs write positions of other names in Å
 _BOXES = ("cell", "cells", "box", "pbc")
-_TEXT = ("name", "theory", "r_unit", "e_unit", "type", "layout", "usual_e_unit", "unit_hint")
+_TEXT = ("name", "theory", "r_unit", "e_unit", "force_r_unit", "type", "layout", "usual_e_unit", "unit_hint")
 
 
 def frame_arguments(content: Mapping[str, Any], path: Path, r_unit: str, e_unit: str) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def frame_arguments(content: Mapping[str, Any], path: Path, r_unit: str, e_unit:
     ----------
     content : mapping
         Arrays and texts of a file by their names there. ``usual_e_unit`` and ``unit_hint`` may hold the unit of its
-        layout, and what to do if there is none.
+        layout, and what to do if there is none; ``force_r_unit`` the unit of length in forces, if it is their own.
     path : Path
     r_unit, e_unit : str
         Units for a file that names none; empty if they are not given.
@@ -68,7 +68,8 @@ def frame_arguments(content: Mapping[str, Any], path: Path, r_unit: str, e_unit:
         energies = energies.reshape(-1)
     if forces is not None:
         sign = -1.0 if names["F"].lower() in GRADIENTS else 1.0
-        forces = (forces[None] if single and forces.ndim == 2 else forces) * (sign * energy / length)
+        per = length_factor(text["force_r_unit"]) if "force_r_unit" in text else length
+        forces = (forces[None] if single and forces.ndim == 2 else forces) * (sign * energy / per)
     return {
         "atomic_numbers": _atomic_numbers(content[names["z"]], names["z"]),
         "positions": positions * length,

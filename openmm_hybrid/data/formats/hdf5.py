@@ -1,6 +1,7 @@
 """HDF5 files of geometries, in the layout of sGDML's npz or, with a group for each molecule, of SPICE's.
 
-The attribute ``units`` of a dataset names its unit in SPICE's layout.
+The attribute ``units`` of a dataset names its unit, as in SPICE's layout; it counts more than the file's ``r_unit`` and
+``e_unit``.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import h5py
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.files import DAMAGE, check_expansion
 from openmm_hybrid.core.trial import run_python
-from openmm_hybrid.core.units import ENERGY_UNITS, LENGTH_UNITS
+from openmm_hybrid.core.units import ENERGY_UNITS
 from openmm_hybrid.data.formats.frame_arrays import FrameArrays
-from openmm_hybrid.data.formats.labels import KEYS
+from openmm_hybrid.data.formats.labels import KEYS, NAMES
 
 #: Attributes that are read.
 _TEXT = ("name", "theory", "r_unit", "e_unit", "type")
@@ -85,8 +86,8 @@ def read(path: Path, group: str = "") -> dict[str, Any]:
             if twice:
                 raise InputError(f"{path}: the key {min(twice)!r} occurs both as a dataset and as an attribute")
             texts = {key: node.attrs[key] for key in _TEXT if key in node.attrs}
-            named = {} if node.name == "/" else {"name": node.name.strip("/")} | _units(node, path)
-            return named | texts | {key: _array(node, key, path) for key in _keys(node)}
+            named = {} if node.name == "/" else {"name": node.name.strip("/")}
+            return named | texts | _units(node, path) | {key: _array(node, key, path) for key in _keys(node)}
     except DAMAGE as error:
         if isinstance(error, InputError):
             raise
@@ -139,18 +140,28 @@ def _keys(node: Any) -> list[str]:
 
 
 def _units(node: Any, path: Path) -> dict[str, str]:
-    """The units that the datasets' own attributes name."""
+    """The units that the datasets' own attributes name; forces have their own unit of length."""
     found: dict[str, str] = {}
     for key in node:
-        stated = node[key].attrs.get("units") if key.lower() in KEYS else None
-        if isinstance(stated, bytes | str):
-            text = stated.decode(errors="replace") if isinstance(stated, bytes) else stated
-            energy, _, length = text.partition("/") if text.lower() not in ENERGY_UNITS else (text, "", "")
-            pairs = {"r_unit": energy} if text.lower() in LENGTH_UNITS else {"e_unit": energy, "r_unit": length}
-            for name, unit in pairs.items():
-                if unit and found.setdefault(name, unit) != unit:
-                    raise InputError(f"{path}: {key!r} is in {text}, others in {found[name]}", hint="convert one")
+        parts = _parts(key)
+        if not parts or not isinstance(node.get(key, getlink=True), h5py.HardLink):
+            continue
+        stated = node[key].attrs.get("units")
+        text = stated.decode(errors="replace") if isinstance(stated, bytes) else stated
+        if not isinstance(text, str):
+            continue
+        has_length = len(parts) == 2 and "/" in text and text.lower() not in ENERGY_UNITS
+        units = text.rsplit("/", 1) if has_length else [text]
+        for name, unit in zip(parts, units, strict=False):
+            if unit.strip() and found.setdefault(name, unit) != unit:
+                raise InputError(f"{path}: {key!r} is in {text}, others in {found[name]}", hint="convert one")
     return found
+
+
+def _parts(key: str) -> tuple[str, ...]:
+    """The units that a dataset's own unit consists of; none for atomic numbers and unknown datasets."""
+    parts = {"R": ("r_unit",), "E": ("e_unit",), "F": ("e_unit", "force_r_unit")}
+    return next((parts[kind] for kind in parts if key.lower() in NAMES[kind]), ())
 
 
 def _array(node: Any, key: str, path: Path) -> Any:
