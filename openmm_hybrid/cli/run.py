@@ -128,7 +128,7 @@ def sample(
     if len(rungs) > 1:
         content["exchange_rate"] = result.exchange_rate.tolist()
     if loaded is not None:
-        lines, gate = _gate(loaded, indices, topology, frames, output)
+        lines, gate = _gate(loaded, indices, forces, topology, frames, output)
         text, content = "\n".join((text, *lines)), content | gate
     print_result(text, content, as_json=as_json)
 
@@ -148,15 +148,24 @@ def _add(
 
 
 def _gate(
-    model: EnergyModel, atoms: list[int], topology: Any, positions: NDArray[np.float64], output: Path
+    model: EnergyModel,
+    atoms: list[int],
+    system: Any,
+    topology: Any,
+    positions: NDArray[np.float64],
+    output: Path,
 ) -> tuple[list[str], dict[str, Any]]:
     """How often a gated model was reduced, as lines and for JSON; the molecule's reduced frames are kept in a file."""
+    import numpy as np
+
     from openmm_hybrid.correction import Gated, gate_report
+    from openmm_hybrid.systems.placement import whole_copies
 
     if not isinstance(model, Gated):
         return [], {}
     atomic_numbers = [atom.element.atomic_number for atom in next(topology.residues()).atoms()]
-    report = gate_report(model, positions[:, : len(atomic_numbers)], atoms=atoms)
+    molecule = whole_copies(system, topology, positions, np.arange(len(atomic_numbers))[None])[:, 0]
+    report = gate_report(model, molecule, atoms=atoms)
     lines, gate = [report.summary()], {"gate": {"reduced": float(report.reduced), "closed": float(report.closed)}}
     kept = report.save_hits(output / "gate_hits.npz", atomic_numbers)
     if kept is not None:

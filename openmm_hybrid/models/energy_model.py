@@ -49,7 +49,8 @@ class EnergyModel(ABC):
         The forces are analytic, without autograd. They have the dtype of the module's buffers (float64, unless the
         module was converted with ``.to(torch.float32)``) and are on the device of the positions. They carry no gradient
         tape, not even in a frozen script: the module reads ``positions.data``, because freezing removes ``detach()``.
-        All numbers by which two models of one class can differ are buffers: forces of OpenMM are compared by them.
+        All numbers by which two models of one class can differ are buffers or parameters: forces of OpenMM are compared
+        by them.
 
         Raises
         ------

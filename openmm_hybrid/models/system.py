@@ -153,6 +153,8 @@ def _by_terms(system: openmm.System, topology: app.Topology) -> openmm.System:
     groups = copy.deepcopy(system)
     for force in list(groups.getForces()):
         force.setForceGroup(TERMS.index(kinds.get(type(force), "other")))
+        if isinstance(force, openmm.NonbondedForce):
+            force.setReciprocalSpaceForceGroup(-1)  # the group of the force itself
         if isinstance(force, openmm.PeriodicTorsionForce):
             groups.addForce(_split_impropers(force, bonded))
     return groups

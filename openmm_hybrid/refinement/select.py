@@ -60,6 +60,8 @@ def sampled(
 ) -> Pool:
     """Run dynamics of `duration` ps from each start; the same call again resumes or reads them.
 
+    The starts run together; those in implicit water run one after another, since its force acts between all atoms.
+
     Parameters
     ----------
     system : openmm.System
@@ -74,10 +76,12 @@ def sampled(
     progress : bool
     """
     failure = ""
+    implicit_water = any(isinstance(force, openmm.GBSAOBCForce) for force in system.getForces())
     try:
         result = sample(
             system, topology, starts, output=folder, duration=duration, temperature=temperature, timestep=_TIMESTEP,
-            interval=interval, equilibration=_SETTLE, replicas=len(starts), seed=seed, progress=progress,
+            interval=interval, equilibration=_SETTLE, replicas=1 if implicit_water else len(starts), seed=seed,
+            progress=progress,
         )  # fmt: skip
         frames = [start.positions.astype(np.float64) for start in result.starts]
     except NumericalError as error:

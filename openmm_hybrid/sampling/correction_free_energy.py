@@ -22,7 +22,7 @@ from openmm_hybrid.models_io.correction import Correction
 from openmm_hybrid.sampling.input_checks import real
 from openmm_hybrid.sampling.sample import sample
 from openmm_hybrid.systems.attach import attach
-from openmm_hybrid.systems.placement import locate
+from openmm_hybrid.systems.placement import locate, whole_copies
 
 SCALE = "hybrid_lambda"
 """Global parameter that multiplies the correction."""
@@ -104,7 +104,7 @@ def correction_free_energy(
             parameters={SCALE: state},
             progress=progress,
         )
-        copies = run.positions[:, placement.atoms].reshape(-1, model.n_atoms, 3)
-        added = model.predict(copies)[0].reshape(len(run.positions), -1).sum(axis=1)
+        copies = whole_copies(system, topology, run.positions, placement.atoms)
+        added = model.predict(copies.reshape(-1, model.n_atoms, 3))[0].reshape(len(copies), -1).sum(axis=1)
         energies.append(states[:, None] * added)
     return mbar(energies, kelvin)

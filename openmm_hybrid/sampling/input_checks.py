@@ -22,6 +22,8 @@ from openmm_hybrid.sampling.structure import NEAREST
 LONGEST_OUTER = 2.0
 """Outer timestep above which `sample` warns, fs; `benchmarks.hybrid_speed` measures the drift."""
 
+_EWALD_SUMS = (openmm.NonbondedForce.Ewald, openmm.NonbondedForce.PME, openmm.NonbondedForce.LJPME)
+
 
 def real(name: str, value: Any, *, above: float) -> float:
     """A finite number greater than `above`."""
@@ -133,21 +135,29 @@ def force_groups(respa: Sequence[Sequence[int]], system: openmm.System) -> tuple
         return ()
     pairs = tuple((whole("a force group of respa", g, 0), whole("the evaluations of respa", n, 1)) for g, n in respa)
     groups = [group for group, _ in pairs]
-    used = {
-        force.getForceGroup()
-        for force in system.getForces()
-        if not isinstance(force, openmm.CMMotionRemover) and not hasattr(force, "getDefaultTemperature")
-    }
+    used = _used_groups(system)
     if len(set(groups)) < len(groups) or set(groups) != used:
         raise MismatchError(
             f"respa names the force groups {sorted(groups)}",
             expected=f"each group of the System once: {sorted(used)}",
-            hint="attach(force_group=…) and force.setForceGroup set them",
+            hint="attach(force_group=…), setForceGroup and setReciprocalSpaceForceGroup set them",
         )
     steps = sorted(n for _, n in pairs)
     if any(large % small for small, large in pairwise(steps)):
         raise InputError(f"respa evaluates the groups {steps} times", expected="numbers that divide the larger ones")
     return pairs
+
+
+def _used_groups(system: openmm.System) -> set[int]:
+    """Force groups of all forces that act, with those of the reciprocal space of Ewald sums."""
+    used = set()
+    for force in system.getForces():
+        if isinstance(force, openmm.CMMotionRemover) or hasattr(force, "getDefaultTemperature"):
+            continue
+        used.add(force.getForceGroup())
+        if isinstance(force, openmm.NonbondedForce) and force.getNonbondedMethod() in _EWALD_SUMS:
+            used.add(force.getReciprocalSpaceForceGroup())
+    return used - {-1}  # −1: the reciprocal space is in the group of the force itself
 
 
 def outer_steps(outer_timestep: Any, timestep: float, models: Sequence[object], respa: Sequence[Sequence[int]]) -> int:

@@ -26,6 +26,7 @@ LOG_FIELDS = ("time", "potential", "kinetic", "total", "temperature")
 """Columns of the log, in ps, kcal/mol (the three energies) and K."""
 
 _LOG_HEADER = ",".join(LOG_FIELDS) + "\n"
+_MOST_STEPS = 1 << 31  # in the header of a DCD file
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,9 @@ class _Dcd:
         self._file: BinaryIO = path.open("r+b" if after else "w+b")
         if after:
             # The header holds the number of frames and the last step (CHARMM's layout: int32 at bytes 8 and 20).
-            for offset, number in ((8, after.frames), (20, after.frames * interval)):
+            # Where steps exceed int32, OpenMM's writer counts frames instead.
+            last = after.frames if (after.frames + 1) * interval > _MOST_STEPS else after.frames * interval
+            for offset, number in ((8, after.frames), (20, last)):
                 self._file.seek(offset)
                 self._file.write(struct.pack("<i", number))
         self._dcd = app.DCDFile(

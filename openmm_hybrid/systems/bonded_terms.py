@@ -101,7 +101,7 @@ def _plan_kind(
     rows: list[Term],
     copy_of: NDArray[np.int64],
 ) -> None:
-    """Put the new terms into the first force of their kind, or into a new force."""
+    """Put the new terms into the first force of their kind that loses terms of a copy, or into a new force."""
     waiting = rows
     for index, force in enumerate(system.getForces()):
         if type(force) is not kind.force or (kind is MORSES and not is_morse(force)):
@@ -109,9 +109,9 @@ def _plan_kind(
         label = f"the {kind.noun} of {type(force).__name__}"
         present = list(terms_of(force))
         kept = [term for term in present if not inside(copy_of, term.particles, label)]
-        hosts = bool(waiting) and (kind is not MORSES or _takes_morse(force))
-        if len(kept) == len(present) and not hosts:
+        if len(kept) == len(present):
             continue
+        hosts = bool(waiting) and (kind is not MORSES or _takes_morse(force))
         planned.old.append(index)
         if not kept and not hosts:
             continue

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import openmm
 from numpy.typing import ArrayLike, NDArray
-from openmm import app
+from openmm import app, unit
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order
 
@@ -136,6 +136,41 @@ def locate(
         scale=scale or "",
         force_group=int(force_group),
     )
+
+
+def whole_copies(
+    system: openmm.System, topology: app.Topology, positions: NDArray[np.float64], atoms: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Copies of a molecule in frames, made whole along bonds as an attached model sees them.
+
+    The box is that of the System. A run with a barostat changes it, but such a run needs whole molecules in its start,
+    and keeps them whole.
+
+    Parameters
+    ----------
+    system, topology : openmm.System, openmm.app.Topology
+    positions : (n_frames, n_particles, 3), Å
+    atoms : (n_copies, n_atoms)
+        Particles of each copy.
+
+    Returns
+    -------
+    (n_frames, n_copies, n_atoms, 3), Å
+
+    Raises
+    ------
+    MismatchError
+        The atoms of a periodic System are not connected by bonds.
+    """
+    chosen = positions[:, atoms]
+    if not system.usesPeriodicBoundaryConditions():
+        return chosen
+    paths = _paths(system, topology, atoms)
+    vectors = [vector.value_in_unit(unit.angstrom) for vector in system.getDefaultPeriodicBoxVectors()]
+    box = np.array(vectors, dtype=np.float64)
+    bonds = positions[:, paths.edges[..., 1]] - positions[:, paths.edges[..., 0]]
+    crossed = np.round(bonds @ np.linalg.inv(box))
+    return np.asarray(chosen - paths.on_path @ crossed @ box)
 
 
 def _check_scale(system: openmm.System, scale: str | None) -> None:

@@ -28,7 +28,7 @@ from openmm_hybrid.systems.backends.backend import Backend
 from openmm_hybrid.systems.backends.torchforce import scriptable
 from openmm_hybrid.systems.placement import locate
 from openmm_hybrid.systems.plan import choose, known_backends, plan
-from openmm_hybrid.systems.torch_wrapper import module_name
+from openmm_hybrid.systems.torch_wrapper import module_name, named_tensors
 from openmm_hybrid.systems.xml import read_xml
 
 SYSTEM, TOPOLOGY, POSITIONS, MANIFEST = "system.xml", "topology.pdb", "positions.npy", "manifest.json"
@@ -239,7 +239,7 @@ def _coded_parts(
 def _check_models(system: openmm.System, parts: Sequence[tuple[Backend, EnergyModel, Attachment]]) -> None:
     """Refuse attachments of other models, or on other particles, than the System's torch forces have.
 
-    The names of the forces tell. Where a force has been renamed, or a model has no buffers, nothing is judged.
+    The names of the forces tell. Where a force has been renamed, or a model has no tensors, nothing is judged.
 
     Raises
     ------
@@ -255,7 +255,7 @@ def _check_models(system: openmm.System, parts: Sequence[tuple[Backend, EnergyMo
         for model, atoms in given:
             module = model.module()
             name = module_name(prefix.strip(), module, np.asarray(atoms))
-            if list(module.buffers()) and name not in present:
+            if named_tensors(module) and name not in present:
                 raise MismatchError(
                     f"the attachment of a {type(model).__name__} is none of the System's torch forces: they hold "
                     "another model, or act on other atoms",

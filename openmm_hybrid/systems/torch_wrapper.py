@@ -45,16 +45,22 @@ def wrap_for_openmm(placement: Placement, inner: torch.nn.Module) -> torch.nn.Mo
 
 
 def module_name(kind: str, module: torch.nn.Module, particles: NDArray[np.int64]) -> str:
-    """A name for a force: its kind and a hash of its particles and of the module's buffers, which hold the model.
+    """A name for a force: its kind and a hash of its particles and of the module's tensors, which hold the model.
 
     OpenMM's XML of a torch force differs from one call to the next, so that two of them are compared by name. The
     module is the model's own, in double precision, so that neither scale nor dtype change the name. Models without a
     TorchScript form are not told apart.
     """
-    buffers = dict(module.named_buffers())
-    if not buffers:
+    tensors = named_tensors(module)
+    if not tensors:
         return f"{kind} {id(module):x}"
-    return f"{kind} {fingerprint(particles, *buffers, *(value.cpu().numpy() for value in buffers.values()))[:12]}"
+    values = (value.detach().cpu().numpy() for value in tensors.values())
+    return f"{kind} {fingerprint(particles, *tensors, *values)[:12]}"
+
+
+def named_tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Buffers and parameters of a module by name: the buffers of our own models, the weights of others."""
+    return dict(module.named_buffers()) | dict(module.named_parameters())
 
 
 def export_torchforce(

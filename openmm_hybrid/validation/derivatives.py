@@ -39,6 +39,7 @@ def force_check(subject: Subject, n_atoms: int, seed: int) -> Check:
 
     def energy(positions: NDArray[np.float64]) -> float:
         context.setPositions(positions * NM_PER_ANGSTROM)
+        context.computeVirtualSites()
         return energies(context)[0]
 
     found, start = forces(context), subject.positions

@@ -66,6 +66,20 @@ def test_improper_energy_by_hand() -> None:
     assert k in (1.1, 10.5)
 
 
+def test_the_reciprocal_space_is_non_bonded_in_any_group() -> None:
+    system, topology, force = openmm.System(), app.Topology(), openmm.NonbondedForce()
+    residue = topology.addResidue("ION", topology.addChain())
+    for charge in (1.0, -1.0):
+        system.addParticle(23.0)
+        force.addParticle(charge, 0.3, 0.1)
+        topology.addAtom("NA", app.element.sodium, residue)
+    force.setNonbondedMethod(force.PME)
+    force.setReciprocalSpaceForceGroup(2)
+    system.addForce(force)
+    model, positions = SystemModel(system, topology), np.array([[0.0, 0.0, 0.0], [4.0, 0.0, 0.0]])
+    assert model.energy_terms(positions) == {"nonbonded": pytest.approx(model.predict(positions)[0])}
+
+
 def test_topology_of_another_system() -> None:
     with pytest.raises(MismatchError, match="0 particles, the topology 1"):
         topology = app.Topology()

@@ -102,6 +102,21 @@ def test_atoms_in_another_order_count_in_the_order_of_the_model(tmp_path: Path) 
     assert first.value < 0.5
 
 
+def test_a_molecule_that_is_split_across_the_box_counts_as_whole(tmp_path: Path) -> None:
+    system, topology = diatomic()
+    system.setDefaultPeriodicBoxVectors([2, 0, 0], [0, 2, 0], [0, 0, 2])
+    system.getForce(0).setUsesPeriodicBoundaryConditions(True)
+    topology.addBond(*topology.atoms())
+    found = [
+        oh.correction_free_energy(
+            system, topology, [[0.5, 0.0, 0.0], [end, 0.0, 0.0]], PairMorse((6, 6), 10.0), output=tmp_path / name,
+            duration=0.5, interval=10, **SETTINGS,
+        )
+        for name, end in (("whole", 2.5), ("split", -17.5))
+    ]  # fmt: skip
+    assert found[1].difference == pytest.approx(found[0].difference, abs=0.02)
+
+
 def test_lambdas_must_rise(tmp_path: Path) -> None:
     system, topology = diatomic()
     with pytest.raises(InputError, match="at least two, rising"):

@@ -11,6 +11,7 @@ import torch
 from openmm import unit
 
 import openmm_hybrid as oh
+from openmm_hybrid.cli.run import _gate
 from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.correction import Gated, gate, gate_report
 from openmm_hybrid.sgdml.gate import gate_factor
@@ -118,6 +119,23 @@ def test_report_counts_and_keeps_the_frames_that_hit_it(gated, training, halfway
     assert gate_report(gated, training.positions[:5]).save_hits(tmp_path / "none.npz", few_atoms.NUMBERS) is None
     turned = positions[:, ::-1]
     np.testing.assert_allclose(gate_report(gated, turned, atoms=range(5, -1, -1)).distances, report.distances)
+
+
+def test_sample_reports_on_whole_molecules(gated, training, halfway, tmp_path):
+    """Each atom is wrapped by itself into a box that the molecule leaves at all faces."""
+    system, topology = few_atoms.system()
+    system.setDefaultPeriodicBoxVectors([2, 0, 0], [0, 2, 0], [0, 0, 2])
+    force = openmm.HarmonicBondForce()
+    force.setUsesPeriodicBoundaryConditions(True)
+    system.addForce(force)
+    whole = np.concatenate([training.positions[:5], halfway])
+    frames = (whole - whole[:, :1]) % 20.0
+    assert np.ptp(frames, axis=1).max() > 15.0
+    lines, content = _gate(gated, list(range(6)), system, topology, frames, tmp_path)
+    assert content["gate"]["reduced"] == pytest.approx(4 / 9)
+    kept = oh.Frames.load(tmp_path / "gate_hits.npz").positions
+    assert len(lines) == 2
+    assert np.ptp(kept, axis=1).max() < 10.0
 
 
 def test_a_file_brings_it_back(gated, halfway, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from openmm_hybrid.systems.placement import locate
+from openmm_hybrid.systems.placement import locate, whole_copies
 from openmm_hybrid.systems.torch_wrapper import wrap_for_openmm
 from tests.helpers.boxes import NUMBERS, TRICLINIC, make
 from tests.helpers.morse import PairMorse
@@ -32,6 +32,20 @@ def test_any_images_of_the_atoms_in_any_reduced_box_give_the_whole_molecule() ->
         expected_energy, expected_forces = case.labels(PairMorse(NUMBERS))
         assert abs(energy.item() / 4.184 - expected_energy) < 1e-8
         np.testing.assert_allclose(forces.numpy() / 41.84, expected_forces, rtol=0, atol=1e-8)
+
+
+def test_copies_in_frames_are_made_whole() -> None:
+    rng = np.random.default_rng(4)
+    case = make(box=TRICLINIC, n_copies=2, n_waters=4)
+    moved = np.stack([case.whole, *(case.whole + rng.integers(-3, 4, size=case.whole.shape) @ TRICLINIC for _ in "ab")])
+    found = whole_copies(case.system, case.topology, moved, case.atoms)
+    assert found.shape == (3, 2, 9, 3)
+    expected = case.whole[case.atoms]
+    np.testing.assert_allclose(found - found[:, :, :1], np.stack([expected - expected[:, :1]] * 3), rtol=0, atol=1e-9)
+    alone = make(n_copies=2)
+    np.testing.assert_array_equal(
+        whole_copies(alone.system, alone.topology, alone.whole[None], alone.atoms), alone.whole[alone.atoms][None]
+    )
 
 
 def test_copies_with_other_bond_paths_share_a_placement() -> None:

@@ -15,6 +15,7 @@ from openmm import app, unit
 
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, MismatchError, NumericalError
+from openmm_hybrid.systems.force_kinds import MORSES, new_force
 from tests.helpers.boxes import RECTANGULAR, TRICLINIC
 from tests.helpers.classical_ethanol import bare, box, forcefield, frames, molecule, predict
 
@@ -92,6 +93,32 @@ def test_waters_and_other_terms_stay() -> None:
     oh.replace(case.system, case.topology, again, atoms=case.atoms)  # and back
     assert "CustomBondForce" not in kinds(case.system)
     assert "CustomTorsionForce" in kinds(case.system)
+
+
+@pytest.mark.parametrize("forms", [{}, {"bonds": "morse"}])
+def test_a_restraint_of_other_atoms_gets_no_terms(forms: dict[str, str]) -> None:
+    """The restraints come first; terms stay in the force that they were in, and new kinds go into a new force."""
+    case = box(RECTANGULAR)
+    system = openmm.System()
+    system.setDefaultPeriodicBoxVectors(*case.system.getDefaultPeriodicBoxVectors())
+    water = [atom.index for atom in case.topology.atoms() if atom.residue.name == "HOH"]
+    harmonic, morse = openmm.HarmonicBondForce(), new_force(MORSES)
+    harmonic.addBond(*water[:2], 0.5, 100.0)
+    morse.addBond(*water[:2], (1.0, 1.0, 0.5))
+    for index in range(case.system.getNumParticles()):
+        system.addParticle(case.system.getParticleMass(index))
+    for force in (harmonic, morse):
+        force.setForceGroup(7)
+        force.setName("restraint")
+        system.addForce(force)
+    for force in case.system.getForces():
+        system.addForce(openmm.XmlSerializer.clone(force))
+    oh.replace(system, case.topology, forcefield(**forms), atoms=case.atoms, force_group=2)
+    restraints = [force for force in system.getForces() if force.getName() == "restraint"]
+    assert [(force.getForceGroup(), force.getNumBonds()) for force in restraints] == [(7, 1), (7, 1)]
+    kind = openmm.CustomBondForce if forms else openmm.HarmonicBondForce
+    others = [force for force in system.getForces() if type(force) is kind and force.getName() != "restraint"]
+    assert [(force.getForceGroup(), force.getNumBonds()) for force in others] == [(2 if forms else 0, 8)]
 
 
 @pytest.mark.parametrize("shape", [RECTANGULAR, TRICLINIC], ids=["rectangular", "triclinic"])

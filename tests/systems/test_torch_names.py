@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import MismatchError
@@ -52,6 +53,23 @@ def test_terms_with_the_same_values_on_other_atoms() -> None:
     (springs,) = tables.terms
     exchanged = replace(tables, terms=(replace(springs, assignment=springs.assignment[::-1].copy()),))
     assert name(oh.ForceField(exchanged)) != name(oh.ForceField(tables))
+
+
+class Weighted(torch.nn.Module):
+    """A module with a weight and, if asked, a buffer."""
+
+    def __init__(self, weight: float, *, buffer: bool) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor(weight, dtype=torch.float64))
+        if buffer:
+            self.shift = torch.nn.Buffer(torch.tensor(0.0))
+
+
+@pytest.mark.parametrize("buffer", [False, True])
+def test_weights_of_another_model(buffer: bool) -> None:
+    names = [module_name("Force", Weighted(weight, buffer=buffer), np.arange(6)[None]) for weight in (1.0, 1.0, 2.0)]
+    assert names[0] == names[1]
+    assert names[0] != names[2]
 
 
 @pytest.mark.parametrize("backend", LEARNED)

@@ -7,6 +7,7 @@ import re
 import sys
 import warnings
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,22 @@ def test_a_cutoff_is_no_wrong_force(method: str) -> None:
     assert derivatives.force_check(crystal, 10, 0).status == "passed"
     unchanged = openmm.XmlSerializer.clone(system)
     assert openmm.XmlSerializer.serialize(crystal.system) == openmm.XmlSerializer.serialize(unchanged)
+
+
+def test_virtual_sites_move_with_their_atoms() -> None:
+    """Two waters whose negative charge is a virtual site."""
+    system, force = openmm.System(), openmm.NonbondedForce()
+    for first in (0, 4):
+        for mass, charge in ((16.0, 0.0), (1.0, 0.5), (1.0, 0.5), (0.0, -1.0)):
+            system.addParticle(mass)
+            force.addParticle(charge, 0.3, 0.1)
+        system.setVirtualSite(first + 3, openmm.ThreeParticleAverageSite(first, first + 1, first + 2, 0.8, 0.1, 0.1))
+        for i, j in combinations(range(first, first + 4), 2):
+            force.addException(i, j, 0.0, 0.3, 0.0)
+    system.addForce(force)
+    water = np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0], [0.0, 0.0, 0.0]])
+    waters = Subject.of(system, np.concatenate([water, water + np.array([0.5, 1.0, 3.0])]))
+    assert derivatives.force_check(waters, 6, 0).status == "passed"
 
 
 def test_a_scaled_force_is_no_derivative() -> None:
