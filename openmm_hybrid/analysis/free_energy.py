@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,12 +29,13 @@ class FreeEnergies:
     values : (n_states,), kcal/mol
         Free energies relative to the first state.
     errors : (n_states,), kcal/mol
-        One standard deviation of each difference to the first state.
+        One standard deviation of each difference to the first state. Rough if a state has fewer than 8 independent
+        frames.
     overlap : float
         Smallest overlap of two neighbouring states, 0 to 1; below 0.03 the errors cannot be relied on (Klimovich,
         Shirts and Mobley, J. Comput.-Aided Mol. Des. 29, 397 (2015)).
     n_independent : (n_states,)
-        Number of frames used per state: about one per correlation time.
+        Number of independent frames per state, n_frames/g with the statistical inefficiency g.
     """
 
     values: NDArray[np.float64]
@@ -56,7 +58,9 @@ def mbar(energies: Sequence[Any], temperature: Any) -> FreeEnergies:
     """Free energies by the multistate Bennett acceptance ratio (Shirts and Chodera, J. Chem. Phys. 129, 124105 (2008)).
 
     Correlated frames are thinned out first, by the statistical inefficiency of the energy difference between
-    neighbouring states, because the errors hold for independent samples. Needs pymbar, the extra `free-energy`.
+    neighbouring states, because the errors hold for independent samples. At least 8 frames per state are used. If a
+    state has fewer independent ones, all errors grow by √(g/stride), with its inefficiency g and the stride that was
+    used, the largest of all states, and a warning names the state. Needs pymbar, the extra `free-energy`.
 
     Parameters
     ----------
@@ -79,7 +83,11 @@ def mbar(energies: Sequence[Any], temperature: Any) -> FreeEnergies:
     samples = [array(table, "energy") for table in energies]
     thermal = BOLTZMANN * kelvin(temperature)
     _check(samples)
-    thinned = [_independent(sample) for sample in samples]
+    inefficiencies = [_inefficiency(sample) for sample in samples]
+    strides = [
+        max(1, min(round(g), sample.shape[1] // _FEWEST)) for g, sample in zip(inefficiencies, samples, strict=True)
+    ]
+    thinned = [sample[:, ::stride] for sample, stride in zip(samples, strides, strict=True)]
     reduced = np.concatenate(thinned, axis=1) / thermal
     counts = np.array([sample.shape[1] for sample in thinned])
     with quiet_pymbar():
@@ -101,8 +109,11 @@ def mbar(energies: Sequence[Any], temperature: Any) -> FreeEnergies:
     if not (np.isfinite(values).all() and np.isfinite(errors).all()) or _residual(reduced, counts, values) > 1e-6:
         raise NumericalError("MBAR was not solved: its equations are not satisfied", hint=_HINT)
     nearest = min(float(overlap[k, k + 1]) for k in range(len(samples) - 1))
-    return FreeEnergies(thermal * values, thermal * errors, nearest, counts)
+    independent, growth = _slow(samples, inefficiencies, strides, counts)
+    return FreeEnergies(thermal * values, thermal * growth * errors, nearest, independent)
 
+
+_FEWEST = 8  # frames per state
 
 _HINT = "take more states in between, or sample longer"
 
@@ -112,19 +123,37 @@ def _check(samples: list[NDArray[np.float64]]) -> None:
     if n_states < 2:
         raise InputError(f"{n_states} states were given", expected="at least two")
     for number, sample in enumerate(samples):
-        if sample.ndim != 2 or len(sample) != n_states or sample.shape[1] < 8:
+        if sample.ndim != 2 or len(sample) != n_states or sample.shape[1] < _FEWEST:
             raise InputError(
                 f"the energies of state {number}'s frames have shape {sample.shape}",
-                expected=f"({n_states}, n_frames): every state's energy of at least 8 frames",
+                expected=f"({n_states}, n_frames): every state's energy of at least {_FEWEST} frames",
             )
         if not np.isfinite(sample).all():
             raise InputError(f"state {number}'s frames have an energy that is not finite")
 
 
-def _independent(sample: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Every g-th frame, where g is the largest inefficiency of the energy differences between neighbouring states."""
-    step = max(statistical_inefficiency(second - first) for first, second in pairwise(sample))
-    return sample[:, :: max(1, min(round(step), sample.shape[1] // 8))]
+def _inefficiency(sample: NDArray[np.float64]) -> float:
+    """The largest statistical inefficiency of the energy differences between neighbouring states."""
+    return max(statistical_inefficiency(second - first) for first, second in pairwise(sample))
+
+
+def _slow(
+    samples: list[NDArray[np.float64]], inefficiencies: list[float], strides: list[int], counts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], float]:
+    """Independent frames per state, and the factor of all errors; warns of states that are too short to be thinned."""
+    independent, growth, slow = counts.copy(), 1.0, []
+    for k, (sample, g, stride) in enumerate(zip(samples, inefficiencies, strides, strict=True)):
+        if round(g) > stride:
+            independent[k] = max(1, round(sample.shape[1] / g))
+            growth = max(growth, float(np.sqrt(g / stride)))
+            slow.append(f"{k} ({independent[k]})")
+    if slow:
+        warnings.warn(
+            f"these states have fewer than {_FEWEST} independent frames: {', '.join(slow)}; all errors of the free"
+            f" energies were multiplied by {growth:.2g} and remain rough; sample longer.",
+            stacklevel=3,
+        )
+    return independent, growth
 
 
 def _residual(reduced: NDArray[np.float64], counts: NDArray[np.int64], values: NDArray[np.float64]) -> float:

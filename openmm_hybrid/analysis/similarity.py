@@ -35,8 +35,8 @@ class Excess:
         Distance between two halves of the starts of the reference, mean over random splits.
     value : float
         Distance between half of the ensemble's starts and half of the reference's, minus `floor`, mean over the same
-        splits. Both distances have the noise of equally many starts, so that two samples of one ensemble have a mean
-        `value` of zero. It may be negative.
+        splits. All halves have as many starts as half of the smaller ensemble. Both distances have the noise of equally
+        many starts, so that two samples of one ensemble have a mean `value` of zero. It may be negative.
     error : float
         Standard deviation of `value` under resampling of the starts.
     samples : (n_bootstrap,)
@@ -133,14 +133,15 @@ def excesses(
         raise InputError(f"{len(ensemble)} and {len(reference)} starts", expected=f"{_FEWEST} or more of each")
     if ensemble.shape[1:] != reference.shape[1:]:
         raise MismatchError(f"the distributions have shapes {ensemble.shape[1:]} and {reference.shape[1:]}")
+    most = 2 * (min(len(ensemble), len(reference)) // 2)
     full = measures(ensemble.mean(axis=0), reference.mean(axis=0))
 
     def compared(tested_times: Array, other_times: Array, splits: int, draws: _Draws) -> tuple[Array, Array]:
         """Mean excesses and floors if the starts are counted this many times."""
         floors, distances = [], []
         for _ in range(splits):
-            first, second = draws.halves(draws.reference, other_times)
-            half, _ = draws.halves(draws.tested, tested_times)
+            first, second = draws.halves(draws.reference, other_times, most)
+            half, _ = draws.halves(draws.tested, tested_times, most)
             a, b, c = (
                 np.tensordot(weights / weights.sum(), values, 1)
                 for weights, values in ((first, reference), (second, reference), (half, ensemble))
@@ -253,13 +254,15 @@ class _Draws:
         self.reference = np.random.default_rng([seed, 1])
 
     @staticmethod
-    def halves(rng: np.random.Generator, times: Array) -> tuple[Array, Array]:
-        """Counts of each start in the two halves; starts with a count are divided evenly."""
+    def halves(rng: np.random.Generator, times: Array, most: int) -> tuple[Array, Array]:
+        """Counts of each start in two halves of `most` of the starts, or of that share of those that have a count."""
         present = rng.permutation(np.flatnonzero(times))
-        first = np.zeros_like(times)
-        chosen = present[: len(present) // 2]
-        first[chosen] = times[chosen]
-        return first, times - first
+        size = max(1, len(present) * most // (2 * len(times)))
+        end = len(present) if most == len(times) else 2 * size
+        first, second = np.zeros_like(times), np.zeros_like(times)
+        for half, chosen in ((first, present[:size]), (second, present[size:end])):
+            half[chosen] = times[chosen]
+        return first, second
 
     @staticmethod
     def resampled(rng: np.random.Generator, n: int) -> Array:

@@ -32,9 +32,33 @@ class Wells:
     peaks: NDArray[np.float64]
 
     def of(self, dihedrals: ArrayLike) -> Ints:
-        """Well of each point (…, n_dihedrals), rad."""
-        n = len(self.labels)
-        bins = np.floor((radians(dihedrals) + np.pi) / (2.0 * np.pi) * n).astype(np.int64) % n
+        """Well of each point.
+
+        Parameters
+        ----------
+        dihedrals : (…, n_dihedrals), rad, or a Quantity
+            (n_frames,) also serves for one dihedral.
+
+        Returns
+        -------
+        int array
+            (…), or (n_frames,).
+
+        Raises
+        ------
+        InputError
+            Another shape, numbers that are not finite or beyond ±2π.
+        """
+        n, n_dihedrals = len(self.labels), self.labels.ndim
+        values = radians(dihedrals)
+        points = values[:, None] if values.ndim == n_dihedrals == 1 else values
+        if points.ndim < 1 or points.shape[-1] != n_dihedrals or not np.isfinite(points).all():
+            raise InputError(
+                f"dihedrals of shape {values.shape} have no wells",
+                expected=f"finite numbers, (n_frames, {n_dihedrals}){' or (n_frames,)' if n_dihedrals == 1 else ''}",
+                hint="the wells are those of the density's dihedrals",
+            )
+        bins = np.floor((points + np.pi) / (2.0 * np.pi) * n).astype(np.int64) % n
         return self.labels[tuple(np.moveaxis(bins, -1, 0))]
 
 

@@ -69,17 +69,20 @@ class Langevin:
         return r, v + half * self.inverse_masses * f, f
 
 
-def without_rigid_motion(positions: Floats, velocities: Floats, masses: Floats) -> Floats:
+def without_rigid_motion(positions: Floats, velocities: Floats, masses: Floats, *, linear: bool = False) -> Floats:
     """Velocities (n_replicas, n_atoms, 3) without the translation and rotation of each replica.
 
     The mass-weighted least-squares fit of a rigid motion v + ω × r is subtracted, so that the total momentum and the
-    total angular momentum about the centre of mass are zero, also for linear molecules.
+    total angular momentum about the centre of mass are zero, also for linear geometries.
 
     Parameters
     ----------
     positions : (n_replicas, n_atoms, 3), Å
     velocities : (n_replicas, n_atoms, 3), Å/fs
     masses : (n_atoms,), amu
+    linear : bool
+        Whether the minimum is linear. A motion about the axis of the smallest inertia is then a vibration, however bent
+        a geometry is, and stays.
     """
     shares = masses / masses.sum()
     centred = positions - np.einsum("a,nai->ni", shares, positions)[:, None]
@@ -87,6 +90,10 @@ def without_rigid_motion(positions: Floats, velocities: Floats, masses: Floats) 
     momentum = np.einsum("a,nai->ni", masses, np.cross(centred, internal))
     squares = np.einsum("a,nai,nai->n", masses, centred, centred)
     inertia = squares[:, None, None] * np.eye(3) - np.einsum("a,nai,naj->nij", masses, centred, centred)
-    # The inverse ignores the axis of a linear molecule, about which nothing rotates.
-    rotation = np.einsum("nij,nj->ni", np.linalg.pinv(inertia, rcond=1e-8, hermitian=True), momentum)
+    if linear:
+        moments, axes = np.linalg.eigh(inertia)
+        inverse = np.einsum("nik,nk,njk->nij", axes[:, :, 1:], 1.0 / moments[:, 1:], axes[:, :, 1:])
+    else:  # the inverse ignores the axis of a straight geometry, about which nothing rotates
+        inverse = np.linalg.pinv(inertia, rcond=1e-8, hermitian=True)
+    rotation = np.einsum("nij,nj->ni", inverse, momentum)
     return np.asarray(internal - np.cross(rotation[:, None], centred))

@@ -18,7 +18,8 @@ Floats = NDArray[np.float64]
 STEP: Final = 0.005
 """Displacement of a coordinate, Å: small enough for the harmonic part, large beside the noise of the forces."""
 
-_SMALL = 1e-8  # singular value, relative to the largest, of a rotation about the axis of a linear molecule
+_SMALL = 1e-3  # singular value, relative to the largest, of a rotation about the axis of a linear molecule: its minimum
+# is bent by what is left of the forces, by up to 1e-4, while bent molecules such as isocyanic acid have 0.1
 _PER_WAVENUMBER = (
     math.sqrt(1e3 * KJ_PER_KCAL / constants.N_A / constants.angstrom**2 / constants.atomic_mass)
     / (2.0 * math.pi * constants.speed_of_light)

@@ -60,6 +60,8 @@ class BatchPlan:
         removed, and the frames are velocities in place of positions.
     origin : str
         What the starts were made from, to tell the runs from those of other starts.
+    linear : bool
+        Whether the minimum is linear and has a bend, which is no rotation (see `without_rigid_motion`).
     """
 
     atomic_numbers: NDArray[np.int64] = field(repr=False)
@@ -74,6 +76,7 @@ class BatchPlan:
     seed: int
     constant_energy: bool = False
     origin: str = ""
+    linear: bool = False
 
     @property
     def interval(self) -> float:
@@ -94,7 +97,8 @@ class BatchPlan:
     def job(self) -> dict[str, Any]:
         """The settings that decide the runs, as JSON holds them."""
         names = ("temperature", "timestep", "unit", "n_equilibration", "stride", "n_frames", "n_runs", "seed")
-        return {name: getattr(self, name) for name in (*names, "constant_energy", "origin")}
+        job = {name: getattr(self, name) for name in (*names, "constant_energy", "origin")}
+        return job | {"linear": True} if self.linear else job  # the files of other molecules do not have it
 
     def integrator(self, unit: int) -> Langevin:
         """The integrator of a unit, with random numbers of its own."""
@@ -261,7 +265,7 @@ def _advanced(plan: BatchPlan, predict: Predict, state: _State, forces: Floats) 
 
     r, v, f = state.positions, state.velocities, forces
     if plan.constant_energy and state.unit == plan.n_equilibration:
-        v = without_rigid_motion(r, v, plan.masses)
+        v = without_rigid_motion(r, v, plan.masses, linear=plan.linear)
     for _ in range(plan.unit):
         r, v, f = integrator.step(forces_at, r, v, f)
     whole = [intact(found[None], start, plan.bonds)[0] for found, start in zip(r, state.starts, strict=True)]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from openmm_hybrid import analysis, correction
 from openmm_hybrid.analysis import Density, Estimate
+from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.models.minima import Minimum, minima, relax
 from openmm_hybrid.studies import torsion_pair
@@ -45,12 +46,19 @@ class SamplingStudy(Study):
     Settings = SamplingSettings
 
     def run(self, settings: SamplingSettings, output: Path, *, progress: bool = True) -> Comparison:
-        """See `Study.run`."""
+        """See `Study.run`. Errors are those of `open_workspace`.
+
+        Raises
+        ------
+        InputError
+            Another process writes to the folder.
+        """
         workspace = open_workspace(settings, output, progress=progress)
-        seen = _sampled(workspace, list(dict.fromkeys([REFERENCE, PLAIN, *settings.potentials])))
-        lowest = _lowest(workspace, seen.atoms)
         job = {name: value for name, value in settings.job.items() if name != "potentials"}
-        found = tuple(_ensemble(workspace, seen, lowest, name) for name in seen.frames)
+        with lock_folder(output):
+            seen = _sampled(workspace, list(dict.fromkeys([REFERENCE, PLAIN, *settings.potentials])))
+            lowest = _lowest(workspace, seen.atoms)
+            found = tuple(_ensemble(workspace, seen, lowest, name) for name in seen.frames)
         return Comparison(found, tuple(lowest), job, workspace.pair.labels, settings.label)
 
 

@@ -99,15 +99,16 @@ class SpectraSettings:
     def _frames(self, picoseconds: float) -> int:
         return round(1e3 * picoseconds / (self.stride * self.timestep))
 
-    def plan(self, molecule: Molecule, start: NDArray[np.float64], temperature: float) -> BatchPlan:
-        """The runs at one temperature from a minimum (n_atoms, 3), Å.
+    def plan(self, molecule: Molecule, minimum: Equilibrium, temperature: float) -> BatchPlan:
+        """The runs at one temperature from a minimum.
 
         All temperatures have the same random numbers, so that their differences are more precise than their values.
         """
+        linear = molecule.n_atoms > 2 and len(minimum.harmonic) == 3 * molecule.n_atoms - 5
         return BatchPlan(
             molecule.atomic_numbers, molecule.bonds, temperature, self.timestep, self.stride,
             self._frames(self.equilibration), 1, self._frames(self.picoseconds), self.n_runs, self.seed,
-            constant_energy=True, origin=fingerprint(start),
+            constant_energy=True, origin=fingerprint(minimum.positions), linear=linear,
         )  # fmt: skip
 
 
@@ -161,7 +162,7 @@ def _model_spectra(
     )
     found = []
     for temperature in settings.temperatures:
-        plan = settings.plan(molecule, minimum.positions, temperature)
+        plan = settings.plan(molecule, minimum, temperature)
         path, description = folder / f"{temperature:g}K.npz", f"{label} at {temperature:g} K"
         found.append(run_batch(plan, predict, lambda: minimum.positions[None], path, description, progress=progress))
     kept = np.all([runs.kept for runs in found], axis=0)

@@ -10,6 +10,7 @@ from typing import Any, final
 
 from openmm_hybrid.analysis.error_table import ErrorTable
 from openmm_hybrid.core.result_document import document
+from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.core.text_table import TextTable, cell
 from openmm_hybrid.sgdml.check import assess, known
 from openmm_hybrid.sgdml.train import Training, train_on
@@ -91,11 +92,22 @@ class TrainingStudy(Study):
     Settings = TrainingSettings
 
     def run(self, settings: TrainingSettings, output: Path, *, progress: bool = True) -> TrainingReport:
-        """See `Study.run`. The model is written to ``model.npz`` in the folder."""
+        """See `Study.run`. The model is written to ``model.npz`` in the folder.
+
+        Errors are those of `openmm_hybrid.sgdml.train`.
+
+        Raises
+        ------
+        InputError
+            Another process writes to the folder.
+        MismatchError
+            The folder belongs to a study of other settings.
+        """
         data = settings.training_set()
         claim(output, settings_as_dict(settings, without=_FREE) | {"frames": data.md5}, "training study")
-        report = train_and_test(data, settings, progress=progress)
-        report.training.model.save(output / "model.npz")
+        with lock_folder(output):
+            report = train_and_test(data, settings, progress=progress)
+            report.training.model.save(output / "model.npz")
         return report
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from openmm_hybrid.analysis import mbar
+from openmm_hybrid.analysis import mbar, statistical_inefficiency
 from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.units import BOLTZMANN
 
@@ -47,6 +47,20 @@ def test_what_all_states_share_does_not_matter_and_repeats_are_no_information() 
     repeated = mbar(samples(1000, seed=2, repeats=10), 300.0)
     assert (repeated.n_independent < 1500).all()
     assert repeated.error == pytest.approx(one.error, rel=0.25)
+
+
+def test_errors_of_slow_series_are_those_of_their_independent_frames() -> None:
+    """Sorted frames drift once through each state: 8 are used, and count as n/g. MBAR does not know the order."""
+    slow = [own[:, np.argsort(own[0])] for own in samples(400, seed=3)]
+    g = np.array([max(statistical_inefficiency(own[k + 1] - own[k]) for k in range(3)) for own in slow])
+    assert g.min() > 60
+    with pytest.warns(UserWarning, match=r"8 independent frames: 0 \(\d\), 1 \(\d\), 2 .* errors .* multiplied by"):
+        found = mbar(slow, 300.0)
+    uncorrelated = mbar([own[:, ::50][:, [0, 7, 1, 6, 2, 5, 3, 4]] for own in slow], 300.0)
+    np.testing.assert_allclose(found.values, uncorrelated.values, atol=1e-6)
+    np.testing.assert_allclose(found.errors, uncorrelated.errors * np.sqrt(g.max() / 50), rtol=1e-5)
+    assert found.n_independent.tolist() == np.round(400 / g).tolist()
+    assert uncorrelated.n_independent.tolist() == [8, 8, 8, 8]
 
 
 @pytest.mark.parametrize(

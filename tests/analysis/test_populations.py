@@ -26,6 +26,21 @@ def test_labels_reach_across_pi() -> None:
     assert label_basins([2.0], {"low": (0.0, 1.0)}).tolist() == ["other"]
 
 
+def test_labels_do_not_depend_on_the_convention_of_the_angles() -> None:
+    angles = np.radians([60.0, -60.0, -130.0, 179.0, -179.0, -180.0, 180.0, -1.0])
+    labels = label_basins(angles, THIRDS).tolist()
+    assert labels == ["gauche+", "gauche-", "trans", "trans", "trans", "trans", "trans", "gauche-"]
+    for turned in (np.mod(angles, 2 * np.pi), -np.mod(-angles, 2 * np.pi)):
+        assert label_basins(turned, THIRDS).tolist() == labels
+
+
+@pytest.mark.parametrize("bounds", [(2.0, np.pi), (2.0, -np.pi), (-np.pi, -2.0), (np.pi, -2.0), (2.0, -2.0)])
+def test_pi_and_minus_pi_are_one_point(bounds: tuple[float, float]) -> None:
+    assert label_basins([np.pi, -np.pi], {"trans": bounds}).tolist() == ["trans", "trans"]
+    halves = {"left": (-np.pi, 0.0), "right": (0.0, np.pi)}
+    assert label_basins([np.pi, -np.pi, 0.0], halves).tolist() == ["left", "left", "right"]
+
+
 def test_bad_basins_are_refused() -> None:
     with pytest.raises(InputError, match="overlap"):
         label_basins([0.5], {"a": (0.0, 1.0), "b": (0.4, 2.0)})

@@ -31,6 +31,31 @@ def test_one_ensemble_has_no_excess_beside_itself():
     assert 0.4 < np.mean([each.error for each in values]) / excesses.std(ddof=1) < 2.5
 
 
+def squared(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return ((first - second) ** 2).sum(axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("numbers", [(6, 32), (32, 6), (5, 5), (4, 7)])
+def test_one_ensemble_has_no_excess_whatever_the_numbers_of_starts(numbers: tuple[int, int]):
+    rng, values = np.random.default_rng(0), []
+    for _ in range(100):
+        tested, other = (rng.normal(size=(n, 8)) for n in numbers)
+        (found,) = analysis.excesses(tested, other, squared, n_splits=16, n_bootstrap=2)
+        values.append(found.value)
+    assert abs(np.mean(values)) < 3 * np.std(values, ddof=1) / 10
+    rows = np.split(np.eye(sum(numbers)), [numbers[0]])  # averages over starts show which of them are in a half
+    halves = []
+    analysis.excesses(*rows, lambda p, q: halves.append((p, q)) or squared(p, q), n_splits=8, n_bootstrap=2)
+    assert {np.count_nonzero(half) for pair in halves[1:17] for half in pair} == {min(numbers) // 2}
+
+
+def test_equal_numbers_of_starts_keep_their_results():
+    """The value and the error of version 0.1 for the same draws, to the last digits."""
+    rng = np.random.default_rng(5)
+    (found,) = analysis.excesses(*rng.normal(size=(2, 6, 3)), squared, n_splits=20, n_bootstrap=10)
+    assert (found.value, found.error) == pytest.approx((-0.00865107457481562, 0.7911551178713769), rel=1e-9)
+
+
 def test_another_ensemble_has_the_exact_distance():
     found = analysis.excess(starts(2.0, seed=1, frames=4000), starts(1.0, seed=2, frames=4000), jensen_shannon)
     exact = jensen_shannon(

@@ -25,6 +25,19 @@ def test_a_threefold_rotor_has_three_wells_divided_at_its_barriers() -> None:
     assert np.bincount(wells.labels) == pytest.approx([12, 12, 12], abs=1)
 
 
+def test_points_have_the_shape_of_the_dihedrals() -> None:
+    wells = density_wells(density(np.cos(3.0 * GRID) + 0.1 * np.cos(GRID)))
+    np.testing.assert_array_equal(wells.of(GRID), wells.of(GRID[:, None]))
+    assert wells.of(GRID[:1]).shape == (1,)
+    assert wells.of(GRID.reshape(2, 18, 1)).shape == (2, 18)
+    for wrong in (0.5, GRID.reshape(18, 2), [np.nan]):
+        with pytest.raises(InputError, match=r"expected finite numbers, \(n_frames, 1\) or \(n_frames,\)"):
+            wells.of(wrong)
+    pair = density_wells(Density(GRID, np.full((36, 36), 1.0 / (2.0 * np.pi) ** 2)))
+    with pytest.raises(InputError, match=r"expected finite numbers, \(n_frames, 2\);"):
+        pair.of(GRID)
+
+
 def test_wells_of_two_dihedrals() -> None:
     first, second = np.meshgrid(GRID, GRID, indexing="ij")
     wells = density_wells(density(1.5 * np.cos(2.0 * first) + np.cos(3.0 * second) + 0.2 * np.cos(second)))

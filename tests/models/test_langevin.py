@@ -51,3 +51,17 @@ def test_rigid_motion_is_removed(linear: bool) -> None:
     # Equipartition: half of kT for each internal degree of freedom, 3n − 6, or 3n − 5 of a linear molecule.
     expected = 0.5 * BOLTZMANN * 300.0 * (7 if linear else 6)
     assert kinetic.mean() == pytest.approx(expected, abs=4 * kinetic.std() / 20.0)
+
+
+@pytest.mark.parametrize("bend", [0.0, 0.05, 0.15])
+def test_a_linear_molecule_keeps_both_bends_however_bent_it_is(bend: float) -> None:
+    """Carbon dioxide: half of kT for each of 3 · 3 − 5 vibrations."""
+    rng, masses = np.random.default_rng(2), np.array([16.0, 12.0, 16.0])
+    positions = np.tile([[-1.16, bend, 0.0], [0.0, 0.0, 0.0], [1.16, bend, 0.0]], (1000, 1, 1))
+    velocities = np.sqrt(BOLTZMANN * 300.0 * ACCELERATION / masses)[:, None] * rng.normal(size=(1000, 3, 3))
+    left = without_rigid_motion(positions, velocities, masses, linear=True)
+    kinetic = 0.5 / ACCELERATION * np.einsum("a,nai,nai->n", masses, left, left)
+    assert kinetic.mean() == pytest.approx(2.0 * BOLTZMANN * 300.0, abs=4 * kinetic.std() / np.sqrt(1000))
+    np.testing.assert_allclose(np.einsum("a,nai->ni", masses, left), 0.0, atol=1e-12)
+    spin = np.einsum("a,nai->ni", masses, np.cross(positions - [0.0, 32.0 / 44.0 * bend, 0.0], left))
+    np.testing.assert_allclose(spin[:, 1:], 0.0, atol=1e-9)  # about the axes other than the molecule's

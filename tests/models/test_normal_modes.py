@@ -47,3 +47,9 @@ def test_second_derivatives_are_those_of_a_quadratic_energy() -> None:
     moved = displaced(rest) - rest
     forces = -(moved.reshape(24, 12) @ exact).reshape(24, 4, 3)
     np.testing.assert_allclose(hessian(forces), exact, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("bend", "n_modes"), [(0.0, 4), (3e-4, 4), (0.05, 3)])
+def test_a_minimum_that_is_linear_within_its_forces_has_one_more(bend: float, n_modes: int) -> None:
+    positions = [[-1.16, bend, 0.0], [0.0, 0.0, 0.0], [1.16, bend, 0.0]]
+    assert frequencies(np.eye(9), [8, 6, 8], positions).shape == (n_modes,)

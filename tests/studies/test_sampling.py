@@ -12,6 +12,7 @@ import pytest
 
 import openmm_hybrid as oh
 from openmm_hybrid.core.errors import InputError, MismatchError
+from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.studies.potentials import ensemble, potential
 from openmm_hybrid.studies.sampling import SamplingStudy
 from openmm_hybrid.studies.torsion_pair import torsion_pair
@@ -154,6 +155,12 @@ def test_other_settings_are_refused_before_anything_is_made(settings, folder, re
     with pytest.raises(MismatchError, match=r"another sampling study: n_train \d+ there, \d+ now"):
         SamplingStudy().run(replace(settings, n_train=40), folder, progress=False)
     open_workspace(replace(settings, duration=0.2), folder, progress=False)
+
+
+def test_two_processes_do_not_write_one_folder(settings, tmp_path):
+    with lock_folder(tmp_path / "study"), pytest.raises(InputError, match="another process is writing"):
+        SamplingStudy().run(settings, tmp_path / "study", progress=False)
+    assert {file.name for file in (tmp_path / "study").iterdir()} == {".lock", "settings.json"}
 
 
 def test_other_labels_of_the_same_geometries_are_refused(settings, tmp_path):

@@ -13,11 +13,13 @@ from scipy import constants
 
 from openmm_hybrid.analysis import band_value, bands, vdos
 from openmm_hybrid.core.errors import InputError, NumericalError
+from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.models.energy_model import EnergyModel
 from openmm_hybrid.studies import batched_dynamics
 from openmm_hybrid.studies.batched_dynamics import Batch, BatchPlan, run_batch
 from openmm_hybrid.studies.spectra import SpectraSettings, SpectraStudy
 from openmm_hybrid.studies.spectra_result import SpectraResult
-from openmm_hybrid.studies.subject import Predict, predictor
+from openmm_hybrid.studies.subject import Equilibrium, Predict, predictor
 from openmm_hybrid.testing import StudySuite
 from tests.helpers.hydrogen_chloride import CHLORIDE, LENGTH, WAVENUMBER, WEIGHTS, Morse, harmonic
 
@@ -110,6 +112,42 @@ def test_runs_keep_their_energy_and_are_at_the_temperature(tmp_path: Path) -> No
     assert runs.temperature(1) == pytest.approx(300.0, abs=4 * 300.0 / 8.0)
     momentum = np.einsum("a,rfai->rfi", WEIGHTS, runs.frames)
     np.testing.assert_allclose(momentum, 0.0, atol=1e-6)
+
+
+class Straight(EnergyModel):
+    """Carbon dioxide: ½k (r − r0)² of both bonds, and k' (1 + cos θ) of the angle."""
+
+    length, stretch, bend = 1.16, 2000.0, 110.0
+
+    @property
+    def atomic_numbers(self) -> NDArray[np.int64]:
+        return np.array([8, 6, 8])
+
+    def evaluate(self, positions: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        arms = positions[:, [0, 2]] - positions[:, [1]]
+        r = np.linalg.norm(arms, axis=-1, keepdims=True)
+        units, cosine = arms / r, (arms / r).prod(axis=1).sum(axis=-1)
+        slopes = self.stretch * (r - self.length) * units
+        slopes += self.bend * (units[:, ::-1] - cosine[:, None, None] * units) / r
+        energies = 0.5 * self.stretch * ((r - self.length) ** 2).sum(axis=(1, 2)) + self.bend * (1.0 + cosine)
+        return energies, np.stack([-slopes[:, 0], slopes.sum(axis=1), -slopes[:, 1]], axis=1)
+
+
+def test_a_linear_molecule_has_both_bends(tmp_path: Path) -> None:
+    molecule, model = Molecule.from_smiles("O=C=O"), Straight()
+    order = np.argsort(molecule.atomic_numbers == 6, kind="stable")[[0, 2, 1]]
+    molecule = Molecule.from_geometry([8, 6, 8], molecule.positions[order], template="O=C=O")
+    minimum = Equilibrium.find(model.evaluate, molecule, tmp_path / "minimum.npz", n_conformers=1, seed=0)
+    assert len(minimum.harmonic) == 4
+    wanted = replace(SpectraSettings("O=C=O").plan(molecule, minimum, 300.0), n_runs=32, n_equilibration=60, n_frames=5)
+    assert wanted.linear
+    found = []
+    for one, name in ((wanted, "linear.npz"), (replace(wanted, linear=False), "bent.npz")):
+        runs = run_batch(one, model.evaluate, lambda: minimum.positions[None], tmp_path / name, "", progress=False)
+        found.append(runs.temperature(4))
+    assert found[0] / found[1] == pytest.approx(4 / 3, abs=0.2)  # a bent molecule has one vibration less
+    assert "linear" in wanted.job
+    assert "linear" not in plan().job  # files of molecules that are not linear, or have no bend, stay valid
 
 
 def test_ethanol_at_low_temperature_has_its_harmonic_frequencies(tmp_path: Path) -> None:

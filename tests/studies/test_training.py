@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from openmm_hybrid.core.errors import InputError
 from openmm_hybrid.core.result_document import write_json
+from openmm_hybrid.core.same_job import lock_folder
 from openmm_hybrid.sgdml import assess, load
 from openmm_hybrid.studies.kernel_settings import TrainingSettings
 from openmm_hybrid.studies.training import TrainingStudy, train_and_test
@@ -44,6 +46,12 @@ def test_errors_of_every_part(settings: TrainingSettings, tmp_path: Path) -> Non
     assert content["search"] is None
     lines = result.table().splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["train", "valid", "test"]
+
+
+def test_two_processes_do_not_write_one_folder(settings: TrainingSettings, tmp_path: Path) -> None:
+    with lock_folder(tmp_path / "study"), pytest.raises(InputError, match="another process is writing"):
+        TrainingStudy().run(settings, tmp_path / "study", progress=False)
+    assert not (tmp_path / "study" / "model.npz").exists()
 
 
 def test_search_and_missing_energies(tmp_path: Path) -> None:
