@@ -143,7 +143,7 @@ def _global(task: Task) -> list[str]:
     )
     made = found.gated(task.frames) if options.gate else found
     made.save(task.output)
-    return [str(found.report["summary"]), *_errors(task, made, found.model)]
+    return _errors(task, made, found.model)
 
 
 def _errors(task: Task, made: Correction, trained: EnergyModel) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +73,19 @@ def test_a_task_that_hangs_is_ended_with_its_processes(runner: Runner, tmp_path:
     task = Task(f"{F}:hanging", {"seconds": seconds}, time_limit=2.0)
     (outcome,) = runner.run([task], Store(tmp_path))
     assert outcome.reason == "it took longer than its limit of 2 s"
-    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-    assert not [line for line in lines if line.startswith(b"sleep\0" + str(seconds).encode())]
+    deadline = time.monotonic() + 60.0  # a killed process may be listed for a moment, one that lives for 16 minutes
+    while _sleeping(seconds) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _sleeping(seconds)
+
+
+def _sleeping(seconds: float) -> list[bytes]:
+    """Command lines of the processes of `sleep` with this argument."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended
+            lines.append(path.read_bytes())
+    return [line for line in lines if line.startswith(b"sleep\0" + str(seconds).encode())]
 
 
 def test_a_task_whose_process_is_killed_starts_again(runner: Runner, tmp_path: Path) -> None:
