@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -64,9 +65,9 @@ def _hint(name: str, near: Sequence[str]) -> str:
     path = expanded(name)
     if path.suffix == ".xml":
         return "openmm.app.ForceField reads XML files"
-    if (path / "forcefield.npz").is_file():
+    if os.path.isfile(path / "forcefield.npz"):  # Path.is_file fails for a long name
         return f"use {path / 'forcefield.npz'}"
-    if (path / "system.xml").is_file():
+    if os.path.isfile(path / "system.xml"):
         return "this is the folder of a System, which load_system reads"
     return f"did you mean {' or '.join(near)}?" if near else ""
 

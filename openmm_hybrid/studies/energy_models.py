@@ -71,7 +71,7 @@ def energy_model(name: str, molecule: Molecule, folder: Path, *, charges: str = 
 def _check_name(name: str) -> None:
     """Refuse a name that is neither a path nor a shipped force field."""
     shipped = library.names()
-    if name in shipped or Path(name).suffix or os.path.exists(expanded(name)):
+    if name in shipped or name.endswith((".npz", ".pt")) or os.path.exists(expanded(name)):
         return
     known = (*bases.names(), *ENGINES.names(), *shipped)
     near = [each for each in known if each.startswith(name)] or difflib.get_close_matches(name, known)

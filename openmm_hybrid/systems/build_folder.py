@@ -16,6 +16,7 @@ from openmm_hybrid.core.errors import InputError, MismatchError
 from openmm_hybrid.core.files import replacing
 from openmm_hybrid.core.result_document import write_json
 from openmm_hybrid.data.molecule import Molecule
+from openmm_hybrid.data.stereo import isomer_smiles
 from openmm_hybrid.systems.nonbonded_changes import particles_of
 from openmm_hybrid.systems.system_files import load_system, save_system
 
@@ -89,17 +90,11 @@ def check_build_folder(folder: Path, molecule: Molecule) -> None:
             hint="choose another folder",
         )
     if MOLECULE in found:
-        old, new = (_smiles(each) for each in (Molecule.from_file(folder / MOLECULE), molecule))
+        old, new = (isomer_smiles(each.to_rdkit()) for each in (Molecule.from_file(folder / MOLECULE), molecule))
         if old != new:
             raise MismatchError(
                 f"{folder} holds a build of {old}", expected=new, hint="choose another folder, or remove this one"
             )
-
-
-def _smiles(molecule: Molecule) -> str:
-    from rdkit import Chem
-
-    return str(Chem.MolToSmiles(Chem.RemoveHs(molecule.to_rdkit())))
 
 
 def read_build(folder: Path) -> BuildFolder:

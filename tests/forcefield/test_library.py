@@ -78,6 +78,8 @@ def test_names_of_sets_are_plain(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_no_path_is_looked_up() -> None:
+    with pytest.raises(InputError, match="unknown force field 'CCCC"):
+        ForceField.load(300 * "C")
     with pytest.raises(InputError, match="unknown force field 'no-such-set'"):
         ForceField.load("no-such-set")
 

@@ -95,6 +95,7 @@ def test_names_of_nothing_and_of_other_molecules_are_refused(ethanol: oh.Molecul
     ("name", "hint"),
     [
         ("gaff", "did you mean gaff-"),
+        ("gaff-2.2", "did you mean gaff-2.2.20"),
         ("gnf2", "gfn2"),
         ("ethanol-cros", "ethanol-cross"),
         ("zzz", "base force fields: "),
